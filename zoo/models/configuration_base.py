@@ -1,0 +1,97 @@
+"""Settings that all of genae's models share."""
+
+import math
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+NETWORKS = ("convolutional", "dense")
+LIKELIHOODS = ("gaussian", "bernoulli", "discretized_logistic")
+SCALES = ("fixed", "shared", "learned")
+
+
+def one_of(field: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise `ValueError` naming the field, the value and what is known, unless value is known."""
+    if value not in known:
+        raise ValueError(f"{field} must be one of {', '.join(known)}; got {value!r}")
+
+
+def at_least(field: str, value: float, lowest: float) -> None:
+    """Raise `ValueError` naming the field, the value and the bound, unless value reaches it."""
+    if not value >= lowest:
+        raise ValueError(f"{field} must be at least {lowest}, got {value}")
+
+
+@strict
+class GenaeConfig(PreTrainedConfig):
+    """Base of every config: the seam where a registry can translate ids to folders."""
+
+    # Replaced by the registry of `zoo`; a copy of this file outside genae keeps the identity.
+    resolve = staticmethod(lambda name, revision=None: name)
+
+    @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path, **kwargs):
+        """Read a config's JSON after the registry has translated the id to a folder."""
+        name = cls.resolve(pretrained_model_name_or_path, revision=kwargs.get("revision"))
+        return super().get_config_dict(name, **kwargs)
+
+
+@strict
+class PictureConfig(GenaeConfig):
+    """A model that reads square pictures, `pixel_values` of shape `(B, C, H, W)` in [0, 1]."""
+
+    image_size: int = 32  # height and width
+    num_channels: int = 1
+
+    def validate_picture(self):
+        """Check the picture's shape."""
+        at_least("image_size", self.image_size, 2)
+        if self.num_channels not in (1, 3):
+            raise ValueError(f"num_channels must be 1 or 3, got {self.num_channels}")
+
+
+@strict
+class AutoencoderConfig(PictureConfig):
+    """Networks and likelihood of an autoencoder.
+
+    Attributes:
+        latent_size: dimension d of the code.
+        network: `convolutional` (four strided convolutions of 128 to 1024 channels and their
+            mirror, times the width multipliers) or `dense`.
+        width_multiplier: of the convolutional encoder's channels.
+        decoder_width_multiplier: of the decoder's, which costs most; None means the same.
+        hidden_sizes: of the dense encoder; the decoder mirrors them.
+        likelihood: q(x|z): `gaussian`, `bernoulli` or `discretized_logistic`.
+        scale: of the likelihood: `fixed`, `shared` (one learned number) or `learned` (per pixel).
+        scale_value: the fixed scale, or where a learned one starts. With sqrt(1/2) a Gaussian's
+            negative log-likelihood is the squared error plus a constant.
+        num_mixture_components: of the Gaussian mixture fitted to the codes after training.
+    """
+
+    latent_size: int = 16
+    network: str = "convolutional"
+    width_multiplier: float | int = 0.125
+    decoder_width_multiplier: float | int | None = None
+    hidden_sizes: tuple[int, ...] | list[int] = (512,)
+    likelihood: str = "gaussian"
+    scale: str = "fixed"
+    scale_value: float | int = math.sqrt(0.5)
+    num_mixture_components: int = 10
+
+    def validate_autoencoder(self):
+        """Check sizes and names."""
+        one_of("network", self.network, NETWORKS)
+        one_of("likelihood", self.likelihood, LIKELIHOODS)
+        one_of("scale", self.scale, SCALES)
+        at_least("latent_size", self.latent_size, 1)
+        at_least("num_mixture_components", self.num_mixture_components, 1)
+        for field in ("width_multiplier", "decoder_width_multiplier", "scale_value"):
+            value = getattr(self, field)
+            if value is not None and not value > 0:
+                raise ValueError(f"{field} must be positive, got {value}")
+        if self.network == "convolutional" and (self.image_size % 4 or self.image_size < 8):
+            raise ValueError(
+                "image_size of a convolutional network must be a multiple of 4 from 8 on, got "
+                f"{self.image_size}; pad the pictures (pad_size of the image processor) or use "
+                "network='dense'"
+            )

@@ -1,0 +1,143 @@
+r"""Likelihoods :math:`q(x|z)` of pictures given what a decoder puts out.
+
+Each reads `params` of shape `(B, parameters_per_channel * C, H, W)` and pictures `(B, C, H, W)` in
+[0, 1]; `log_prob` is in nats, summed over pixels and channels, one number per picture.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def per_picture(log_probs: Tensor) -> Tensor:
+    """Sum over everything but the batch."""
+    return log_probs.flatten(1).sum(1)
+
+
+class Likelihood(nn.Module):
+    """Base: the scale's bookkeeping, which the Gaussian and the logistic share."""
+
+    has_scale = True
+    is_discrete = False  # whether log_prob is of a probability rather than of a density
+    lowest_log_scale = -6.0
+
+    def __init__(self, config):
+        super().__init__()
+        self.scale = config.scale if self.has_scale else None
+        self.initial_log_scale = math.log(config.scale_value)
+        self.parameters_per_channel = 2 if self.scale == "learned" else 1
+        if self.scale == "shared":
+            self.log_scale = nn.Parameter(torch.tensor(self.initial_log_scale))
+
+    def location_and_log_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Split a decoder's output; a learned scale has a floor, as constant pixels invite 0."""
+        if self.scale == "learned":
+            params, log_scale = params.chunk(2, dim=1)
+            log_scale = log_scale + self.initial_log_scale
+        elif self.scale == "shared":
+            log_scale = self.log_scale
+        else:
+            return params, params.new_tensor(self.initial_log_scale)
+        return params, log_scale.clamp(min=self.lowest_log_scale)
+
+    def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:
+        """Log-likelihood in nats, shape `(B,)`."""
+        raise NotImplementedError
+
+    def mean(self, params: Tensor) -> Tensor:
+        """The expected picture, shape `(B, C, H, W)`, in [0, 1]."""
+        raise NotImplementedError
+
+    def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """One picture per row of params; the generator must live on their device."""
+        raise NotImplementedError
+
+
+class Bernoulli(Likelihood):
+    r"""Two-valued pixels: :math:`\log q = x l - \mathrm{softplus}(l)` from logits l.
+
+    A density only for x in {0, 1}; for grey x it is a cross-entropy and no basis for bits per
+    dimension.
+    """
+
+    has_scale = False
+    is_discrete = True
+
+    def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:
+        return -per_picture(
+            functional.binary_cross_entropy_with_logits(params, pixel_values, reduction="none")
+        )
+
+    def mean(self, params: Tensor) -> Tensor:
+        return params.sigmoid()
+
+    def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return torch.bernoulli(params.sigmoid(), generator=generator)
+
+
+class Gaussian(Likelihood):
+    r"""Normal pixels around the sigmoid of the decoder's output.
+
+    .. math:: \log q = -\frac{(x-m)^2}{2 s^2} - \log s - \tfrac12 \log 2\pi
+
+    A density of continuous pixels: not comparable with the probability of an 8-bit picture
+    unless the pictures were dequantised.
+    """
+
+    def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:
+        location, log_scale = self.location_and_log_scale(params)
+        normalized = (pixel_values - location.sigmoid()) * (-log_scale).exp()
+        constant = log_scale + 0.5 * math.log(2 * math.pi)
+        return -per_picture(0.5 * normalized.square() + constant)
+
+    def mean(self, params: Tensor) -> Tensor:
+        return self.location_and_log_scale(params)[0].sigmoid()
+
+    def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        location, log_scale = self.location_and_log_scale(params)
+        noise = torch.empty_like(location).normal_(generator=generator)
+        return (location.sigmoid() + log_scale.exp() * noise).clamp(0, 1)
+
+
+class DiscretizedLogistic(Likelihood):
+    r"""The 256 values of a pixel, scaled to [-1, 1], under a logistic in bins of width 2/255.
+
+    .. math:: P(k) = \sigma\big((x + h - m)/s\big) - \sigma\big((x - h - m)/s\big), \quad h = 1/255
+
+    with the outer bins reaching to infinity (Salimans et al., arXiv:1701.05517). A probability,
+    so it gives true bits per dimension.
+    """
+
+    is_discrete = True
+    lowest_log_scale = -7.0
+    half_bin = 1 / 255
+
+    def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:
+        location, log_scale = self.location_and_log_scale(params)
+        values = (pixel_values * 255).round()
+        centered, inverse_scale = values / 127.5 - 1 - location, (-log_scale).exp()
+        below_upper = functional.logsigmoid((centered + self.half_bin) * inverse_scale)
+        above_lower = functional.logsigmoid((self.half_bin - centered) * inverse_scale)
+        # sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - exp(b - a)), which loses no digits.
+        width = torch.log(-torch.expm1(-2 * self.half_bin * inverse_scale))
+        inside = below_upper + above_lower + width
+        outer = torch.where(values == 0, below_upper, above_lower)
+        return per_picture(torch.where((values == 0) | (values == 255), outer, inside))
+
+    def mean(self, params: Tensor) -> Tensor:
+        return (0.5 * (self.location_and_log_scale(params)[0] + 1)).clamp(0, 1)
+
+    def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        location, log_scale = self.location_and_log_scale(params)
+        uniform = torch.empty_like(location).uniform_(1e-6, 1 - 1e-6, generator=generator)
+        values = location + log_scale.exp() * uniform.logit()
+        return (127.5 * (values + 1)).round().clamp(0, 255) / 255
+
+
+LIKELIHOODS = {
+    "bernoulli": Bernoulli,
+    "gaussian": Gaussian,
+    "discretized_logistic": DiscretizedLogistic,
+}

@@ -1,0 +1,158 @@
+"""Variational autoencoder and its bounds on the log-likelihood."""
+
+import torch
+from torch import Tensor
+from transformers import initialization as init
+
+from .bounds import ImportanceWeightedBound, gaussian_kl, gaussian_log_prob
+from .configuration_vae import VAEConfig
+from .modeling_base import DECODED_AT_ONCE, AutoencoderModel, AutoencoderOutput, random_generator
+
+LOG_VARIANCE_RANGE = (-10.0, 10.0)
+
+
+def reparametrize(
+    mean: Tensor, log_var: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    """A sample of N(mean, exp(log_var)) with gradient to both; drawn on the generator's device."""
+    device = mean.device if generator is None else generator.device
+    noise = torch.randn(mean.shape, generator=generator, device=device).to(mean)
+    return mean + (0.5 * log_var).exp() * noise
+
+
+class VAEModel(AutoencoderModel):
+    r"""Variational autoencoder (Kingma and Welling, arXiv:1312.6114).
+
+    .. math:: L = E_{z \sim p(z|x)}[-\log q(x|z)] + \beta \, KL(p(z|x) \,\|\, N(0, I))
+
+    with p the encoder and q the decoder; both terms are summed over dimensions and averaged over
+    the batch. During the warm-up the weight of the KL rises linearly with the number of training
+    forward passes, which is kept as a buffer so that a resumed run goes on where it stopped.
+    """
+
+    config_class = VAEConfig
+    outputs_per_latent = 2
+    updates: Tensor
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module):
+        super()._init_weights(module)
+        if module is self:
+            init.zeros_(self.updates)
+
+    def posterior(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of p(z|x), each of shape `(B, d)`, in the current mode."""
+        mean, log_var = super().encode(pixel_values).chunk(2, dim=1)
+        return mean, log_var.clamp(*LOG_VARIANCE_RANGE)
+
+    def encode(self, pixel_values: Tensor) -> Tensor:
+        """Posterior means, shape `(B, d)`; `posterior` gives the variances too."""
+        return self.posterior(pixel_values)[0]
+
+    def encode_sample(
+        self, pixel_values: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """One sample of each posterior, shape `(B, d)`."""
+        return reparametrize(*self.posterior(pixel_values), generator)
+
+    def forward(self, pixel_values: Tensor, return_loss: bool = True) -> AutoencoderOutput:
+        """Reconstruct a batch from one posterior sample each; see `AutoencoderOutput`."""
+        mean, log_var = self.posterior(pixel_values)
+        latents = reparametrize(mean, log_var)
+        reconstruction, reconstruction_loss = self._reconstruction(latents, pixel_values)
+        kl = gaussian_kl(mean, log_var).mean(0)
+        penalty = kl.clamp(min=self.config.free_bits).sum()
+        loss = reconstruction_loss + self._kl_weight() * penalty
+        return AutoencoderOutput(
+            loss=loss if return_loss else None,
+            reconstruction_loss=reconstruction_loss,
+            kl=kl.sum(),
+            reconstruction=reconstruction,
+            latents=latents,
+        )
+
+    def _kl_weight(self) -> Tensor | float:
+        steps = self.config.kl_warmup_steps
+        if not (self.training and steps):
+            return self.config.beta
+        self.updates += 1
+        return self.config.beta * (self.updates / steps).clamp(max=1)
+
+    def elbo(
+        self,
+        pixel_values: Tensor,
+        num_samples: int = 1,
+        *,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Evidence lower bound with the analytic KL, in nats, shape `(B,)`.
+
+        Args:
+            pixel_values: what the likelihood expects; two-valued for a Bernoulli.
+            num_samples: posterior samples averaged over.
+            seed: of the posterior samples; or a `generator`.
+            generator: instead of a seed.
+        """
+        with self.inference():
+            mean, log_var = self.posterior(pixel_values)
+            total = torch.zeros_like(mean[:, 0])
+            for log_prob, _, count in self._posterior_samples(
+                pixel_values, mean, log_var, num_samples, random_generator(seed, generator)
+            ):
+                total += log_prob.view(count, -1).sum(0)
+            return total / num_samples - gaussian_kl(mean, log_var).sum(1)
+
+    def log_prob(
+        self,
+        pixel_values: Tensor,
+        num_samples: int = 100,
+        *,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        r"""Importance-weighted lower bound on the log-likelihood, in nats, shape `(B,)`.
+
+        .. math:: L_K = E \log \frac1K \sum_k \frac{q(x|z_k)\, q(z_k)}{p(z_k|x)}
+
+        (Burda et al., arXiv:1509.00519). Encoded once and streamed: memory does not grow with K.
+
+        Args:
+            pixel_values: what the likelihood expects; two-valued for a Bernoulli.
+            num_samples: K.
+            seed: of the posterior samples; or a `generator`.
+            generator: instead of a seed.
+        """
+        with self.inference():
+            mean, log_var = self.posterior(pixel_values)
+            bound = ImportanceWeightedBound()
+            for log_prob, latents, count in self._posterior_samples(
+                pixel_values, mean, log_var, num_samples, random_generator(seed, generator)
+            ):
+                latents = latents.view(count, *mean.shape)
+                zeros = torch.zeros_like(latents)
+                bound.update(
+                    log_prob.view(count, -1)
+                    + gaussian_log_prob(latents, zeros, zeros)
+                    - gaussian_log_prob(latents, mean, log_var)
+                )
+            return bound.value()
+
+    def _posterior_samples(self, pixel_values, mean, log_var, num_samples, generator):
+        """Yield (log q(x|z), z, samples per picture) for flat chunks of posterior samples."""
+        if num_samples < 1:
+            raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+        device = mean.device if generator is None else generator.device
+        scale = (0.5 * log_var).exp()
+        at_once = max(1, DECODED_AT_ONCE // len(mean))
+        for start in range(0, num_samples, at_once):
+            count = min(at_once, num_samples - start)
+            noise = torch.randn((count, *mean.shape), generator=generator, device=device)
+            latents = (mean + scale * noise.to(mean)).flatten(0, 1)
+            pictures = pixel_values.expand(count, *pixel_values.shape).flatten(0, 1)
+            yield self.likelihood.log_prob(self.decoder(latents), pictures), latents, count

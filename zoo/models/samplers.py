@@ -1,0 +1,94 @@
+"""Distributions of codes to sample from: the prior, and two fitted to the codes after training."""
+
+import torch
+from torch import Tensor, nn
+
+
+class LatentSampler(nn.Module):
+    """Base: `draw(num_samples, temperature, generator)` gives codes of shape `(N, d)`.
+
+    Temperature multiplies standard deviations. Random numbers come from a CPU generator, so that
+    a seed names the same codes on every device.
+    """
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there is a distribution to draw from."""
+        return True
+
+    def draw(
+        self, num_samples: int, temperature: float, generator: torch.Generator | None
+    ) -> Tensor:
+        """Draw codes, float32 on the generator's device (the CPU without one)."""
+        raise NotImplementedError
+
+
+def normal(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    """Standard normal numbers on the generator's device."""
+    device = "cpu" if generator is None else generator.device
+    return torch.randn(shape, generator=generator, device=device)
+
+
+class StandardNormal(LatentSampler):
+    """The prior N(0, I)."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.latent_size = config.latent_size
+
+    def draw(self, num_samples, temperature, generator):
+        return temperature * normal((num_samples, self.latent_size), generator)
+
+
+class FullGaussian(LatentSampler):
+    """One Gaussian with a full covariance, kept as buffers; zeros until it is fitted."""
+
+    mean: Tensor
+    scale_tril: Tensor
+
+    def __init__(self, config):
+        super().__init__()
+        size = config.latent_size
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("scale_tril", torch.zeros(size, size))
+
+    @property
+    def fitted(self) -> bool:
+        """Whether a covariance has been set."""
+        return bool(self.scale_tril.any())
+
+    def draw(self, num_samples, temperature, generator):
+        noise = normal((num_samples, len(self.mean)), generator)
+        mean, scale_tril = self.mean.to(noise.device), self.scale_tril.to(noise.device)
+        return mean + temperature * noise @ scale_tril.T
+
+
+class GaussianMixture(LatentSampler):
+    """A mixture of Gaussians with full covariances, kept as buffers; zeros until it is fitted."""
+
+    weights: Tensor
+    means: Tensor
+    scale_trils: Tensor
+
+    def __init__(self, config):
+        super().__init__()
+        size, components = config.latent_size, config.num_mixture_components
+        self.register_buffer("weights", torch.zeros(components))
+        self.register_buffer("means", torch.zeros(components, size))
+        self.register_buffer("scale_trils", torch.zeros(components, size, size))
+
+    @property
+    def fitted(self) -> bool:
+        """Whether component weights have been set."""
+        return bool(self.weights.any())
+
+    def draw(self, num_samples, temperature, generator):
+        device = "cpu" if generator is None else generator.device
+        weights = self.weights.to(device)
+        chosen = torch.multinomial(weights, num_samples, replacement=True, generator=generator)
+        noise = normal((num_samples, self.means.shape[1], 1), generator)
+        scatter = (self.scale_trils.to(device)[chosen] @ noise).squeeze(-1)
+        return self.means.to(device)[chosen] + temperature * scatter
+
+
+SAMPLERS = {"prior": StandardNormal, "gaussian": FullGaussian, "mixture": GaussianMixture}
