@@ -1,0 +1,110 @@
+"""genae: a zoo of pretrained autoencoders that load, sample, train and are measured.
+
+    from zoo import EAEModel
+    images = EAEModel.from_pretrained("genae/eae-mnist").sample(16, seed=0)
+
+Importing `zoo` loads neither torch nor transformers; touching a model class does.
+"""
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from zoo import catalog
+
+if TYPE_CHECKING:  # the names that __getattr__ finds, for type checkers and editors
+    from zoo.card import Card as Card
+    from zoo.models.configuration_ae import AEConfig as AEConfig
+    from zoo.models.configuration_classifier import ClassifierConfig as ClassifierConfig
+    from zoo.models.configuration_eae import EAEConfig as EAEConfig
+    from zoo.models.configuration_vae import VAEConfig as VAEConfig
+    from zoo.models.image_processing_genae import GenaeImageProcessor as GenaeImageProcessor
+    from zoo.models.modeling_ae import AEModel as AEModel
+    from zoo.models.modeling_classifier import ClassifierModel as ClassifierModel
+    from zoo.models.modeling_eae import EAEModel as EAEModel
+    from zoo.models.modeling_vae import VAEModel as VAEModel
+    from zoo.registry import list_models as list_models
+    from zoo.registry import load_card as load_card
+    from zoo.registry import pull as pull
+    from zoo.registry import verify as verify
+
+    __version__: str
+
+_CLASSES = catalog.classes()
+_FUNCTIONS = {
+    "Card": "zoo.card:Card",
+    "list_models": "zoo.registry:list_models",
+    "load_card": "zoo.registry:load_card",
+    "pull": "zoo.registry:pull",
+    "verify": "zoo.registry:verify",
+}
+_MODULES = ("data", "evaluation", "models", "plots", "registry", "training")
+
+__all__ = ["__version__", "from_pretrained", *_FUNCTIONS, *_CLASSES]
+
+
+def from_pretrained(
+    name: str | os.PathLike[str], *, revision: str | None = None, **kwargs: Any
+) -> Any:
+    """Load a model without knowing its class.
+
+    Args:
+        name: an id such as `genae/vae-mnist`, or a folder.
+        revision: a version of the model, such as `v1.0.0`.
+        **kwargs: passed on to the class's own `from_pretrained`.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        NotFoundError: there is no such model; the message says what is near or how to train it.
+        IntegrityError: its files differ from their manifest.
+        UsageError: the model is another library's.
+    """
+    from zoo.registry import install, resolve
+    from zoo.registry.transfer import read_config
+
+    place = resolve(name, revision)
+    install()
+    if os.path.isdir(place):
+        from pathlib import Path
+
+        config = read_config(Path(place))
+    else:
+        from transformers import PreTrainedConfig
+
+        config, _ = PreTrainedConfig.get_config_dict(place, revision=revision)
+        kwargs["revision"] = revision or "main"
+    entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
+    return catalog.load(entry.model).from_pretrained(place, **kwargs)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FUNCTIONS:
+        value = catalog.load(_FUNCTIONS[name])
+    elif name in _CLASSES:
+        from zoo.registry import install
+
+        install()
+        value = catalog.load(_CLASSES[name])
+    elif name in _MODULES:
+        return importlib.import_module(f"zoo.{name}")
+    elif name == "__version__":
+        value = _version()
+    else:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
+
+    try:
+        return version("genae")
+    except PackageNotFoundError:
+        return "0+unknown"  # a checkout that was not installed

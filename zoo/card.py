@@ -1,0 +1,205 @@
+"""The card: the one hand-written truth about a model, read from TOML and checked.
+
+Standard library only: `genae list` reads every card and must stay fast.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from zoo import catalog
+from zoo.card_schema import check_card
+from zoo.card_text import dumps, render_readme
+from zoo.errors import NotFoundError, UsageError
+
+__all__ = ["CARD_FILE", "Card", "Data", "Result", "dumps", "render_readme"]
+
+CARD_FILE = "card.toml"
+MAX_BYTES = 256 * 1024  # a hand-written page is a few kilobytes
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What a model was trained on: the card's `[data]`.
+
+    Attributes:
+        dataset: a name that `zoo.data` knows, a Hub id, or a folder.
+        config: the data set's configuration, None for its only one (`name` in the card also).
+        train_split: in the slicing syntax of `datasets`, such as `train[:50000]`.
+        validation_split: likewise, None if nothing is held out.
+        license: of the data.
+        binarization: `none`, `stochastic` or `threshold`.
+        sha256: the data files' sums by name; may be empty.
+    """
+
+    dataset: str
+    train_split: str
+    license: str
+    config: str | None = None
+    validation_split: str | None = None
+    binarization: str = "none"
+    sha256: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One measured number: an entry of the card's `[[results]]`.
+
+    Attributes:
+        dataset: a name that `zoo.data` knows.
+        split: of the data set.
+        metric: a name that `zoo.evaluation` knows.
+        unit: of `value`.
+        value: what the evaluation measured on these weights.
+        tolerance: largest accepted distance from `value`, at least 0, in the same unit.
+        seed: of the evaluation.
+        protocol: the command that measures it again.
+        measured: `date`, `device` and `genae` (the version).
+        options: keyword arguments of the metric.
+        training: spread over trainings (`seeds`, `mean`, `sd`), or None.
+    """
+
+    dataset: str
+    split: str
+    metric: str
+    unit: str
+    value: float
+    tolerance: float
+    seed: int
+    protocol: str
+    measured: dict[str, str]
+    options: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A checked card; field names are the card's keys.
+
+    `train` holds the training arguments alone; `budget` and `samplers`, which stand beside them
+    in the file, are fields of their own. `path` is the file it was read from. `text` is that
+    file's content, so that a copy keeps its comments.
+    """
+
+    id: str
+    version: str
+    architecture: str
+    task: str
+    status: str
+    license: str
+    summary: str
+    intended_use: str
+    limits: str
+    papers: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    language: list[str] = field(default_factory=list)
+    replaced_by: str | None = None
+    reason: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    processor: dict[str, Any] = field(default_factory=dict)
+    data: Data | None = None
+    train: dict[str, Any] = field(default_factory=dict)
+    budget: dict[str, Any] | None = None
+    samplers: list[str] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    source: dict[str, Any] | None = None
+    published: dict[str, str] | None = None
+    path: Path | None = field(default=None, compare=False)
+    text: str = field(default="", compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The second half of the id, which is also the folder's name in `cards/`."""
+        return self.id.partition("/")[2]
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "Card":
+        """Read and check a card.
+
+        Args:
+            path: the file, or the folder that holds `card.toml`.
+
+        Raises:
+            NotFoundError: there is no such file.
+            UsageError: the file is no card; names the file, the key and the nearest known key.
+        """
+        file = Path(path)
+        if file.is_dir():
+            file /= CARD_FILE
+        if not file.is_file():
+            raise NotFoundError(f"no card at {file}: a model's folder holds a {CARD_FILE}.")
+        if file.stat().st_size > MAX_BYTES:
+            raise UsageError(f"{file}: larger than {MAX_BYTES // 1024} KiB, too large for a card.")
+        try:
+            text = file.read_bytes().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{file}: not UTF-8 text ({error.reason}).") from None
+        return cls.parse(text, file)
+
+    @classmethod
+    def parse(cls, text: str, path: Path | None = None) -> "Card":
+        """Check a card given as TOML text; `path` names it in messages.
+
+        Raises:
+            UsageError: the text is no card.
+        """
+        file = str(path or CARD_FILE)
+        try:
+            table = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            reason = str(error) if isinstance(error, ValueError) else "nested too deep"
+            raise UsageError(f"{file}: not valid TOML: {reason}.") from None
+        check_card(table, file)
+        try:
+            catalog.find(table["architecture"])
+        except UsageError as error:
+            raise UsageError(f"{file}: 'architecture': {error}") from None
+        return cls._build(table, path, text)
+
+    @classmethod
+    def _build(cls, table: Mapping[str, Any], path: Path | None, text: str) -> "Card":
+        known = {f.name for f in fields(cls)}
+        values = {name: value for name, value in table.items() if name in known}
+        train = dict(table.get("train", {}))
+        values["budget"] = train.pop("budget", None)
+        values["samplers"] = train.pop("samplers", [])
+        values["train"] = train
+        if "data" in table:
+            data = dict(table["data"])
+            if "name" in data:  # what `datasets` itself calls the configuration
+                data["config"] = data.pop("name")
+            values["data"] = Data(**data)
+        values["results"] = [Result(**result) for result in table.get("results", [])]
+        return cls(**values, path=path, text=text)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as the tables of its TOML file; `dumps` turns them into text."""
+        table: dict[str, Any] = {"schema": 1}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in ("path", "text", "budget", "samplers", "data", "results", "train"):
+                continue
+            if value not in (None, [], {}):
+                table[f.name] = value
+        if self.data is not None:
+            table["config"] = self.config
+            table["data"] = _plain(self.data)
+        if self.source is None:
+            table["config"] = self.config
+            table["train"] = dict(self.train)
+            if self.samplers:
+                table["train"]["samplers"] = self.samplers
+            if self.budget is not None:
+                table["train"]["budget"] = self.budget
+        if self.results:
+            table["results"] = [_plain(result) for result in self.results]
+        return table
+
+
+def _plain(value: Data | Result) -> dict[str, Any]:
+    """The fields that were set, as a table."""
+    table = {f.name: getattr(value, f.name) for f in fields(value)}
+    return {name: item for name, item in table.items() if item not in (None, {})}

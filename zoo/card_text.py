@@ -1,0 +1,201 @@
+"""Cards as text: TOML back from tables, and the Hub's README. Standard library only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.card import Card, Result
+
+
+def dumps(table: Mapping[str, Any]) -> str:
+    """Write tables as TOML: scalars first, then `[tables]` and `[[lists of tables]]`.
+
+    Args:
+        table: text, numbers, booleans, lists and tables; deeper tables are written inline.
+
+    Returns:
+        TOML text; `tomllib.loads` of it equals `table`.
+
+    Example:
+        >>> print(dumps({"id": "a/b", "train": {"learning_rate": 0.001}}), end="")
+        id = "a/b"
+        <BLANKLINE>
+        [train]
+        learning_rate = 0.001
+    """
+    lines = [f"{_key(k)} = {_value(v)}" for k, v in table.items() if not _has_header(v)]
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            lines += ["", f"[{_key(name)}]"]
+            lines += [f"{_key(k)} = {_value(v)}" for k, v in value.items()]
+        elif _has_header(value):
+            for item in value:
+                lines += ["", f"[[{_key(name)}]]"]
+                lines += [f"{_key(k)} = {_value(v)}" for k, v in item.items()]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _has_header(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(item, Mapping) for item in value)
+    return isinstance(value, Mapping)
+
+
+def _key(name: str) -> str:
+    bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
+    return name if bare else _quoted(name)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, int | float):
+        return repr(value)
+    return _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    """Text in double quotes, in the escapes that JSON, TOML and YAML share."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def render_readme(card: Card, manifest: Mapping[str, Any] | None = None) -> str:
+    """The Hub's model page: YAML front matter with the measured results, then Markdown.
+
+    Args:
+        card: the model's card.
+        manifest: the model's manifest, for its parameter count; None while there are no weights.
+
+    Returns:
+        Text of `README.md`, ending with a newline; the same for the same arguments.
+    """
+    return f"---\n{_yaml(_front_matter(card))}---\n\n{_body(card, manifest)}"
+
+
+def _front_matter(card: Card) -> dict[str, Any]:
+    matter: dict[str, Any] = {
+        "license": card.license,
+        "library_name": "genae",
+        "pipeline_tag": card.task,
+        "tags": ["genae", *(tag for tag in card.tags if tag != "genae")],
+    }
+    if card.language:
+        matter["language"] = card.language
+    if card.data is not None:
+        matter["datasets"] = [card.data.dataset]
+    if card.results:
+        matter["model-index"] = [
+            {"name": card.name, "results": [_indexed(card, result) for result in card.results]}
+        ]
+    return matter
+
+
+def _indexed(card: Card, result: Result) -> dict[str, Any]:
+    name = f"{result.metric} ({_options(result)})" if result.options else result.metric
+    return {
+        "task": {"type": card.task},
+        "dataset": {"type": result.dataset, "name": result.dataset, "split": result.split},
+        "metrics": [
+            {"type": result.metric, "name": f"{name}, {result.unit}", "value": result.value}
+        ],
+    }
+
+
+def _options(result: Result) -> str:
+    return ", ".join(f"{k}={v}" for k, v in result.options.items())
+
+
+def _yaml(value: Any, indent: int = 0) -> str:
+    """Block YAML whose scalars are written so that every YAML version reads them alike."""
+    pad = " " * indent
+    text = ""
+    items = value.items() if isinstance(value, Mapping) else ((None, item) for item in value)
+    for key, item in items:
+        head = pad + ("- " if key is None else f"{key}:")
+        if not isinstance(item, Mapping | list):
+            text += f"{head.rstrip()} {_yaml_scalar(item)}\n"
+        elif key is None:  # the first key stands behind the dash
+            text += head + _yaml(item, indent + 2).lstrip(" ")
+        else:
+            text += f"{head}\n{_yaml(item, indent + 2)}"
+    return text
+
+
+def _yaml_scalar(value: Any) -> str:
+    if isinstance(value, float):
+        mantissa, exponent, power = repr(value).partition("e")
+        if exponent and "." not in mantissa:
+            mantissa += ".0"  # YAML 1.1 reads 1e-05 as text
+        return mantissa + exponent + power
+    return str(value) if isinstance(value, int) else _quoted(value)
+
+
+def _body(card: Card, manifest: Mapping[str, Any] | None) -> str:
+    parameters = (manifest or {}).get("parameters")
+    facts = [f"version {card.version}", f"status: {card.status}", f"license: {card.license}"]
+    if parameters:
+        facts.insert(0, f"{parameters:,} parameters")
+    parts = [f"# {card.name}", card.summary, " · ".join(facts)]
+    if card.status == "deprecated":
+        parts.append(f"**Deprecated**: use `{card.replaced_by}`. {card.reason}")
+    parts.append(_usage(card))
+    if card.results:
+        parts += ["## Measured results", _results(card)]
+    parts += ["## Intended use", card.intended_use.strip(), "## Limits", card.limits.strip()]
+    if card.data is not None:
+        parts += ["## Training data", _data(card)]
+    if card.source is not None:
+        source = card.source
+        parts += [
+            "## Source",
+            f"Converted from {source['format']} weights published at {source['url']} "
+            f"(license: {source['license']}).",
+        ]
+    if card.papers:
+        parts += ["## Papers", "\n".join(f"- {paper}" for paper in card.papers)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _usage(card: Card) -> str:
+    call = (
+        "images = model.sample(16, seed=0)  # (16, channels, height, width), in [0, 1]\n"
+        if card.task == "unconditional-image-generation"
+        else ""
+    )
+    return f'```python\nimport zoo\n\nmodel = zoo.from_pretrained("{card.id}")\n{call}```'
+
+
+def _data(card: Card) -> str:
+    data = card.data
+    assert data is not None
+    binarization = "" if data.binarization == "none" else f", {data.binarization} binarisation"
+    return f"`{data.dataset}`, split `{data.train_split}`{binarization} (license: {data.license})."
+
+
+def _results(card: Card) -> str:
+    rows = ["| metric | data | value | unit | measure it again |", "|---|---|---|---|---|"]
+    for result in card.results:
+        metric = f"{result.metric} ({_options(result)})" if result.options else result.metric
+        value = f"{result.value:g} ± {result.tolerance:g}"
+        if (spread := result.training) is not None:
+            value += (
+                f" (over {spread['seeds']} trainings: {spread['mean']:g}, sd {spread['sd']:g})"
+            )
+        cells = (
+            metric,
+            f"{result.dataset}, {result.split}",
+            value,
+            result.unit,
+            f"`{result.protocol}`",
+        )
+        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    note = "Measured on these weights; `±` is the tolerance that `genae evaluate` allows."
+    return "\n".join(rows) + f"\n\n{note}"

@@ -1,0 +1,71 @@
+"""The models that came with genae: the folders of `cards/`. Standard library only."""
+
+import difflib
+from pathlib import Path
+
+from zoo.card import CARD_FILE, Card
+from zoo.errors import NotFoundError
+from zoo.hints import did_you_mean
+
+OWNER = "genae"
+#: `cards` is installed beside `zoo`; found by place, as the path could hold another `cards`.
+ROOT = Path(__file__).resolve().parents[2] / "cards"
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+
+
+def owns(name: str) -> bool:
+    """Whether an id is genae's own: `genae/...`."""
+    return name.startswith(f"{OWNER}/")
+
+
+def ships(folder: Path) -> bool:
+    """Whether a folder holds weights, not only a card."""
+    return any((folder / name).is_file() for name in WEIGHTS)
+
+
+def folders() -> list[Path]:
+    """Every folder of the embedded registry that has a card, in the order of names."""
+    if not ROOT.is_dir():
+        return []
+    return sorted(path.parent for path in ROOT.glob(f"*/{CARD_FILE}"))
+
+
+def folder(name: str) -> Path:
+    """The folder of a `genae/` id.
+
+    Raises:
+        NotFoundError: no card has this id; the message has the nearest.
+    """
+    known = {f"{OWNER}/{path.name}": path for path in folders()}
+    if name not in known:
+        hint = did_you_mean(name, known) if len(known) <= 8 else _nearest_hint(name, known)
+        raise NotFoundError(
+            f"no model named {name!r}. {hint} `genae list` shows all {len(known)}."
+        )
+    return known[name]
+
+
+def _nearest_hint(name: str, known: dict[str, Path]) -> str:
+    hint = did_you_mean(name, known)
+    return "" if hint.startswith("Known") else hint  # a long list says less than `genae list`
+
+
+def not_published(card: Card) -> NotFoundError:
+    """The error for a model that has a card but no weights anywhere."""
+    near = nearest_shipped(card)
+    return NotFoundError(
+        f"{card.id} is not published: train it with `genae train cards/{card.name}`"
+        + (f"; nearest shipped model: {near.id}" if near else "")
+    )
+
+
+def nearest_shipped(card: Card) -> Card | None:
+    """The most similar model that ships: same task and architecture before a similar name."""
+
+    def likeness(other: Card) -> tuple[bool, bool, float]:
+        alike = difflib.SequenceMatcher(None, card.name, other.name).ratio()
+        return other.task == card.task, other.architecture == card.architecture, alike
+
+    shipped = [Card.load(path) for path in folders() if ships(path)]
+    return max((c for c in shipped if c.id != card.id), key=likeness, default=None)

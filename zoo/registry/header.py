@@ -1,0 +1,131 @@
+"""The header of a safetensors file, read and checked without loading a tensor.
+
+Standard library only. The layout: eight bytes with the header's length (little endian), the header
+as JSON, then the tensors' bytes without gap or overlap.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import IntegrityError, UnsafeError
+
+MAX_HEADER_BYTES = 4 * 1024 * 1024  # a thousand layers take a tenth of it
+
+ITEM_BYTES = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 1),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
+    **dict.fromkeys(("U32", "I32", "F32"), 4),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
+}
+
+PICKLES = (".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
+
+
+def refuse_pickle(name: str) -> None:
+    """Refuse a file by its name if frameworks would unpickle it, which runs code.
+
+    Raises:
+        UnsafeError: the name ends as pickled weights do.
+    """
+    if name.lower().endswith(PICKLES):
+        raise UnsafeError(
+            f"{name}: a pickle by its name, which can run code; genae reads safetensors only."
+        )
+
+
+def safetensors_header(path: Path) -> dict[str, Any]:
+    """Read and check the header of a safetensors file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Tensor name -> `{"dtype", "shape", "data_offsets"}`, without the file's metadata.
+
+    Raises:
+        IntegrityError: not a well-formed safetensors file; the message says why.
+        UnsafeError: the name or the content is a pickle's.
+    """
+    refuse_pickle(path.name)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
+        if (
+            start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x80\x05"))
+            and length > size
+        ):
+            raise UnsafeError(
+                f"{path}: a pickle under a safetensors name; genae does not open it."
+            )
+        if len(start) < 8 or length < 2 or length > size - 8:
+            raise _bad(path, f"{size} bytes are too few for its header; the file is truncated")
+        if length > MAX_HEADER_BYTES:
+            raise _bad(path, f"its header has {length} bytes, over the limit {MAX_HEADER_BYTES}")
+        text = file.read(length)
+    if text[:1] != b"{":
+        raise _bad(path, "its header is not JSON")
+    try:
+        header = json.loads(
+            text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse
+        )
+    except (ValueError, RecursionError) as error:
+        raise _bad(path, f"its header is not JSON ({error})") from None
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise _bad(path, "its metadata is not a table of text")
+    _check_layout(path, header, size - 8 - length)
+    return header
+
+
+def elements(header: dict[str, Any]) -> int:
+    """Number of values in all tensors of a header: parameters and buffers."""
+    return sum(math.prod(info["shape"]) for info in header.values())
+
+
+def _check_layout(path: Path, header: dict[str, Any], data_bytes: int) -> None:
+    """Each tensor is described, fits its bytes, and together they fill the file exactly."""
+    spans = []
+    for name, info in header.items():
+        if not name or len(name) > 512 or not name.isprintable():
+            raise _bad(path, f"tensor name {name[:80]!r} is empty, too long or cannot be printed")
+        if not isinstance(info, dict) or set(info) != {"dtype", "shape", "data_offsets"}:
+            raise _bad(path, f"tensor {name!r} is not described by dtype, shape, data_offsets")
+        dtype, shape, offsets = info["dtype"], info["shape"], info["data_offsets"]
+        if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
+            raise _bad(path, f"tensor {name!r} has the unknown dtype {str(dtype)[:40]!r}")
+        if not _counts(shape) or len(shape) > 16:
+            raise _bad(path, f"tensor {name!r} has no proper shape")
+        if not _counts(offsets) or len(offsets) != 2 or not offsets[0] <= offsets[1] <= data_bytes:
+            raise _bad(path, f"tensor {name!r} lies outside the file")
+        if offsets[1] - offsets[0] != math.prod(shape) * ITEM_BYTES[dtype]:
+            raise _bad(path, f"tensor {name!r} does not fill its bytes")
+        spans.append((offsets[0], offsets[1]))
+    end = 0
+    for begin, stop in sorted(spans):
+        if begin != end:
+            raise _bad(path, "its tensors overlap or leave a gap")
+        end = stop
+    if end != data_bytes:
+        raise _bad(path, f"{data_bytes - end} bytes behind the last tensor belong to none")
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, list) and all(type(v) is int and v >= 0 for v in value)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return table
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number of JSON")
+
+
+def _bad(path: Path, reason: str) -> IntegrityError:
+    return IntegrityError(f"{path}: not a sound safetensors file: {reason}.")

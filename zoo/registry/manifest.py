@@ -1,0 +1,263 @@
+"""`manifest.json`: what a machine knows about a model's folder. Standard library only.
+
+`{"schema": 1, "id", "version", "files": [{"path", "size", "sha256"}], "parameters", "results",
+"made"}`. Written by commands, edited by nobody; it is the middle of the chain of trust from git to
+the SHA-256 of every file.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from zoo.card import CARD_FILE, Card, render_readme
+from zoo.errors import IntegrityError, NotFoundError, UnsafeError
+from zoo.registry.header import elements, refuse_pickle, safetensors_header
+
+__all__ = [
+    "MANIFEST_FILE",
+    "build",
+    "check_hashes",
+    "check_sizes",
+    "read",
+    "refresh",
+    "safetensors_header",
+    "write",
+]
+
+MANIFEST_FILE = "manifest.json"
+README_FILE = "README.md"
+MAX_BYTES = 4 * 1024 * 1024
+MAX_FILES = 10_000
+#: How the files end that only people read; loading a model needs none of them.
+PROSE = (".md", ".png", CARD_FILE)
+
+
+def build(
+    folder: str | os.PathLike[str],
+    card: Card,
+    made: Mapping[str, Any],
+    *,
+    parameters: int | None = None,
+    results: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Describe every file of a model's folder.
+
+    Args:
+        folder: the model's folder; hidden files and the manifest itself are left out.
+        card: gives id and version.
+        made: how the folder was made: `by`, `from`, `commit`.
+        parameters: number of the model's parameters; None counts every value in the weights,
+            buffers included.
+        results: results that a machine measured, in the card's form.
+
+    Returns:
+        The manifest, ready for JSON; files are in the order of their paths.
+
+    Raises:
+        UnsafeError: a file is a pickle.
+        IntegrityError: the weights are not sound.
+    """
+    root = Path(folder)
+    names = list_files(root)
+    if parameters is None:
+        headers = [safetensors_header(root / n) for n in names if n.endswith(".safetensors")]
+        parameters = sum(map(elements, headers))
+    return {
+        "schema": 1,
+        "id": card.id,
+        "version": card.version,
+        "files": [
+            {"path": name, "size": (root / name).stat().st_size, "sha256": sha256(root / name)}
+            for name in names
+        ],
+        "parameters": parameters,
+        "results": [dict(result) for result in results],
+        "made": dict(made),
+    }
+
+
+def write(
+    folder: str | os.PathLike[str],
+    card: Card,
+    made: Mapping[str, Any],
+    *,
+    parameters: int | None = None,
+    results: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Write `README.md` and `manifest.json` for a folder that holds everything else.
+
+    The arguments, result and errors are those of `build`.
+    """
+    root = Path(folder)
+    counted = build(root, card, made, parameters=parameters, results=results)
+    (root / README_FILE).write_text(render_readme(card, counted), encoding="utf-8", newline="\n")
+    manifest = build(root, card, made, parameters=counted["parameters"], results=results)
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    (root / MANIFEST_FILE).write_text(text, encoding="utf-8", newline="\n")
+    return manifest
+
+
+def refresh(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Write README and manifest again after the card or a picture was edited.
+
+    Raises:
+        IntegrityError: a file that loading needs (weights, configuration) differs as well; such a
+            change is a new training, not an edit.
+    """
+    root = Path(folder)
+    old = read(root)
+    edited = set(_prose(old))
+    if problems := check_hashes(root, skip=edited):
+        raise IntegrityError(
+            f"{root}: more than text was changed: {problems[0]}. Train or convert it again."
+        )
+    return write(
+        root,
+        Card.load(root),
+        old.get("made", {}),
+        parameters=old["parameters"],
+        results=old.get("results", []),
+    )
+
+
+def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read and check a folder's manifest.
+
+    Raises:
+        NotFoundError: the folder has no manifest.
+        IntegrityError: the manifest is malformed.
+        UnsafeError: it names a path outside the folder, or a pickle.
+    """
+    path = Path(folder) / MANIFEST_FILE
+    if not path.is_file():
+        raise NotFoundError(f"{path} does not exist: nothing says what the files should be.")
+    if path.stat().st_size > MAX_BYTES:
+        raise IntegrityError(f"{path}: larger than {MAX_BYTES} bytes, too large for a manifest.")
+    try:
+        manifest = json.loads(path.read_bytes().decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(f"{path}: not JSON ({error}).") from None
+    _check_form(manifest, path)
+    return manifest  # type: ignore[no-any-return]
+
+
+def _check_form(manifest: Any, path: Path) -> None:
+    kinds = {"id": str, "version": str, "files": list, "parameters": int}
+    if not isinstance(manifest, dict) or manifest.get("schema") != 1:
+        raise IntegrityError(f"{path}: not a manifest of schema 1.")
+    for key, kind in kinds.items():
+        if type(manifest.get(key)) is not kind:
+            raise IntegrityError(f"{path}: {key!r} is missing or not {kind.__name__}.")
+    if len(manifest["files"]) > MAX_FILES:
+        raise IntegrityError(f"{path}: lists more than {MAX_FILES} files.")
+    seen: set[str] = set()
+    for entry in manifest["files"]:
+        known = isinstance(entry, dict) and isinstance(entry.get("path"), str)
+        if not known or type(entry.get("size")) is not int or entry["size"] < 0:
+            raise IntegrityError(f"{path}: a file's entry lacks its path or size.")
+        if not re.fullmatch(r"[0-9a-f]{64}", str(entry.get("sha256"))):
+            raise IntegrityError(f"{path}: {entry['path']!r} has no SHA-256 sum.")
+        check_name(entry["path"])
+        if entry["path"].lower() in seen:  # one file on a system that ignores case
+            raise IntegrityError(f"{path}: {entry['path']!r} is listed twice.")
+        seen.add(entry["path"].lower())
+
+
+def check_name(name: str) -> None:
+    """Refuse a file name that leaves its folder, hides, or is a pickle's.
+
+    Raises:
+        UnsafeError: the name is not a plain relative path.
+    """
+    parts = PurePosixPath(name).parts
+    plain = name.isprintable() and "/".join(parts) == name and not set(name) & set('\\:*?"<>|')
+    if not parts or not plain or any(part.startswith(".") for part in parts):
+        raise UnsafeError(f"{name!r} in the manifest is not a plain path inside the folder.")
+    if name.lower() == MANIFEST_FILE:
+        raise UnsafeError(f"{name!r} in the manifest would replace the manifest itself.")
+    refuse_pickle(name)
+
+
+def check_sizes(folder: str | os.PathLike[str], skip: set[str] | None = None) -> list[str]:
+    """Compare the files' sizes with the manifest.
+
+    Args:
+        folder: the model's folder.
+        skip: paths that are not looked at; by default what only people read.
+
+    Returns:
+        One line per difference; empty if there is none.
+    """
+    manifest = read(folder)
+    skip = set(_prose(manifest)) if skip is None else skip
+    found = (_size_problem(Path(folder), e) for e in manifest["files"] if e["path"] not in skip)
+    return [problem for problem in found if problem]
+
+
+def check_hashes(folder: str | os.PathLike[str], skip: set[str] | None = None) -> list[str]:
+    """Compare every file's size and SHA-256 with the manifest; one line per difference."""
+    problems = []
+    for entry in read(folder)["files"]:
+        if entry["path"] not in (skip or ()):
+            path = Path(folder) / entry["path"]
+            problem = _size_problem(Path(folder), entry)
+            if not problem and sha256(path) != entry["sha256"]:
+                problem = f"{entry['path']}: its SHA-256 differs from the manifest's"
+            problems += [problem] if problem else []
+    return problems
+
+
+def _size_problem(folder: Path, entry: Mapping[str, Any]) -> str:
+    path = folder / entry["path"]
+    if not path.is_file():
+        return f"{entry['path']}: missing"
+    size = path.stat().st_size
+    if size != entry["size"]:
+        return f"{entry['path']}: {size} bytes where the manifest says {entry['size']}"
+    return ""
+
+
+def _prose(manifest: Mapping[str, Any]) -> list[str]:
+    return [e["path"] for e in manifest["files"] if e["path"].lower().endswith(PROSE)]
+
+
+def list_files(folder: Path) -> list[str]:
+    """Every file that belongs to a model's folder, as sorted relative paths.
+
+    Hidden files, `__pycache__` and the manifest do not.
+
+    Raises:
+        UnsafeError: one of them is a pickle.
+    """
+    names = []
+    for directory, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name[0] != "." and name != "__pycache__"]
+        for file in files:
+            name = (Path(directory) / file).relative_to(folder).as_posix()
+            if not file.startswith(".") and name != MANIFEST_FILE:
+                refuse_pickle(name)
+                names.append(name)
+    return sorted(names)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def main(folders: Sequence[str]) -> None:
+    """Refresh the manifests of the given folders: `python -m zoo.registry.manifest cards/*/`."""
+    for folder in folders:
+        if (Path(folder) / MANIFEST_FILE).is_file() and (Path(folder) / CARD_FILE).is_file():
+            refresh(folder)
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])
