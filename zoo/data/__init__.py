@@ -1,0 +1,38 @@
+"""Pictures as data: found by name, decoded once, served by the batch."""
+
+import importlib
+
+_HOMES = {
+    "DATASETS": "sources",
+    "Source": "sources",
+    "Pictures": "pictures",
+    "PictureDataset": "pictures",
+    "load_pictures": "pictures",
+    "binarize": "binarization",
+    "open_pictures": "files",
+    "iter_pictures": "files",
+    "progress": "progress_bar",
+}
+
+__all__ = [  # noqa: F822  (loaded by __getattr__)
+    "DATASETS",
+    "PictureDataset",
+    "Pictures",
+    "Source",
+    "binarize",
+    "iter_pictures",
+    "load_pictures",
+    "open_pictures",
+    "progress",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load the module behind a name on first use: torch and datasets take seconds."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,209 @@
+"""Picture files that people name: each is checked fully before a model sees it."""
+
+import io
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from zoo.errors import GenaeError, NotFoundError, UnsafeError, UsageError
+
+PICTURE_SUFFIXES = frozenset(
+    ".png .jpg .jpeg .bmp .gif .tif .tiff .webp .ppm .pgm .pbm".split(),
+)
+# Read from the header before any pixel is decoded; 64 million pixels of RGB take 192 MB.
+MAX_PIXELS = 64_000_000
+PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+CONVERT = "convert it first, for example `Image.open(a).convert('RGB').save(b)`"
+REFUSED_MODES = {
+    "CMYK": f"is in CMYK, whose colours need a profile; {CONVERT}",
+    "I": f"has more than 8 bits a channel; {CONVERT}, after scaling the values to 0..255",
+    "F": f"holds floating-point values; {CONVERT}, after scaling the values to 0..255",
+}
+
+
+def decode(content: bytes | Path, name: str) -> Image.Image:
+    """Open and decode one picture, whatever is wrong with it told in one line.
+
+    Args:
+        content: its bytes, or its file.
+        name: what messages call it.
+
+    Returns:
+        The decoded picture, in the mode of the file; of an animation the first frame.
+
+    Raises:
+        UnsafeError: if its header announces more than `MAX_PIXELS`.
+        UsageError: if it is no picture, or damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of what is refused or read below
+            image = Image.open(io.BytesIO(content) if isinstance(content, bytes) else content)
+            width, height = image.size
+            if width * height <= MAX_PIXELS:
+                image.load()
+                return image
+            image.close()
+    except Image.DecompressionBombError:
+        raise UnsafeError(
+            f"{name}: announces more pixels than the {MAX_PIXELS:,} allowed; shrink it first"
+        ) from None
+    except UnidentifiedImageError:
+        raise UsageError(f"{name}: is not a picture that can be read; give PNG or JPEG") from None
+    # Pillow's plugins raise whatever their parser meets (OSError, SyntaxError, struct.error, ...).
+    except Exception as error:
+        raise UsageError(
+            f"{name}: is damaged ({str(error) or type(error).__name__}); get it again"
+        ) from None
+    raise UnsafeError(
+        f"{name}: announces {width} x {height} pixels, more than the {MAX_PIXELS:,} allowed; "
+        "shrink it first"
+    )
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Open one picture file and refuse what would not look as its owner expects.
+
+    Args:
+        path: a file.
+
+    Returns:
+        The decoded picture, 8 bits a channel, mode 1, L, LA, P, PA, RGB or RGBA.
+
+    Raises:
+        NotFoundError: if there is no such file.
+        UnsafeError: if its header announces more than `MAX_PIXELS`.
+        UsageError: if it is empty, no picture, damaged, animated, CMYK or of more than 8 bits.
+    """
+    if not path.exists():
+        raise NotFoundError(f"{path}: no such file; check the name")
+    if not path.is_file():
+        raise UsageError(f"{path}: is not a regular file; give a picture or a folder of them")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); check who owns it") from None
+    if not content:
+        raise UsageError(f"{path}: is empty (0 bytes); get it again")
+    image = decode(content, str(path))
+    _verify(content, image, path)
+    # A phone's MPO is one photo with a preview or depth map behind it, not an animation.
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise UsageError(f"{path}: holds {frames} frames; save one of them as a PNG")
+    reason = REFUSED_MODES.get("I" if image.mode.startswith("I") else image.mode)
+    if _is_wide(content, image):
+        reason = REFUSED_MODES["I"]
+    if reason is None and image.mode not in PLAIN_MODES:
+        reason = f"is of mode {image.mode}; {CONVERT}"
+    if reason is not None:
+        raise UsageError(f"{path}: {reason}")
+    return image
+
+
+def iter_pictures(
+    paths: Iterable[str | Path], *, skip_bad: bool = False, problems: list[str] | None = None
+) -> Iterator[tuple[Path, Image.Image]]:
+    """Open pictures one after the other, so that a folder of photos need not fit in memory.
+
+    Args:
+        paths: files, and folders, which are searched in the order of their names.
+        skip_bad: skip a bad file even if it was named; bad files inside a folder always are.
+        problems: receives one line for each file skipped.
+
+    Yields:
+        File and picture, in order.
+
+    Raises:
+        NotFoundError: if a path does not exist, or a folder holds no picture files.
+        UsageError: for a bad file that was named, see `open_picture`; UnsafeError likewise.
+    """
+    problems = [] if problems is None else problems
+    for path in map(Path, paths):
+        inside = path.is_dir()
+        try:
+            found = list_pictures(path) if inside else [path]
+        except NotFoundError as error:
+            if not skip_bad:
+                raise
+            problems.append(str(error))
+            continue
+        for file in found:
+            try:
+                picture = open_picture(file)
+            except GenaeError as error:
+                if not (skip_bad or inside):
+                    raise
+                problems.append(str(error))
+                continue
+            yield file, picture
+
+
+def open_pictures(
+    paths: Iterable[str | Path], *, skip_bad: bool = False
+) -> tuple[list[Image.Image], list[Path], list[str]]:
+    """Open pictures all at once.
+
+    Args:
+        paths: files and folders.
+        skip_bad: skip a bad file even if it was named; bad files inside a folder always are.
+
+    Returns:
+        The pictures, their files, and one line for each file skipped.
+
+    Raises:
+        NotFoundError: as `iter_pictures`.
+        UsageError: as `iter_pictures`, or if no picture is left.
+    """
+    problems: list[str] = []
+    opened = list(iter_pictures(paths, skip_bad=skip_bad, problems=problems))
+    if not opened:
+        raise UsageError(nothing_left(problems))
+    return [picture for _, picture in opened], [path for path, _ in opened], problems
+
+
+def nothing_left(problems: list[str]) -> str:
+    """What to say when every file was skipped, or none was given."""
+    if not problems:
+        return "no pictures were given; name PNG or JPEG files, or a folder of them"
+    return f"no usable picture among {len(problems)}; the first: {problems[0]}"
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The picture files below a folder, by suffix, in the order of their names.
+
+    Raises:
+        NotFoundError: if there are none.
+    """
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PICTURE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not path.is_dir()
+    )
+    if not found:
+        raise NotFoundError(f"{folder}: holds no pictures; put PNG or JPEG files there")
+    return found
+
+
+def _verify(content: bytes, image: Image.Image, path: Path) -> None:
+    """Check the checksums of the parts that decoding skips."""
+    if image.format != "PNG":
+        return
+    try:
+        Image.open(io.BytesIO(content)).verify()
+    except Exception as error:
+        raise UsageError(f"{path}: is damaged ({error}); get it again") from None
+
+
+def _is_wide(content: bytes, image: Image.Image) -> bool:
+    """Whether colours of 16 bits were silently cut to 8 by Pillow."""
+    if image.format == "PNG":
+        return content[24] > 8  # the bit depth of IHDR, which comes first in every PNG
+    if image.format == "TIFF":
+        bits = getattr(image, "tag_v2", {}).get(258, (8,))  # BitsPerSample
+        return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
+    return False

@@ -1,0 +1,302 @@
+"""Where data sets come from: the shipped examples, a local folder, Parquet files or the Hub."""
+
+import importlib.resources
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import IntegrityError, NotAllowedError, NotFoundError, UsageError
+from zoo.hints import did_you_mean
+
+from .files import list_pictures
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is known of a data set.
+
+    Attributes:
+        folder: its name below `GENAE_DATA` or `./data`; a path below `cards/examples` when
+            `embedded`.
+        config: the configuration to read, where it has several.
+        hub_id: its repository on the Hub, if there is one.
+        image_column: the column of pictures.
+        label_column: the column of class numbers, if there is one.
+        embedded: whether it ships with the package.
+    """
+
+    folder: str
+    config: str | None = None
+    hub_id: str | None = None
+    image_column: str = "image"
+    label_column: str | None = "label"
+    embedded: bool = False
+
+
+DATASETS: dict[str, Source] = {
+    "mnist": Source("mnist", hub_id="ylecun/mnist"),
+    "fashion-mnist": Source("fashion_mnist", hub_id="zalando-datasets/fashion_mnist"),
+    "cifar10": Source("cifar10", hub_id="uoft-cs/cifar10", image_column="img"),
+    "synthetic-faces": Source("synthetic_faces", config="aligned", label_column=None),
+    "celeba": Source("celeba", hub_id="flwrlabs/celeba", label_column=None),
+    "examples-mnist": Source("mnist", embedded=True),
+    "examples-fashion-mnist": Source("fashion-mnist", embedded=True),
+    "examples-faces": Source("faces", label_column=None, embedded=True),
+}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one split, undecoded.
+
+    Attributes:
+        contents: per picture its bytes, or its file; read it once, in order.
+        count: how many there are.
+        labels: their class numbers, or None.
+        names: what messages call row i: a file, or "row 17".
+    """
+
+    contents: Iterator[bytes | Path | None]
+    count: int
+    labels: list[int] | None
+    names: list[str]
+
+
+def open_rows(
+    dataset: str | Path,
+    split: str,
+    *,
+    config: str | None = None,
+    max_rows: int | None = None,
+    quiet: bool = False,
+) -> Rows:
+    """Find a data set and open one split of it.
+
+    Args:
+        dataset: a name of `DATASETS`, a folder (of Parquet files or of pictures), a Parquet file
+            or a Hub id. A name is looked for below `GENAE_DATA`, below `./data`, on the Hub.
+        split: in the slicing syntax of `datasets`: "train", "train[:500]", "train[90%:]".
+        config: the configuration, where a data set has several.
+        max_rows: read only the first so many rows.
+        quiet: draw no progress bars while downloading.
+
+    Raises:
+        NotFoundError: if it is nowhere.
+        NotAllowedError: if the Hub wants permission first.
+        UsageError: if the split or configuration is wrong, or holds no pictures.
+        IntegrityError: if a Parquet file cannot be read.
+    """
+    source = DATASETS.get(str(dataset), Source(str(dataset)))
+    place = locate(str(dataset))
+    if isinstance(place, Path) and place.is_dir() and not any(place.rglob("*.parquet")):
+        return _open_folder(str(dataset), place, split, max_rows)
+    table = _load_table(str(dataset), place, config or source.config, split, quiet)
+    if max_rows is not None:
+        table = table.select(range(min(max_rows, len(table))))
+    if not len(table):
+        raise UsageError(f"data set {dataset}: the split {split!r} is empty; ask for more of it")
+    column = _image_column(str(dataset), source, table)
+    return Rows(
+        contents=_cells(table, column, place),
+        count=len(table),
+        labels=_label_column(source, table),
+        names=[f"row {number}" for number in range(len(table))],
+    )
+
+
+def locate(name: str) -> Path | str:
+    """The local folder or file of a data set as a `Path`, or its id on the Hub as text.
+
+    Raises:
+        NotFoundError: if it is neither here nor could be there.
+    """
+    source = DATASETS.get(name, Source(name))
+    if source.embedded:
+        place = Path(str(importlib.resources.files("cards"))) / "examples" / source.folder
+        if not place.is_dir():
+            raise NotFoundError(f"data set {name}: its pictures are missing; install genae again")
+        return place
+    if name not in DATASETS and Path(name).exists():
+        return Path(name)
+    roots = [Path("data")]
+    if os.environ.get("GENAE_DATA"):
+        roots.insert(0, Path(os.environ["GENAE_DATA"]))
+    for root in roots:
+        if (root / source.folder).is_dir():
+            return root / source.folder
+    if source.hub_id is not None:
+        return source.hub_id
+    if name not in DATASETS and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return name
+    looked = ", ".join(str(root / source.folder) for root in roots)
+    hint = "" if name in DATASETS else f" {did_you_mean(name, DATASETS)}"
+    raise NotFoundError(
+        f"no data set {name!r} (looked for {looked}).{hint} Set GENAE_DATA to the folder that "
+        "holds data sets, or give a folder, a Parquet file or a Hub id."
+    )
+
+
+def _load_table(name: str, place: Path | str, config: str | None, split: str, quiet: bool) -> Any:
+    """The split as a `datasets.Dataset`, failures told in genae's words."""
+    import datasets
+    import pyarrow as pa  # type: ignore[import-untyped]
+    from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+
+    try:
+        with _no_bars(quiet):
+            if isinstance(place, Path) and place.is_file():
+                return datasets.load_dataset("parquet", data_files=str(place), split=split)
+            return datasets.load_dataset(str(place), name=config, split=split)
+    except DatasetNotFoundError as error:
+        if "gated" in str(error):
+            raise NotAllowedError(
+                f"data set {name}: {place} asks for permission on the Hub; accept its terms there "
+                "and log in with `hf auth login`"
+            ) from error
+        raise NotFoundError(_absent(name, place)) from error
+    except (ConnectionError, FileNotFoundError) as error:
+        raise NotFoundError(_absent(name, place)) from error
+    except (DatasetGenerationError, pa.ArrowInvalid) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise IntegrityError(
+            f"data set {name}: a file in {place} cannot be read ({reason}); get it again"
+        ) from error
+    except (ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"data set {name}, split {split!r}: {reason}") from error
+
+
+def _absent(name: str, place: Path | str) -> str:
+    """What to say when neither a local folder nor the Hub has it."""
+    source = DATASETS.get(name)
+    folder = source.folder if source else Path(name).name
+    return (
+        f"data set {name}: not below GENAE_DATA or ./data (as {folder}), and {place} cannot be "
+        "reached on the Hub; set GENAE_DATA to the folder that holds data sets, or go online"
+    )
+
+
+@contextmanager
+def _no_bars(quiet: bool) -> Iterator[None]:
+    """Silence the bars of `datasets`, and those of downloads too when quiet."""
+    import datasets
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    had_bars = datasets.is_progress_bar_enabled()
+    had_downloads = not are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    if quiet and had_downloads:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if had_bars:
+            datasets.enable_progress_bars()
+        if quiet and had_downloads:
+            enable_progress_bars()
+
+
+def _image_column(name: str, source: Source, table: Any) -> str:
+    """The column of pictures: as the table of data sets says, else by its type or name."""
+    import datasets
+
+    by_type = [
+        column for column, kind in table.features.items() if isinstance(kind, datasets.Image)
+    ]
+    for column in (source.image_column, *by_type, "image", "img"):
+        if column in table.column_names:
+            return str(column)
+    raise UsageError(
+        f"data set {name}: no column of pictures among {', '.join(table.column_names)}; "
+        "name it `image`"
+    )
+
+
+def _label_column(source: Source, table: Any) -> list[int] | None:
+    """The class numbers, if there are any."""
+    column = source.label_column
+    if column not in table.column_names:
+        return None
+    labels = table.with_format("arrow")[column].to_pylist()
+    return labels if all(isinstance(label, int) for label in labels) else None
+
+
+def _cells(table: Any, column: str, place: Path | str) -> Iterator[bytes | Path | None]:
+    """The undecoded cells of a column of pictures: bytes, or the file they name."""
+    rows = table.select_columns([column]).with_format("arrow")
+    for batch in rows.iter(batch_size=1000):
+        for cell in batch[column].to_pylist():
+            content = cell.get("bytes") if isinstance(cell, dict) else cell
+            if isinstance(content, bytes):
+                yield content
+            else:
+                yield _cell_file(cell, place)
+
+
+def _cell_file(cell: Any, place: Path | str) -> Path | None:
+    """The file a cell names, if it lies inside the data set's own folder."""
+    path = cell.get("path") if isinstance(cell, dict) else None
+    if not path or not isinstance(place, Path):
+        return None
+    root = place if place.is_dir() else place.parent
+    file = (root / path).resolve()
+    # A downloaded table must not make us read whatever file it names.
+    return file if file.is_relative_to(root.resolve()) and file.is_file() else None
+
+
+def _open_folder(name: str, folder: Path, split: str, max_rows: int | None) -> Rows:
+    """A plain folder of pictures: folders named as splits, or everything is "train".
+
+    Class numbers come from file names such as `0017-3.png`, else from the sub-folders.
+    """
+    from datasets import ReadInstruction
+
+    parts = [part for part in ("train", "validation", "valid", "test") if (folder / part).is_dir()]
+    splits = {part: list_pictures(folder / part) for part in parts}
+    splits = splits or {"train": list_pictures(folder)}
+    try:
+        lengths = {part: len(files) for part, files in splits.items()}
+        wanted = ReadInstruction.from_spec(split).to_absolute(lengths)
+    except (ValueError, AssertionError) as error:
+        raise UsageError(f"data set {name}, split {split!r}: {error}") from error
+    files = [
+        (part.splitname, file)
+        for part in wanted
+        for file in splits[part.splitname][part.from_ or 0 : part.to]
+    ][:max_rows]
+    if not files:
+        raise UsageError(f"data set {name}: the split {split!r} is empty; ask for more of it")
+    return Rows(
+        contents=(file for _, file in files),
+        count=len(files),
+        labels=_labels_of(folder, splits, files),
+        names=[str(file) for _, file in files],
+    )
+
+
+def _labels_of(
+    folder: Path, splits: dict[str, list[Path]], files: list[tuple[str, Path]]
+) -> list[int] | None:
+    """Class numbers of a plain folder, from names or sub-folders, or None."""
+    numbers = [re.search(r"-(\d+)$", file.stem) for _, file in files]
+    if all(numbers):
+        return [int(number[1]) for number in numbers if number]
+
+    def category(part: str, file: Path) -> str:
+        top = folder / part if (folder / part).is_dir() else folder
+        inside = file.relative_to(top).parts
+        return inside[0] if len(inside) > 1 else ""
+
+    # Numbered over all splits, so that a slice of one keeps the numbers of the whole.
+    categories = sorted({category(part, file) for part in splits for file in splits[part]})
+    if "" in categories:
+        return None
+    return [categories.index(category(part, file)) for part, file in files]

@@ -1,0 +1,213 @@
+"""Sheets of pictures: samples, reconstructions, interpolations; written whole or not at all."""
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ENDINGS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+PAPER = 255  # white shows where a picture with a black background ends
+EASY_SIDE = 64  # pixels; smaller pictures are enlarged towards it
+EASY_SHEET = 4096  # pixels; no sheet is enlarged beyond it
+# What common viewers, and Pillow itself without a warning, still open.
+MAX_SHEET_PIXELS = 80_000_000
+
+
+def prepare_output(path: str | Path) -> Path:
+    """Check before the work begins that a picture can be written there; make its folder.
+
+    Args:
+        path: the file to be; its ending chooses the format.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: if the ending is not one of `ENDINGS`, or the place cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in ENDINGS:
+        raise UsageError(
+            f"{path}: cannot write pictures ending in {path.suffix or 'nothing'!r}; "
+            f"use one of {', '.join(ENDINGS)}"
+        )
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; give a file name such as {path / 'out.png'}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot make its folder ({error.strerror})") from None
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"{path}: its folder cannot be written; choose another place")
+    return path
+
+
+def check_sheet(count: int, height: int, width: int, columns: int | None = None) -> int:
+    """The number of columns of a sheet.
+
+    Args:
+        count: pictures on it.
+        height: of one picture, pixels.
+        width: of one picture, pixels.
+        columns: as asked for; None makes the sheet about square.
+
+    Raises:
+        UsageError: if there is nothing to show, no column, or the sheet were too large to open.
+    """
+    if count < 1:
+        raise UsageError("a sheet needs at least one picture")
+    if columns is not None and columns < 1:
+        raise UsageError(f"columns must be at least 1, got {columns}")
+    columns = columns or math.ceil(math.sqrt(count * height / width))
+    columns = min(columns, count)
+    if columns * width * math.ceil(count / columns) * height > MAX_SHEET_PIXELS:
+        most = MAX_SHEET_PIXELS // (width * height)
+        raise UsageError(
+            f"{count} pictures of {width} x {height} pixels make a sheet too large to open; "
+            f"show at most {most}"
+        )
+    return columns
+
+
+def grid(
+    pictures: "Tensor | np.ndarray",
+    columns: int | None = None,
+    padding: int = 2,
+    scale: int | None = None,
+) -> Image.Image:
+    """Pictures side by side, row by row, on white.
+
+    Args:
+        pictures: `(N, C, H, W)`, C 1 or 3, uint8 or floats in [0, 1].
+        columns: how many a row; None makes the sheet about square.
+        padding: pixels between pictures and around them.
+        scale: enlarge each pixel to so many; None enlarges small pictures to about 64 pixels.
+
+    Returns:
+        One picture of mode L or RGB.
+
+    Raises:
+        UsageError: if there are no pictures, or too many for a sheet.
+        ValueError: if shape or values are others.
+    """
+    pixels = _to_bytes(pictures)
+    count, height, width, channels = pixels.shape
+    columns = check_sheet(count, height, width, columns)
+    rows = math.ceil(count / columns)
+    if scale is None:
+        scale = max(1, min(EASY_SIDE // width, EASY_SHEET // (columns * width)))
+    high, wide = height * scale + padding, width * scale + padding
+    sheet = np.full((rows * high + padding, columns * wide + padding, channels), PAPER, np.uint8)
+    for place, picture in enumerate(pixels):
+        top, left = padding + place // columns * high, padding + place % columns * wide
+        large = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+        sheet[top : top + height * scale, left : left + width * scale] = large
+    return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
+
+
+def save_grid(
+    pictures: "Tensor | np.ndarray",
+    path: str | Path,
+    columns: int | None = None,
+    padding: int = 2,
+    scale: int | None = None,
+) -> Path:
+    """Write `grid(...)` to a file, which appears complete or not at all.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: as `prepare_output` and `grid`.
+    """
+    return save_picture(grid(pictures, columns, padding, scale), path)
+
+
+def save_reconstructions(
+    originals: "Tensor | np.ndarray",
+    reconstructions: "Tensor | np.ndarray",
+    path: str | Path,
+    columns: int | None = None,
+) -> Path:
+    """Write pairs, each original over its reconstruction.
+
+    Args:
+        originals: `(N, C, H, W)`, uint8 or floats in [0, 1].
+        reconstructions: same shape, either type.
+        path: the file to write.
+        columns: pairs a row.
+
+    Raises:
+        UsageError: as `save_grid`.
+        ValueError: if the shapes differ.
+    """
+    above, below = _to_bytes(originals), _to_bytes(reconstructions)
+    if above.shape != below.shape:
+        raise ValueError(
+            f"shapes differ: {tuple(originals.shape)}, {tuple(reconstructions.shape)}"
+        )
+    pairs = np.concatenate([above, below], axis=1).transpose(0, 3, 1, 2)
+    return save_grid(pairs, path, columns)
+
+
+def save_interpolations(paths: "Tensor | np.ndarray", path: str | Path) -> Path:
+    """Write one row for each way from a picture to another.
+
+    Args:
+        paths: `(B, steps, C, H, W)`, uint8 or floats in [0, 1].
+        path: the file to write.
+
+    Raises:
+        UsageError: as `save_grid`.
+        ValueError: if there are not five axes.
+    """
+    if paths.ndim != 5:
+        raise ValueError(f"expected (B, steps, C, H, W), got {tuple(paths.shape)}")
+    return save_grid(paths.reshape(-1, *paths.shape[2:]), path, columns=paths.shape[1])
+
+
+def save_picture(image: Image.Image, path: str | Path) -> Path:
+    """Write a picture beside its place, then rename it there.
+
+    Raises:
+        UsageError: as `prepare_output`, or if the format cannot hold the picture.
+    """
+    path = prepare_output(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        image.save(beside, format=ENDINGS[path.suffix.lower()])
+        beside.replace(path)
+    except ValueError as error:
+        raise UsageError(f"{path}: cannot be written ({error}); use .png") from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def _to_bytes(pictures: "Tensor | np.ndarray") -> np.ndarray:
+    """Pictures as uint8 `(N, H, W, C)`."""
+    values = pictures if isinstance(pictures, np.ndarray) else pictures.detach().cpu().numpy()
+    if values.ndim != 4 or values.shape[1] not in (1, 3):
+        raise ValueError(f"expected (N, C, H, W) with C 1 or 3, got {values.shape}")
+    if values.dtype != np.uint8:
+        if not np.isfinite(values).all():
+            raise ValueError("the pictures hold values that are not finite numbers")
+        values = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+    return values.transpose(0, 2, 3, 1)
