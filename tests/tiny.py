@@ -1,0 +1,43 @@
+"""The smallest useful configs of every architecture; a new architecture is one row here.
+
+Each variant turns on parts that no other variant does. The first is what `tiny_config` gives.
+"""
+
+from typing import Any
+
+CODE = {"latent_size": 4, "num_mixture_components": 2}
+CONVOLUTIONAL = CODE | {"image_size": 16, "width_multiplier": 0.03125}
+DENSE = CODE | {"network": "dense", "image_size": 5, "hidden_sizes": [12]}
+COLOUR = {"num_channels": 3}
+BERNOULLI = {"likelihood": "bernoulli"}
+SHARED = {"scale": "shared"}
+LOGISTIC = {"likelihood": "discretized_logistic", "scale": "learned"}
+
+TINY: dict[str, dict[str, dict[str, Any]]] = {
+    "ae": {
+        "convolutional": CONVOLUTIONAL,
+        "dense": DENSE | COLOUR | SHARED,
+        "bernoulli": DENSE | BERNOULLI,
+        "logistic": CONVOLUTIONAL | COLOUR | LOGISTIC,
+    },
+    "vae": {
+        "convolutional": CONVOLUTIONAL | BERNOULLI,
+        "dense": DENSE | COLOUR | SHARED | {"beta": 2.0, "free_bits": 0.1},
+        "logistic": DENSE | LOGISTIC | {"kl_warmup_steps": 10},
+    },
+    "eae": {
+        "convolutional": CONVOLUTIONAL,
+        "dense": DENSE | COLOUR | SHARED | {"num_neighbors": 2},
+        "ablation": DENSE | LOGISTIC | {"entropy_weight": 0.0},
+    },
+    "classifier": {
+        "convolutional": {
+            "image_size": 16,
+            "width_multiplier": 0.03125,
+            "feature_size": 6,
+            "num_labels": 3,
+        },
+        "colour": COLOUR
+        | {"image_size": 8, "width_multiplier": 0.03125, "feature_size": 4, "num_labels": 2},
+    },
+}

@@ -1,0 +1,72 @@
+"""A one-second card on pictures made here."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zoo.card import Card
+
+CARD = """
+schema = 1
+id = "genae/{name}"
+version = "1.0.0"
+architecture = "{architecture}"
+task = "unconditional-image-generation"
+status = "recipe"
+license = "apache-2.0"
+summary = "A card for tests."
+intended_use = "Tests."
+limits = "Tests."
+
+[config]
+image_size = 8
+num_channels = 1
+latent_size = 2
+width_multiplier = 0.02
+num_mixture_components = 2
+
+[processor]
+size = 8
+num_channels = 1
+
+[data]
+dataset = "{folder}"
+train_split = "train"
+license = "cc0-1.0"
+binarization = "{binarization}"
+
+[train]
+num_train_epochs = 3
+per_device_train_batch_size = 8
+learning_rate = 1e-2
+seed = 3
+use_cpu = true
+samplers = ["gaussian", "mixture"]
+"""
+
+
+@pytest.fixture(scope="session")
+def picture_folder(tmp_path_factory):
+    """40 pictures of noise: 5 batches of 8."""
+    folder = tmp_path_factory.mktemp("pictures")
+    numbers = np.random.default_rng(0)
+    for index in range(40):
+        noise = numbers.integers(0, 256, (8, 8), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"{index:02}.png")
+    return folder
+
+
+@pytest.fixture
+def card(picture_folder):
+    """`card(architecture, binarization)`: a card on those pictures."""
+
+    def make(architecture="vae", binarization="stochastic", extra=""):
+        text = CARD.format(
+            name=f"tiny-{architecture}",
+            architecture=architecture,
+            folder=picture_folder,
+            binarization=binarization,
+        )
+        return Card.parse(text + extra)
+
+    return make

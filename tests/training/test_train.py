@@ -1,0 +1,179 @@
+"""From a card to a folder: complete, repeatable, interruptible, never half-written."""
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from zoo.card import Card
+from zoo.errors import ConflictError, InterruptedRunError, NotFoundError, UsageError
+from zoo.models import AEModel, EAEModel, VAEModel
+from zoo.training import run, train
+from zoo.training.fitting import calibrate_batch_norm, fit_samplers
+from zoo.training.trainer import PictureTrainer
+
+MODELS = {"ae": AEModel, "vae": VAEModel, "eae": EAEModel}
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def assert_equal(first, second):
+    assert first.keys() == second.keys()
+    assert not [name for name in first if not torch.equal(first[name], second[name])]
+
+
+@pytest.mark.parametrize("architecture", MODELS)
+def test_the_folder_is_a_model_with_all_that_belongs_to_it(card, tmp_path, architecture):
+    folder = train(card(architecture), tmp_path / "out", quiet=True)
+    assert {path.name for path in folder.iterdir()} == {
+        "README.md",
+        "card.toml",
+        "config.json",
+        "manifest.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "samples.png",
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    model = MODELS[architecture].from_pretrained(folder)
+    for sampler in ("prior", "gaussian", "mixture"):
+        assert model.sample(3, sampler=sampler, seed=0).shape == (3, 1, 8, 8)
+    from zoo import registry
+
+    assert registry.verify(folder).ok
+
+
+def interrupt_at(monkeypatch, step):
+    """Send Ctrl-C while the given step is computed."""
+    original = PictureTrainer.training_step
+
+    def training_step(self, *args, **kwargs):
+        if self.state.global_step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(PictureTrainer, "training_step", training_step)
+
+
+@pytest.mark.parametrize("step", [6, 9])  # in the middle of the second epoch and at its end
+@pytest.mark.parametrize("architecture", ["vae", "eae"])
+def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(
+    card, tmp_path, monkeypatch, architecture, step
+):
+    made = card(architecture, extra="save_strategy = 'no'\n")
+    whole = weights(train(made, tmp_path / "whole", quiet=True))
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step)
+        with pytest.raises(InterruptedRunError, match=f"stopped at step {step + 1} of 15"):
+            train(made, tmp_path / "cut", quiet=True)
+    assert not (tmp_path / "cut").exists()
+    with pytest.raises(ConflictError, match="--resume goes on with it"):
+        train(made, tmp_path / "cut", quiet=True)
+    torch.manual_seed(99)  # whatever happened in between
+    assert_equal(weights(train(made, tmp_path / "cut", resume=True, quiet=True)), whole)
+
+
+def test_the_seed_names_the_weights(card, tmp_path):
+    first = weights(train(card(), tmp_path / "a", quiet=True))
+    assert_equal(first, weights(train(card(), tmp_path / "b", quiet=True)))
+    other = weights(train(card(), tmp_path / "c", overrides=["seed=4"], quiet=True))
+    assert not torch.equal(first["encoder.output.weight"], other["encoder.output.weight"])
+
+
+def test_settings_change_the_run_and_the_card_that_goes_with_it(card, tmp_path):
+    settings = ["latent_size=3", "train.num_train_epochs=1", 'data.binarization="none"']
+    folder = train(card(), tmp_path / "out", overrides=settings, quiet=True)
+    assert json.loads((folder / "config.json").read_text())["latent_size"] == 3
+    copy = Card.load(folder)
+    assert copy.train["num_train_epochs"] == 1
+    assert copy.data.binarization == "none"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("learning_rat=1", "learning_rat is no training argument. Did you mean 'learning_rate'"),
+        ("config.latent_siz=1", "latent_siz is no setting of VAEConfig. Did you mean"),
+        ("latent_size=0", "latent_size must be at least 1, got 0"),
+        ("latent_size=many", "latent_size"),
+        ("cards.x=1", r"no table \[cards\]"),
+        ("latent_size", "takes key=value"),
+        ("per_device_train_batch_size=64", "40 pictures, fewer than one batch of 64"),
+        ("image_size=16", "the config's image_size is 16; make them equal"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_leaves_nothing(card, tmp_path, setting, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        train(card(), tmp_path / "out", overrides=[setting], quiet=True)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_overwritten_and_nothing_resumed_from_nothing(card, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("keep")
+    with pytest.raises(ConflictError, match="exists already"):
+        train(card(), tmp_path / "out", quiet=True)
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "keep"
+    with pytest.raises(NotFoundError, match="nothing to resume"):
+        train(card(), tmp_path / "new", resume=True, quiet=True)
+
+
+def test_a_failing_export_leaves_no_folder_and_can_be_resumed(card, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(run.manifest, "write", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(card(), tmp_path / "out", quiet=True)
+    assert not (tmp_path / "out").exists()
+    assert train(card(), tmp_path / "out", resume=True, quiet=True).is_dir()
+
+
+def test_another_card_does_not_resume_a_run(card, tmp_path, monkeypatch):
+    interrupt_at(monkeypatch, 2)
+    with pytest.raises(InterruptedRunError):
+        train(card(), tmp_path / "out", quiet=True)
+    with pytest.raises(ConflictError, match="another card or other settings"):
+        train(card(), tmp_path / "out", overrides=["seed=9"], resume=True, quiet=True)
+
+
+def test_logs_name_the_parts_of_the_loss(card, tmp_path, monkeypatch):
+    logged = []
+    original = PictureTrainer.log
+    monkeypatch.setattr(
+        PictureTrainer,
+        "log",
+        lambda self, logs, *rest: (original(self, logs, *rest), logged.append(logs))[0],
+    )
+    train(card(extra="logging_steps = 5\n"), tmp_path / "out", quiet=True)
+    steps = [logs for logs in logged if "kl" in logs]
+    assert len(steps) == 3
+    for logs in steps:
+        assert logs["loss"] == pytest.approx(logs["reconstruction_loss"] + logs["kl"], rel=1e-4)
+
+
+def test_calibration_gives_the_codes_of_the_train_set_mean_0_and_variance_1(tiny_config):
+    model = EAEModel(tiny_config("eae"))
+    pixels = torch.randint(0, 256, (700, 1, 16, 16), dtype=torch.uint8)
+    calibrate_batch_norm(model, pixels)
+    codes = model.encode(pixels.float() / 255)
+    assert torch.allclose(codes.mean(0), torch.zeros(4), atol=1e-3)
+    assert torch.allclose(codes.var(0), torch.ones(4), atol=1e-2)
+
+
+def test_samplers_recover_a_planted_mixture(tiny_config):
+    model = AEModel(tiny_config("ae"))
+    centers = torch.tensor([[5.0, 0, 0, 0], [-5.0, 0, 0, 0]])
+    codes = centers[torch.arange(2000) % 2] + 0.1 * torch.randn(2000, 4)
+    fit_samplers(model, codes, ["gaussian", "mixture"], seed=0)
+    mixture = model.samplers["mixture"]
+    found = mixture.means[mixture.means[:, 0].argsort(descending=True)]
+    assert torch.allclose(found, centers, atol=0.05)
+    assert torch.allclose(mixture.weights, torch.tensor([0.5, 0.5]), atol=0.05)
+    gaussian = model.samplers["gaussian"]
+    covariance = gaussian.scale_tril @ gaussian.scale_tril.T
+    assert torch.allclose(covariance, codes.T.cov(), rtol=1e-2, atol=1e-3)

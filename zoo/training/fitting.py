@@ -1,0 +1,75 @@
+"""After training: the batch-norm statistics of the whole training set, and fitted samplers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.data.binarization import binarize
+
+BATCH = 512
+
+
+def batches(pixels: Tensor, binarization: str, device: torch.device) -> Iterator[Tensor]:
+    """8-bit pictures `(N, C, H, W)` as float batches in [0, 1], in order."""
+    for chunk in pixels.split(BATCH):
+        if len(chunk) > 1:  # batch norm cannot learn from one picture
+            yield binarize(chunk.to(device).float() / 255, binarization)
+
+
+@torch.no_grad()
+def calibrate_batch_norm(model: Any, pixels: Tensor, binarization: str = "none") -> None:
+    """Replace running statistics, which lag behind the weights, by those of one pass.
+
+    The pass runs in training mode. Then the statistics of a batch norm on the code (EAE) are set
+    once more, from codes encoded as they will be in use, in eval mode, so that the codes of the
+    training set have mean 0 and variance 1 exactly.
+    """
+    torch.optim.swa_utils.update_bn(batches(pixels, binarization, model.device), model)
+    model.eval()
+    code_norm = getattr(model, "code_norm", None)
+    if code_norm is None:
+        return
+    codes = torch.cat(
+        [model.encoder(batch).double() for batch in batches(pixels, binarization, model.device)]
+    )
+    code_norm.running_mean.copy_(codes.mean(0))
+    code_norm.running_var.copy_(codes.var(0))
+
+
+@torch.no_grad()
+def encode_all(
+    model: Any, pixels: Tensor, binarization: str = "none", seed: int = 0
+) -> Tensor:
+    """Codes of 8-bit pictures as the decoder meets them, in eval mode, `(N, d)`, on the CPU."""
+    model.eval()
+    generator = torch.Generator().manual_seed(seed)
+    pixel_batches = batches(pixels, binarization, model.device)
+    return torch.cat([model.encode_sample(batch, generator).cpu() for batch in pixel_batches])
+
+
+def fit_samplers(model: Any, codes: Tensor, names: list[str], seed: int) -> None:
+    """Fit the named samplers to codes `(N, d)` and store them in the model's buffers.
+
+    `gaussian` is one full-covariance Gaussian, `mixture` one of `num_mixture_components` by
+    expectation maximisation (scikit-learn's `GaussianMixture`).
+    """
+    from sklearn.mixture import GaussianMixture
+
+    for name in names:
+        sampler = model.samplers[name]
+        components = 1 if name == "gaussian" else model.config.num_mixture_components
+        fit = GaussianMixture(components, reg_covar=1e-6, random_state=seed)
+        fit.fit(codes.double().numpy())
+        means, covariances, weights = (
+            torch.from_numpy(value) for value in (fit.means_, fit.covariances_, fit.weights_)
+        )
+        scale_trils = torch.linalg.cholesky(covariances)
+        if name == "gaussian":
+            sampler.mean.copy_(means[0])
+            sampler.scale_tril.copy_(scale_trils[0])
+        else:
+            sampler.weights.copy_(weights)
+            sampler.means.copy_(means)
+            sampler.scale_trils.copy_(scale_trils)

@@ -1,0 +1,165 @@
+"""`genae train`: from a card to a folder that `from_pretrained` loads."""
+
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from transformers import set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from zoo import catalog, plots
+from zoo.card import CARD_FILE, Card, dumps
+from zoo.data.pictures import PictureDataset, Pictures, load_pictures
+from zoo.errors import ConflictError, InterruptedRunError, NotFoundError, UsageError
+from zoo.registry import manifest
+
+from .fitting import calibrate_batch_norm, encode_all, fit_samplers
+from .recipe import Recipe, build_recipe, override
+from .trainer import BarCallback, InterruptCallback, PictureTrainer, without_default_output
+
+SHOWN_SAMPLES = 64
+
+
+def train(
+    card: Card,
+    output: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Train the model a card describes.
+
+    Checkpoints live in `OUTPUT.training` beside the output until the run is complete; then the
+    weights, config, image processor, card, manifest, README and a picture of samples appear in
+    the output folder at once.
+
+    Args:
+        card: with [data] and [train].
+        output: folder to write; must not hold anything yet.
+        overrides: `key=value` settings in place of the card's; the stated results, which are of
+            the card as it stands, are then left out of the copy.
+        resume: go on from the last checkpoint of an interrupted run.
+        quiet: draw no progress bar.
+
+    Returns:
+        The output folder.
+
+    Raises:
+        UsageError: the card or a setting is wrong, or there are fewer pictures than a batch.
+        ConflictError: the output holds something, an interrupted run is in the way, or the run
+            to resume was made from another card.
+        NotFoundError: nothing to resume, or the data set is nowhere.
+        InterruptedRunError: stopped by Ctrl-C after a checkpoint was saved.
+    """
+    if overrides:
+        table = override(tomllib.loads(card.text), list(overrides))
+        table.pop("results", None)
+        card = Card.parse(dumps(table), card.path)
+    recipe = build_recipe(card)
+    output = Path(output)
+    work = output.with_name(output.name + ".training")
+    prepare_folders(card, output, work, resume)
+    pictures = load_training_pictures(recipe, quiet)
+
+    arguments = recipe.training_arguments(work)
+    set_seed(arguments.seed)
+    model = catalog.load(catalog.find(card.architecture).model)(recipe.config)
+    assert card.data is not None
+    trainer = PictureTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=PictureDataset(pictures),
+        binarization=card.data.binarization,
+    )
+    without_default_output(trainer)
+    console = Console(stderr=True)
+    if console.is_terminal and not quiet:
+        trainer.add_callback(BarCallback(console))
+    with InterruptCallback() as interrupt:
+        trainer.add_callback(interrupt)
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work)) if resume else None)
+    if interrupt.interrupted:
+        raise InterruptedRunError(
+            f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; saved in "
+            f"{work}; the same command with --resume goes on from there"
+        )
+    finish(model, recipe, pictures)
+    export(model, recipe, output)
+    shutil.rmtree(work)
+    return output
+
+
+def prepare_folders(card: Card, output: Path, work: Path, resume: bool) -> None:
+    """Refuse to overwrite anything; start or find the folder of the run's checkpoints."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ConflictError(f"{output} exists already; choose another --output or remove it")
+    card_file = work / CARD_FILE
+    if resume:
+        if not card_file.is_file() or get_last_checkpoint(str(work)) is None:
+            raise NotFoundError(f"nothing to resume in {work}; start without --resume")
+        if Card.load(card_file).to_dict() != card.to_dict():
+            raise ConflictError(
+                f"the run in {work} was started from another card or other settings; resume it "
+                "with those, or remove it"
+            )
+        return
+    if work.exists() and get_last_checkpoint(str(work)) is not None:
+        raise ConflictError(
+            f"{work} holds an interrupted run; --resume goes on with it, or remove it"
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    card_file.write_text(card.text, encoding="utf-8")
+
+
+def load_training_pictures(recipe: Recipe, quiet: bool) -> Pictures:
+    """The train split, decoded; fewer pictures than a batch are refused."""
+    data = recipe.card.data
+    assert data is not None
+    pictures = load_pictures(
+        data.dataset, data.train_split, recipe.processor, config=data.config, quiet=quiet
+    )
+    batch = recipe.arguments.get("per_device_train_batch_size", 8)
+    if recipe.arguments["dataloader_drop_last"] and len(pictures) < batch:
+        raise UsageError(
+            f"{data.dataset} {data.train_split} has {len(pictures)} pictures, fewer than one "
+            f"batch of {batch}; lower it with --set per_device_train_batch_size={len(pictures)}"
+        )
+    if "num_labels" in recipe.card.config and pictures.labels is None:
+        raise UsageError(f"{data.dataset} {data.train_split} has no labels for a classifier")
+    return pictures
+
+
+def finish(model: Any, recipe: Recipe, pictures: Pictures) -> None:
+    """Batch-norm statistics of the whole train split, then the samplers the card names."""
+    data = recipe.card.data
+    assert data is not None
+    set_seed(recipe.arguments.get("seed", 42))
+    calibrate_batch_norm(model, pictures.pixels, data.binarization)
+    if recipe.card.samplers:
+        seed = recipe.arguments.get("seed", 42)
+        codes = encode_all(model, pictures.pixels, data.binarization, seed)
+        fit_samplers(model, codes, recipe.card.samplers, seed)
+
+
+def export(model: Any, recipe: Recipe, output: Path) -> None:
+    """Write the model's folder beside its place, then rename it there."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as place:
+        folder = Path(place) / output.name
+        model.cpu().save_pretrained(folder)
+        recipe.processor.save_pretrained(folder)
+        (folder / CARD_FILE).write_text(recipe.card.text, encoding="utf-8")
+        if hasattr(model, "sample"):
+            pictures = model.sample(SHOWN_SAMPLES, seed=0)
+            plots.save_grid(pictures, folder / "samples.png")
+        made = {"by": "genae train", "from": recipe.card.id, "torch": torch.__version__}
+        manifest.write(folder, recipe.card, made, parameters=model.num_parameters())
+        if output.exists():  # empty, as was checked
+            output.rmdir()
+        folder.rename(output)

@@ -1,0 +1,146 @@
+"""`transformers.Trainer` for pictures kept as 8-bit tensors."""
+
+import inspect
+import signal
+import threading
+from collections import defaultdict
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from zoo.data.binarization import binarize
+
+SHOWN_LOSSES = ("loss", "reconstruction_loss", "kl", "entropy")
+
+
+def whole_batch(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Collate nothing: the data set hands out whole batches."""
+    return batch
+
+
+class PictureTrainer(Trainer):
+    """Trainer whose batches are 8-bit pictures, turned to floats (and binarised) in the step.
+
+    Binarisation draws from torch's global generator inside the step, not in the loader, which
+    runs ahead of it; only so is a resumed run the same as an uninterrupted one.
+    """
+
+    def __init__(self, *args: Any, binarization: str = "none", **kwargs: Any) -> None:
+        kwargs["data_collator"] = whole_batch
+        super().__init__(*args, **kwargs)
+        self.binarization = binarization
+        assert self.model is not None
+        self._takes_labels = "labels" in inspect.signature(self.model.forward).parameters
+        self._parts: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device="cpu"))
+        self._part_steps = 0
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        inputs = super()._prepare_inputs(inputs)
+        pixel_values = inputs.pop("pixels").float().div_(255)
+        inputs["pixel_values"] = binarize(pixel_values, self.binarization)
+        if not self._takes_labels:
+            inputs.pop("labels", None)
+        return inputs
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The model's loss; the named parts of it are averaged for the next log line."""
+        loss, outputs = super().compute_loss(
+            model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
+        )
+        for name, value in outputs.items():
+            if name != "loss" and torch.is_tensor(value) and value.ndim == 0:
+                self._parts[name] = self._parts[name].to(value.device) + value.detach()
+        self._part_steps += 1
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Add the loss's parts to what is logged."""
+        if "loss" in logs and self._part_steps:
+            for name, value in self._parts.items():
+                logs[name] = value.item() / self._part_steps
+            self._parts.clear()
+            self._part_steps = 0
+        super().log(logs, *args, **kwargs)
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Not estimated: the rule counts six operations per weight, wrong for convolutions."""
+        return 0
+
+
+class InterruptCallback(TrainerCallback):
+    """On Ctrl-C save a checkpoint after the current step and stop; a second one stops at once."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self._previous: Any = None
+
+    def __enter__(self) -> "InterruptCallback":
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _handle(self, signum: int, frame: Any) -> None:
+        if self.interrupted:  # asked twice: do not wait for the step
+            raise KeyboardInterrupt
+        self.interrupted = True
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Ask the Trainer to save and stop."""
+        if self.interrupted:
+            control.should_save = control.should_training_stop = True
+
+
+class BarCallback(TrainerCallback):
+    """Progress bar on stderr with the loss and its parts."""
+
+    def __init__(self, console: Console) -> None:
+        self.progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+        )
+        self.task = self.progress.add_task("")
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start at the step the run starts from."""
+        self.progress.update(self.task, total=state.max_steps, completed=state.global_step)
+        self.progress.start()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Move on by a step."""
+        self.progress.update(self.task, completed=state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Show the losses."""
+        shown = {name: value for name, value in (logs or {}).items() if name in SHOWN_LOSSES}
+        text = "  ".join(f"{name} {value:.2f}" for name, value in shown.items())
+        if text:
+            self.progress.update(self.task, description=text)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leave the finished bar."""
+        self.progress.stop()
+
+
+def without_default_output(trainer: Trainer) -> None:
+    """Drop the Trainer's own prints and bars, which write to stdout."""
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
