@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import category
 
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
@@ -262,10 +263,15 @@ def _check_values(value: Any, file: str, path: str = "", depth: int = 0) -> None
         for inner in value:
             _check_values(inner, file, path, depth + 1)
     elif isinstance(value, str):
-        if not value.replace("\n", "").replace("\t", "").isprintable() and value:
+        if not all(map(_visible, value)):
             raise UsageError(f"{file}: {path} has characters that cannot be printed: {value!r}.")
     elif not isinstance(value, int | float):
         raise UsageError(f"{file}: {path} must be written in quotes, not as {_shown(value)}.")
+
+
+def _visible(character: str) -> bool:
+    """Printable, or white space: Python calls the wide space of Chinese text unprintable."""
+    return character.isprintable() or character in "\n\t" or category(character) == "Zs"
 
 
 def _shown(value: Any) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from zoo.card import CARD_FILE, Card
 from zoo.errors import NotFoundError
-from zoo.hints import did_you_mean
+from zoo.hints import nearest
 
 OWNER = "genae"
 #: `cards` is installed beside `zoo`; found by place, as the path could hold another `cards`.
@@ -39,16 +39,10 @@ def folder(name: str) -> Path:
     """
     known = {f"{OWNER}/{path.name}": path for path in folders()}
     if name not in known:
-        hint = did_you_mean(name, known) if len(known) <= 8 else _nearest_hint(name, known)
-        raise NotFoundError(
-            f"no model named {name!r}. {hint} `genae list` shows all {len(known)}."
-        )
+        near = nearest(name, known)
+        hint = f" Did you mean {near!r}?" if near else ""
+        raise NotFoundError(f"no model named {name!r}.{hint} `genae list` shows all {len(known)}.")
     return known[name]
-
-
-def _nearest_hint(name: str, known: dict[str, Path]) -> str:
-    hint = did_you_mean(name, known)
-    return "" if hint.startswith("Known") else hint  # a long list says less than `genae list`
 
 
 def not_published(card: Card) -> NotFoundError:

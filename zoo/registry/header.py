@@ -68,7 +68,7 @@ def safetensors_header(path: Path) -> dict[str, Any]:
     if text[:1] != b"{":
         raise _bad(path, "its header is not JSON")
     try:
-        header = json.loads(
+        header: dict[str, Any] = json.loads(
             text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse
         )
     except (ValueError, RecursionError) as error:

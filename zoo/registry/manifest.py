@@ -248,16 +248,3 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's content, as 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def main(folders: Sequence[str]) -> None:
-    """Refresh the manifests of the given folders: `python -m zoo.registry.manifest cards/*/`."""
-    for folder in folders:
-        if (Path(folder) / MANIFEST_FILE).is_file() and (Path(folder) / CARD_FILE).is_file():
-            refresh(folder)
-
-
-if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])

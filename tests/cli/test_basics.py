@@ -1,0 +1,318 @@
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import typer
+from safetensors.numpy import save_file
+from typer.testing import CliRunner
+
+from zoo import registry
+from zoo.card import Card
+from zoo.cli import app, common
+from zoo.cli.group import VERBS, load_verb
+from zoo.errors import GenaeError, UnsafeError
+from zoo.registry import embedded, manifest
+
+HEAVY = {"torch", "transformers", "numpy", "huggingface_hub", "fsspec", "datasets", "PIL"}
+SCRIPT = "from zoo.cli import app; app(prog_name='genae')"
+
+
+def run(*words):
+    """The verb in this process: exit code, stdout, stderr."""
+    result = CliRunner().invoke(app, list(words), prog_name="genae")
+    return SimpleNamespace(code=result.exit_code, out=result.stdout, err=result.stderr)
+
+
+def process(root, *words, code=SCRIPT, **settings):
+    """The verb in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    return subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        **settings,
+    )
+
+
+@pytest.fixture
+def shipped(tmp_path, root, monkeypatch):
+    """The id of a model that ships in a registry of its own; the card is a real one."""
+    folder = tmp_path / "embedded" / "eae-mnist"
+    folder.mkdir(parents=True)
+    shutil.copy(root / "cards" / "eae-mnist" / "card.toml", folder)
+    (folder / "config.json").write_text('{"model_type": "genae_eae"}')
+    save_file({"weight": np.zeros(3, np.float32)}, folder / "model.safetensors")
+    manifest.write(folder, Card.load(folder), {"by": "a test"})
+    monkeypatch.setattr(embedded, "ROOT", folder.parent)
+    return "genae/eae-mnist"
+
+
+@pytest.fixture
+def verb(monkeypatch):
+    """`verb(function)`: the function as `genae sample`."""
+
+    def install(function):
+        monkeypatch.setattr("zoo.catalog.load", lambda reference: function)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    "words", [["list"], ["list", "--json"], ["--help"], [], ["--version"], ["lst"]]
+)
+def test_light_verbs_load_nothing_heavy(root, tmp_path, words):
+    code = f"""
+import atexit, sys
+atexit.register(lambda: print("LOADED", *sys.modules, file=sys.stderr))
+{SCRIPT}"""
+    done = process(root, *words, code=code, cwd=tmp_path)
+    loaded = set(done.stderr.partition("LOADED ")[2].split())
+    assert "zoo.cli" in loaded
+    assert not loaded & (HEAVY | {"pydantic", "zoo.cli.pictures", "zoo.cli.train"})
+
+
+def test_list_shows_every_card():
+    table = run("list")
+    assert table.code == 0
+    rows = json.loads(run("list", "--json").out)
+    assert [row["id"] for row in rows] == [card.id for card in registry.list_models()]
+    for row in rows:
+        assert {"id", "status", "architecture", "parameters", "bytes", "license", "summary"} <= {
+            *row
+        }
+        assert row["id"] in table.out
+        assert row["license"] in table.out
+
+
+def test_hints_go_to_stderr_and_can_be_silenced(shipped):
+    assert run("list").err.startswith("try: genae sample genae/")
+    assert run("list", "--quiet").err == ""
+
+
+def test_help_names_every_verb_in_one_line_each():
+    text = run("--help").out
+    assert run().out == text
+    for name, row in VERBS.items():
+        assert re.search(rf"^\s+{name}\s+{re.escape(row.help)}$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_can_be_loaded_and_explains_itself(name):
+    command = load_verb(name)
+    assert command.name == name
+    assert len(command.help) > 20
+    done = run(name, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert f"genae {name}" in done.out
+
+
+def test_the_version_is_one_line():
+    done = run("--version")
+    assert (done.code, done.err) == (0, "")
+    assert re.fullmatch(r"genae \S+\n", done.out)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["lst"], 2, "'list'"),
+        (["list", "--jsno"], 2, "--json"),
+        (["info"], 2, "MODEL"),
+        (["pull", "genae/eae-mnist"], 2, "--to"),
+        (["info", "genae/eae-mnsit"], 3, "Did you mean 'genae/eae-mnist'"),
+        (["info", "nothing-like-it"], 3, "nothing-like-it"),
+        (["verify", "genae/eae-celeba"], 3, "genae train cards/eae-celeba"),
+        (["pull", "someone/model", "--to", "x"], 2, "someone/model"),
+    ],
+)
+def test_mistakes_are_one_line_on_stderr_with_the_right_code(
+    words, code, message, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    done = run(*words)
+    assert done.code == code
+    assert done.out == ""
+    assert message in done.err
+    assert re.fullmatch(r"genae: .*\n", done.err)
+    assert not list(tmp_path.iterdir())
+
+
+def _errors(kind=GenaeError):
+    for child in kind.__subclasses__():
+        yield child
+        yield from _errors(child)
+
+
+@pytest.mark.parametrize("kind", [GenaeError, *_errors()], ids=lambda kind: kind.__name__)
+def test_every_error_of_ours_ends_with_its_code(verb, kind):
+    def fail() -> None:
+        raise kind("what, why\n  what next")
+
+    verb(fail)
+    done = run("sample")
+    assert (done.code, done.out) == (kind.exit_code, "")
+    assert done.err == "genae: what, why\n  what next\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (ValueError("latent_size\n  is   wrong"), 1, "genae: latent_size is wrong\n"),
+        (OSError("no file"), 1, "genae: no file\n"),
+        (OSError(28, "No space left on device"), 6, "space"),
+        (ModuleNotFoundError("No module named 'nope'"), 6, "'nope'"),
+        (KeyError("x"), 1, "genae: KeyError: 'x' (`--debug` shows where)\n"),
+        (RuntimeError(), 1, "RuntimeError"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_other_errors_are_one_line_without_a_traceback(verb, error, code, message):
+    def fail() -> None:
+        raise error
+
+    verb(fail)
+    done = run("sample")
+    assert done.code == code
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert done.err.count("\n") <= 1
+
+
+def test_an_error_cannot_drive_the_terminal(verb):
+    def fail() -> None:
+        raise UnsafeError("name \x1b[2J of a file")
+
+    verb(fail)
+    assert "\x1b" not in run("sample").err
+
+
+@pytest.mark.parametrize("words", [["--debug", "sample"], ["sample", "--debug"]])
+def test_debug_shows_where_and_keeps_the_code(verb, words):
+    def fail() -> None:
+        raise UnsafeError("a pickle")
+
+    verb(fail)
+    done = run(*words)
+    assert done.code == 8
+    assert "Traceback" in done.err
+    assert done.err.endswith("genae: a pickle\n")
+
+
+def test_a_word_after_two_dashes_is_not_an_option(verb):
+    seen = []
+
+    def echo(word: str) -> None:
+        seen.append(word)
+
+    verb(echo)
+    assert run("sample", "--", "--debug").code == 0
+    assert seen == ["--debug"]
+
+
+def test_an_exit_code_of_a_verb_is_kept(verb):
+    def stop() -> None:
+        raise typer.Exit(9)
+
+    verb(stop)
+    assert run("sample").code == 9
+
+
+def test_a_closed_pipe_is_quiet(root):
+    code = f"import os, sys; os.close(1); os.dup(os.open(os.devnull, 1)); {SCRIPT}"
+    assert process(root, "list", code=code).returncode == 0
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stdout:
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, "list", "--json", "-q"],
+            env=os.environ | {"PYTHONPATH": str(root)},
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_info_of_a_recipe_says_how_to_train_it():
+    done = run("info", "genae/eae-celeba")
+    assert done.code == 0
+    assert "to be trained" in done.out
+    assert done.err == "try: genae train cards/eae-celeba\n"
+
+
+def test_info_in_json_holds_the_whole_card():
+    answer = json.loads(run("info", "genae/eae-mnist", "--json").out)
+    card = registry.load_card("genae/eae-mnist")
+    assert answer["card"]["config"] == card.config
+    assert answer["id"] == card.id
+
+
+def test_every_card_has_an_info():
+    for card in registry.list_models():
+        done = run("info", card.id, "-q")
+        assert (done.code, done.err) == (0, "")
+        assert isinstance(Card.load(card.path), Card)
+
+
+def test_pull_then_verify(shipped, tmp_path):
+    target = tmp_path / "copy"
+    done = run("pull", shipped, "--to", str(target))
+    assert (done.code, done.out) == (0, f"{target}\n")
+    assert run("pull", shipped, "--to", str(target)).code == 7
+    done = run("verify", str(target))
+    assert done.code == 0
+    assert shipped in done.out
+    (target / "extra.json").touch()
+    done = run("verify", str(target))
+    assert done.code == 5
+    assert "extra.json" in done.err
+    done = run("verify", str(target), "--json")
+    assert done.code == 5
+    assert json.loads(done.out)["problems"] == ["extra.json: not in the manifest"]
+    (target / "extra.pkl").touch()
+    assert run("verify", str(target)).code == 8
+
+
+def test_env_says_that_a_token_exists_and_not_which(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_this_is_not_shown")
+    monkeypatch.setenv("GENAE_DATA", "some/where")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "https://me:secret@mirror.test/hf")
+    answer = run("env", "--json")
+    facts = json.loads(answer.out)
+    assert facts["Hub token"] is True
+    assert facts["GENAE_DATA"] == "some/where"
+    assert facts["Hub endpoint"] == "https://mirror.test/hf"
+    text = answer.out + run("env").out
+    assert "hf_this" not in text
+    assert "secret" not in text
+    assert {"torch", "transformers", "python", "device"} <= set(facts)
+
+
+def test_completion_knows_verbs_and_models(root):
+    environment = {"_GENAE_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
+    done = process(root, code=_completing(environment | {"COMP_WORDS": "genae re"}))
+    assert done.stdout.split() == ["reconstruct"]
+    words = {"COMP_WORDS": "genae info genae/eae-m", "COMP_CWORD": "2"}
+    done = process(root, code=_completing(environment | words))
+    assert "genae/eae-mnist" in done.stdout.split()
+
+
+def _completing(environment):
+    return f"import os; os.environ |= {environment!r}; {SCRIPT}"
+
+
+def test_progress_is_for_terminals_that_want_it(monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert common.show_progress(quiet=False)
+    assert not common.show_progress(quiet=True)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+    assert not common.show_progress(quiet=False)

@@ -1,0 +1,64 @@
+"""What the verbs share: options of one meaning, and what goes to which stream.
+
+Answers go to stdout; progress, hints and errors to stderr, so that answers can be piped.
+"""
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="An id such as genae/eae-mnist, or a folder; a folder wins.",
+        autocompletion=lambda incomplete: complete_models(incomplete),
+    ),
+]
+
+
+def complete_models(incomplete: str) -> list[str]:
+    """The ids that begin with what was typed, for the shell's completion."""
+    from zoo.registry import embedded
+
+    ids = [f"{embedded.OWNER}/{folder.name}" for folder in embedded.folders()]
+    return [name for name in ids if name.startswith(incomplete)]
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on stdout; paths and other objects become text."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def show_progress(quiet: bool) -> bool:
+    """Whether to draw a progress bar: on a terminal, unless it was asked to be quiet."""
+    return not quiet and sys.stderr.isatty()
+
+
+def say(text: str, *, quiet: bool = False) -> None:
+    """A line for the person on stderr, left out when quiet."""
+    if not quiet:
+        typer.echo(text, err=True)
+
+
+def hint(command: str, *, quiet: bool = False) -> None:
+    """What to try next: `try: genae ...` on stderr, left out when quiet."""
+    say(f"try: {command}", quiet=quiet)
+
+
+def console(*, stderr: bool = False, width_if_piped: int = 160) -> Any:
+    """A rich console that takes text as it is: no markup, no emoji, no guesses at colours.
+
+    Args:
+        stderr: write to stderr, as progress does.
+        width_if_piped: columns where no terminal says how many there are.
+    """
+    from rich.console import Console
+
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    width = None if terminal else width_if_piped
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)

@@ -1,0 +1,86 @@
+"""The verb `env`: versions and places, for a report. It says that a token exists, not which."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import typer
+
+from zoo.cli.common import Json, print_json
+
+PACKAGES = (
+    "genae",
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "safetensors",
+    "huggingface-hub",
+    "numpy",
+    "pillow",
+)
+
+
+def env(as_json: Json = False) -> None:
+    """Show versions, devices, and where data and models are looked for."""
+    facts = collect()
+    if as_json:
+        print_json(facts)
+        return
+    for key, value in facts.items():
+        shown = {None: "-", True: "yes", False: "no"}.get(value, value)
+        typer.echo(f"{key + ':':<20}{shown}")
+
+
+def collect() -> dict[str, Any]:
+    """The facts as one table, ready for JSON."""
+    from huggingface_hub import constants, get_token
+
+    return {
+        **{name: _version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "device": _device(),
+        "GENAE_DATA": os.environ.get("GENAE_DATA"),
+        "GENAE_VERIFY": os.environ.get("GENAE_VERIFY"),
+        "data folder": str(Path("data").resolve()) if Path("data").is_dir() else None,
+        "cards folder": str(_cards()),
+        "Hub endpoint": _without_user(constants.ENDPOINT),
+        "Hub cache": str(constants.HF_HUB_CACHE),
+        "Hub offline": bool(constants.HF_HUB_OFFLINE),
+        "Hub token": get_token() is not None,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _device() -> str:
+    try:
+        import torch
+    except ImportError:
+        return "unknown, as torch is not installed"
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name(0)
+    return (
+        "mps" if torch.backends.mps.is_available() else f"cpu, {torch.get_num_threads()} threads"
+    )
+
+
+def _cards() -> Path:
+    from zoo.registry import embedded
+
+    return embedded.ROOT
+
+
+def _without_user(url: str) -> str:
+    """The address without a user or password that may stand in it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

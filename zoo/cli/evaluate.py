@@ -1,0 +1,102 @@
+"""`genae evaluate`: what a card states beside what is measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zoo.cli.common import Json, Model, Quiet, console, print_json, say
+from zoo.errors import ToleranceError, UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from zoo.evaluation import Measurement
+
+
+def evaluate(
+    model: Model,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Measure only this; may be given several times.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Another data set than the card's.")] = None,
+    split: Annotated[str | None, typer.Option(help="Another split than the card's.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where the model runs; the CPU if not given.")
+    ] = None,
+    as_toml: Annotated[
+        bool, typer.Option("--toml", help="Print [[results]] blocks to paste into the card.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a model; exit with 9 if a stated number is off.
+
+    Without --metric everything the card states is measured again.
+    """
+    from zoo.evaluation import metrics as table
+
+    if as_toml and as_json:
+        raise UsageError("--toml and --json are two formats; give one of them")
+    for name in metric or ():
+        table.find(name)  # an unknown name should not wait for torch
+    from zoo.evaluation import measuring
+
+    measured = measuring.evaluate(
+        model, metrics=metric or None, data=data, split=split, quiet=quiet, device=device
+    )
+    failed = measuring.failures(measured)
+    if as_toml:
+        typer.echo(_toml(model, measured, device or "cpu"), nl=False)
+    elif as_json:
+        from zoo.evaluation.reporting import as_dict
+
+        print_json([as_dict(measurement) for measurement in measured])
+    else:
+        console().print(_table(measured))
+        if any(measurement.floor is not None for measurement in measured):
+            say("floor: the same metric of as many real train pictures", quiet=quiet)
+    if failed:
+        raise ToleranceError(f"outside the stated tolerance: {'; '.join(failed)}")
+
+
+def _toml(model: str, measured: list[Measurement], device: str) -> str:
+    """`[[results]]` blocks that name the model by the id of its card."""
+    from pathlib import Path
+
+    import zoo
+    from zoo.evaluation.measuring import load_card
+    from zoo.evaluation.reporting import results_toml
+
+    card = load_card(model)
+    name = Path(model).name if card is None else card.id
+    return results_toml(measured, name, device=device, version=zoo.__version__)
+
+
+def _table(measured: list[Measurement]) -> Table:
+    """Stated beside measured, one row each."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from zoo.evaluation.metrics import METRICS
+    from zoo.evaluation.reporting import options_text
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("metric", "data", "stated", "measured", "floor", "unit", ""):
+        right = title in ("stated", "measured", "floor")
+        table.add_column(title, justify="right" if right else "left", overflow="fold")
+    for m in measured:
+        digits = METRICS[m.name].digits
+        stated = "" if m.stated is None else f"{m.stated:.{digits}f} ± {m.tolerance or 0:.2g}"
+        verdict = "" if m.stated is None else "ok" if m.ok else "OFF"
+        table.add_row(
+            Text.assemble(m.metric, "\n", (options_text(m.options), "dim")),
+            f"{m.dataset}, {m.split}",
+            stated,
+            f"{m.measured:.{digits}f}",
+            "" if m.floor is None else f"{m.floor:.{digits}f}",
+            m.unit,
+            Text(verdict, style="" if m.ok else "bold red"),
+        )
+    return table

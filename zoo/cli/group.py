@@ -1,0 +1,185 @@
+"""The group of verbs: a table of strings, so that `genae list` imports no other verb's needs."""
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from zoo import catalog
+from zoo.errors import INTERRUPTED, GenaeError, MissingDependencyError
+
+
+class Verb(NamedTuple):
+    """One verb: where its function is, and its line in `genae --help`."""
+
+    function: str
+    help: str
+    epilog: str
+
+
+VERBS = {
+    "list": Verb("zoo.cli.models:list_", "Show the zoo as a table.", "genae list --json"),
+    "info": Verb(
+        "zoo.cli.models:info",
+        "Show a model's card and its measured numbers.",
+        "genae info genae/eae-mnist",
+    ),
+    "sample": Verb(
+        "zoo.cli.pictures:sample",
+        "Draw new pictures from a model.",
+        "genae sample genae/eae-mnist -n 64 --seed 0 -o digits.png",
+    ),
+    "reconstruct": Verb(
+        "zoo.cli.pictures:reconstruct",
+        "Show pictures beside what a model makes of them.",
+        "genae reconstruct genae/eae-mnist PICTURES -o pairs.png",
+    ),
+    "interpolate": Verb(
+        "zoo.cli.pictures:interpolate",
+        "Walk from one picture to another through a model's codes.",
+        "genae interpolate genae/eae-mnist A.png B.png -o walk.png",
+    ),
+    "train": Verb(
+        "zoo.cli.train:train",
+        "Train a model from its card.",
+        "genae train cards/vae-mnist --output out/vae-mnist",
+    ),
+    "evaluate": Verb(
+        "zoo.cli.evaluate:evaluate",
+        "Measure what a card states, side by side.",
+        "genae evaluate genae/eae-mnist",
+    ),
+    "pull": Verb(
+        "zoo.cli.models:pull",
+        "Copy a model into a folder, every file hashed.",
+        "genae pull genae/eae-mnist --to out/eae-mnist",
+    ),
+    "verify": Verb(
+        "zoo.cli.models:verify",
+        "Check that a model's files are what they should be.",
+        "genae verify genae/eae-mnist",
+    ),
+    "env": Verb("zoo.cli.environment:env", "Show versions and places, for a report.", "genae env"),
+}
+
+
+class VerbCommand(TyperCommand):
+    """One verb."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The verb's parameters, flags settled."""
+        return _settle_flags(super().get_params(ctx))
+
+
+class VerbGroup(TyperGroup):
+    """Knows every verb by name and help line; imports a verb's module when it is called."""
+
+    def __init__(self, **settings: Any) -> None:
+        """Make the group with a line per verb; typer passes the settings."""
+        super().__init__(**settings)
+        for name, verb in VERBS.items():
+            self.commands[name] = TyperCommand(name=name, help=verb.help)
+
+    def get_params(self, ctx: Any) -> Any:
+        """The parameters before the verb, flags settled."""
+        return _settle_flags(super().get_params(ctx))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The real command in place of the line in the table."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load_verb(name) if name else command, rest
+
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, **settings: Any
+    ) -> Any:
+        """Run, and end with the exit code that the error asks for.
+
+        An error of genae is its message; any other is one line. `--debug`, before or after the
+        verb, adds the traceback.
+        """
+        words = list(sys.argv[1:] if args is None else args)
+        end = words.index("--") if "--" in words else len(words)
+        debug = "--debug" in words[:end]
+        words = [word for i, word in enumerate(words) if word != "--debug" or i >= end]
+        # The bars of transformers show every file read or written; ours show the work.
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        try:
+            code = super().main(words, **{**settings, "standalone_mode": False})
+            sys.stdout.flush()  # a closed pipe is met here, not in the interpreter's last breath
+        except BrokenPipeError:
+            _forget_stdout()
+            code = 1
+        except (Exception, KeyboardInterrupt) as error:
+            if debug:
+                traceback.print_exc()
+            code = report(error)
+        if not settings.get("standalone_mode", True):
+            return code
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _settle_flags(params: list[Any]) -> list[Any]:
+    """Say that a flag nobody gave is false, not unknown.
+
+    typer takes a boolean as it is, but imports pydantic, a quarter of a second, to make one of
+    None; `genae list` has nothing but flags.
+    """
+    for param in params:
+        if getattr(param, "is_flag", False) and param.default is None:
+            param.default = False
+    return params
+
+
+def load_verb(name: str) -> Any:
+    """Import a verb's module and make its command."""
+    verb = VERBS[name]
+    try:
+        function = catalog.load(verb.function)
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"`genae {name}` needs the package {error.name!r}, which is not installed."
+        ) from error
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command(name, cls=VerbCommand, epilog=f"Example: {verb.epilog}")(function)
+    return typer.main.get_command(single)
+
+
+def report(error: Any) -> int:
+    """Say on stderr what went wrong and return the exit code."""
+    if isinstance(error, GenaeError):
+        return _say(str(error), error.exit_code)
+    if hasattr(error, "format_message"):  # the command line itself: an unknown option or verb
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "genae"
+        text = str(error.format_message()).rstrip(" .")
+        end = "" if text.endswith("?") else "."
+        return _say(f"{text}{end} See `{path} --help`.", int(error.exit_code))
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
+        return _say("interrupted", INTERRUPTED)
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return _say(f"{text}: free some space.", MissingDependencyError.exit_code)
+    if isinstance(error, ImportError):
+        return _say(text, MissingDependencyError.exit_code)
+    if isinstance(error, ValueError | OSError) and text:
+        return _say(text, 1)
+    return _say(f"{type(error).__name__}: {text} (`--debug` shows where)", 1)
+
+
+def _say(text: str, code: int) -> int:
+    shown = "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+    print(f"genae: {shown}", file=sys.stderr)
+    return code
+
+
+def _forget_stdout() -> None:
+    """Point stdout nowhere, so that the interpreter's last flush cannot fail."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # a stdout that is no file
+        sys.stdout = open(os.devnull, "w")

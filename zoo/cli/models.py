@@ -1,0 +1,171 @@
+"""The verbs about models as files: list, info, pull, verify. They load no torch."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zoo.cli.common import Json, Model, Quiet, console, hint, print_json
+from zoo.errors import IntegrityError
+
+UNITS = ((10**3, "kB"), (10**6, "MB"), (10**9, "GB"))
+
+
+def list_(as_json: Json = False, quiet: Quiet = False) -> None:
+    """Show every model: what it is, how large, under which licence, whether its weights ship."""
+    from zoo.registry import describe, list_models
+
+    rows = [describe(card) for card in list_models()]
+    if as_json:
+        print_json(rows)
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("id", "status", "architecture", "parameters", "size", "licence", "weights"):
+        right = heading in ("parameters", "size")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "id")
+    table.add_column("summary", min_width=24)
+    for row in rows:
+        table.add_row(
+            row["id"],
+            row["status"],
+            row["architecture"],
+            _count(row["parameters"]),
+            size(row["bytes"]),
+            row["license"],
+            _weights(row),
+            row["summary"],
+        )
+    console().print(table)
+    if example := _example(rows):
+        hint(f"genae sample {example} -n 64 -o digits.png", quiet=quiet)
+
+
+def _example(rows: list[dict[str, Any]]) -> str | None:
+    """The model that the hint names: one that ships, draws pictures, and is best known."""
+    ids = [r["id"] for r in rows if r["ships"] and r["task"] == "unconditional-image-generation"]
+    return "genae/eae-mnist" if "genae/eae-mnist" in ids else next(iter(ids), None)
+
+
+def _weights(row: dict[str, Any]) -> str:
+    if row["ships"]:
+        return "shipped"
+    return "on the Hub" if row["published"] else "to be trained"
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
+def size(number: int | None) -> str:
+    """Bytes for a person, in powers of ten as downloads are counted.
+
+    Example:
+        >>> size(999), size(3_456_789), size(None)
+        ('999 B', '3.5 MB', '-')
+    """
+    if number is None:
+        return "-"
+    if number < 1000:
+        return f"{number} B"
+    power, unit = next((p, u) for p, u in UNITS if number < 999.95 * p or u == UNITS[-1][1])
+    return f"{number / power:.1f} {unit}"
+
+
+def info(model: Model, as_json: Json = False, quiet: Quiet = False) -> None:
+    """Show a model's card: what it is for, its limits, its numbers and how they were measured."""
+    from zoo.registry import describe, load_card
+
+    card = load_card(model)
+    facts = describe(card)
+    if as_json:
+        print_json({**facts, "card": card.to_dict()})
+        return
+    from rich.table import Table
+
+    facts["weights"] = _weights(facts)
+    facts["parameters"] = _count(facts["parameters"])
+    facts["size"] = size(facts["bytes"])
+    shown = Table(box=None, pad_edge=False, show_header=False)
+    for key in (
+        "id",
+        "version",
+        "status",
+        "architecture",
+        "task",
+        "parameters",
+        "size",
+        "weights",
+    ):
+        shown.add_row(key, facts[key])
+    rest = {
+        "licence": card.license,
+        "summary": card.summary,
+        "intended use": card.intended_use.strip(),
+        "limits": card.limits.strip(),
+        "trained on": f"{card.data.dataset}, {card.data.train_split}" if card.data else "",
+        "papers": "; ".join(card.papers),
+        "config": ", ".join(f"{key}={value}" for key, value in card.config.items()),
+        "replaced by": card.replaced_by or "",
+    }
+    for key, value in rest.items():
+        if value:
+            shown.add_row(key, value)
+    console().print(shown)
+    if card.results:
+        results = Table("metric", "data", "value", "tolerance", "unit", box=None, pad_edge=False)
+        for result in card.results:
+            options = ", ".join(f"{key}={value}" for key, value in result.options.items())
+            results.add_row(
+                f"{result.metric} ({options})" if options else result.metric,
+                f"{result.dataset}, {result.split}",
+                f"{result.value:g}",
+                f"{result.tolerance:g}",
+                result.unit,
+            )
+        typer.echo()
+        console().print(results)
+    verb = "evaluate" if facts["ships"] else "train"
+    place = card.id if facts["ships"] else f"cards/{card.name}"
+    hint(f"genae {verb} {place if not Path(model).exists() else model}", quiet=quiet)
+
+
+def pull(
+    model: Model,
+    to: Annotated[Path, typer.Option("--to", help="The new folder; it may exist if empty.")],
+    quiet: Quiet = False,
+) -> None:
+    """Copy a model into a folder, every file hashed on arrival.
+
+    The folder is then what `from_pretrained` of transformers takes, after `import zoo.models`.
+    """
+    from zoo import registry
+
+    folder = registry.pull(model, to)
+    typer.echo(str(folder))
+    hint(f"genae verify {folder}", quiet=quiet)
+
+
+def verify(model: Model, as_json: Json = False, quiet: Quiet = False) -> None:
+    """Check files, manifest, safetensors header, card and catalog against each other, offline."""
+    from zoo import registry
+
+    report = registry.verify(model)
+    if as_json:
+        print_json(
+            {
+                "id": report.id,
+                "folder": str(report.folder),
+                "ok": report.ok,
+                "files": report.files,
+                "problems": report.problems,
+            }
+        )
+    elif report.ok and not quiet:
+        typer.echo(f"{report.id}: {len(report.files)} files are what they should be")
+    if not report.ok:
+        if as_json:
+            raise typer.Exit(IntegrityError.exit_code)
+        lines = "".join(f"\n  {problem}" for problem in report.problems)
+        raise IntegrityError(f"{report.folder} is not what it should be:{lines}")
