@@ -1,6 +1,14 @@
 """Pictures as data: found by name, decoded once, served by the batch."""
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the names that __getattr__ finds, for type checkers and editors
+    from .binarization import binarize
+    from .files import iter_pictures, open_pictures
+    from .pictures import PictureDataset, Pictures, load_pictures
+    from .progress_bar import progress
+    from .sources import DATASETS, Source
 
 _HOMES = {
     "DATASETS": "sources",
@@ -14,7 +22,7 @@ _HOMES = {
     "progress": "progress_bar",
 }
 
-__all__ = [  # noqa: F822  (loaded by __getattr__)
+__all__ = [
     "DATASETS",
     "PictureDataset",
     "Pictures",

@@ -3,6 +3,7 @@
 import io
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -37,15 +38,26 @@ def decode(content: bytes | Path, name: str) -> Image.Image:
         UnsafeError: if its header announces more than `MAX_PIXELS`.
         UsageError: if it is no picture, or damaged.
     """
+    with _pillow(name):
+        image = Image.open(io.BytesIO(content) if isinstance(content, bytes) else content)
+        width, height = image.size
+        if width * height <= MAX_PIXELS:
+            image.load()
+            return image
+        image.close()
+    raise UnsafeError(
+        f"{name}: announces {width} x {height} pixels, more than the {MAX_PIXELS:,} allowed; "
+        "shrink it first"
+    )
+
+
+@contextmanager
+def _pillow(name: str) -> Iterator[None]:
+    """Let Pillow work without warnings, and tell whatever it raises in one line."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of what is refused or read below
-            image = Image.open(io.BytesIO(content) if isinstance(content, bytes) else content)
-            width, height = image.size
-            if width * height <= MAX_PIXELS:
-                image.load()
-                return image
-            image.close()
+            warnings.simplefilter("ignore")  # of what is refused, or readable all the same
+            yield
     except Image.DecompressionBombError:
         raise UnsafeError(
             f"{name}: announces more pixels than the {MAX_PIXELS:,} allowed; shrink it first"
@@ -54,13 +66,8 @@ def decode(content: bytes | Path, name: str) -> Image.Image:
         raise UsageError(f"{name}: is not a picture that can be read; give PNG or JPEG") from None
     # Pillow's plugins raise whatever their parser meets (OSError, SyntaxError, struct.error, ...).
     except Exception as error:
-        raise UsageError(
-            f"{name}: is damaged ({str(error) or type(error).__name__}); get it again"
-        ) from None
-    raise UnsafeError(
-        f"{name}: announces {width} x {height} pixels, more than the {MAX_PIXELS:,} allowed; "
-        "shrink it first"
-    )
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(f"{name}: is damaged ({reason}); get it again") from None
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -88,16 +95,18 @@ def open_picture(path: Path) -> Image.Image:
     if not content:
         raise UsageError(f"{path}: is empty (0 bytes); get it again")
     image = decode(content, str(path))
-    _verify(content, image, path)
-    # A phone's MPO is one photo with a preview or depth map behind it, not an animation.
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    with _pillow(str(path)):
+        if image.format == "PNG":  # check the sums of the parts that decoding skips
+            Image.open(io.BytesIO(content)).verify()
+        # A phone's MPO is one photo with a preview or depth map behind it, not an animation.
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        wide = _is_wide(content, image)
     if frames > 1:
         raise UsageError(f"{path}: holds {frames} frames; save one of them as a PNG")
-    reason = REFUSED_MODES.get("I" if image.mode.startswith("I") else image.mode)
-    if _is_wide(content, image):
-        reason = REFUSED_MODES["I"]
-    if reason is None and image.mode not in PLAIN_MODES:
-        reason = f"is of mode {image.mode}; {CONVERT}"
+    mode = "I" if image.mode.startswith("I") else image.mode
+    reason = REFUSED_MODES.get("I" if wide and mode != "F" else mode)
+    if reason is None and mode not in PLAIN_MODES:
+        reason = f"is of mode {mode}; {CONVERT}"
     if reason is not None:
         raise UsageError(f"{path}: {reason}")
     return image
@@ -187,16 +196,6 @@ def list_pictures(folder: Path) -> list[Path]:
     if not found:
         raise NotFoundError(f"{folder}: holds no pictures; put PNG or JPEG files there")
     return found
-
-
-def _verify(content: bytes, image: Image.Image, path: Path) -> None:
-    """Check the checksums of the parts that decoding skips."""
-    if image.format != "PNG":
-        return
-    try:
-        Image.open(io.BytesIO(content)).verify()
-    except Exception as error:
-        raise UsageError(f"{path}: is damaged ({error}); get it again") from None
 
 
 def _is_wide(content: bytes, image: Image.Image) -> bool:

@@ -12,6 +12,7 @@ class, so it never sees `resolve`: give it a folder, or ask `GenaeImageProcessor
 """
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any, Self, TypedDict
 
@@ -131,7 +132,7 @@ class GenaeImageProcessor(BaseImageProcessor):
             ValueError: if its mode, shape, type or range is none of the above.
         """
         picture = image if isinstance(image, Image.Image) else _from_array(image)
-        picture = _to_mode(ImageOps.exif_transpose(picture), CHANNEL_MODES[self.num_channels])
+        picture = _to_mode(_upright(picture), CHANNEL_MODES[self.num_channels])
         width, height = picture.size
         side = min(width, height, self.crop_size or width)
         if (width, height) != (side, side):
@@ -145,7 +146,7 @@ class GenaeImageProcessor(BaseImageProcessor):
             pixels = np.pad(pixels, ((before, after), (before, after), (0, 0)))
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
-    def preprocess(  # type: ignore[override]
+    def preprocess(
         self, images: Picture | Sequence[Picture], return_tensors: str | None = "pt"
     ) -> BatchFeature:
         """One picture or several; what calling the processor does.
@@ -212,6 +213,16 @@ class GenaeImageProcessor(BaseImageProcessor):
         """Zero pixels before and after the picture, on either axis."""
         total = self.output_size - self.size
         return total // 2, total - total // 2
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """The picture rotated as its EXIF says; as it is where EXIF is absent or damaged."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of damage, which is no reason to stop
+            return ImageOps.exif_transpose(picture)
+    except Exception:  # Pillow raises whatever its parser meets; the pixels are sound
+        return picture
 
 
 def _to_mode(picture: Image.Image, mode: str) -> Image.Image:

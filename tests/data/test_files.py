@@ -1,0 +1,128 @@
+"""Files that people name: each bad one has one clear line, none crashes."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zoo.data.files import iter_pictures, open_pictures
+from zoo.errors import GenaeError, NotFoundError, UnsafeError, UsageError
+
+REASONS = {
+    "truncated.png": (UsageError, "damaged"),
+    "truncated.jpg": (UsageError, "damaged"),
+    "flipped.png": (UsageError, "damaged"),
+    "empty.png": (UsageError, "0 bytes"),
+    "text.png": (UsageError, "not a picture"),
+    "bomb.png": (UnsafeError, "more pixels than"),
+    "large.png": (UnsafeError, "9000 x 9000"),
+    "sixteen.png": (UsageError, "8 bits"),
+    "cmyk.jpg": (UsageError, "CMYK"),
+    "float.tiff": (UsageError, "floating-point"),
+    "animated.gif": (UsageError, "3 frames"),
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_a_bad_file_is_refused_in_one_line_that_names_it(hostile, name):
+    kind, reason = REASONS[name]
+    with pytest.raises(kind, match=reason) as caught:
+        open_pictures([hostile[name]])
+    assert type(caught.value) is kind
+    text = str(caught.value)
+    assert text.startswith(str(hostile[name]))
+    assert "\n" not in text
+
+
+def test_every_hostile_file_has_a_stated_reason(hostile):
+    assert set(hostile) == set(REASONS)
+
+
+def test_skip_bad_counts_and_keeps_the_good(hostile, digit, tmp_path):
+    good = tmp_path / "good.png"
+    digit.save(good)
+    pictures, files, problems = open_pictures(
+        [*hostile.values(), good, tmp_path / "missing.png"], skip_bad=True
+    )
+    assert files == [good]
+    assert len(problems) == len(hostile) + 1
+    np.testing.assert_array_equal(np.asarray(pictures[0]), np.asarray(digit))
+
+
+def test_bad_files_in_a_folder_are_skipped(hostile, digit, tmp_path):
+    (tmp_path / "sub").mkdir()
+    digit.save(tmp_path / "sub" / "good.png")
+    (tmp_path / "notes.txt").write_text("no picture by name")
+    _, files, problems = open_pictures([tmp_path])
+    assert files == [tmp_path / "sub" / "good.png"]
+    assert len(problems) == len(hostile)
+
+
+def test_only_bad_files_is_an_error(hostile):
+    with pytest.raises(UsageError, match="no usable picture among 11"):
+        open_pictures(hostile.values(), skip_bad=True)
+    with pytest.raises(UsageError, match="no pictures were given"):
+        open_pictures([])
+
+
+def test_missing_files_and_empty_folders_are_not_found(tmp_path):
+    with pytest.raises(NotFoundError, match="no such file"):
+        open_pictures([tmp_path / "missing.png"])
+    with pytest.raises(NotFoundError, match="holds no pictures"):
+        open_pictures([tmp_path])
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_ordinary_modes_are_welcome(tmp_path, digit, mode):
+    path = tmp_path / "picture.png"
+    digit.convert("RGB").convert(mode).save(path)
+    pictures, _, _ = open_pictures([path])
+    assert pictures[0].size == (28, 28)
+
+
+def test_sixteen_bit_colour_is_seen_although_pillow_hides_it(tmp_path, hostile):
+    content = bytearray(hostile["sixteen.png"].read_bytes())
+    assert content[24] == 16  # the fixture is what it says
+    two_bytes = Image.open(io.BytesIO(content))
+    assert two_bytes.mode.startswith("I;16")
+
+
+def test_the_order_is_that_of_the_names(tmp_path, digit):
+    for name in ("b.png", "a.png", "c.PNG", ".hidden.png"):
+        digit.save(tmp_path / name, format="PNG")
+    assert [path.name for path, _ in iter_pictures([tmp_path])] == ["a.png", "b.png", "c.PNG"]
+
+
+def test_any_prefix_and_any_flipped_byte_is_refused_or_read(tmp_path, digit, png):
+    """Never another exception than genae's own, whatever Pillow meets."""
+    path = tmp_path / "picture"
+    for kind in ("PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP"):
+        whole = png(digit.resize((12, 12)), kind)
+        flips = range(0, len(whole), max(1, len(whole) // 60))
+        damaged = [whole[:cut] for cut in flips]
+        for place in flips:
+            copy = bytearray(whole)
+            copy[place] ^= 0xFF
+            damaged.append(bytes(copy))
+        for content in damaged:
+            path.write_bytes(content)
+            try:
+                open_pictures([path])
+            except GenaeError as error:
+                assert str(error).startswith(str(path))  # noqa: PT017  (not every case raises)
+
+
+def test_a_header_alone_is_not_decoded(tmp_path, monkeypatch):
+    """The limit is checked on the header: no pixel of a large picture is decoded."""
+    from zoo.data import files
+
+    path = tmp_path / "wide.bmp"
+    Image.new("L", (40, 40)).save(path)
+    content = bytearray(path.read_bytes())
+    content[18:26] = struct.pack("<ii", 8_001, 8_001)
+    path.write_bytes(content)
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(UnsafeError, match="8001 x 8001"):
+        files.open_picture(path)

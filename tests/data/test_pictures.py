@@ -1,0 +1,263 @@
+"""Data sets: every place they come from gives the same pictures."""
+
+import hashlib
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from zoo.data import DATASETS, PictureDataset, Pictures, binarize, load_pictures
+from zoo.errors import IntegrityError, NotFoundError, UsageError
+from zoo.models.image_processing_genae import GenaeImageProcessor
+
+GREY = GenaeImageProcessor(size=28)
+
+
+@pytest.fixture
+def drawn() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (10, 28, 28), dtype=np.uint8)
+
+
+@pytest.fixture
+def cells(drawn, png) -> list[dict]:
+    return [{"bytes": png(Image.fromarray(picture)), "path": None} for picture in drawn]
+
+
+def write_parquet(path, cells, **columns):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    arrays = {"image": pa.array(cells, kind), **{k: pa.array(v) for k, v in columns.items()}}
+    pq.write_table(pa.table(arrays), path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, drawn):
+    for number, picture in enumerate(drawn):
+        Image.fromarray(picture).save(tmp_path / f"{number:02d}-{number % 3}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def table(tmp_path, cells):
+    labels = [number % 3 for number in range(10)]
+    return write_parquet(tmp_path / "set" / "train-0.parquet", cells, label=labels)
+
+
+def assert_same(pictures: Pictures, drawn: np.ndarray, labels=None) -> None:
+    assert pictures.pixels.dtype == torch.uint8
+    np.testing.assert_array_equal(pictures.pixels.numpy(), drawn[:, None])
+    expected = [n % 3 for n in range(10)] if labels is None else labels
+    assert pictures.labels is not None
+    assert pictures.labels.tolist() == expected
+
+
+def test_folder_parquet_file_and_parquet_folder_agree(folder, table, drawn):
+    assert_same(load_pictures(table, "train", GREY), drawn)
+    assert_same(load_pictures(table.parent, "train", GREY), drawn)
+    table.unlink()
+    assert_same(load_pictures(folder, "train", GREY), drawn)
+
+
+@pytest.mark.parametrize(
+    ("split", "slice_"),
+    [
+        ("train[:4]", slice(0, 4)),
+        ("train[4:]", slice(4, None)),
+        ("train[-3:]", slice(7, None)),
+        ("train[50%:]", slice(5, None)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["folder", "parquet"])
+def test_split_slicing_works_everywhere(request, drawn, kind, split, slice_):
+    place = request.getfixturevalue("folder" if kind == "folder" else "table")
+    labels = [number % 3 for number in range(10)][slice_]
+    assert_same(load_pictures(place, split, GREY), drawn[slice_], labels)
+
+
+@pytest.mark.parametrize("kind", ["folder", "table"])
+@pytest.mark.parametrize("split", ["valid", "train[:x]", "train[5:5]", ""])
+def test_a_wrong_split_is_the_users_error(request, kind, split):
+    with pytest.raises(UsageError, match="split"):
+        load_pictures(request.getfixturevalue(kind), split, GREY)
+
+
+def test_max_pictures_takes_the_first(table, drawn):
+    assert len(load_pictures(table, "train", GREY, max_pictures=3)) == 3
+    with pytest.raises(UsageError, match="at least 1"):
+        load_pictures(table, "train", GREY, max_pictures=0)
+
+
+def test_folders_named_as_splits_and_classes(tmp_path, digit):
+    for name in ("train/cat/1.png", "train/dog/2.png", "test/dog/3.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        digit.save(tmp_path / name)
+    assert load_pictures(tmp_path, "train", GREY).labels.tolist() == [0, 1]
+    assert load_pictures(tmp_path, "test", GREY).labels.tolist() == [1]
+    assert load_pictures(tmp_path, "train[1:]", GREY).labels.tolist() == [1]
+    digit.save(tmp_path / "train" / "loose.png")
+    assert load_pictures(tmp_path, "train", GREY).labels is None
+
+
+def test_a_bad_picture_is_skipped_and_named(tmp_path, cells, drawn, capsys):
+    cells[3] = {"bytes": cells[3]["bytes"][:60], "path": None}
+    cells[7] = {"bytes": None, "path": "/etc/hostname"}
+    path = write_parquet(tmp_path / "bad.parquet", cells, label=list(range(10)))
+    pictures = load_pictures(path, "train", GREY)
+    kept = [n for n in range(10) if n not in (3, 7)]
+    assert_same(pictures, drawn[kept], kept)
+    assert len(pictures.problems) == 2
+    error = capsys.readouterr().err
+    assert "row 3" in error
+    assert "row 7: holds no picture" in error
+    assert "skipped 2 of 10" in error
+    load_pictures(path, "train", GREY, quiet=True)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_data_set_of_only_bad_pictures_is_refused(tmp_path):
+    path = write_parquet(tmp_path / "bad.parquet", [{"bytes": b"no", "path": None}] * 2)
+    with pytest.raises(UsageError, match="no picture of 2"):
+        load_pictures(path, "train", GREY)
+
+
+def test_a_table_cannot_name_files_outside_its_folder(tmp_path, digit, cells):
+    digit.save(tmp_path / "secret.png")
+    digit.save(tmp_path / "inside.png")
+    (tmp_path / "set").mkdir()
+    digit.save(tmp_path / "set" / "inside.png")
+    rows = [
+        {"bytes": None, "path": "../secret.png"},
+        {"bytes": None, "path": str(tmp_path / "secret.png")},
+        {"bytes": None, "path": "inside.png"},
+    ]
+    path = write_parquet(tmp_path / "set" / "t.parquet", rows)
+    pictures = load_pictures(path, "train", GREY, quiet=True)
+    assert len(pictures) == 1
+    assert [problem.split(",")[1].split(":")[0].strip() for problem in pictures.problems] == [
+        "row 0",
+        "row 1",
+    ]
+
+
+def test_a_damaged_parquet_file_is_an_integrity_error(tmp_path, table):
+    table.write_bytes(table.read_bytes()[:-40])
+    with pytest.raises(IntegrityError, match="cannot be read"):
+        load_pictures(table, "train", GREY)
+
+
+def test_a_table_without_pictures_is_refused(tmp_path):
+    path = tmp_path / "text.parquet"
+    pq.write_table(pa.table({"text": ["a", "b"]}), path)
+    with pytest.raises(UsageError, match="no column of pictures among text"):
+        load_pictures(path, "train", GREY)
+
+
+def test_genae_data_comes_before_the_local_data_folder(tmp_path, cells, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_parquet(tmp_path / "data" / "mnist" / "train-0.parquet", cells, label=[0] * 10)
+    assert len(load_pictures("mnist", "train", GREY)) == 10
+    write_parquet(tmp_path / "mine" / "mnist" / "train-0.parquet", cells[:2], label=[0] * 2)
+    monkeypatch.setenv("GENAE_DATA", str(tmp_path / "mine"))
+    assert len(load_pictures("mnist", "train", GREY)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("mnits", "Did you mean 'mnist'"),
+        ("synthetic-faces", "GENAE_DATA"),
+        ("mnist", "GENAE_DATA"),
+        ("nobody/nothing", "reached on the Hub"),
+    ],
+)
+def test_an_absent_data_set_says_what_to_do(tmp_path, monkeypatch, name, reason):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotFoundError, match=reason):
+        load_pictures(name, "train", GREY)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "labelled"),
+    [
+        ("examples-mnist", 64, True),
+        ("examples-fashion-mnist", 64, True),
+        ("examples-faces", 16, False),
+    ],
+)
+def test_the_examples_ship_and_are_what_their_readme_says(root, name, count, labelled):
+    faces = name == "examples-faces"
+    processor = GenaeImageProcessor(num_channels=3, size=64) if faces else GREY
+    pictures = load_pictures(name, "train", processor)
+    assert len(pictures) == count
+    assert (pictures.labels is not None) == labelled
+    folder = root / "cards" / "examples" / DATASETS[name].folder
+    joined = b"".join(path.read_bytes() for path in sorted(folder.glob("*.png")))
+    assert hashlib.sha256(joined).hexdigest() in (folder.parent / "README.md").read_text()
+
+
+def test_the_examples_are_small(root):
+    files = (root / "cards" / "examples").rglob("*")
+    assert sum(path.stat().st_size for path in files if path.is_file()) < 400_000
+
+
+def test_example_digits_are_the_test_split(shared_data, monkeypatch):
+    monkeypatch.setenv("GENAE_DATA", str(shared_data))
+    for name in ("mnist", "fashion-mnist"):
+        whole = load_pictures(name, "test[:64]", GREY)
+        shipped = load_pictures(f"examples-{name}", "train", GREY)
+        assert torch.equal(whole.pixels, shipped.pixels)
+        assert torch.equal(whole.labels, shipped.labels)
+
+
+def test_a_loader_takes_whole_batches(drawn):
+    pictures = Pictures(torch.from_numpy(drawn)[:, None], torch.arange(10), "drawn", "train")
+    dataset = PictureDataset(pictures)
+    assert len(dataset) == 10
+    assert torch.equal(dataset[4]["pixels"], pictures.pixels[4])
+    loader = DataLoader(dataset, batch_size=4, shuffle=True, collate_fn=lambda batch: batch)
+    batches = list(loader)
+    assert [len(batch["pixels"]) for batch in batches] == [4, 4, 2]
+    order = torch.cat([batch["labels"] for batch in batches])
+    assert sorted(order.tolist()) == list(range(10))
+    pixels = torch.cat([batch["pixels"] for batch in batches])
+    assert torch.equal(pixels, pictures.pixels[order])
+    unlabelled = PictureDataset(Pictures(pictures.pixels, None, "drawn", "train"))
+    assert set(unlabelled.__getitems__([0, 1])) == {"pixels"}
+
+
+def test_binarization_keeps_the_mean_and_follows_its_generator():
+    values = torch.tensor([0.0, 0.25, 0.5, 1.0]).repeat(20_000, 1)
+    drawn = binarize(values, "stochastic", torch.Generator().manual_seed(3))
+    again = binarize(values, "stochastic", torch.Generator().manual_seed(3))
+    assert torch.equal(drawn, again)
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    # Four standard deviations of a mean of 20,000 coins.
+    assert torch.allclose(drawn.mean(0), values[0], atol=4 * 0.5 / 20_000**0.5)
+    assert drawn[:, 0].max() == 0
+    assert drawn[:, 3].min() == 1
+    assert binarize(values, "threshold")[0].tolist() == [0, 0, 0, 1]
+    assert binarize(values, "none") is values
+    with pytest.raises(UsageError, match="'noise'"):
+        binarize(values, "noise")
+
+
+def test_the_room_opens_without_torch(root):
+    import subprocess
+
+    code = "import sys, zoo.data; assert not {'torch', 'datasets', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+
+
+def test_everything_announced_is_there():
+    import zoo.data
+
+    for name in zoo.data.__all__:
+        assert getattr(zoo.data, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = zoo.data.nothing

@@ -1,0 +1,116 @@
+"""Sheets: every picture is found again where it belongs, and files appear whole or not at all."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from zoo import plots
+from zoo.errors import UsageError
+
+
+def opened(path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("scale", [1, 3])
+def test_every_picture_is_found_again(channels, scale):
+    pictures = torch.randint(0, 256, (7, channels, 4, 5), dtype=torch.uint8)
+    sheet = np.asarray(plots.grid(pictures, columns=3, padding=2, scale=scale))
+    sheet = sheet.reshape(*sheet.shape[:2], channels)
+    assert sheet.shape[:2] == (3 * (4 * scale + 2) + 2, 3 * (5 * scale + 2) + 2)
+    for place, picture in enumerate(pictures.numpy()):
+        top = 2 + place // 3 * (4 * scale + 2)
+        left = 2 + place % 3 * (5 * scale + 2)
+        cut = sheet[top : top + 4 * scale : scale, left : left + 5 * scale : scale]
+        np.testing.assert_array_equal(cut.transpose(2, 0, 1), picture)
+    assert (sheet[:2] == 255).all()
+
+
+def test_floats_and_bytes_give_one_sheet(tmp_path):
+    pixels = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8)
+    plots.save_grid(pixels, tmp_path / "bytes.png")
+    plots.save_grid(pixels.float() / 255, tmp_path / "floats.png")
+    assert (tmp_path / "bytes.png").read_bytes() == (tmp_path / "floats.png").read_bytes()
+
+
+def test_small_pictures_are_enlarged_and_large_ones_not():
+    assert plots.grid(torch.zeros(1, 1, 32, 32), padding=0).size == (64, 64)
+    assert plots.grid(torch.zeros(1, 1, 200, 200), padding=0).size == (200, 200)
+
+
+def test_reconstructions_stand_under_their_originals(tmp_path):
+    above, below = torch.zeros(3, 1, 64, 64), torch.full((3, 1, 64, 64), 0.6)
+    path = plots.save_reconstructions(above, below, tmp_path / "pairs.png", columns=3)
+    sheet = opened(path)
+    assert sheet.shape == (2 + 128 + 2, 3 * 66 + 2)
+    assert (sheet[2:66, 2:66] == 0).all()
+    assert (sheet[66:130, 2:66] == 153).all()
+    with pytest.raises(ValueError, match="shapes differ"):
+        plots.save_reconstructions(above, below[:2], tmp_path / "pairs.png")
+
+
+def test_interpolations_are_one_row_each(tmp_path):
+    steps = torch.linspace(0, 1, 5)[None, :, None, None, None].expand(2, 5, 1, 64, 64)
+    sheet = opened(plots.save_interpolations(steps, tmp_path / "walk.png"))
+    assert sheet.shape == (2 * 66 + 2, 5 * 66 + 2)
+    assert sheet[10, 10::66].tolist() == [0, 64, 128, 191, 255]
+    with pytest.raises(ValueError, match="expected"):
+        plots.save_interpolations(steps[0], tmp_path / "walk.png")
+
+
+@pytest.mark.parametrize("ending", sorted(plots.ENDINGS))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_ending_that_is_offered_can_be_written(tmp_path, ending, channels):
+    path = plots.save_grid(torch.rand(4, channels, 8, 8), tmp_path / "deep" / f"sheet{ending}")
+    with Image.open(path) as image:
+        assert image.format == plots.ENDINGS[ending]
+    assert [file.name for file in path.parent.iterdir()] == [path.name]  # no temporary file
+
+
+@pytest.mark.parametrize("name", ["sheet.svg", "sheet", "sheet.exe", ".png"])
+def test_other_endings_are_refused(tmp_path, name):
+    with pytest.raises(UsageError, match=r"\.png"):
+        plots.prepare_output(tmp_path / name)
+
+
+def test_impossible_places_are_refused(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(UsageError, match="is a folder"):
+        plots.prepare_output(tmp_path / "folder.png")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UsageError, match="cannot make its folder"):
+        plots.prepare_output(tmp_path / "file" / "sheet.png")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = plots.save_grid(torch.zeros(1, 1, 4, 4), tmp_path / "sheet.png")
+    before = path.read_bytes()
+
+    def fail(self, target, format=None):
+        target.write_bytes(b"half")
+        raise OSError(28, "no space left")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match="no space"):
+        plots.save_grid(torch.ones(1, 1, 4, 4), path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def test_sheets_too_large_to_open_are_refused_before_they_are_made():
+    with pytest.raises(UsageError, match="at most"):
+        plots.check_sheet(100_000, 64, 64)
+    with pytest.raises(UsageError, match="at least one"):
+        plots.check_sheet(0, 64, 64)
+    with pytest.raises(UsageError, match="columns"):
+        plots.check_sheet(1, 64, 64, columns=0)
+
+
+def test_values_that_are_no_pictures_are_refused():
+    with pytest.raises(ValueError, match="finite"):
+        plots.grid(torch.full((1, 1, 4, 4), torch.nan))
+    with pytest.raises(ValueError, match="expected"):
+        plots.grid(torch.zeros(1, 2, 4, 4))
