@@ -1,0 +1,250 @@
+"""Cards against measurements: planning, tolerances, the command line."""
+
+import json
+import tomllib
+
+import pytest
+
+from zoo.card import Card
+from zoo.errors import NotFoundError, UsageError
+from zoo.evaluation import evaluate
+from zoo.evaluation.measuring import is_within
+from zoo.evaluation.reporting import results_toml
+
+HEAD = """
+schema = 1
+id = "genae/tiny"
+version = "1.0.0"
+architecture = "{architecture}"
+task = "unconditional-image-generation"
+status = "experimental"
+license = "apache-2.0"
+summary = "Untrained."
+intended_use = "Tests."
+limits = "All."
+[config]
+[processor]
+[data]
+dataset = '{data}'
+train_split = "train"
+license = "mit"
+binarization = "{binarization}"
+[train]
+"""
+
+RESULT = """
+[[results]]
+dataset = '{data}'
+split = "{split}"
+metric = "{metric}"
+unit = "as it is"
+value = {value}
+tolerance = {tolerance}
+seed = {seed}
+options = {options}
+protocol = "genae evaluate genae/tiny"
+measured = {{ date = "2026-01-01", device = "cpu", genae = "0" }}
+"""
+
+
+@pytest.fixture
+def save(make_model, processor, picture_folder, tmp_path):
+    """`save("vae", results, **config)`: the folder of a tiny model whose card states results."""
+
+    def make(architecture, *results, binarization="none", **config):
+        folder = tmp_path / f"tiny-{architecture}"
+        make_model(architecture, **config).save_pretrained(folder)
+        processor.save_pretrained(folder)
+        text = HEAD.format(
+            architecture=architecture, data=picture_folder, binarization=binarization
+        )
+        defaults = {"data": picture_folder, "split": "test", "seed": 0, "options": "{}"}
+        text += "".join(RESULT.format(**{**defaults, **result}) for result in results)
+        (folder / "card.toml").write_text(text, encoding="utf-8")
+        return folder
+
+    return make
+
+
+def state(metric, value, tolerance, **rest):
+    return {"metric": metric, "value": value, "tolerance": tolerance, **rest}
+
+
+def run(*arguments):
+    """Run `genae` and return its exit code."""
+    from zoo.cli import app
+
+    with pytest.raises(SystemExit) as stopped:
+        app([str(argument) for argument in arguments])
+    return stopped.value.code
+
+
+DEFAULTS = {
+    "ae": ["reconstruction_mse", "entropy_gap"],
+    "eae": ["reconstruction_mse", "entropy_gap"],
+    "vae": ["reconstruction_mse", "entropy_gap", "elbo", "iwae"],
+    "classifier": ["accuracy"],
+}
+
+
+@pytest.mark.parametrize("architecture", DEFAULTS)
+def test_a_card_without_results_is_measured_by_default(save, architecture, picture_folder):
+    folder = save(architecture, binarization="stochastic")
+    found = evaluate(folder, quiet=True)
+    assert [measurement.name for measurement in found] == DEFAULTS[architecture]
+    for measurement in found:
+        assert measurement.ok
+        assert measurement.stated is None
+        assert measurement.split == "test"
+        assert measurement.dataset == str(picture_folder)
+
+
+def test_the_default_split_is_the_train_split_where_there_is_no_test(save, tmp_path):
+    from PIL import Image
+
+    only = tmp_path / "only"
+    only.mkdir()
+    for number in range(6):
+        Image.new("L", (12, 12), 40 * number).save(only / f"{number}.png")
+    folder = save("ae")
+    card = (folder / "card.toml").read_text()
+    start = card.index("dataset = ")
+    card = card[:start] + f"dataset = '{only}'" + card[card.index("\n", start) :]
+    (folder / "card.toml").write_text(card)
+    assert {m.split for m in evaluate(folder, quiet=True)} == {"train"}
+
+
+def test_what_was_measured_can_be_stated_and_measured_again(save, picture_folder):
+    """The TOML blocks close the circle: paste them into the card, and the card holds."""
+    first = evaluate(save("vae", binarization="stochastic"), quiet=True)
+    text = results_toml(first, "genae/tiny", device="cpu", version="0.1.0")
+    for block in tomllib.loads(text)["results"]:
+        assert block["protocol"] == f"genae evaluate genae/tiny --metric {block['metric']}"
+        assert block["measured"]["genae"] == "0.1.0"
+    folder = save("vae", binarization="stochastic")
+    with open(folder / "card.toml", "a") as file:
+        file.write(text)
+    assert len(Card.load(folder).results) == len(first)
+    again = evaluate(folder, quiet=True)
+    assert all(measurement.ok and measurement.stated is not None for measurement in again)
+    assert [m.measured for m in again] == [m.measured for m in first]
+    assert [m.options for m in again] == [m.options for m in first]
+
+
+def test_values_are_within_their_tolerance_or_not():
+    assert is_within(0.3, 0.2, 0.1)
+    assert is_within(1.0, 1.0, 0.0)
+    assert not is_within(0.3001, 0.2, 0.1)
+    assert not is_within(float("nan"), 0.2, 0.1)
+    assert not is_within(float("inf"), 0.2, 0.1)
+
+
+def test_a_result_stated_twice_with_other_options_is_measured_twice(save):
+    folder = save(
+        "eae",
+        state("reconstruction_mse", 0.5, 1, options="{ num_images = 10 }"),
+        state("reconstruction_mse", 0.5, 1, options="{ num_images = 20 }", seed=4),
+        state("entropy_gap", 0, 1000),
+    )
+    found = evaluate(folder, metrics=["reconstruction_mse"], quiet=True)
+    assert [(m.options["num_images"], m.seed) for m in found] == [(10, 0), (20, 4)]
+    assert all(m.ok for m in found)
+
+
+def test_another_split_is_compared_with_nothing(save):
+    folder = save("ae", state("reconstruction_mse", 99, 0.1, options="{ num_images = 7 }"))
+    (elsewhere,) = evaluate(folder, split="train", quiet=True)
+    assert (elsewhere.stated, elsewhere.ok, elsewhere.split) == (None, True, "train")
+    assert elsewhere.options["num_images"] == 7
+    (same,) = evaluate(folder, split="test", quiet=True)
+    assert (same.stated, same.ok) == (99, False)
+
+
+def test_a_folder_without_a_card_needs_data(save, picture_folder):
+    folder = save("ae")
+    (folder / "card.toml").unlink()
+    with pytest.raises(UsageError, match="--data"):
+        evaluate(folder, quiet=True)
+    assert len(evaluate(folder, data=str(picture_folder), quiet=True)) == 2
+
+
+@pytest.mark.parametrize(
+    ("architecture", "metrics", "message"),
+    [
+        ("ae", ["reconstruction_msе"], "reconstruction_mse"),  # noqa: RUF001
+        ("ae", ["precison"], "'precision'"),
+        ("ae", ["elbo"], "elbo measures vae"),
+        ("ae", ["accuracy"], "it has reconstruction_mse"),
+        ("classifier", ["recall"], "classifier"),
+        ("vae", ["bits_per_dim"], "discretized_logistic"),
+        ("vae", ["elbo"], "cross-entropy"),
+    ],
+)
+def test_metrics_that_do_not_exist_or_fit_are_refused(save, architecture, metrics, message):
+    with pytest.raises(UsageError, match=message):
+        evaluate(save(architecture), metrics=metrics, quiet=True)
+
+
+def test_an_unknown_option_on_a_card_is_refused_before_anything_is_measured(save):
+    folder = save(
+        "ae",
+        state("reconstruction_mse", 0, 9),
+        state("entropy_gap", 0, 9, options="{ batchsize = 3 }"),
+    )
+    with pytest.raises(UsageError, match="batch_size"):
+        evaluate(folder, quiet=True)
+
+
+def test_missing_data_is_not_found(save):
+    with pytest.raises(NotFoundError):
+        evaluate(save("ae"), data="nobody/nothing", quiet=True)
+
+
+def test_the_command_ends_with_9_when_a_stated_value_is_off(save, capsys):
+    folder = save("ae", state("reconstruction_mse", 9, 0.01), state("entropy_gap", 0, 1e6))
+    assert run("evaluate", folder, "--quiet") == 9
+    printed = capsys.readouterr()
+    assert "9.00000 ± 0.01" in printed.out
+    assert "OFF" in printed.out
+    assert "outside" in printed.err
+    assert "reconstruction_mse on" in printed.err
+    assert "entropy_gap" not in printed.err
+
+
+def test_the_command_ends_with_0_when_all_is_within(save, capsys):
+    folder = save("ae", state("entropy_gap", 0, 1e6))
+    assert run("evaluate", folder) == 0
+    printed = capsys.readouterr()
+    assert "ok" in printed.out
+    assert "outside" not in printed.err
+
+
+def test_json_and_toml_of_the_command(save, capsys):
+    folder = save("eae", state("reconstruction_mse", 9, 0.01))
+    assert run("evaluate", folder, "--json", "--quiet") == 9
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["stated"], row["ok"], row["floor"]) == (9, False, None)
+    assert 0 < row["measured"] < 1
+    assert run("evaluate", folder, "--toml", "--metric", "entropy_gap") == 0
+    (block,) = tomllib.loads(capsys.readouterr().out)["results"]
+    assert block["metric"] == "entropy_gap"
+    assert block["protocol"] == "genae evaluate genae/tiny --metric entropy_gap"
+    assert run("evaluate", folder, "--toml", "--json") == 2
+
+
+def test_the_command_knows_its_metrics(capsys):
+    assert run("evaluate", "genae/eae-mnist", "--metric", "ibo") == 2
+    assert "'elbo'" in capsys.readouterr().err
+
+
+def test_fidelity_through_a_card_names_features_and_shows_the_floor(save, make_model, capsys):
+    classifier = save("classifier")
+    options = f"{{ features = '{classifier}', num_images = 30, sampler = 'prior' }}"
+    folder = save("ae", *(state(m, 0, 1e9, options=options) for m in ("coverage", "recall")))
+    found = evaluate(folder, quiet=True)
+    assert [m.metric for m in found] == [
+        f"{name} ({classifier} features)" for name in ("coverage", "recall")
+    ]
+    assert all(0 <= m.floor <= 1 for m in found)
+    assert run("evaluate", folder) == 0
+    assert "real train pictures" in capsys.readouterr().err

@@ -1,0 +1,162 @@
+"""What the metrics work on: one model, its pictures, and everything computed once per call."""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from zoo.data.binarization import binarize
+from zoo.data.pictures import Pictures, load_pictures
+from zoo.data.progress_bar import progress
+from zoo.errors import UsageError
+
+T = TypeVar("T")
+
+BATCH = 256  # pictures; part of what a seed means, so no option
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a metric found.
+
+    Attributes:
+        value: the measured number.
+        floor: the same metric of real train pictures, where it has one.
+        options: every option as it was used, defaults filled in.
+    """
+
+    value: float
+    floor: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Context:
+    """A model in eval mode with its image processor, and a memory for what metrics share.
+
+    Args:
+        model: any model of genae.
+        processor: its image processor.
+        card: its card, or None.
+        device: where the model runs; random numbers come from the CPU everywhere.
+        quiet: draw no progress bars.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        card: Any = None,
+        *,
+        device: str | torch.device = "cpu",
+        quiet: bool = False,
+    ) -> None:
+        """Put the model in eval mode on the device; see the class for the arguments."""
+        self.model = model.eval().to(device)
+        self.processor = processor
+        self.card = card
+        self.device = torch.device(device)
+        self.quiet = quiet
+        self._memory: dict[tuple[Any, ...], Any] = {}
+
+    @property
+    def likelihood(self) -> str | None:
+        """Name of the model's likelihood; None for a classifier."""
+        return getattr(self.model.config, "likelihood", None)
+
+    def once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
+        """What `make` returns, computed at the first call with this key."""
+        if key not in self._memory:
+            self._memory[key] = make()
+        found: T = self._memory[key]
+        return found
+
+    def pictures(self, dataset: str, split: str, config: str | None = None) -> Pictures:
+        """One split of a data set, decoded once."""
+
+        def load() -> Pictures:
+            return load_pictures(dataset, split, self.processor, config=config, quiet=self.quiet)
+
+        return self.once(("pictures", dataset, split, config), load)
+
+    def track(self, batches: Any, text: str, total: int) -> Iterator[Any]:
+        """Pass batches on with a progress bar on stderr, where that is a terminal."""
+        return progress(batches, text, total=total, quiet=self.quiet)
+
+    def batches(
+        self, pixels: Tensor, text: str, prepare: Callable[[Tensor], Tensor] | None = None
+    ) -> Iterator[Tensor]:
+        """8-bit pictures as `pixel_values` of `BATCH` each, on the model's device.
+
+        Args:
+            pixels: uint8 `(N, C, H, W)`.
+            text: what the progress bar says.
+            prepare: applied on the CPU to the floats in [0, 1].
+        """
+        chunks = torch.split(pixels, BATCH)
+        for chunk in self.track(chunks, text, len(chunks)):
+            values = chunk.float() / 255
+            yield (values if prepare is None else prepare(values)).to(self.device)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One measurement to make: a context, and the pictures and seed it is made with.
+
+    Attributes:
+        context: the model and the memory.
+        dataset: name of the data set.
+        split: the split that is measured on.
+        seed: of everything random.
+        config: configuration of the data set, where it has several.
+    """
+
+    context: Context
+    dataset: str
+    split: str
+    seed: int = 0
+    config: str | None = None
+
+    @property
+    def model(self) -> Any:
+        """The model under measurement."""
+        return self.context.model
+
+    @property
+    def pictures(self) -> Pictures:
+        """The split that is measured on."""
+        return self.context.pictures(self.dataset, self.split, self.config)
+
+    def generator(self, stream: str) -> torch.Generator:
+        """A CPU generator for one use of randomness, apart from those of other uses."""
+        return torch.Generator().manual_seed(zlib.crc32(f"{self.seed}/{stream}".encode()))
+
+    def order(self, count: int, stream: str) -> Tensor:
+        """The numbers below count in a seeded order."""
+        return torch.randperm(count, generator=self.generator(stream))
+
+    def pixels(self, num_images: int | None) -> Tensor:
+        """8-bit pictures of the split: all, or a seeded choice of at most num_images.
+
+        A choice and not the first so many: the first half of MNIST's test set is the easier one.
+        """
+        pixels = self.pictures.pixels
+        check_count("num_images", num_images)
+        if num_images is None or num_images >= len(pixels):
+            return pixels
+        return pixels[self.order(len(pixels), "pictures")[:num_images]]
+
+    def binarizer(self, mode: str) -> Callable[[Tensor], Tensor]:
+        """Binarisation by name, seeded, to be applied batch by batch in order."""
+        generator = self.generator("binarization")
+        return lambda values: binarize(values, mode, generator)
+
+
+def check_count(option: str, value: int | None, lowest: int = 1) -> None:
+    """Raise `UsageError` unless a count is a whole number from lowest on, or None."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+        raise UsageError(f"{option} must be a whole number from {lowest} on, got {value!r}")

@@ -1,0 +1,268 @@
+"""Measure a model and compare with what its card states."""
+
+import inspect
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import NotFoundError, UsageError
+
+from . import metrics as table
+from .context import Context, Outcome, Subject
+
+SLACK = 1e-9  # share of the tolerance: binary fractions must not fail a decimal edge
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number, stated and measured.
+
+    Attributes:
+        name: of the metric in `METRICS`.
+        metric: the name for people, with the features used.
+        dataset: what it was measured on.
+        split: of the data set.
+        unit: of the value.
+        stated: what the card says; None where it says nothing.
+        measured: what was found.
+        tolerance: how far apart the two may be; None where nothing is stated.
+        ok: whether they are within the tolerance; true where nothing is stated.
+        floor: the same metric of real train pictures, where it has one.
+        seed: of everything random.
+        options: every option of the metric as it was used.
+        seconds: how long it took.
+    """
+
+    name: str
+    metric: str
+    dataset: str
+    split: str
+    unit: str
+    stated: float | None
+    measured: float
+    tolerance: float | None
+    ok: bool
+    floor: float | None = None
+    seed: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing to measure, before it is measured."""
+
+    name: str
+    dataset: str
+    split: str
+    config: str | None = None
+    seed: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+    stated: float | None = None
+    tolerance: float | None = None
+
+
+def evaluate(
+    model_id_or_dir: str | Path,
+    *,
+    card: Any = None,
+    metrics: Sequence[str] | None = None,
+    data: str | None = None,
+    split: str | None = None,
+    quiet: bool = False,
+    device: str | None = None,
+) -> list[Measurement]:
+    """Measure what a model's card states, or a sensible few where it states nothing.
+
+    Args:
+        model_id_or_dir: an id, a folder made by `genae train` or `pull`.
+        card: a `zoo.card.Card` to use instead of the model's own.
+        metrics: names of `METRICS` to measure; None for all that the card states.
+        data: another data set than the card's; its numbers are then compared with nothing.
+        split: another split than the card's, likewise.
+        quiet: draw no progress bars.
+        device: where the model runs; None is the CPU, which cards are measured on.
+
+    Returns:
+        One measurement per result stated or metric named, in their order.
+
+    Raises:
+        UsageError: for an unknown metric or option, one that does not fit the model, or a model
+            without a card and no `data` to measure on.
+        NotFoundError: if the model or the data set is nowhere.
+    """
+    names = None if metrics is None else [table.find(name).name for name in metrics]
+    context = open_context(model_id_or_dir, card, device=device, quiet=quiet)
+    requests = plan(context, names, data, split)
+    return [measure(context, request) for request in requests]
+
+
+def open_context(
+    model_id_or_dir: str | Path, card: Any = None, *, device: str | None, quiet: bool
+) -> Context:
+    """Load a model, its image processor and its card."""
+    import zoo
+    from zoo.models import GenaeImageProcessor
+
+    name = str(model_id_or_dir)
+    model = zoo.from_pretrained(name)
+    processor = GenaeImageProcessor.from_pretrained(name)
+    card = load_card(name) if card is None else card
+    return Context(model, processor, card, device=device or "cpu", quiet=quiet)
+
+
+def load_card(name: str) -> Any:
+    """The card of a model, or None for a folder or another owner's model that has none."""
+    from zoo import registry
+
+    try:
+        return registry.load_card(name)
+    except NotFoundError:
+        return None
+
+
+def architecture(context: Context) -> str:
+    """Name of the model's architecture in the catalog."""
+    return str(context.model.config.model_type).removeprefix("genae_")
+
+
+def plan(
+    context: Context, names: list[str] | None, data: str | None, split: str | None
+) -> list[Request]:
+    """What to measure: the card's results, restricted and redirected as asked, or defaults."""
+    stated = [_stated(context, result) for result in getattr(context.card, "results", ())]
+    wanted = names
+    if wanted is None:
+        default = table.defaults(architecture(context), context.likelihood)
+        wanted = list(dict.fromkeys(request.name for request in stated)) or default
+    requests = []
+    for name in wanted:
+        of_name = [request for request in stated if request.name == name]
+        if not of_name:
+            place = _default_place(context, data, split)
+            requests.append(Request(name, *place))
+        requests += [_redirected(request, data, split) for request in of_name]
+    for request in requests:  # all at once, before minutes are spent on the first
+        _check(context, request)
+    return requests
+
+
+def measure(context: Context, request: Request) -> Measurement:
+    """Measure one thing.
+
+    Raises:
+        UsageError: if an option is out of its range.
+    """
+    metric = table.METRICS[request.name]
+    subject = Subject(context, request.dataset, request.split, request.seed, request.config)
+    start = time.perf_counter()
+    outcome: Outcome = metric.function(subject, **request.options)
+    ok = request.stated is None or is_within(
+        outcome.value, request.stated, request.tolerance or 0.0
+    )
+    return Measurement(
+        name=metric.name,
+        metric=table.display_name(metric.name, dict(outcome.options)),
+        dataset=request.dataset,
+        split=request.split,
+        unit=metric.unit,
+        stated=request.stated,
+        measured=outcome.value,
+        tolerance=request.tolerance,
+        ok=ok,
+        floor=outcome.floor,
+        seed=request.seed,
+        options=dict(outcome.options),
+        seconds=round(time.perf_counter() - start, 3),
+    )
+
+
+def is_within(measured: float, stated: float, tolerance: float) -> bool:
+    """Whether a value lies within its tolerance; nothing that is not a number does.
+
+    Example:
+        >>> is_within(0.3, 0.2, 0.1), is_within(float("nan"), 0.2, 0.1)
+        (True, False)
+    """
+    slack = SLACK * max(tolerance, abs(stated))
+    return abs(measured - stated) <= tolerance + slack
+
+
+def failures(measurements: Iterable[Measurement]) -> list[str]:
+    """One phrase for each measurement outside its tolerance."""
+    return [
+        f"{m.metric} on {m.dataset} {m.split} is {m.measured:.6g}, stated {m.stated:.6g} "
+        f"within {m.tolerance or 0:.2g}"
+        for m in measurements
+        if not m.ok
+    ]
+
+
+def _stated(context: Context, result: Any) -> Request:
+    """A result of the card as a request."""
+    data = getattr(context.card, "data", None)
+    config = data.config if data is not None and data.dataset == result.dataset else None
+    return Request(
+        name=table.find(result.metric).name,
+        dataset=result.dataset,
+        split=result.split,
+        config=config,
+        seed=result.seed,
+        options=dict(result.options or {}),
+        stated=result.value,
+        tolerance=result.tolerance,
+    )
+
+
+def _redirected(request: Request, data: str | None, split: str | None) -> Request:
+    """The same metric elsewhere; what is stated holds only where it was stated."""
+    dataset, part = data or request.dataset, split or request.split
+    if (dataset, part) == (request.dataset, request.split):
+        return request
+    config = request.config if dataset == request.dataset else None
+    return Request(request.name, dataset, part, config, request.seed, request.options)
+
+
+def _default_place(
+    context: Context, data: str | None, split: str | None
+) -> tuple[str, str, str | None]:
+    """Data set, split and configuration where the card states nothing: the test split if any."""
+    trained: Any = getattr(context.card, "data", None)
+    if data is None and trained is None:
+        raise UsageError(
+            "the model has no card that names a data set; give one with --data, such as mnist"
+        )
+    dataset = data or trained.dataset
+    own = None if trained is None or trained.dataset != dataset else trained
+    config = None if own is None else own.config
+    if split is not None:
+        return dataset, split, config
+    others = ["train"] if own is None else [own.validation_split, own.train_split]
+    candidates = ["test", *(name for name in others if name)]
+    for candidate in candidates[:-1]:
+        try:
+            context.pictures(dataset, candidate, config)
+        except UsageError:  # no such split; a data set that is missing is another error
+            continue
+        return dataset, candidate, config
+    return dataset, candidates[-1], config
+
+
+def _check(context: Context, request: Request) -> None:
+    """Raise `UsageError` unless the metric fits the model and has the options."""
+    metric = table.METRICS[request.name]
+    reason = metric.refusal(architecture(context), context.likelihood)
+    if reason is not None:
+        raise UsageError(f"{reason}; it has {_fitting(context)}")
+    known = inspect.signature(metric.function).parameters.values()
+    options = [p.name for p in known if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    table.check_options(metric.name, request.options, options)
+
+
+def _fitting(context: Context) -> str:
+    """Names of the metrics that fit the model."""
+    kind, likelihood = architecture(context), context.likelihood
+    rows = table.METRICS.values()
+    return ", ".join(row.name for row in rows if row.refusal(kind, likelihood) is None)

@@ -1,0 +1,156 @@
+"""The metrics of genae, one row each. Reading this table imports neither torch nor numpy."""
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import UsageError
+from zoo.hints import did_you_mean
+
+if TYPE_CHECKING:
+    from .context import Outcome
+
+AUTOENCODERS = ("ae", "vae", "eae")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: what a card's `metric` says.
+        unit: of the value.
+        reference: `module:function` in this package; see `function`.
+        kinds: architectures it can measure, names of the catalog.
+        likelihoods: likelihoods it can measure; empty for all.
+        digits: decimals worth keeping in a card.
+        tolerance: suggested for a new result: wide enough for another machine or another
+            version of torch, narrow enough to notice other weights.
+        relative: whether the tolerance is a share of the value.
+        title: the metric in words.
+    """
+
+    name: str
+    unit: str
+    reference: str
+    kinds: tuple[str, ...]
+    digits: int
+    tolerance: float
+    title: str
+    likelihoods: tuple[str, ...] = ()
+    relative: bool = False
+
+    @property
+    def function(self) -> "Callable[..., Outcome]":
+        """The function `(subject, **options) -> Outcome` that measures it."""
+        module, _, attribute = self.reference.partition(":")
+        found: Callable[..., Outcome]
+        found = getattr(importlib.import_module(f".{module}", __package__), attribute)
+        return found
+
+    def suggested_tolerance(self, value: float) -> float:
+        """The tolerance to state beside a value, in its unit."""
+        size = self.tolerance * abs(value) if self.relative else self.tolerance
+        return max(round(size, self.digits), 10.0**-self.digits)
+
+    def refusal(self, kind: str, likelihood: str | None) -> str | None:
+        """Why a model cannot be measured by this metric, or None when it can."""
+        if kind not in self.kinds:
+            return f"{self.name} measures {', '.join(self.kinds)} models, and this is {kind!r}"
+        if self.likelihoods and likelihood not in self.likelihoods:
+            return (
+                f"{self.name} measures models with a {' or '.join(self.likelihoods)} likelihood, "
+                f"and this one is {likelihood!r}"
+            )
+        return None
+
+
+def _fidelity(name: str, unit: str, digits: int, tolerance: float, title: str) -> Metric:
+    return Metric(
+        name, unit, f"fidelity:{name}", AUTOENCODERS, digits, tolerance, title,
+        relative=name == "frechet_distance",
+    )  # fmt: skip
+
+
+_ROWS = (
+    Metric(
+        "reconstruction_mse", "per pixel, [0, 1]", "reconstruction:reconstruction_mse",
+        AUTOENCODERS, 5, 0.01, "mean squared error of reconstructions", relative=True,
+    ),
+    Metric(
+        "elbo", "nats per picture", "likelihood:elbo",
+        ("vae",), 2, 0.5, "evidence lower bound, analytic KL",
+    ),
+    Metric(
+        "iwae", "nats per picture", "likelihood:iwae",
+        ("vae",), 2, 0.5, "importance-weighted lower bound",
+    ),
+    Metric(
+        "bits_per_dim", "bits per pixel and channel", "likelihood:bits_per_dim",
+        ("vae",), 3, 0.01, "upper bound on the code length",
+        likelihoods=("discretized_logistic",),
+    ),
+    Metric(
+        "entropy_gap", "nats", "codes:entropy_gap",
+        AUTOENCODERS, 2, 0.1, "entropy of the codes minus that of normal codes",
+    ),
+    _fidelity("frechet_distance", "squared feature units", 3, 0.03, "between Gaussian fits"),
+    _fidelity("precision", "share", 4, 0.01, "samples within the real pictures' manifold"),
+    _fidelity("recall", "share", 4, 0.01, "real pictures within the samples' manifold"),
+    _fidelity("density", "1 for equal sets", 4, 0.02, "real neighbourhoods a sample lies in"),
+    _fidelity("coverage", "share", 4, 0.01, "real neighbourhoods that hold a sample"),
+    Metric(
+        "accuracy", "share", "accuracy:accuracy",
+        ("classifier",), 4, 0.001, "labels predicted correctly",
+    ),
+)  # fmt: skip
+
+METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
+
+# What to measure where a card states nothing: (architecture, likelihood or None for any, metrics).
+DEFAULTS = (
+    *((kind, None, ("reconstruction_mse", "entropy_gap")) for kind in AUTOENCODERS),
+    ("vae", "bernoulli", ("elbo", "iwae")),
+    ("vae", "discretized_logistic", ("elbo", "bits_per_dim")),
+    ("classifier", None, ("accuracy",)),
+)
+
+
+def find(name: str) -> Metric:
+    """The row of a metric.
+
+    Raises:
+        UsageError: no metric has this name; the message has the nearest.
+    """
+    try:
+        return METRICS[name]
+    except KeyError:
+        hint = did_you_mean(name, METRICS)
+        raise UsageError(f"no metric named {name!r}. {hint}") from None
+
+
+def defaults(kind: str, likelihood: str | None) -> list[str]:
+    """Names of the metrics for a model whose card states no results."""
+    rows = [names for k, q, names in DEFAULTS if k == kind and q in (None, likelihood)]
+    return [name for names in rows for name in names]
+
+
+def display_name(name: str, options: dict[str, Any]) -> str:
+    """A metric's name for people: what is measured in features is named for them.
+
+    Example:
+        >>> display_name("recall", {"features": "genae/classifier-mnist"})
+        'recall (genae/classifier-mnist features)'
+    """
+    features = options.get("features")
+    return f"{name} ({features} features)" if features else name
+
+
+def check_options(name: str, options: Iterable[str], known: Iterable[str]) -> None:
+    """Raise `UsageError` naming the first option that the metric does not have."""
+    known = list(known)
+    for option in options:
+        if option not in known:
+            hint = did_you_mean(option, known)
+            raise UsageError(f"metric {name} has no option {option!r}. {hint}")
