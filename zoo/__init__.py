@@ -61,11 +61,10 @@ def from_pretrained(
         IntegrityError: its files differ from their manifest.
         UsageError: the model is another library's.
     """
-    from zoo.registry import install, resolve
+    from zoo.registry import resolve
     from zoo.registry.transfer import read_config
 
     place = resolve(name, revision)
-    install()
     if os.path.isdir(place):
         from pathlib import Path
 
@@ -83,9 +82,6 @@ def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         value = catalog.load(_FUNCTIONS[name])
     elif name in _CLASSES:
-        from zoo.registry import install
-
-        install()
         value = catalog.load(_CLASSES[name])
     elif name in _MODULES:
         return importlib.import_module(f"zoo.{name}")

@@ -5,8 +5,10 @@ import math
 import pytest
 import torch
 
+from zoo.models import entropy
 from zoo.models.entropy import (
-    CHUNK,
+    LEAST_ROWS,
+    SMALLEST_GROUPED,
     kozachenko_leonenko_entropy,
     log_unit_ball_volume,
     nearest_neighbors,
@@ -19,11 +21,20 @@ def brute_force_distances(points, k):
     return distances.fill_diagonal_(math.inf).topk(k, largest=False).values
 
 
-@pytest.mark.parametrize(("count", "dimension", "k"), [(20, 3, 1), (CHUNK + 7, 16, 3), (5, 1, 4)])
+@pytest.mark.parametrize(
+    ("count", "dimension", "k"), [(20, 3, 1), (SMALLEST_GROUPED + 7, 16, 3), (5, 1, 4)]
+)
 def test_distances_are_those_of_a_full_distance_matrix(count, dimension, k):
     points = torch.randn(count, dimension, dtype=torch.float64)
     expected = brute_force_distances(points.clone(), k)
     assert torch.allclose(neighbor_distances(points, k), expected, atol=1e-12)
+
+
+def test_distances_in_chunks_of_rows_are_the_same(monkeypatch):
+    points = torch.randn(2 * LEAST_ROWS + 3, 4)
+    whole = neighbor_distances(points, 2)
+    monkeypatch.setattr(entropy, "CHUNK", 1)
+    assert torch.equal(neighbor_distances(points, 2), whole)
 
 
 def test_search_survives_codes_far_from_the_origin():

@@ -350,3 +350,11 @@ def test_a_model_of_another_library_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(UsageError, match="'bert' is not one of genae's"):
         zoo.from_pretrained(tmp_path)
+
+
+def test_models_find_the_registry_however_they_are_imported():
+    import zoo.models
+    from zoo.models.configuration_base import GenaeConfig
+
+    for base in (zoo.models.EAEModel, GenaeConfig, zoo.models.GenaeImageProcessor):
+        assert base.resolve is zoo.registry.resolve

@@ -1,9 +1,12 @@
 """The island: every architecture, free of the rest of genae.
 
-Importing it registers them all with transformers' Auto classes.
+Importing it registers them all with transformers' Auto classes and, inside genae,
+lets their `from_pretrained` find models through the registry.
 """
 
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
+
+from zoo.registry import install
 
 from .configuration_ae import AEConfig
 from .configuration_classifier import ClassifierConfig
@@ -28,6 +31,9 @@ for _config, _model, _auto in REGISTERED:
     AutoImageProcessor.register(
         _config, image_processor_classes={"pil": GenaeImageProcessor}, exist_ok=True
     )
+
+# Only here: the modules of the island travel to the Hub alone and know no registry.
+install()
 
 __all__ = [
     "AEConfig",

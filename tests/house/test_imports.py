@@ -1,0 +1,175 @@
+"""Who may import whom, read off the source and off a live interpreter; see CONTRIBUTING.md."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STDLIB = sys.stdlib_module_names
+NEVER = {"tensorflow", "keras", "pickle", "torchvision", "cPickle", "dill", "cloudpickle"}
+SOURCES = sorted(p for top in ("zoo", "convert", "cards") for p in (ROOT / top).rglob("*.py"))
+
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "huggingface_hub": "huggingface-hub",
+    "sklearn": "scikit-learn",
+}
+
+# What an import of the folder's modules may name besides the standard library and itself.
+ISLAND = {"torch", "transformers", "huggingface_hub.dataclasses"}
+CONVERT = {"numpy", "h5py", "safetensors"}
+BARE = {"zoo.errors", "zoo.hints", "zoo.catalog", "zoo.card_schema", "zoo.card_text"}
+
+
+def named(path: Path) -> Iterator[tuple[int, str, int]]:
+    """(relative level, dotted module, line) of every import in a file, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield 0, alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            if node.module is None:
+                yield node.level, "", node.lineno
+            elif node.level == 0 and node.module in {"zoo", "convert"}:
+                for alias in node.names:
+                    yield 0, f"{node.module}.{alias.name}", node.lineno
+            else:
+                yield node.level, node.module, node.lineno
+
+
+def within(module: str, allowed: set[str]) -> bool:
+    """Whether a module is one of those allowed, or inside one."""
+    return any(module == name or module.startswith(f"{name}.") for name in allowed)
+
+
+def strangers(path: Path, allowed: set[str]) -> list[str]:
+    """Absolute imports that are neither allowed nor of the standard library."""
+    return [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for level, module, line in named(path)
+        if level == 0 and module.split(".")[0] not in STDLIB and not within(module, allowed)
+    ]
+
+
+def test_dependencies_are_what_the_code_imports():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = {re.split(r"[<>=\[]", line)[0] for line in project["dependencies"]}
+    own = {"zoo", "convert", "cards"}
+    tops = {m.split(".")[0] for p in SOURCES for level, m, _ in named(p) if level == 0}
+    imported = {DISTRIBUTIONS.get(top, top) for top in tops - STDLIB - own}
+    assert imported == declared - {"accelerate"}  # demanded by transformers.Trainer
+
+
+def of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_there_is_something_to_read():
+    assert len(SOURCES) > 20
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=of)
+def test_banned_packages_are_imported_nowhere(path):
+    found = [(module, line) for _, module, line in named(path) if within(module, NEVER)]
+    assert not found
+
+
+# Its __init__ never travels: it is where genae puts the registry into the base classes.
+ISLANDERS = sorted(p for p in (ROOT / "zoo/models").rglob("*.py") if p.stem != "__init__")
+
+
+@pytest.mark.parametrize("path", ISLANDERS, ids=of)
+def test_the_island_imports_only_torch_transformers_and_siblings(path):
+    assert path.parent == ROOT / "zoo/models", "the island is flat"
+    allowed = ISLAND | ({"numpy", "PIL"} if path.stem == "image_processing_genae" else set())
+    assert not strangers(path, allowed)
+    for level, module, line in named(path):
+        # The Hub's code copier follows `from .sibling import x` and nothing else.
+        assert level == 0 or (level == 1 and module and "." not in module), f"{of(path)}:{line}"
+
+
+@pytest.mark.parametrize(
+    "name", ["errors", "hints", "catalog", "card", "card_schema", "card_text"]
+)
+def test_cards_and_catalog_need_only_the_standard_library(name):
+    allowed = BARE | {"zoo.card"} if name == "card_text" else BARE  # typing only
+    assert not strangers(ROOT / f"zoo/{name}.py", allowed)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "zoo/registry").rglob("*.py")), ids=of)
+def test_the_registry_needs_no_torch(path):
+    allowed = BARE | {
+        "zoo.card",
+        "zoo.registry",
+        "zoo.models",
+        "huggingface_hub",
+        "fsspec",
+        "cards",
+    }
+    assert not strangers(path, allowed)
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(
+        p
+        for room in ("data", "training", "evaluation")
+        for p in (ROOT / "zoo" / room).rglob("*.py")
+    ),
+    ids=of,
+)
+def test_rooms_do_not_import_the_command_line(path):
+    assert not [m for _, m, _ in named(path) if within(m, {"zoo.cli", "typer"})]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "zoo/data").rglob("*.py")), ids=of)
+def test_data_knows_neither_training_nor_evaluation(path):
+    assert not [m for _, m, _ in named(path) if within(m, {"zoo.training", "zoo.evaluation"})]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "convert").rglob("*.py")), ids=of)
+def test_convert_knows_neither_torch_nor_zoo(path):
+    if path != ROOT / "convert/verify.py":  # the only bridge
+        assert not strangers(path, CONVERT | {"convert"})
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after a statement."""
+    code = f"{statement}\nimport sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+HEAVY = {"torch", "transformers", "numpy", "huggingface_hub", "datasets", "PIL", "fsspec"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import zoo, convert",
+        "import zoo; zoo.list_models(); zoo.load_card('genae/eae-mnist')",
+        "import zoo.cli",
+        "import cards",
+    ],
+)
+def test_looking_around_loads_nothing_heavy(statement):
+    assert not loaded_by(statement) & HEAVY
+
+
+def test_zoo_and_convert_need_only_the_standard_library():
+    own = {"zoo", "convert", "__main__", "sitecustomize", "usercustomize"}
+    before, after = loaded_by("pass"), loaded_by("import zoo, convert")
+    assert not {name for name in after - before - own if name not in STDLIB}
+
+
+def test_the_facade_offers_every_class_without_loading_it():
+    statement = "import zoo; assert {'EAEModel', 'VAEConfig', 'from_pretrained'} <= set(dir(zoo))"
+    assert not loaded_by(statement) & HEAVY
