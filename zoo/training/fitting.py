@@ -39,9 +39,7 @@ def calibrate_batch_norm(model: Any, pixels: Tensor, binarization: str = "none")
 
 
 @torch.no_grad()
-def encode_all(
-    model: Any, pixels: Tensor, binarization: str = "none", seed: int = 0
-) -> Tensor:
+def encode_all(model: Any, pixels: Tensor, binarization: str = "none", seed: int = 0) -> Tensor:
     """Codes of 8-bit pictures as the decoder meets them, in eval mode, `(N, d)`, on the CPU."""
     model.eval()
     generator = torch.Generator().manual_seed(seed)

@@ -25,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "save_strategy": "epoch",
     "save_total_limit": 1,
     "report_to": [],
+    "log_level": "error",
     "remove_unused_columns": False,
     "disable_tqdm": True,
     "dataloader_pin_memory": False,

@@ -157,9 +157,11 @@ def export(model: Any, recipe: Recipe, output: Path) -> None:
         (folder / CARD_FILE).write_text(recipe.card.text, encoding="utf-8")
         if hasattr(model, "sample"):
             pictures = model.sample(SHOWN_SAMPLES, seed=0)
-            plots.save_grid(pictures, folder / "samples.png")
+            plots.save_grid(recipe.processor.crop_padding(pictures), folder / "samples.png")
         made = {"by": "genae train", "from": recipe.card.id, "torch": torch.__version__}
         manifest.write(folder, recipe.card, made, parameters=model.num_parameters())
+        for file in folder.iterdir():  # safetensors makes its file private
+            file.chmod(0o644)
         if output.exists():  # empty, as was checked
             output.rmdir()
         folder.rename(output)
