@@ -1,1 +1,1 @@
-"""One folder per model: its card, and for the models that ship, the files of its Hub repository. Data only."""
+"""One folder per model: its card and, if its weights ship, the files of its Hub repository."""

@@ -13,7 +13,7 @@ class GenaeError(Exception):
 
 
 class UsageError(GenaeError):
-    """The request itself is wrong: an unknown option value, an impossible size, a malformed card."""
+    """The request itself is wrong: an unknown option, an impossible size, a malformed card."""
 
     exit_code = 2
 

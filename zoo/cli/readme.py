@@ -1,6 +1,6 @@
-"""The table of models in the READMEs, made from cards and manifests.
+"""What follows from the cards: each shipped folder's README and manifest, the READMEs' table.
 
-Run `make readme` after a card or a manifest changed: `python -m zoo.cli.readme README.md ...`.
+Run `make readme` after a card was edited: `python -m zoo.cli.readme README.md ...`.
 """
 
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from zoo.card import Card, Result
 from zoo.errors import UsageError
-from zoo.registry import describe, list_models
+from zoo.registry import describe, embedded, list_models, manifest
 
 BEGIN, END = "<!-- models:begin -->", "<!-- models:end -->"
 NONE = "–"
@@ -62,7 +62,14 @@ def replace_table(text: str, table: str) -> str:
 
 
 def main(files: Iterable[str]) -> None:
-    """Write the table into the given files."""
+    """Bring the shipped folders up to their cards, and write the table into the given files.
+
+    Raises:
+        IntegrityError: more than text changed in a shipped folder; see `manifest.refresh`.
+    """
+    for folder in embedded.folders():
+        if (folder / manifest.MANIFEST_FILE).is_file():
+            manifest.refresh(folder)
     table = models_table(list_models())
     for file in map(Path, files):
         text = replace_table(file.read_text(encoding="utf-8"), table)

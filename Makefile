@@ -1,0 +1,86 @@
+# Every target sets up what it needs: a virtual environment in .venv, made once and kept.
+#   make demo    a tour of the zoo, pictures in out/
+#   make test    the tests (MARKS="not hub and not gpu" includes the slow ones, TESTS=tests/models picks a folder)
+#   make lint    ruff and mypy
+#   make bench   side-by-side benchmarks
+#   make readme  what follows from the cards: their READMEs and manifests, the table of models
+#   make clean   removes .venv, out/ and everything built
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= out
+MARKS ?= not slow and not hub and not gpu
+TESTS ?=
+
+python := $(VENV)/bin/python
+genae := $(VENV)/bin/genae
+# Progress bars on a terminal, errors alone in a log.
+pip_output := $(shell [ -t 2 ] || echo --quiet --quiet)
+pip := $(python) -m pip install $(pip_output) --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test lint bench readme clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/demo.done
+	@mkdir -p $(OUT)
+	@echo; echo "==> 1/6 The zoo"
+	@$(genae) list --quiet
+	@echo; echo "==> 2/6 New digits and clothes, decoded from noise (a few seconds each)"
+	@$(genae) sample genae/eae-mnist -n 64 --seed 0 -o $(OUT)/eae-mnist.png --quiet
+	@$(genae) sample genae/eae-fashion-mnist -n 64 --seed 0 -o $(OUT)/eae-fashion-mnist.png --quiet
+	@echo; echo "==> 3/6 Example digits, encoded and decoded again"
+	@$(genae) reconstruct genae/eae-mnist examples-mnist -o $(OUT)/reconstruct.png --quiet
+	@echo; echo "==> 4/6 From one digit to another through their codes"
+	@$(genae) interpolate genae/eae-mnist cards/examples/mnist/000[0-9]-*.png -o $(OUT)/interpolate.png --quiet
+	@echo; echo "==> 5/6 Training an autoencoder on the examples (about a minute)"
+	@rm -rf $(OUT)/ae-examples $(OUT)/ae-examples.training
+	@$(genae) train cards/ae-examples --output $(OUT)/ae-examples
+	@echo; echo "==> 6/6 Measuring it against what its card states"
+	@$(genae) evaluate $(OUT)/ae-examples
+	@echo
+	@echo "Done. Open these pictures:"
+	@ls $(OUT)/*.png $(OUT)/ae-examples/*.png | sed 's/^/  /'
+	@echo "Next, after '. $(VENV)/bin/activate':"
+	@echo "  genae sample genae/vae-mnist -n 64 -o $(OUT)/vae-mnist.png    another model of the zoo"
+	@echo "  genae info genae/eae-mnist                               what it is and how it measures"
+	@echo "  genae reconstruct genae/eae-mnist MY_PICTURE.png -o $(OUT)/mine.png"
+	@echo "  README.md tells the rest, README.zh-CN.md in Chinese."
+
+test: $(VENV)/test.done
+	@echo "==> Testing (a few minutes on two cores)"
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(python) -m pytest -q -m "$(MARKS)" $(TESTS)
+
+lint: $(VENV)/test.done
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/test.done
+	@for script in tests/benchmarks/bench_*.py; do echo "==> $$script"; $(python) $$script || exit 1; done
+
+readme: $(VENV)/demo.done
+	@$(python) -m zoo.cli.readme README.md README.zh-CN.md
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find zoo convert cards tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/venv.done:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "genae needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.11 demo"; exit 6; }
+	@echo "==> Making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/demo.done: $(VENV)/venv.done pyproject.toml constraints.txt
+	@echo "==> Installing PyTorch, transformers and genae into $(VENV) (2 to 5 minutes, most of it downloads)"
+	@$(pip) -e .
+	@touch $@
+
+$(VENV)/test.done: $(VENV)/demo.done
+	@echo "==> Installing the test tools (half a minute)"
+	@$(pip) -e '.[test]'
+	@touch $@
