@@ -43,7 +43,8 @@ def test_sampling_leaves_the_global_random_state_alone_when_seeded(model):
     [
         ({"sampler": "flow"}, "sampler must be one of prior, gaussian, mixture; got 'flow'"),
         ({"sampler": "mixture"}, "mixture sampler of this model has not been fitted"),
-        ({"temperature": -1.0}, "temperature must be 0 or more"),
+        ({"temperature": -1.0}, "temperature must be 0 or more and finite"),
+        ({"temperature": float("inf")}, "temperature must be 0 or more and finite"),
         ({"seed": 1, "generator": torch.Generator()}, "not both"),
         ({"latents": torch.zeros(2, 3)}, "num_samples is 4, but there are 2 latents"),
         ({"latents": torch.zeros(4, 2)}, r"latents must have shape \(batch, 3\)"),
@@ -72,6 +73,23 @@ def test_fitted_samplers_have_the_moments_they_were_given():
     draws = mixture.draw(40_000, 0.0, generator)
     assert draws[:, 0].mean().item() == pytest.approx(5.0, abs=0.15)
     assert set(draws[:, 0].tolist()) == {-10.0, 10.0}
+
+
+def test_every_sampler_works_in_half_precision(model):
+    for sampler in ("gaussian", "mixture"):
+        for buffer in model.samplers[sampler].buffers():
+            buffer.fill_(0.5)
+    half = model.to(torch.bfloat16)
+    for sampler in ("prior", "gaussian", "mixture"):
+        assert half.sample(2, sampler=sampler, seed=0).dtype == torch.bfloat16
+
+
+def test_sampling_leaves_frozen_parts_in_eval_mode(model):
+    model.train()
+    model.encoder.eval()
+    model.sample(1)
+    assert model.training
+    assert not model.encoder.training
 
 
 def test_interpolation_ends_at_the_reconstructions(model):

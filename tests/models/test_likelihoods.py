@@ -54,6 +54,13 @@ def test_discretised_logistic_sums_to_one_over_the_bins(location, log_scale):
     assert probabilities.sum().item() == pytest.approx(1, abs=1e-9)
 
 
+def test_the_narrowest_logistic_still_sums_to_one_in_single_precision():
+    config = AEConfig(likelihood="discretized_logistic", scale_value=math.exp(-7))
+    bins = torch.arange(256).view(256, 1, 1, 1) / 255
+    probabilities = DiscretizedLogistic(config).log_prob(torch.full((256, 1, 1, 1), 0.3), bins)
+    assert probabilities.exp().sum().item() == pytest.approx(1, abs=1e-3)
+
+
 def test_discretised_logistic_is_the_difference_of_cumulative_probabilities():
     config = AEConfig(likelihood="discretized_logistic", scale_value=0.2)
     location, value = torch.tensor(0.1, dtype=torch.float64), 100

@@ -8,10 +8,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import zoo
+from zoo import registry
 from zoo.card import Card
-from zoo.errors import ConflictError, InterruptedRunError, NotFoundError, UsageError
+from zoo.errors import (
+    ConflictError,
+    GenaeError,
+    InterruptedRunError,
+    NotFoundError,
+    UsageError,
+)
 from zoo.models import AEModel, EAEModel, VAEModel
-from zoo.training import run, train
+from zoo.training import fitting, run, train
 from zoo.training.fitting import calibrate_batch_norm, fit_samplers
 from zoo.training.trainer import PictureTrainer
 
@@ -43,8 +51,6 @@ def test_the_folder_is_a_model_with_all_that_belongs_to_it(card, tmp_path, archi
     model = MODELS[architecture].from_pretrained(folder)
     for sampler in ("prior", "gaussian", "mixture"):
         assert model.sample(3, sampler=sampler, seed=0).shape == (3, 1, 8, 8)
-    from zoo import registry
-
     assert registry.verify(folder).ok
 
 
@@ -99,19 +105,28 @@ def test_settings_change_the_run_and_the_card_that_goes_with_it(card, tmp_path):
     [
         ("learning_rat=1", "learning_rat is no training argument. Did you mean 'learning_rate'"),
         ("config.latent_siz=1", "latent_siz is no setting of VAEConfig. Did you mean"),
-        ("latent_size=0", "latent_size must be at least 1, got 0"),
+        ("latent_size=0", "latent_size must be at least 1 and finite, got 0"),
         ("latent_size=many", "latent_size"),
         ("cards.x=1", r"no table \[cards\]"),
         ("latent_size", "takes key=value"),
         ("per_device_train_batch_size=64", "40 pictures, fewer than one batch of 64"),
         ("image_size=16", "the config's image_size is 16; make them equal"),
+        ("config.num_channels=3", "the config's num_channels is 3; make them equal"),
+        ("processor.siz=3", "siz is no field of the image processor. Did you mean 'size'"),
+        ("per_device_train_batch_size=0", "must be a number of at least 1, got 0"),
+        ("per_device_train_batch_size=abc", "must be a number of at least 1, got 'abc'"),
+        ("seed=-1", "must be a number of at least 0, got -1"),
+        ("num_mixture_components=41", "fewer than the mixture's 41 components"),
+        ("hidden_sizes=[0]", "hidden_sizes must be at least 1"),
+        ("beta=inf", "beta must be at least 0 and finite"),
+        ("train_split='test'", "test"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_leaves_nothing(card, tmp_path, setting, message):
     with pytest.raises(UsageError, match=message) as caught:
         train(card(), tmp_path / "out", overrides=[setting], quiet=True)
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_overwritten_and_nothing_resumed_from_nothing(card, tmp_path):
@@ -131,6 +146,60 @@ def test_a_failing_export_leaves_no_folder_and_can_be_resumed(card, tmp_path, mo
             train(card(), tmp_path / "out", quiet=True)
     assert not (tmp_path / "out").exists()
     assert train(card(), tmp_path / "out", resume=True, quiet=True).is_dir()
+
+
+def test_a_checkpoint_cut_short_is_passed_over(card, tmp_path, monkeypatch):
+    made = card(extra="save_total_limit = 5\n")
+    whole = weights(train(made, tmp_path / "whole", quiet=True))
+    interrupt_at(monkeypatch, 12)
+    with pytest.raises(InterruptedRunError):
+        train(made, tmp_path / "out", quiet=True)
+    (tmp_path / "out.training" / "checkpoint-13" / "trainer_state.json").unlink()
+    monkeypatch.undo()
+    assert_equal(weights(train(made, tmp_path / "out", resume=True, quiet=True)), whole)
+
+
+def test_a_small_last_batch_after_training_is_no_obstacle(card, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "BATCH", 38)  # leaves 2 of 40, too few for 5 neighbours
+    folder = train(card("eae"), tmp_path / "out", overrides=["num_neighbors=5"], quiet=True)
+    assert folder.is_dir()
+
+
+def test_a_diverged_run_says_so(card, tmp_path):
+    with pytest.raises(GenaeError, match="training diverged"):
+        train(card("ae"), tmp_path / "out", overrides=["learning_rate=1e30"], quiet=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_current_folder_can_be_the_output(card, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    train(card("ae"), ".", overrides=["max_steps=1"], quiet=True)
+    assert (tmp_path / "here" / "model.safetensors").is_file()
+
+
+def test_data_other_than_the_cards_is_noted(card, tmp_path, capsys):
+    files = f'data.sha256={{ "00.png" = "{"0" * 64}" }}'
+    train(card("ae"), tmp_path / "out", overrides=[files, "max_steps=1"], quiet=True)
+    assert "00.png is not the file that genae/tiny-ae was trained on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["eae-celeba", "vae-celeba"])
+def test_the_celeba_recipes_train_on_faces(name, tmp_path):
+    settings = [
+        "dataset=examples-faces",
+        "max_steps=2",
+        "per_device_train_batch_size=4",
+        "width_multiplier=0.02",
+        "num_mixture_components=2",
+        "use_cpu=true",
+        "data.sha256={}",
+    ]
+    folder = train(
+        registry.load_card(f"cards/{name}"), tmp_path / name, overrides=settings, quiet=True
+    )
+    model = zoo.from_pretrained(folder)
+    assert model.sample(2, seed=0).shape == (2, 3, 64, 64)
 
 
 def test_another_card_does_not_resume_a_run(card, tmp_path, monkeypatch):

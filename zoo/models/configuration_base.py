@@ -17,9 +17,9 @@ def one_of(field: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def at_least(field: str, value: float, lowest: float) -> None:
-    """Raise `ValueError` naming the field, the value and the bound, unless value reaches it."""
-    if not value >= lowest:
-        raise ValueError(f"{field} must be at least {lowest}, got {value}")
+    """Raise `ValueError` naming field, value and bound, unless value is finite and reaches it."""
+    if not lowest <= value < math.inf:
+        raise ValueError(f"{field} must be at least {lowest} and finite, got {value}")
 
 
 @strict
@@ -87,8 +87,10 @@ class AutoencoderConfig(PictureConfig):
         at_least("num_mixture_components", self.num_mixture_components, 1)
         for field in ("width_multiplier", "decoder_width_multiplier", "scale_value"):
             value = getattr(self, field)
-            if value is not None and not value > 0:
-                raise ValueError(f"{field} must be positive, got {value}")
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{field} must be positive and finite, got {value}")
+        for size in self.hidden_sizes:
+            at_least("hidden_sizes", size, 1)
         if self.network == "convolutional" and (self.image_size % 4 or self.image_size < 8):
             raise ValueError(
                 "image_size of a convolutional network must be a multiple of 4 from 8 on, got "

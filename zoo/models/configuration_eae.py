@@ -26,3 +26,4 @@ class EAEConfig(AutoencoderConfig):
         """Check the entropy's settings."""
         at_least("entropy_weight", self.entropy_weight, 0)
         at_least("num_neighbors", self.num_neighbors, 1)
+        at_least("batch_norm_eps", self.batch_norm_eps, 0)

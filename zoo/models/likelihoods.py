@@ -22,6 +22,7 @@ class Likelihood(nn.Module):
     has_scale = True
     is_discrete = False  # whether log_prob is of a probability rather than of a density
     lowest_log_scale = -6.0
+    highest_log_scale = 7.0
 
     def __init__(self, config):
         super().__init__()
@@ -32,7 +33,7 @@ class Likelihood(nn.Module):
             self.log_scale = nn.Parameter(torch.tensor(self.initial_log_scale))
 
     def location_and_log_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Split a decoder's output; a learned scale has a floor, as constant pixels invite 0."""
+        """Split a decoder's output; a learned scale is bounded, as constant pixels invite 0."""
         if self.scale == "learned":
             params, log_scale = params.chunk(2, dim=1)
             log_scale = log_scale + self.initial_log_scale
@@ -40,7 +41,7 @@ class Likelihood(nn.Module):
             log_scale = self.log_scale
         else:
             return params, params.new_tensor(self.initial_log_scale)
-        return params, log_scale.clamp(min=self.lowest_log_scale)
+        return params, log_scale.clamp(self.lowest_log_scale, self.highest_log_scale)
 
     def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:
         """Log-likelihood in nats, shape `(B,)`."""
@@ -107,7 +108,8 @@ class DiscretizedLogistic(Likelihood):
     .. math:: P(k) = \sigma\big((x + h - m)/s\big) - \sigma\big((x - h - m)/s\big), \quad h = 1/255
 
     with the outer bins reaching to infinity (Salimans et al., arXiv:1701.05517). A probability,
-    so it gives true bits per dimension.
+    so it gives true bits per dimension. `mean` is the logistic's centre, cut to [0, 1]: the
+    expectation but for what the outer bins take.
     """
 
     is_discrete = True

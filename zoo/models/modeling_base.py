@@ -1,6 +1,7 @@
 """What all models share: loading by id, pictures in, codes, pictures out."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -85,14 +86,15 @@ class GenaePreTrainedModel(PreTrainedModel):
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
-        """Eval mode without a graph for the length of a `with`, whatever the mode before."""
-        training = self.training
+        """Eval mode without a graph for the length of a `with`; each module's mode comes back."""
+        modes = [(module, module.training) for module in self.modules()]
         self.eval()
         try:
             with torch.no_grad():
                 yield
         finally:
-            self.train(training)
+            for module, training in modes:
+                module.training = training
 
 
 def random_generator(
@@ -254,8 +256,8 @@ class AutoencoderModel(GenaePreTrainedModel):
     ) -> Tensor:
         """Draw codes, shape `(N, d)`; arguments and errors as in `sample`."""
         one_of("sampler", sampler, tuple(SAMPLERS))
-        if not temperature >= 0:
-            raise ValueError(f"temperature must be 0 or more, got {temperature}")
+        if not 0 <= temperature < math.inf:
+            raise ValueError(f"temperature must be 0 or more and finite, got {temperature}")
         distribution = cast(LatentSampler, self.samplers[sampler])
         if not distribution.fitted:
             raise ValueError(

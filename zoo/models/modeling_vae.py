@@ -66,10 +66,12 @@ class VAEModel(AutoencoderModel):
         latents = reparametrize(mean, log_var)
         reconstruction, reconstruction_loss = self._reconstruction(latents, pixel_values)
         kl = gaussian_kl(mean, log_var).mean(0)
-        penalty = kl.clamp(min=self.config.free_bits).sum()
-        loss = reconstruction_loss + self._kl_weight() * penalty
+        loss = None
+        if return_loss:
+            penalty = kl.clamp(min=self.config.free_bits).sum()
+            loss = reconstruction_loss + self._kl_weight() * penalty
         return AutoencoderOutput(
-            loss=loss if return_loss else None,
+            loss=loss,
             reconstruction_loss=reconstruction_loss,
             kl=kl.sum(),
             reconstruction=reconstruction,
@@ -149,7 +151,7 @@ class VAEModel(AutoencoderModel):
             raise ValueError(f"num_samples must be at least 1, got {num_samples}")
         device = mean.device if generator is None else generator.device
         scale = (0.5 * log_var).exp()
-        at_once = max(1, DECODED_AT_ONCE // len(mean))
+        at_once = max(1, DECODED_AT_ONCE // max(1, len(mean)))
         for start in range(0, num_samples, at_once):
             count = min(at_once, num_samples - start)
             noise = torch.randn((count, *mean.shape), generator=generator, device=device)

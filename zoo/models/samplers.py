@@ -59,8 +59,7 @@ class FullGaussian(LatentSampler):
 
     def draw(self, num_samples, temperature, generator):
         noise = normal((num_samples, len(self.mean)), generator)
-        mean, scale_tril = self.mean.to(noise.device), self.scale_tril.to(noise.device)
-        return mean + temperature * noise @ scale_tril.T
+        return self.mean.to(noise) + temperature * noise @ self.scale_tril.to(noise).T
 
 
 class GaussianMixture(LatentSampler):
@@ -84,11 +83,11 @@ class GaussianMixture(LatentSampler):
 
     def draw(self, num_samples, temperature, generator):
         device = "cpu" if generator is None else generator.device
-        weights = self.weights.to(device)
+        weights = self.weights.to(device, torch.float32)
         chosen = torch.multinomial(weights, num_samples, replacement=True, generator=generator)
         noise = normal((num_samples, self.means.shape[1], 1), generator)
-        scatter = (self.scale_trils.to(device)[chosen] @ noise).squeeze(-1)
-        return self.means.to(device)[chosen] + temperature * scatter
+        scatter = (self.scale_trils.to(noise)[chosen] @ noise).squeeze(-1)
+        return self.means.to(noise)[chosen] + temperature * scatter
 
 
 SAMPLERS = {"prior": StandardNormal, "gaussian": FullGaussian, "mixture": GaussianMixture}

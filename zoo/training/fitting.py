@@ -4,11 +4,23 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from zoo.data.binarization import binarize
 
 BATCH = 512
+
+
+class _WithoutLoss(nn.Module):
+    """A model whose forward computes no loss: a small last batch has no entropy."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: Tensor) -> Any:
+        return self.model(pixel_values, return_loss=False)
 
 
 def batches(pixels: Tensor, binarization: str, device: torch.device) -> Iterator[Tensor]:
@@ -26,7 +38,8 @@ def calibrate_batch_norm(model: Any, pixels: Tensor, binarization: str = "none")
     once more, from codes encoded as they will be in use, in eval mode, so that the codes of the
     training set have mean 0 and variance 1 exactly.
     """
-    torch.optim.swa_utils.update_bn(batches(pixels, binarization, model.device), model)
+    pixel_batches = batches(pixels, binarization, model.device)
+    update_bn(pixel_batches, _WithoutLoss(model))
     model.eval()
     code_norm = getattr(model, "code_norm", None)
     if code_norm is None:

@@ -14,7 +14,7 @@ from zoo import catalog
 from zoo.card import Card
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
-from zoo.models.image_processing_genae import GenaeImageProcessor
+from zoo.models.image_processing_genae import GenaeImageProcessor, GenaeImagesKwargs
 
 # What genae prefers to transformers' defaults; a card's [train] wins.
 DEFAULTS: dict[str, Any] = {
@@ -29,6 +29,17 @@ DEFAULTS: dict[str, Any] = {
     "remove_unused_columns": False,
     "disable_tqdm": True,
     "dataloader_pin_memory": False,
+}
+# Least values of what transformers would only stumble over in the middle of a run.
+LEAST: dict[str, tuple[type | tuple[type, ...], float]] = {
+    "per_device_train_batch_size": (int, 1),
+    "gradient_accumulation_steps": (int, 1),
+    "num_train_epochs": ((int, float), 0),
+    "max_steps": (int, -1),
+    "seed": (int, 0),
+    "learning_rate": ((int, float), 0),
+    "warmup_steps": ((int, float), 0),
+    "max_grad_norm": ((int, float), 0),
 }
 SETTABLE = ("train", "config", "data", "processor")  # tables, in the order a bare key is looked up
 
@@ -91,6 +102,13 @@ def build_recipe(card: Card) -> Recipe:
             raise UsageError(
                 f"{card.path}: [train] {key} is no training argument. {did_you_mean(key, known)}"
             )
+        check_argument(card, key)
+    for key in card.processor:
+        if key not in GenaeImagesKwargs.__annotations__:
+            raise UsageError(
+                f"{card.path}: [processor] {key} is no field of the image processor. "
+                f"{did_you_mean(key, GenaeImagesKwargs.__annotations__)}"
+            )
     config = build_config(card)
     arguments = {**DEFAULTS, **card.train}
     try:
@@ -98,12 +116,26 @@ def build_recipe(card: Card) -> Recipe:
         TrainingArguments(output_dir="unused", **arguments)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{card.path}: {one_line(error)}") from error
-    if processor.output_size != config.image_size:
-        raise UsageError(
-            f"{card.path}: the processor makes pictures of {processor.output_size} pixels, the "
-            f"config's image_size is {config.image_size}; make them equal"
-        )
+    made = {"image_size": processor.output_size, "num_channels": processor.num_channels}
+    for field, value in made.items():
+        if value != getattr(config, field):
+            raise UsageError(
+                f"{card.path}: the processor makes pictures of {field} {value}, the config's "
+                f"{field} is {getattr(config, field)}; make them equal"
+            )
     return Recipe(card, config, processor, arguments)
+
+
+def check_argument(card: Card, key: str) -> None:
+    """Raise `UsageError` for a training argument of a wrong type or below its least value."""
+    if key not in LEAST:
+        return
+    kind, least = LEAST[key]
+    value = card.train[key]
+    if isinstance(value, bool) or not isinstance(value, kind) or value < least:
+        raise UsageError(
+            f"{card.path}: [train] {key} must be a number of at least {least:g}, got {value!r}"
+        )
 
 
 def override(table: dict[str, Any], settings: list[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`genae train`: from a card to a folder that `from_pretrained` loads."""
 
 import shutil
+import sys
 import tempfile
 import tomllib
 from collections.abc import Sequence
@@ -10,16 +11,23 @@ from typing import Any
 import torch
 from rich.console import Console
 from transformers import set_seed
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer import TRAINER_STATE_NAME
 
 from zoo import catalog, plots
 from zoo.card import CARD_FILE, Card, dumps
 from zoo.data.pictures import PictureDataset, Pictures, load_pictures
-from zoo.errors import ConflictError, InterruptedRunError, NotFoundError, UsageError
+from zoo.data.sources import locate
+from zoo.errors import (
+    ConflictError,
+    GenaeError,
+    InterruptedRunError,
+    NotFoundError,
+    UsageError,
+)
 from zoo.registry import manifest
 
 from .fitting import calibrate_batch_norm, encode_all, fit_samplers
-from .recipe import Recipe, build_recipe, override
+from .recipe import Recipe, build_recipe, one_line, override
 from .trainer import BarCallback, InterruptCallback, PictureTrainer, without_default_output
 
 SHOWN_SAMPLES = 64
@@ -62,28 +70,33 @@ def train(
         table.pop("results", None)
         card = Card.parse(dumps(table), card.path)
     recipe = build_recipe(card)
-    output = Path(output)
+    output = Path(output) if Path(output).name else Path(output).absolute()
     work = output.with_name(output.name + ".training")
-    prepare_folders(card, output, work, resume)
+    checkpoint = find_checkpoint(card, output, work, resume)
     pictures = load_training_pictures(recipe, quiet)
+    work.mkdir(parents=True, exist_ok=True)
+    (work / CARD_FILE).write_text(card.text, encoding="utf-8")
 
     arguments = recipe.training_arguments(work)
     set_seed(arguments.seed)
     model = catalog.load(catalog.find(card.architecture).model)(recipe.config)
     assert card.data is not None
-    trainer = PictureTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=PictureDataset(pictures),
-        binarization=card.data.binarization,
-    )
+    try:
+        trainer = PictureTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=PictureDataset(pictures),
+            binarization=card.data.binarization,
+        )
+    except ValueError as error:  # arguments that exclude each other
+        raise UsageError(f"{card.path}: [train] {one_line(error)}") from error
     without_default_output(trainer)
     console = Console(stderr=True)
     if console.is_terminal and not quiet:
         trainer.add_callback(BarCallback(console))
     with InterruptCallback() as interrupt:
         trainer.add_callback(interrupt)
-        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work)) if resume else None)
+        trainer.train(resume_from_checkpoint=checkpoint)
     if interrupt.interrupted:
         raise InterruptedRunError(
             f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; saved in "
@@ -95,26 +108,32 @@ def train(
     return output
 
 
-def prepare_folders(card: Card, output: Path, work: Path, resume: bool) -> None:
-    """Refuse to overwrite anything; start or find the folder of the run's checkpoints."""
+def find_checkpoint(card: Card, output: Path, work: Path, resume: bool) -> str | None:
+    """Refuse to overwrite anything; the checkpoint to go on from, None for a new run."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConflictError(f"{output} exists already; choose another --output or remove it")
+    found = complete_checkpoints(work)
     card_file = work / CARD_FILE
     if resume:
-        if not card_file.is_file() or get_last_checkpoint(str(work)) is None:
+        if not card_file.is_file() or not found:
             raise NotFoundError(f"nothing to resume in {work}; start without --resume")
         if Card.load(card_file).to_dict() != card.to_dict():
             raise ConflictError(
                 f"the run in {work} was started from another card or other settings; resume it "
                 "with those, or remove it"
             )
-        return
-    if work.exists() and get_last_checkpoint(str(work)) is not None:
+        return str(found[-1])
+    if found:
         raise ConflictError(
             f"{work} holds an interrupted run; --resume goes on with it, or remove it"
         )
-    work.mkdir(parents=True, exist_ok=True)
-    card_file.write_text(card.text, encoding="utf-8")
+    return None
+
+
+def complete_checkpoints(work: Path) -> list[Path]:
+    """Checkpoints by step, without one that a kill cut short: its state is written last."""
+    folders = [file.parent for file in work.glob(f"checkpoint-*/{TRAINER_STATE_NAME}")]
+    return sorted(folders, key=lambda folder: int(folder.name.rpartition("-")[2]))
 
 
 def load_training_pictures(recipe: Recipe, quiet: bool) -> Pictures:
@@ -124,15 +143,40 @@ def load_training_pictures(recipe: Recipe, quiet: bool) -> Pictures:
     pictures = load_pictures(
         data.dataset, data.train_split, recipe.processor, config=data.config, quiet=quiet
     )
+    note_other_files(recipe.card)
     batch = recipe.arguments.get("per_device_train_batch_size", 8)
     if recipe.arguments["dataloader_drop_last"] and len(pictures) < batch:
         raise UsageError(
             f"{data.dataset} {data.train_split} has {len(pictures)} pictures, fewer than one "
             f"batch of {batch}; lower it with --set per_device_train_batch_size={len(pictures)}"
         )
+    components = getattr(recipe.config, "num_mixture_components", 0)
+    if "mixture" in recipe.card.samplers and len(pictures) < components:
+        raise UsageError(
+            f"{data.dataset} {data.train_split} has {len(pictures)} pictures, fewer than the "
+            f"mixture's {components} components; lower it with "
+            f"--set num_mixture_components={len(pictures)}"
+        )
     if "num_labels" in recipe.card.config and pictures.labels is None:
         raise UsageError(f"{data.dataset} {data.train_split} has no labels for a classifier")
     return pictures
+
+
+def note_other_files(card: Card) -> None:
+    """Say on stderr which data files are not those the card names.
+
+    A note and no error: the Hub's copies hold the same pictures in other bytes.
+    """
+    assert card.data is not None
+    place = locate(card.data.dataset)
+    for name, sha256 in card.data.sha256.items():
+        files = list(place.rglob(name)) if isinstance(place, Path) else []
+        if files and sha256 not in map(manifest.sha256, files):
+            print(
+                f"{card.data.dataset}: {name} is not the file that {card.id} was trained on; its "
+                "stated results may not be reached",
+                file=sys.stderr,
+            )
 
 
 def finish(model: Any, recipe: Recipe, pictures: Pictures) -> None:
@@ -144,6 +188,11 @@ def finish(model: Any, recipe: Recipe, pictures: Pictures) -> None:
     if recipe.card.samplers:
         seed = recipe.arguments.get("seed", 42)
         codes = encode_all(model, pictures.pixels, data.binarization, seed)
+        if not codes.isfinite().all():
+            raise GenaeError(
+                "the training diverged: codes are not finite; train again with a lower "
+                "learning_rate"
+            )
         fit_samplers(model, codes, recipe.card.samplers, seed)
 
 
@@ -162,6 +211,8 @@ def export(model: Any, recipe: Recipe, output: Path) -> None:
         manifest.write(folder, recipe.card, made, parameters=model.num_parameters())
         for file in folder.iterdir():  # safetensors makes its file private
             file.chmod(0o644)
-        if output.exists():  # empty, as was checked
-            output.rmdir()
-        folder.rename(output)
+        if not output.exists():
+            folder.rename(output)
+            return
+        for file in sorted(folder.iterdir()):  # into an empty folder, as was checked
+            file.rename(output / file.name)
