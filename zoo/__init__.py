@@ -75,7 +75,40 @@ def from_pretrained(
         config, _ = PreTrainedConfig.get_config_dict(place, revision=revision)
         kwargs["revision"] = revision or "main"
     entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
-    return catalog.load(entry.model).from_pretrained(place, **kwargs)
+    return _complete(catalog.load(entry.model), place, kwargs)
+
+
+def _complete(model_class: Any, place: str | os.PathLike[str], kwargs: dict[str, Any]) -> Any:
+    """Load a model, refusing weights that are not exactly the config's.
+
+    transformers would fill what is missing with random numbers and go on.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers.utils import logging
+
+    from zoo.errors import IntegrityError
+
+    wanted = kwargs.pop("output_loading_info", False)
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        # Sizes that differ are reported by name only when they are tolerated at first.
+        kwargs["ignore_mismatched_sizes"] = True
+        model, report = model_class.from_pretrained(place, output_loading_info=True, **kwargs)
+    except (StrictDataclassError, RuntimeError, TypeError) as error:
+        raise IntegrityError(
+            f"{place}: config.json and weights make no model: {' '.join(str(error).split())}"
+        ) from error
+    finally:
+        logging.set_verbosity(before)
+    for kind in ("missing", "unexpected", "mismatched"):
+        if keys := report.get(f"{kind}_keys"):
+            names = ", ".join(sorted(str(key) for key in keys)[:3])
+            raise IntegrityError(
+                f"{place}: the weights are not those of config.json: {len(keys)} {kind}, such as "
+                f"{names}; get the model again"
+            )
+    return (model, report) if wanted else model
 
 
 def __getattr__(name: str) -> Any:

@@ -2,13 +2,14 @@
 
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from zoo.errors import UsageError
+from zoo.errors import ConflictError, IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,16 +31,18 @@ EASY_SHEET = 4096  # pixels; no sheet is enlarged beyond it
 MAX_SHEET_PIXELS = 80_000_000
 
 
-def prepare_output(path: str | Path) -> Path:
+def prepare_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:
     """Check before the work begins that a picture can be written there; make its folder.
 
     Args:
         path: the file to be; its ending chooses the format.
+        inputs: pictures that are going to be read, which must not be overwritten.
 
     Returns:
         The path.
 
     Raises:
+        ConflictError: if the file is one of the inputs.
         UsageError: if the ending is not one of `ENDINGS`, or the place cannot be written.
     """
     path = Path(path)
@@ -50,6 +53,8 @@ def prepare_output(path: str | Path) -> Path:
         )
     if path.is_dir():
         raise UsageError(f"{path}: is a folder; give a file name such as {path / 'out.png'}")
+    if any(Path(file).resolve() == path.resolve() for file in inputs):
+        raise ConflictError(f"{path}: is one of the pictures to read; write to another file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -207,7 +212,23 @@ def _to_bytes(pictures: "Tensor | np.ndarray") -> np.ndarray:
     if values.ndim != 4 or values.shape[1] not in (1, 3):
         raise ValueError(f"expected (N, C, H, W) with C 1 or 3, got {values.shape}")
     if values.dtype != np.uint8:
-        if not np.isfinite(values).all():
-            raise ValueError("the pictures hold values that are not finite numbers")
-        values = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+        import torch
+
+        values = to_uint8(torch.from_numpy(values)).numpy()
     return values.transpose(0, 2, 3, 1)
+
+
+def to_uint8(pixel_values: "Tensor") -> "Tensor":
+    """What a model put out, floats in [0, 1], as bytes of the same shape.
+
+    Raises:
+        IntegrityError: if a value is not a finite number; a cast would make a picture of it.
+    """
+    import torch
+
+    if not pixel_values.isfinite().all():
+        raise IntegrityError(
+            "the pictures hold values that are not finite numbers: the model's weights are "
+            "damaged; `genae verify` checks a model's files"
+        )
+    return (pixel_values.clamp(0, 1) * 255).round().to(torch.uint8)

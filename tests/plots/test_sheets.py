@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from zoo import plots
-from zoo.errors import UsageError
+from zoo.errors import ConflictError, IntegrityError, UsageError
 
 
 def opened(path) -> np.ndarray:
@@ -110,7 +110,19 @@ def test_sheets_too_large_to_open_are_refused_before_they_are_made():
 
 
 def test_values_that_are_no_pictures_are_refused():
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(IntegrityError, match="finite"):
         plots.grid(torch.full((1, 1, 4, 4), torch.nan))
     with pytest.raises(ValueError, match="expected"):
         plots.grid(torch.zeros(1, 2, 4, 4))
+
+
+def test_what_is_not_a_number_is_no_picture(tmp_path):
+    pictures = torch.full((1, 1, 4, 4), torch.nan)
+    with pytest.raises(IntegrityError, match="not finite numbers"):
+        plots.save_grid(pictures, tmp_path / "out.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_is_read_is_not_overwritten(tmp_path):
+    with pytest.raises(ConflictError, match="one of the pictures to read"):
+        plots.prepare_output(tmp_path / "a.png", [tmp_path / "b.png", tmp_path / "x/../a.png"])

@@ -358,3 +358,26 @@ def test_models_find_the_registry_however_they_are_imported():
 
     for base in (zoo.models.EAEModel, GenaeConfig, zoo.models.GenaeImageProcessor):
         assert base.resolve is zoo.registry.resolve
+
+
+def test_weights_that_are_not_the_configs_are_refused(tmp_path, tiny_config):
+    from safetensors.torch import load_file, save_file
+
+    from zoo.models import EAEModel
+
+    EAEModel(tiny_config("eae")).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    for name, change in {
+        "missing": {k: v for k, v in weights.items() if not k.startswith("decoder.")},
+        "unexpected": weights | {"stray": weights["encoder.output.bias"].clone()},
+        "output.bias": weights | {"encoder.output.bias": weights["encoder.output.bias"][:2]},
+    }.items():
+        save_file(change, tmp_path / "model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(IntegrityError, match=name):
+            zoo.from_pretrained(tmp_path)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert zoo.from_pretrained(tmp_path).config.model_type == "genae_eae"
+    text = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(text.replace('"latent_size": 4', '"latent_size": 0'))
+    with pytest.raises(IntegrityError, match="latent_size"):
+        zoo.from_pretrained(tmp_path)

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from zoo import catalog
-from zoo.errors import INTERRUPTED, GenaeError, MissingDependencyError
+from zoo.errors import INTERRUPTED, GenaeError, MissingDependencyError, NotAllowedError
 
 
 class Verb(NamedTuple):
@@ -164,6 +164,8 @@ def report(error: Any) -> int:
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return _say(f"{text}: free some space.", MissingDependencyError.exit_code)
+    if isinstance(error, PermissionError):
+        return _say(f"{text}: no permission; choose another place.", NotAllowedError.exit_code)
     if isinstance(error, ImportError):
         return _say(text, MissingDependencyError.exit_code)
     if isinstance(error, ValueError | OSError) and text:

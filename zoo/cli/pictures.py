@@ -126,7 +126,7 @@ def reconstruct(
     """
     from zoo import plots
 
-    output = plots.prepare_output(output)
+    output = plots.prepare_output(output, pictures)
     network, processor = load(model, "reconstruct")
     pixels, files, problems = read(pictures, processor, skip_bad, quiet)
     size = processor.size
@@ -157,8 +157,9 @@ def reconstruct(
     }
     _answer(facts, as_json)
     say(f"mean squared error {errors.mean():.5f} per pixel of [0, 1]", quiet=quiet)
-    names = " ".join(shlex.quote(name) for name in pictures[:2])
-    hint(f"genae interpolate {shlex.quote(model)} {names} -o walk.png", quiet=quiet)
+    if len(files) > 1:
+        names = " ".join(shlex.quote(name) for name in pictures[:2])
+        hint(f"genae interpolate {shlex.quote(model)} {names} -o walk.png", quiet=quiet)
 
 
 def interpolate(
@@ -182,7 +183,7 @@ def interpolate(
         raise UsageError(f"no mode {mode!r}. {did_you_mean(mode, MODES)}")
     from zoo import plots
 
-    output = plots.prepare_output(output)
+    output = plots.prepare_output(output, pictures)
     network, processor = load(model, "interpolate")
     pixels, files, problems = read(pictures, processor, False, quiet)
     if len(pixels) % 2 and (len(pixels) == 1 or not ends_in_folder(pictures)):
@@ -218,10 +219,9 @@ def interpolate(
 
 def _bytes(processor: Any, pixel_values: "Tensor") -> "Tensor":
     """Model output without padding as uint8, a quarter of the memory."""
-    import torch
+    from zoo.plots import to_uint8
 
-    values: Tensor = processor.crop_padding(pixel_values)
-    return (values.clamp(0, 1) * 255).round().to(torch.uint8)
+    return to_uint8(processor.crop_padding(pixel_values))
 
 
 def _fitted(model: Any, sampler: str) -> bool:

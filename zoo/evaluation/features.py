@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import UsageError
+from zoo.plots import to_uint8
 
 from .context import Context, Subject, check_count
 
@@ -114,7 +115,7 @@ def draw(subject: Subject, count: int, sampler: str, temperature: float) -> Tens
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
-    pixels = (pictures.cpu() * 255).round().to(torch.uint8)
+    pixels = to_uint8(pictures.cpu())
     blank = torch.zeros_like(pixels)
     context.processor.crop_padding(blank).copy_(context.processor.crop_padding(pixels))
     return blank
@@ -131,7 +132,7 @@ def _real_pictures(subject: Subject, num_images: int) -> tuple[Tensor, Tensor | 
     """Seeded choices of n pictures of the split and of n train pictures, 8-bit."""
     pixels = subject.pictures.pixels
     train_split = _train_split(subject)
-    if train_split == subject.split:
+    if base(train_split) == base(subject.split):
         # Two halves that share no picture: a set compared with itself would be no floor.
         count = min(num_images, len(pixels) // 2)
         order = subject.order(len(pixels), "pictures")
@@ -143,6 +144,16 @@ def _real_pictures(subject: Subject, num_images: int) -> tuple[Tensor, Tensor | 
     if train is None:
         return pixels[chosen], None
     return pixels[chosen], train[subject.order(len(train), "train pictures")[:count]]
+
+
+def base(split: str) -> str:
+    """A split without its slice; slices of one split may overlap.
+
+    Example:
+        >>> base("train[:500]")
+        'train'
+    """
+    return split.partition("[")[0]
 
 
 def _train_split(subject: Subject) -> str:

@@ -165,6 +165,10 @@ def _check_form(manifest: Any, path: Path) -> None:
         if entry["path"].lower() in seen:  # one file on a system that ignores case
             raise IntegrityError(f"{path}: {entry['path']!r} is listed twice.")
         seen.add(entry["path"].lower())
+    if "config.json" not in seen or not any(name.endswith(".safetensors") for name in seen):
+        raise IntegrityError(
+            f"{path}: lists no config.json or no weights, so it vouches for none."
+        )
 
 
 def check_name(name: str) -> None:

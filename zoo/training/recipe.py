@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "dataloader_pin_memory": False,
 }
 # Least values of what transformers would only stumble over in the middle of a run.
-LEAST: dict[str, tuple[type | tuple[type, ...], float]] = {
+LEAST: dict[str, tuple[Any, float]] = {
     "per_device_train_batch_size": (int, 1),
     "gradient_accumulation_steps": (int, 1),
     "num_train_epochs": ((int, float), 0),
@@ -131,7 +131,7 @@ def check_argument(card: Card, key: str) -> None:
     if key not in LEAST:
         return
     kind, least = LEAST[key]
-    value = card.train[key]
+    value: Any = card.train[key]
     if isinstance(value, bool) or not isinstance(value, kind) or value < least:
         raise UsageError(
             f"{card.path}: [train] {key} must be a number of at least {least:g}, got {value!r}"
