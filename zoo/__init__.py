@@ -83,6 +83,8 @@ def _complete(model_class: Any, place: str | os.PathLike[str], kwargs: dict[str,
 
     transformers would fill what is missing with random numbers and go on.
     """
+    from logging import ERROR
+
     from huggingface_hub.errors import StrictDataclassError
     from transformers.utils import logging
 
@@ -90,7 +92,7 @@ def _complete(model_class: Any, place: str | os.PathLike[str], kwargs: dict[str,
 
     wanted = kwargs.pop("output_loading_info", False)
     before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
+    logging.set_verbosity(ERROR)
     try:
         # Sizes that differ are reported by name only when they are tolerated at first.
         kwargs["ignore_mismatched_sizes"] = True
