@@ -61,8 +61,10 @@ def environment(wheel, tmp_path_factory):
 
 @pytest.fixture
 def call(environment, tmp_path):
-    """Run something of the environment from a folder of its own, without a network."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL"))}
+    """Run something of the environment from a folder of its own, where no network answers."""
+    told = ("PYTHON", "VIRTUAL", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(told)}
+    clean["HF_ENDPOINT"] = "http://127.0.0.1:9"  # nobody was told to stay offline
 
     def run_there(program, *words):
         return run(environment / "bin" / program, *words, cwd=tmp_path, env=clean)
