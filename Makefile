@@ -38,7 +38,7 @@ demo: $(VENV)/demo.done
 	@echo; echo "==> 5/6 Training an autoencoder on the examples (about a minute)"
 	@rm -rf $(OUT)/ae-examples $(OUT)/ae-examples.training
 	@$(genae) train cards/ae-examples --output $(OUT)/ae-examples
-	@echo; echo "==> 6/6 Measuring it"
+	@echo; echo "==> 6/6 Measuring it against what its card states"
 	@$(genae) evaluate $(OUT)/ae-examples
 	@echo
 	@echo "Done. Open these pictures:"
