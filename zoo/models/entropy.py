@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-CHUNK = 2**20  # similarities held at a time: they stay in the cache, and memory stays flat
+CHUNK = 2**18  # similarities held at a time: they stay in the cache, and memory stays flat
 LEAST_ROWS = 64
-GROUP = 16  # columns whose maximum is looked at before they are
-SMALLEST_GROUPED = 512  # columns from which looking at maxima first pays
+GROUPS = 256  # of columns, whose maxima are looked at before the columns are
+SMALLEST_GROUPED = 1024  # columns from which that pays
 SMALLEST_SQUARED_DISTANCE = 1e-12  # coincident codes give no pull instead of an infinite one
 
 
@@ -44,7 +44,7 @@ def nearest_neighbors(
     points = torch.cat([points, torch.ones_like(points[:, :1])], 1)
     references = torch.cat([references, -0.5 * references.square().sum(1, keepdim=True)], 1)
     # Columns are padded to whole groups by points that are infinitely far away.
-    columns = -(-len(references) // GROUP) * GROUP
+    columns = -(-len(references) // GROUPS) * GROUPS
     height = min(max(LEAST_ROWS, CHUNK // columns), len(points))
     similarity = references.new_full((height, columns), -math.inf)
     indices = []
@@ -65,11 +65,10 @@ def largest(values: Tensor, count: int) -> Tensor:
     The largest values lie in the groups with the largest maxima; looking at the maxima first
     reads every value once instead of sorting them.
     """
-    groups = values.shape[1] // GROUP
-    if values.shape[1] < SMALLEST_GROUPED or count > groups:
+    if values.shape[1] < SMALLEST_GROUPED or count > GROUPS:
         return values.topk(count).indices
-    best = values.view(-1, GROUP, groups).amax(1).topk(count).indices
-    members = groups * torch.arange(GROUP, device=values.device)
+    best = values.view(len(values), -1, GROUPS).amax(1).topk(count).indices
+    members = torch.arange(0, values.shape[1], GROUPS, device=values.device)
     candidates = (best[:, :, None] + members).flatten(1)
     order = values.gather(1, candidates).topk(count).indices
     return candidates.gather(1, order)
@@ -84,7 +83,9 @@ def neighbor_distances(
     differentiated, which costs a fraction of a full distance matrix.
     """
     indices = nearest_neighbors(points, num_neighbors, references)
-    neighbors = (points if references is None else references)[indices]
+    references = points if references is None else references
+    # Its backward adds rows in one pass, where that of indexing goes element by element.
+    neighbors = references.index_select(0, indices.flatten()).unflatten(0, indices.shape)
     squared = (points[:, None] - neighbors).square().sum(-1)
     return squared.clamp(min=SMALLEST_SQUARED_DISTANCE).sqrt()
 
