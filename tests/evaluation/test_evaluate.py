@@ -248,3 +248,10 @@ def test_fidelity_through_a_card_names_features_and_shows_the_floor(save, make_m
     assert all(0 <= m.floor <= 1 for m in found)
     assert run("evaluate", folder) == 0
     assert "real train pictures" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_is_named():
+    from zoo.errors import MissingDependencyError
+
+    with pytest.raises(MissingDependencyError, match="device nope cannot be used"):
+        evaluate("genae/classifier-mnist", device="nope")

@@ -381,3 +381,9 @@ def test_weights_that_are_not_the_configs_are_refused(tmp_path, tiny_config):
     (tmp_path / "config.json").write_text(text.replace('"latent_size": 4', '"latent_size": 0'))
     with pytest.raises(IntegrityError, match="latent_size"):
         zoo.from_pretrained(tmp_path)
+
+
+def test_the_current_folder_can_be_filled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    registry.pull("genae/eae-mnist", ".")
+    assert registry.verify(tmp_path).ok

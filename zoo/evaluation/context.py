@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo.data.binarization import binarize
 from zoo.data.pictures import Pictures, load_pictures
 from zoo.data.progress_bar import progress
-from zoo.errors import UsageError
+from zoo.errors import MissingDependencyError, UsageError
 
 T = TypeVar("T")
 
@@ -54,7 +54,11 @@ class Context:
         quiet: bool = False,
     ) -> None:
         """Put the model in eval mode on the device; see the class for the arguments."""
-        self.model = model.eval().to(device)
+        try:
+            self.model = model.eval().to(device)
+        except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+            reason = str(error).splitlines()[0]
+            raise MissingDependencyError(f"device {device!s} cannot be used: {reason}") from error
         self.processor = processor
         self.card = card
         self.device = torch.device(device)

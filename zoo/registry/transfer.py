@@ -94,7 +94,7 @@ def pull(name: str | os.PathLike[str], to: str | os.PathLike[str]) -> Path:
         NotFoundError: no such model, or it is not published.
         MissingDependencyError: the disk is full.
     """
-    target = Path(to)
+    target = Path(to) if Path(to).name else Path(to).absolute()
     _check_target(target)
     source = locate(name)
     try:
@@ -105,9 +105,11 @@ def pull(name: str | os.PathLike[str], to: str | os.PathLike[str]) -> Path:
     try:
         _copy(source, partial)
         partial.chmod(0o777 & ~_umask())
-        if target.is_dir():
-            target.rmdir()
-        partial.rename(target)
+        if target.is_dir():  # empty; moved into, as the current folder cannot be replaced
+            for file in sorted(partial.iterdir()):
+                file.rename(target / file.name)
+        else:
+            partial.rename(target)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise MissingDependencyError(f"no space left for {target}: free some.") from None
