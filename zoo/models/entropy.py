@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-CHUNK = 2**18  # similarities held at a time: they stay in the cache, and memory stays flat
+CHUNK = 2**19  # similarities held at a time: they stay in the cache, and memory stays flat
 LEAST_ROWS = 64
 GROUPS = 256  # of columns, whose maxima are looked at before the columns are
 SMALLEST_GROUPED = 1024  # columns from which that pays
