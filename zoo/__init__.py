@@ -40,13 +40,16 @@ _FUNCTIONS = {
 }
 _MODULES = ("data", "evaluation", "models", "plots", "registry", "training")
 
-__all__ = ["__version__", "from_pretrained", *_FUNCTIONS, *_CLASSES]
+__all__ = ["__version__", "from_pretrained", "load_image_processor", *_FUNCTIONS, *_CLASSES]
 
 
 def from_pretrained(
     name: str | os.PathLike[str], *, revision: str | None = None, **kwargs: Any
 ) -> Any:
     """Load a model without knowing its class.
+
+    `transformers.AutoModel` does the same for folders, once `zoo.models` is imported; ids go
+    through genae's registry here and in each class's own `from_pretrained`, not there.
 
     Args:
         name: an id such as `genae/vae-mnist`, or a folder.
@@ -57,9 +60,11 @@ def from_pretrained(
         The model, in evaluation mode.
 
     Raises:
-        NotFoundError: there is no such model; the message says what is near or how to train it.
+        NotFoundError: there is no such model, or its folder holds no weights; the message says
+            what is near or how to train it.
+        NotAllowedError: it is gated on the Hub.
         IntegrityError: its files differ from their manifest.
-        UsageError: the model is another library's.
+        UsageError: the model is another library's, or the name empty.
     """
     from zoo.registry import resolve
     from zoo.registry.transfer import read_config
@@ -70,12 +75,73 @@ def from_pretrained(
 
         config = read_config(Path(place))
     else:
-        from transformers import PreTrainedConfig
-
-        config, _ = PreTrainedConfig.get_config_dict(place, revision=revision)
+        config = _fetch_config(place, revision)
         kwargs["revision"] = revision or "main"
     entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
+    if os.path.isdir(place):
+        _check_weights_exist(place)
     return _complete(catalog.load(entry.model), place, kwargs)
+
+
+def load_image_processor(name: str | os.PathLike[str]) -> "GenaeImageProcessor":
+    """The image processor of a model: an id or a folder.
+
+    Raises:
+        NotFoundError: there is no such model, or no `preprocessor_config.json` beside it.
+        IntegrityError: that file is malformed.
+    """
+    from pathlib import Path
+
+    from zoo.errors import IntegrityError, NotFoundError
+    from zoo.models import GenaeImageProcessor
+    from zoo.registry import resolve
+
+    place = resolve(name)
+    path = Path(place) / "preprocessor_config.json"
+    if Path(place).is_dir() and not path.is_file():
+        raise NotFoundError(
+            f"{name} has no {path.name}, which says how pictures go in; save its "
+            "GenaeImageProcessor there"
+        )
+    try:
+        return GenaeImageProcessor.from_pretrained(place)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise IntegrityError(
+            f"{path}: makes no image processor ({reason}); get it again"
+        ) from error
+
+
+def _check_weights_exist(folder: str) -> None:
+    from pathlib import Path
+
+    from zoo.errors import NotFoundError
+    from zoo.registry import embedded
+
+    if not embedded.ships(Path(folder)):
+        raise NotFoundError(
+            f"{folder} has a config.json but no weights ({' or '.join(embedded.WEIGHTS)}); "
+            "save the model there or get it again"
+        )
+
+
+def _fetch_config(name: str, revision: str | None) -> dict[str, Any]:
+    """The config of another owner's model, from the cache or the Hub."""
+    from huggingface_hub.errors import GatedRepoError
+    from transformers import PreTrainedConfig
+
+    from zoo.errors import NotAllowedError, NotFoundError
+
+    try:
+        config, _ = PreTrainedConfig.get_config_dict(name, revision=revision)
+    except OSError as error:
+        if isinstance(error.__cause__, GatedRepoError):
+            raise NotAllowedError(f"{name} is gated: ask for access on its page.") from error
+        raise NotFoundError(
+            f"no folder {name!r} here, and no such model in the cache or within reach on the Hub; "
+            "check the name, or go online (HF_HUB_OFFLINE unset)"
+        ) from error
+    return dict(config)
 
 
 def _complete(model_class: Any, place: str | os.PathLike[str], kwargs: dict[str, Any]) -> Any:

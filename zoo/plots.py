@@ -2,6 +2,7 @@
 
 import math
 import os
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from zoo.errors import ConflictError, IntegrityError, UsageError
+from zoo.errors import ConflictError, IntegrityError, NotAllowedError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +33,7 @@ MAX_SHEET_PIXELS = 80_000_000
 
 
 def prepare_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:
-    """Check before the work begins that a picture can be written there; make its folder.
+    """Check before the work begins that a picture can be written there.
 
     Args:
         path: the file to be; its ending chooses the format.
@@ -43,7 +44,8 @@ def prepare_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:
 
     Raises:
         ConflictError: if the file is one of the inputs.
-        UsageError: if the ending is not one of `ENDINGS`, or the place cannot be written.
+        UsageError: if the ending is not one of `ENDINGS`, or the place is not in a folder.
+        NotAllowedError: if the folder cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
@@ -55,12 +57,12 @@ def prepare_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:
         raise UsageError(f"{path}: is a folder; give a file name such as {path / 'out.png'}")
     if any(Path(file).resolve() == path.resolve() for file in inputs):
         raise ConflictError(f"{path}: is one of the pictures to read; write to another file")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot make its folder ({error.strerror})") from None
-    if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"{path}: its folder cannot be written; choose another place")
+    # Folders are made when the picture is: a request that fails leaves nothing behind.
+    existing = next(folder for folder in path.absolute().parents if folder.exists())
+    if not existing.is_dir():
+        raise UsageError(f"{path}: {existing} is a file, not a folder; choose another place")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise NotAllowedError(f"{path}: {existing} cannot be written; choose another place")
     return path
 
 
@@ -193,14 +195,22 @@ def save_picture(image: Image.Image, path: str | Path) -> Path:
 
     Raises:
         UsageError: as `prepare_output`, or if the format cannot hold the picture.
+        NotAllowedError: as `prepare_output`.
     """
     path = prepare_output(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         image.save(beside, format=ENDINGS[path.suffix.lower()])
         beside.replace(path)
-    except ValueError as error:
-        raise UsageError(f"{path}: cannot be written ({error}); use .png") from error
+    except (ValueError, OSError, OverflowError, struct.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's; the encoders of Pillow give no number
+        size = f"{image.width} x {image.height} pixels"
+        raise UsageError(
+            f"{path}: {ENDINGS[path.suffix.lower()]} cannot hold {size} ({error}); use .png or "
+            "show fewer pictures"
+        ) from error
     finally:
         beside.unlink(missing_ok=True)
     return path

@@ -131,6 +131,13 @@ def test_the_version_is_one_line():
         (["info", "nothing-like-it"], 3, "nothing-like-it"),
         (["verify", "genae/eae-celeba"], 3, "genae train cards/eae-celeba"),
         (["pull", "someone/model", "--to", "x"], 2, "someone/model"),
+        (["info", ""], 2, "names no model"),
+        (["verify", " "], 2, "names no model"),
+        (["pull", "", "--to", "x"], 2, "names no model"),
+        (["sample", "", "-o", "new/a.png"], 2, "names no model"),
+        (["sample", "someone/model", "-o", "new/a.png"], 3, "someone/model"),
+        (["sample", "genae/eae-mnsit", "-o", "new/a.png"], 3, "eae-mnist"),
+        (["evaluate", "someone/model"], 3, "within reach"),
     ],
 )
 def test_mistakes_are_one_line_on_stderr_with_the_right_code(

@@ -146,6 +146,25 @@ def test_a_model_without_its_processor_is_refused(saved, run, tmp_path):
     assert "preprocessor_config.json" in err
 
 
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "null", '{"size": -3}', '{"num_channels": "grey"}']
+)
+def test_a_malformed_processor_is_named(saved, run, tmp_path, content):
+    folder = saved("eae")
+    (folder / "preprocessor_config.json").write_text(content)
+    code, _, err = run("sample", folder, "-o", tmp_path / "a.png")
+    assert code == 5
+    assert str(folder / "preprocessor_config.json") in err
+
+
+def test_a_folder_without_weights_is_not_found(saved, run, tmp_path):
+    folder = saved("eae")
+    (folder / "model.safetensors").unlink()
+    code, _, err = run("sample", folder, "-o", tmp_path / "a.png")
+    assert code == 3
+    assert "no weights" in err
+
+
 def test_a_processor_of_another_shape_is_refused(saved, run, tmp_path):
     folder = saved("eae", processor={"size": 14})
     code, _, err = run("sample", folder, "-o", tmp_path / "a.png")

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -117,7 +118,30 @@ def test_a_bad_picture_is_skipped_and_named(tmp_path, cells, drawn, capsys):
     assert "row 7: holds no picture" in error
     assert "skipped 2 of 10" in error
     load_pictures(path, "train", GREY, quiet=True)
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "skipped 2 of 10 pictures\n"
+
+
+def test_a_folder_is_held_to_the_rules_of_named_files(tmp_path, digit):
+    digit.save(tmp_path / "good.png")
+    digit.convert("CMYK").save(tmp_path / "ink.jpg")
+    Image.fromarray(np.full((28, 28), 40_000, np.uint16)).save(tmp_path / "wide.png")
+    digit.save(tmp_path / "moving.gif", save_all=True, append_images=[digit.rotate(90)])
+    pictures = load_pictures(tmp_path, "train", GREY, quiet=True)
+    assert len(pictures) == 1
+    assert [Path(problem.partition(":")[0]).name for problem in pictures.problems] == [
+        "ink.jpg",
+        "moving.gif",
+        "wide.png",
+    ]
+
+
+def test_another_cards_folder_does_not_hide_the_examples(tmp_path, monkeypatch):
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards" / "__init__.py").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cards", raising=False)
+    assert len(load_pictures("examples-mnist", "train", GREY, max_pictures=3)) == 3
 
 
 def test_a_data_set_of_only_bad_pictures_is_refused(tmp_path):

@@ -253,5 +253,7 @@ def test_fidelity_through_a_card_names_features_and_shows_the_floor(save, make_m
 def test_a_device_that_is_not_there_is_named():
     from zoo.errors import MissingDependencyError
 
-    with pytest.raises(MissingDependencyError, match="device nope cannot be used"):
+    with pytest.raises(UsageError, match="no device 'nope'; use cpu"):
         evaluate("genae/classifier-mnist", device="nope")
+    with pytest.raises(MissingDependencyError, match="device xpu:7 cannot be used"):
+        evaluate("genae/classifier-mnist", device="xpu:7")

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from zoo import plots
-from zoo.errors import ConflictError, IntegrityError, UsageError
+from zoo.errors import ConflictError, IntegrityError, NotAllowedError, UsageError
 
 
 def opened(path) -> np.ndarray:
@@ -81,8 +81,25 @@ def test_impossible_places_are_refused(tmp_path):
     with pytest.raises(UsageError, match="is a folder"):
         plots.prepare_output(tmp_path / "folder.png")
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UsageError, match="cannot make its folder"):
+    with pytest.raises(UsageError, match="is a file, not a folder"):
         plots.prepare_output(tmp_path / "file" / "sheet.png")
+
+
+def test_a_place_is_looked_at_and_not_changed(tmp_path, monkeypatch):
+    assert plots.prepare_output(tmp_path / "new" / "deep" / "sheet.png")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(plots.os, "access", lambda place, mode: place != tmp_path)
+    with pytest.raises(NotAllowedError, match="cannot be written"):
+        plots.prepare_output(tmp_path / "new" / "sheet.png")
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".webp", ".gif"])
+def test_a_sheet_too_tall_for_its_format_names_one_that_holds_it(tmp_path, ending):
+    tall = Image.new("L", (1, 70_000))
+    with pytest.raises(UsageError, match=r"70000 pixels .*use \.png"):
+        plots.save_picture(tall, tmp_path / "new" / f"tall{ending}")
+    assert not list((tmp_path / "new").iterdir())
+    assert plots.save_picture(tall, tmp_path / "tall.png").is_file()
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

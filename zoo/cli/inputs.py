@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.common import say
-from zoo.errors import NotFoundError, UsageError
+from zoo.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +21,7 @@ def load(name: str, method: str) -> tuple[Any, Any]:
 
     Raises:
         NotFoundError: if there is no such model, or no image processor beside it.
+        IntegrityError: if the files of the model or its processor are malformed.
         UsageError: if the model cannot do that, or its processor makes pictures of another shape.
     """
     from transformers.utils import logging
@@ -39,12 +40,7 @@ def load(name: str, method: str) -> tuple[Any, Any]:
             f"{name} is a {title} and cannot {method}; `genae evaluate` measures it, and "
             "`genae list` shows the models that draw"
         )
-    if Path(place).is_dir() and not (Path(place) / "preprocessor_config.json").is_file():
-        raise NotFoundError(
-            f"{name} has no preprocessor_config.json, which says how pictures go in; save its "
-            "GenaeImageProcessor there"
-        )
-    processor = zoo.GenaeImageProcessor.from_pretrained(place)
+    processor = zoo.load_image_processor(place)
     config = model.config
     wanted = (config.num_channels, config.image_size)
     if (processor.num_channels, processor.output_size) != wanted:

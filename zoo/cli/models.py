@@ -1,5 +1,6 @@
 """The verbs about models as files: list, info, pull, verify. They load no torch."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -128,7 +129,7 @@ def info(model: Model, as_json: Json = False, quiet: Quiet = False) -> None:
         console().print(results)
     verb = "evaluate" if facts["ships"] else "train"
     place = card.id if facts["ships"] else f"cards/{card.name}"
-    hint(f"genae {verb} {place if not Path(model).exists() else model}", quiet=quiet)
+    hint(f"genae {verb} {shlex.quote(model if Path(model).exists() else place)}", quiet=quiet)
 
 
 def pull(
@@ -144,7 +145,7 @@ def pull(
 
     folder = registry.pull(model, to)
     typer.echo(str(folder))
-    hint(f"genae verify {folder}", quiet=quiet)
+    hint(f"genae verify {shlex.quote(str(folder))}", quiet=quiet)
 
 
 def verify(model: Model, as_json: Json = False, quiet: Quiet = False) -> None:

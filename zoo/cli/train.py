@@ -1,5 +1,6 @@
 """The verb that makes a model from its card."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -44,4 +45,4 @@ def train(
     from zoo.training import train as run
 
     typer.echo(str(run(found, output, overrides=settings or (), resume=resume, quiet=quiet)))
-    hint(f"genae evaluate {output}", quiet=quiet)
+    hint(f"genae evaluate {shlex.quote(str(output))}", quiet=quiet)

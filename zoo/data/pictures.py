@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from zoo.errors import GenaeError, UsageError
 
-from .files import decode
+from .files import decode, open_picture
 from .progress_bar import progress
 from .sources import open_rows
 
@@ -58,6 +58,8 @@ def load_pictures(
     """Decode one split of a data set, each picture once.
 
     A picture that cannot be decoded is skipped; stderr names the first few and their number.
+    Files are held to the rules of `open_picture`; pictures inside a table (Parquet, the Hub) are
+    taken as `datasets` would show them: the first frame, in 8 bits a channel.
 
     Args:
         dataset: a name of `zoo.data.DATASETS`, a folder, a Parquet file or a Hub id.
@@ -65,7 +67,7 @@ def load_pictures(
         processor: makes bytes of a picture, in the size and channels the model wants.
         config: the configuration, where a data set has several.
         max_pictures: read only the first so many, at least 1.
-        quiet: draw no progress bar and do not name what was skipped.
+        quiet: draw no progress bar, and say only how many were skipped, if any.
 
     Returns:
         The pictures; a split without class numbers has no `labels`.
@@ -91,7 +93,8 @@ def load_pictures(
         try:
             if content is None:
                 raise UsageError(f"{label}: holds no picture")
-            pixels[len(kept)] = processor.to_uint8(decode(content, label))
+            opened = open_picture(content) if isinstance(content, Path) else decode(content, label)
+            pixels[len(kept)] = processor.to_uint8(opened)
         except GenaeError as error:
             problems.append(str(error))
         except ValueError as error:
@@ -100,19 +103,19 @@ def load_pictures(
             kept.append(row)
     if not kept:
         raise UsageError(f"no picture of {rows.count} could be decoded; the first: {problems[0]}")
-    if problems and not quiet:
-        _report(problems, rows.count)
+    if problems:
+        _report([] if quiet else problems, len(problems), rows.count)
     labels = None if rows.labels is None else torch.tensor(rows.labels, dtype=torch.int64)[kept]
     return Pictures(
         torch.from_numpy(pixels[: len(kept)]), labels, str(dataset), split, tuple(problems)
     )
 
 
-def _report(problems: list[str], count: int) -> None:
-    """Say on stderr what was skipped."""
-    for line in problems[:SHOWN_PROBLEMS]:
+def _report(shown: list[str], skipped: int, count: int) -> None:
+    """Say on stderr what was skipped; the number always, as it changes what is measured."""
+    for line in shown[:SHOWN_PROBLEMS]:
         print(line, file=sys.stderr)
-    print(f"skipped {len(problems)} of {count} pictures", file=sys.stderr)
+    print(f"skipped {skipped} of {count} pictures", file=sys.stderr)
 
 
 class PictureDataset(Dataset[dict[str, Tensor]]):

@@ -1,6 +1,5 @@
 """Where data sets come from: the shipped examples, a local folder, Parquet files or the Hub."""
 
-import importlib.resources
 import os
 import re
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 from zoo.errors import IntegrityError, NotAllowedError, NotFoundError, UsageError
 from zoo.hints import did_you_mean
+from zoo.registry import embedded
 
 from .folders import Rows, open_folder
 
@@ -99,7 +99,7 @@ def locate(name: str) -> Path | str:
     """
     source = DATASETS.get(name, Source(name))
     if source.embedded:
-        place = Path(str(importlib.resources.files("cards"))) / "examples" / source.folder
+        place = embedded.ROOT / "examples" / source.folder
         if not place.is_dir():
             raise NotFoundError(f"data set {name}: its pictures are missing; install genae again")
         return place

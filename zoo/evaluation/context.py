@@ -55,13 +55,16 @@ class Context:
     ) -> None:
         """Put the model in eval mode on the device; see the class for the arguments."""
         try:
-            self.model = model.eval().to(device)
+            self.device = torch.device(device)
+        except RuntimeError as error:
+            raise UsageError(f"no device {device!r}; use cpu, cuda, cuda:1 or mps") from error
+        try:
+            self.model = model.eval().to(self.device)
         except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
             reason = str(error).splitlines()[0]
             raise MissingDependencyError(f"device {device!s} cannot be used: {reason}") from error
         self.processor = processor
         self.card = card
-        self.device = torch.device(device)
         self.quiet = quiet
         self._memory: dict[tuple[Any, ...], Any] = {}
 

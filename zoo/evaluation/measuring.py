@@ -104,11 +104,10 @@ def open_context(
 ) -> Context:
     """Load a model, its image processor and its card."""
     import zoo
-    from zoo.models import GenaeImageProcessor
 
     name = str(model_id_or_dir)
     model = zoo.from_pretrained(name)
-    processor = GenaeImageProcessor.from_pretrained(name)
+    processor = zoo.load_image_processor(name)
     card = load_card(name) if card is None else card
     return Context(model, processor, card, device=device or "cpu", quiet=quiet)
 

@@ -44,9 +44,9 @@ def load_card(name: str | os.PathLike[str]) -> Card:
 
     Raises:
         NotFoundError: there is no such card.
-        UsageError: the card is malformed.
+        UsageError: the card is malformed, or the name empty.
     """
-    text = os.fspath(name)
+    text = embedded.text_of(name)
     if Path(text).exists():
         return Card.load(text)
     own = text.rstrip("/\\").replace("\\", "/")
@@ -108,8 +108,9 @@ def resolve(name: str | os.PathLike[str], revision: str | None = None) -> str:
         NotFoundError: no such model, or this revision of it, is published; says what to do.
         IntegrityError: files differ from their manifest, or the weights are not sound.
         UnsafeError: the only weights are pickled.
+        UsageError: the name is empty.
     """
-    text = os.fspath(name)
+    text = embedded.text_of(name)
     if Path(text).exists():  # transformers also accepts the path of a JSON file
         if Path(text).is_dir():
             _check_folder(Path(text))

@@ -1,10 +1,11 @@
 """The models that came with genae: the folders of `cards/`. Standard library only."""
 
 import difflib
+import os
 from pathlib import Path
 
 from zoo.card import CARD_FILE, Card
-from zoo.errors import NotFoundError
+from zoo.errors import NotFoundError, UsageError
 from zoo.hints import nearest
 
 OWNER = "genae"
@@ -12,6 +13,20 @@ OWNER = "genae"
 ROOT = Path(__file__).resolve().parents[2] / "cards"
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+
+
+def text_of(name: str | os.PathLike[str]) -> str:
+    """A model's name as text; an empty one would mean the current folder.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    text = os.fspath(name)
+    if not text.strip():
+        raise UsageError(
+            f"{text!r} names no model: give an id such as genae/eae-mnist or a folder."
+        )
+    return text
 
 
 def owns(name: str) -> bool:

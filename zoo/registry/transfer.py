@@ -51,9 +51,9 @@ def locate(name: str | os.PathLike[str]) -> Path:
 
     Raises:
         NotFoundError: no such model, or it has a card but no weights.
-        UsageError: an id of another owner.
+        UsageError: an id of another owner, or an empty name.
     """
-    text = os.fspath(name)
+    text = embedded.text_of(name)
     if Path(text).is_dir():
         return Path(text)
     if embedded.owns(text):
