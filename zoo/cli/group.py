@@ -54,6 +54,11 @@ VERBS = {
         "Measure what a card states, side by side.",
         "genae evaluate genae/eae-mnist",
     ),
+    "convert": Verb(
+        "zoo.cli.convert:convert",
+        "Turn a legacy BERT checkpoint into a transformers folder.",
+        "genae convert chinese_L-12_H-768_A-12 out/bert-base-chinese",
+    ),
     "pull": Verb(
         "zoo.cli.models:pull",
         "Copy a model into a folder, every file hashed.",

@@ -1,10 +1,8 @@
 """Copies that are hashed on arrival, and the check of what lies in a folder."""
 
-import errno
 import json
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,16 +10,15 @@ from typing import Any
 from zoo import catalog
 from zoo.card import CARD_FILE, Card
 from zoo.errors import (
-    ConflictError,
     GenaeError,
     IntegrityError,
-    MissingDependencyError,
     NotFoundError,
     UnsafeError,
     UsageError,
 )
 from zoo.registry import embedded, manifest
 from zoo.registry.header import elements, safetensors_header
+from zoo.staging import check_new_folder, new_folder
 
 
 @dataclass
@@ -95,37 +92,11 @@ def pull(name: str | os.PathLike[str], to: str | os.PathLike[str]) -> Path:
         MissingDependencyError: the disk is full.
     """
     target = Path(to) if Path(to).name else Path(to).absolute()
-    _check_target(target)
+    check_new_folder(target)
     source = locate(name)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent.resolve()))
-    except FileExistsError as error:
-        raise ConflictError(f"{error.filename} is a file; it cannot hold {target.name}.") from None
-    try:
+    with new_folder(target) as partial:
         _copy(source, partial)
-        partial.chmod(0o777 & ~_umask())
-        if target.is_dir():  # empty; moved into, as the current folder cannot be replaced
-            for file in sorted(partial.iterdir()):
-                file.rename(target / file.name)
-        else:
-            partial.rename(target)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise MissingDependencyError(f"no space left for {target}: free some.") from None
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise ConflictError(f"{target} was filled meanwhile; choose another folder.") from None
-        raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return target
-
-
-def _check_target(target: Path) -> None:
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise ConflictError(f"{target} exists and is not a folder; choose another.")
-    if target.is_dir() and any(target.iterdir()):
-        raise ConflictError(f"{target} is not empty; choose another folder.")
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -139,12 +110,6 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source / manifest.MANIFEST_FILE, target / manifest.MANIFEST_FILE)
     if problems := manifest.check_hashes(target):
         raise IntegrityError(f"{source}: {'; '.join(problems)}.")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def verify(name: str | os.PathLike[str]) -> Report:

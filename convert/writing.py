@@ -1,0 +1,168 @@
+"""safetensors files written as a stream: one tensor in memory at a time, however large the model.
+
+The layout: eight bytes with the header's length, the header as JSON, then the tensors' bytes
+without gaps (https://github.com/huggingface/safetensors).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convert.planning import Step
+from zoo.errors import IntegrityError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+WEIGHTS = "model.safetensors"
+PIECE = 4 * 2**20  # bytes handed on at a time
+
+#: NumPy's names of types -> safetensors's.
+DTYPES = {
+    "bool": "BOOL",
+    "uint8": "U8",
+    "int8": "I8",
+    "uint16": "U16",
+    "int16": "I16",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "uint32": "U32",
+    "int32": "I32",
+    "float32": "F32",
+    "uint64": "U64",
+    "int64": "I64",
+    "float64": "F64",
+}
+
+
+def write(
+    folder: Path,
+    steps: Sequence[Step],
+    tensors: Mapping[str, Any],
+    *,
+    dtype: str | None = None,
+    max_shard_bytes: int,
+    advance: Callable[[int], None] = lambda written: None,
+) -> list[str]:
+    """Write the weights.
+
+    Args:
+        folder: where to.
+        steps: what becomes of what.
+        tensors: lazy tensors by stored name.
+        dtype: of every floating-point tensor; None keeps each one's own.
+        max_shard_bytes: a file is not begun beyond it; a larger tensor has a file of its own.
+        advance: told the bytes as they are written.
+
+    Returns:
+        The names of the files.
+
+    Raises:
+        IntegrityError: a tensor cannot be read, or has a type that safetensors lacks.
+    """
+    kinds = {step.target: _kind(tensors[step.source], dtype) for step in steps}
+    shards = list(_shards(steps, kinds, max_shard_bytes))
+    count = len(shards)
+    names = (
+        [WEIGHTS]
+        if count == 1
+        else [f"model-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)]
+    )
+    for name, shard in zip(names, shards, strict=True):
+        with (folder / name).open("wb") as file:
+            file.write(_header(shard, kinds))
+            for step in shard:
+                for piece in _pieces(step, tensors[step.source], kinds[step.target]):
+                    file.write(piece)
+                    advance(len(piece))
+    if count > 1:
+        index = {
+            "metadata": {"total_size": sum(_bytes(step, kinds) for step in steps)},
+            "weight_map": {
+                step.target: name
+                for name, shard in zip(names, shards, strict=True)
+                for step in shard
+            },
+        }
+        text = json.dumps(index, indent=2, sort_keys=True) + "\n"
+        (folder / f"{WEIGHTS}.index.json").write_text(text, encoding="utf-8")
+        names.append(f"{WEIGHTS}.index.json")
+    return names
+
+
+def _kind(tensor: Any, dtype: str | None) -> np.dtype[Any]:
+    """The type a tensor is written in."""
+    import ml_dtypes
+    import numpy as np
+
+    own = np.dtype(tensor.dtype)
+    floating = own.kind == "f" or own == ml_dtypes.bfloat16
+    kind = np.dtype(dtype) if dtype and floating else own
+    if kind.name not in DTYPES:
+        raise IntegrityError(f"{tensor.name}: of type {kind.name}, which safetensors cannot hold")
+    return kind
+
+
+def _bytes(step: Step, kinds: Mapping[str, np.dtype[Any]]) -> int:
+    return math.prod(step.shape) * kinds[step.target].itemsize
+
+
+def _shards(
+    steps: Sequence[Step], kinds: Mapping[str, np.dtype[Any]], most: int
+) -> Iterator[list[Step]]:
+    shard: list[Step] = []
+    size = 0
+    for step in steps:
+        if shard and size + _bytes(step, kinds) > most:
+            yield shard
+            shard, size = [], 0
+        shard.append(step)
+        size += _bytes(step, kinds)
+    yield shard
+
+
+def _header(shard: Sequence[Step], kinds: Mapping[str, np.dtype[Any]]) -> bytes:
+    table: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for step in shard:
+        begin, end = end, end + _bytes(step, kinds)
+        table[step.target] = {
+            "dtype": DTYPES[kinds[step.target].name],
+            "shape": list(step.shape),
+            "data_offsets": [begin, end],
+        }
+    text = json.dumps(table, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin aligned
+    return len(text).to_bytes(8, "little") + text
+
+
+def _pieces(step: Step, tensor: Any, kind: np.dtype[Any]) -> Iterator[memoryview]:
+    """The target's bytes, a piece at a time."""
+    import numpy as np
+
+    from convert.ops import KEEP
+
+    if step.op is KEEP:  # nothing moves: never the whole tensor in memory
+        arrays = tensor.chunks(PIECE)
+    else:
+        array = step.op.apply(tensor.numpy())
+        if tuple(array.shape) != step.shape:
+            raise IntegrityError(f"{step.source}: became {array.shape}, not {step.shape}")
+        arrays = _rows(array)
+    for array in arrays:
+        little = np.ascontiguousarray(array, dtype=kind.newbyteorder("<"))
+        yield little.reshape(-1).view(np.uint8).data
+
+
+def _rows(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Some rows at a time, so that a transposed copy is small."""
+    height = max(1, PIECE * len(array) // max(1, array.nbytes)) if array.ndim else 1
+    if array.ndim == 0:
+        yield array
+        return
+    for start in range(0, len(array), height):
+        yield array[start : start + height]

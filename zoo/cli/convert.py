@@ -1,0 +1,163 @@
+"""The verb that brings a legacy checkpoint over."""
+
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zoo.cli.common import Json, Quiet, console, hint, print_json, say, show_progress
+from zoo.cli.models import size
+from zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from convert.converting import Inspection, Report
+
+
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            help="A checkpoint's folder, prefix, .index or `checkpoint` file; or .weights/.h5.",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="The new folder; it may exist if empty.")
+    ] = None,
+    look: Annotated[
+        bool, typer.Option("--check", help="Only say what the file is; reads no weights.")
+    ] = False,
+    family: Annotated[
+        str | None, typer.Option(help="bert4keras's model=, such as bert; the files if not given.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The bert_config.json, where it is not beside the files.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="As told to build_transformer_model; repeatable."),
+    ] = None,
+    options: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="The same as a JSON table.")
+    ] = None,
+    verify: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npz", help="Recorded inputs and outputs to compare with."),
+    ] = None,
+    allow_unused: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Tensors that may be left over; repeatable."),
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, float16, bfloat16; as stored if not given.")
+    ] = None,
+    max_shard_size: Annotated[str, typer.Option(help="Of one safetensors file.")] = "5GB",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Turn a legacy checkpoint into safetensors, config and tokenizer, without TensorFlow."""
+    from convert import converting
+
+    if look:
+        inspection = converting.check(source, family=family, config=config)
+        _show_inspection(inspection, as_json)
+        hint(f"genae convert {shlex.quote(str(source))} OUT", quiet=quiet or as_json)
+        return
+    if out is None:
+        raise UsageError("give the new folder: genae convert PATH OUT (or --check)")
+    told = converting.read_json(options) if options else {}
+    told |= dict(converting.parse_option(text) for text in option or ())
+    report = converting.convert_checkpoint(
+        source,
+        out,
+        family=family,
+        config=config,
+        options=told,
+        verify=verify,
+        allow_unused=allow_unused or (),
+        dtype=dtype,
+        max_shard_size=max_shard_size,
+        progress=_bar if show_progress(quiet) else None,
+    )
+    if as_json:
+        print_json(report.to_dict() | {"out": str(out), "files": report.files})
+        return
+    _show(report)
+    what = report.architecture.removeprefix("Genae")
+    say(f"{out}: {what}, {', '.join(report.files)}", quiet=quiet)
+    auto = "AutoModel" + what.removeprefix("Bert").removesuffix("Model")
+    first = "import zoo.models; " if what != report.architecture else ""
+    code = f"{first}from transformers import {auto}; {auto}.from_pretrained({str(out)!r})"
+    hint(f"python -c {shlex.quote(code)}", quiet=quiet)
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar over bytes on stderr."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    columns = (TextColumn("converting"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task("converting", total=total)
+        yield lambda written: bar.update(task, advance=written)
+
+
+def _show(report: "Report") -> None:
+    """What became of every tensor, layers folded into one line, and the parity."""
+    from rich.table import Table
+
+    from convert.folding import fold
+
+    table = Table("from", "to", "shape", "operation", box=None, pad_edge=False)
+    for row in fold(report):
+        table.add_row(*row)
+    console().print(table)
+    if report.defaults:
+        given = ", ".join(f"{key}={value}" for key, value in report.defaults.items())
+        say(f"not given, so taken: {given}")
+    for note in report.notes:
+        say(note)
+    if report.parity:
+        parity = Table("output", box=None, pad_edge=False)
+        for heading in ("largest difference", "relative", "tolerance", ""):
+            parity.add_column(heading, justify="right")
+        for p in report.parity:
+            parity.add_row(
+                p.name,
+                f"{p.max_absolute:.1e}",
+                f"{p.max_relative:.1e}",
+                f"{p.tolerance:.1e}",
+                "ok" if p.ok else "OFF",
+            )
+        typer.echo()
+        console().print(parity)
+
+
+def _show_inspection(found: "Inspection", as_json: bool) -> None:
+    from rich.table import Table
+
+    facts: dict[str, Any] = {
+        "format": found.format,
+        "tensors": found.tensors,
+        "bytes": found.bytes,
+        "left out": found.dropped,
+        "families": found.families,
+        "parts": found.parts,
+        "missing": found.missing,
+        "unreadable": found.unreadable,
+    }
+    if as_json:
+        print_json({key.replace(" ", "_"): value for key, value in facts.items()})
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    facts["bytes"] = size(found.bytes)
+    facts["left out"] = f"{found.dropped} (optimizer slots, counters)"
+    for key, value in facts.items():
+        shown = "; ".join(value) if isinstance(value, list) else str(value or "")
+        if key == "unreadable":
+            shown = "; ".join(f"{name}: {why}" for name, why in found.unreadable.items())
+        table.add_row(key, shown or "nothing")
+    console().print(table)

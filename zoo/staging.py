@@ -1,0 +1,64 @@
+"""Folders that appear complete or not at all. Standard library only."""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from zoo.errors import ConflictError, MissingDependencyError
+
+
+def check_new_folder(target: Path) -> None:
+    """Raise `ConflictError` unless a folder can be made there: absent, or there and empty."""
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise ConflictError(f"{target} exists and is not a folder; choose another.")
+    if target.is_dir() and any(target.iterdir()):
+        raise ConflictError(f"{target} is not empty; choose another folder.")
+
+
+@contextlib.contextmanager
+def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """A folder to fill, beside its place, which is renamed there when the `with` ends well.
+
+    Args:
+        target: the new folder; it may exist if it is empty.
+
+    Yields:
+        The folder to write into. An error or an interrupt inside the `with` removes it.
+
+    Raises:
+        ConflictError: the target exists and is not empty, or was filled meanwhile.
+        MissingDependencyError: the disk is full.
+    """
+    target = Path(target) if Path(target).name else Path(target).absolute()
+    check_new_folder(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent.resolve()))
+    except FileExistsError as error:
+        raise ConflictError(f"{error.filename} is a file; it cannot hold {target.name}.") from None
+    try:
+        yield partial
+        partial.chmod(0o777 & ~_umask())
+        if target.is_dir():  # empty; moved into, as the current folder cannot be replaced
+            for file in sorted(partial.iterdir()):
+                file.rename(target / file.name)
+        else:
+            partial.rename(target)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise MissingDependencyError(f"no space left for {target}: free some.") from None
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise ConflictError(f"{target} was filled meanwhile; choose another folder.") from None
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
