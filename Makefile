@@ -14,6 +14,7 @@ TESTS ?=
 
 python := $(VENV)/bin/python
 genae := $(VENV)/bin/genae
+poetry := cards/examples/bert-poetry
 # Progress bars on a terminal, errors alone in a log.
 pip_output := $(shell [ -t 2 ] || echo --quiet --quiet)
 pip := $(python) -m pip install $(pip_output) --disable-pip-version-check -c constraints.txt
@@ -26,20 +27,25 @@ help:
 
 demo: $(VENV)/demo.done
 	@mkdir -p $(OUT)
-	@echo; echo "==> 1/6 The zoo"
+	@echo; echo "==> 1/8 The zoo"
 	@$(genae) list --quiet
-	@echo; echo "==> 2/6 New digits and clothes, decoded from noise (a few seconds each)"
+	@echo; echo "==> 2/8 New digits and clothes, decoded from noise (a few seconds each)"
 	@$(genae) sample genae/eae-mnist -n 64 --seed 0 -o $(OUT)/eae-mnist.png --quiet
 	@$(genae) sample genae/eae-fashion-mnist -n 64 --seed 0 -o $(OUT)/eae-fashion-mnist.png --quiet
-	@echo; echo "==> 3/6 Example digits, encoded and decoded again"
+	@echo; echo "==> 3/8 Example digits, encoded and decoded again"
 	@$(genae) reconstruct genae/eae-mnist examples-mnist -o $(OUT)/reconstruct.png --quiet
-	@echo; echo "==> 4/6 From one digit to another through their codes"
+	@echo; echo "==> 4/8 From one digit to another through their codes"
 	@$(genae) interpolate genae/eae-mnist cards/examples/mnist/000[0-9]-*.png -o $(OUT)/interpolate.png --quiet
-	@echo; echo "==> 5/6 Training an autoencoder on the examples (about a minute)"
+	@echo; echo "==> 5/8 Training an autoencoder on the examples (about a minute)"
 	@rm -rf $(OUT)/ae-examples $(OUT)/ae-examples.training
 	@$(genae) train cards/ae-examples --output $(OUT)/ae-examples
-	@echo; echo "==> 6/6 Measuring it against what its card states"
+	@echo; echo "==> 6/8 Measuring it against what its card states"
 	@$(genae) evaluate $(OUT)/ae-examples
+	@echo; echo "==> 7/8 A legacy BERT of classical poems: from its TensorFlow checkpoint, with proof"
+	@rm -rf $(OUT)/bert-poetry
+	@$(genae) convert $(poetry) $(OUT)/bert-poetry --verify $(poetry)/reference.npz --quiet
+	@echo; echo "==> 8/8 What it puts into famous lines"
+	@$(genae) fill-mask $(OUT)/bert-poetry '床前[MASK]月光' '春眠不[MASK]晓' '举头望明[MASK]' '白日依[MASK]尽' --quiet
 	@echo
 	@echo "Done. Open these pictures:"
 	@ls $(OUT)/*.png $(OUT)/ae-examples/*.png | sed 's/^/  /'

@@ -17,7 +17,9 @@ SOURCES = sorted(p for top in ("zoo", "convert", "cards") for p in (ROOT / top).
 
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "google_crc32c": "google-crc32c",
     "huggingface_hub": "huggingface-hub",
+    "ml_dtypes": "ml-dtypes",
     "sklearn": "scikit-learn",
 }
 
@@ -64,7 +66,8 @@ def strangers(path: Path, allowed: set[str]) -> list[str]:
 
 def test_dependencies_are_what_the_code_imports():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    declared = {re.split(r"[<>=\[]", line)[0] for line in project["dependencies"]}
+    lines = project["dependencies"] + project["optional-dependencies"]["fast"]
+    declared = {re.split(r"[<>=\[]", line)[0] for line in lines}
     own = {"zoo", "convert", "cards"}
     tops = {m.split(".")[0] for p in SOURCES for level, m, _ in named(p) if level == 0}
     imported = {DISTRIBUTIONS.get(top, top) for top in tops - STDLIB - own}

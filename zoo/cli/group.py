@@ -59,6 +59,11 @@ VERBS = {
         "Turn a legacy BERT checkpoint into a transformers folder.",
         "genae convert chinese_L-12_H-768_A-12 out/bert-base-chinese",
     ),
+    "fill-mask": Verb(
+        "zoo.cli.text:fill_mask",
+        "Ask a masked language model.",
+        "genae fill-mask out/bert-poetry '床前[MASK]月光'",
+    ),
     "pull": Verb(
         "zoo.cli.models:pull",
         "Copy a model into a folder, every file hashed.",

@@ -1,0 +1,186 @@
+"""A small writer of TensorFlow checkpoints, for files that nobody has and for damaged ones."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+
+from convert.readers.crc32c import crc32c, mask
+
+NUMBERS = {
+    "float32": 1,
+    "float64": 2,
+    "int32": 3,
+    "uint8": 4,
+    "int16": 5,
+    "int8": 6,
+    "complex64": 8,
+    "int64": 9,
+    "bool": 10,
+    "bfloat16": 14,
+    "uint16": 17,
+    "float16": 19,
+    "uint32": 22,
+    "uint64": 23,
+}
+MAGIC = bytes.fromhex("57fb808b247547db")
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+
+
+def varint(value: int) -> bytes:
+    value &= 2**64 - 1
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def field(number: int, value: int | bytes) -> bytes:
+    if isinstance(value, bytes):
+        return varint(number << 3 | 2) + varint(len(value)) + value
+    return varint(number << 3) + varint(value)
+
+
+def shape_of(shape) -> bytes:
+    return b"".join(field(2, field(1, size) if size else b"") for size in shape)
+
+
+def entry(kind: int, shape, shard=0, offset=0, size=0, checksum=0, extra=b"") -> bytes:
+    return (
+        field(1, kind)
+        + field(2, shape_of(shape))
+        + (field(3, shard) if shard else b"")
+        + (field(4, offset) if offset else b"")
+        + (field(5, size) if size else b"")
+        + varint(6 << 3 | 5)
+        + (checksum & 0xFFFFFFFF).to_bytes(4, "little")
+        + extra
+    )
+
+
+def block(entries: list[tuple[bytes, bytes]], interval: int = 16) -> bytes:
+    out, restarts, last = bytearray(), [], b""
+    for count, (key, value) in enumerate(entries):
+        shared = 0
+        if count % interval == 0:
+            restarts.append(len(out))
+        else:
+            while shared < min(len(key), len(last)) and key[shared] == last[shared]:
+                shared += 1
+        out += varint(shared) + varint(len(key) - shared) + varint(len(value))
+        out += key[shared:] + value
+        last = key
+    for place in restarts or [0]:
+        out += place.to_bytes(4, "little")
+    return bytes(out + len(restarts or [0]).to_bytes(4, "little"))
+
+
+def literal_snappy(data: bytes) -> bytes:
+    """Legal Snappy without a single copy."""
+    out = bytearray(varint(len(data)))
+    for start in range(0, len(data), 60):
+        piece = data[start : start + 60]
+        out += bytes([(len(piece) - 1) << 2]) + piece
+    return bytes(out)
+
+
+def table(entries: Mapping[bytes, bytes], *, per_block: int = 1000, snappy: bool = False) -> bytes:
+    """A table file of sorted entries."""
+    ordered = sorted(entries.items())
+    out, handles = bytearray(), []
+
+    def add(content: bytes) -> bytes:
+        stored = (literal_snappy(content) + b"\1") if snappy else content + b"\0"
+        place = varint(len(out)) + varint(len(stored) - 1)
+        out.extend(stored + mask(crc32c(stored)).to_bytes(4, "little"))
+        return place
+
+    for start in range(0, max(1, len(ordered)), per_block):
+        piece = ordered[start : start + per_block]
+        handles.append((piece[-1][0] + b"\0" if piece else b"", add(block(piece))))
+    meta, index = add(block([])), add(block(handles))
+    return bytes(out) + (meta + index).ljust(40, b"\0") + MAGIC
+
+
+def ordered(value: int) -> bytes:
+    """TensorFlow's ordered code of a number from -1 on, below 2**13."""
+    if value == -1:
+        return b"\x7f"
+    return bytes([0x80 + value]) if value < 64 else (0xC000 + value).to_bytes(2, "big")
+
+
+def slice_key(name: str, extents) -> bytes:
+    escaped = name.encode().replace(b"\0", b"\0\xff").replace(b"\xff", b"\xff\0")
+    rank = len(extents)
+    number = (b"\1" + bytes([rank])) if rank else b"\0"
+    return b"\0" + escaped + b"\0\1" + number + b"".join(ordered(v) for e in extents for v in e)
+
+
+def extents_of(extents) -> bytes:
+    return b"".join(
+        field(1, (field(1, start) if start else b"") + (b"" if length == -1 else field(2, length)))
+        for start, length in extents
+    )
+
+
+def write_bundle(
+    folder: Path,
+    tensors: Mapping[str, np.ndarray],
+    *,
+    shards: int = 1,
+    big_endian: bool = False,
+    rows: Mapping[str, list[int]] | None = None,
+    **kind,
+) -> Path:
+    """Write a checkpoint; returns its prefix.
+
+    Args:
+        folder: where to.
+        tensors: by name.
+        shards: data files, filled in turn.
+        big_endian: byte order of the values.
+        rows: name -> heights of the slices along the first axis that it is stored in.
+        kind: `per_block` and `snappy` of `table`.
+    """
+    prefix = folder / "model.ckpt"
+    header = field(1, shards) + (field(2, 1) if big_endian else b"") + field(3, field(1, 1))
+    records = {b"": header}
+    data = [bytearray() for _ in range(shards)]
+
+    def store(key: bytes, array: np.ndarray, turn: int) -> None:
+        swapped = big_endian != (sys.byteorder == "big")
+        raw = (array.byteswap() if swapped else array).tobytes()
+        shard = turn % shards
+        records[key] = entry(
+            NUMBERS[array.dtype.name],
+            array.shape,
+            shard,
+            len(data[shard]),
+            len(raw),
+            mask(crc32c(raw)),
+        )
+        data[shard] += raw
+
+    for turn, (name, array) in enumerate(sorted(tensors.items())):
+        heights = (rows or {}).get(name)
+        if heights is None:
+            store(name.encode(), array, turn)
+            continue
+        slices, start = b"", 0
+        for height in heights:
+            whole = [(0, -1)] * (array.ndim - 1)
+            extents = [(start, height), *whole]
+            store(slice_key(name, extents), array[start : start + height], turn)
+            slices += field(7, extents_of(extents))
+            start += height
+        number = NUMBERS[array.dtype.name]
+        records[name.encode()] = field(1, number) + field(2, shape_of(array.shape)) + slices
+    for shard, content in enumerate(data):
+        prefix.with_name(f"model.ckpt.data-{shard:05}-of-{shards:05}").write_bytes(content)
+    prefix.with_name("model.ckpt.index").write_bytes(table(records, **kind))
+    return prefix
