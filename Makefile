@@ -15,6 +15,7 @@ TESTS ?=
 python := $(VENV)/bin/python
 genae := $(VENV)/bin/genae
 poetry := cards/examples/bert-poetry
+lines := '床前明月[MASK]，疑是地上霜。' '白日依山盡，黃河[MASK]海流。' '[MASK]眠不覺曉，處處聞啼鳥。' '舉頭望明[MASK]，低頭思故鄉。'
 # Progress bars on a terminal, errors alone in a log.
 pip_output := $(shell [ -t 2 ] || echo --quiet --quiet)
 pip := $(python) -m pip install $(pip_output) --disable-pip-version-check -c constraints.txt
@@ -45,7 +46,7 @@ demo: $(VENV)/demo.done
 	@rm -rf $(OUT)/bert-poetry
 	@$(genae) convert $(poetry) $(OUT)/bert-poetry --verify $(poetry)/reference.npz --quiet
 	@echo; echo "==> 8/8 What it puts into famous lines"
-	@$(genae) fill-mask $(OUT)/bert-poetry '床前[MASK]月光' '春眠不[MASK]晓' '举头望明[MASK]' '白日依[MASK]尽' --quiet
+	@$(genae) fill-mask $(OUT)/bert-poetry $(lines) --quiet
 	@echo
 	@echo "Done. Open these pictures:"
 	@ls $(OUT)/*.png $(OUT)/ae-examples/*.png | sed 's/^/  /'

@@ -1,8 +1,8 @@
 """vocab.txt of BERT and bert4keras -> the tokenizer files of transformers.
 
 What is the same is tested against bert4keras's recorded results; what is not, is in `DIFFERENCES`.
-Pairs are cut from the longer text, as bert4keras does; when they are equally long it cuts the first,
-transformers the second. Cutting at an index and the pattern `S*ES*E` have no counterpart.
+Pairs are cut from the longer text, as bert4keras does; of two that are equally long it cuts the
+first, transformers the second. Cutting at an index and the pattern `S*ES*E` have no counterpart.
 """
 
 from __future__ import annotations

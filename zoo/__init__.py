@@ -14,6 +14,7 @@ from zoo import catalog
 
 if TYPE_CHECKING:  # the names that __getattr__ finds, for type checkers and editors
     from zoo.card import Card as Card
+    from zoo.errors import GenaeError
     from zoo.models.configuration_ae import AEConfig as AEConfig
     from zoo.models.configuration_classifier import ClassifierConfig as ClassifierConfig
     from zoo.models.configuration_eae import EAEConfig as EAEConfig
@@ -88,6 +89,7 @@ def load_image_processor(name: str | os.PathLike[str]) -> "GenaeImageProcessor":
 
     Raises:
         NotFoundError: there is no such model, or no `preprocessor_config.json` beside it.
+        NotAllowedError: it is gated on the Hub.
         IntegrityError: that file is malformed.
     """
     from pathlib import Path
@@ -95,17 +97,22 @@ def load_image_processor(name: str | os.PathLike[str]) -> "GenaeImageProcessor":
     from zoo.errors import IntegrityError, NotFoundError
     from zoo.models import GenaeImageProcessor
     from zoo.registry import resolve
+    from zoo.registry.transfer import read_config
 
     place = resolve(name)
     path = Path(place) / "preprocessor_config.json"
-    if Path(place).is_dir() and not path.is_file():
-        raise NotFoundError(
-            f"{name} has no {path.name}, which says how pictures go in; save its "
-            "GenaeImageProcessor there"
-        )
+    if Path(place).is_dir():
+        if not path.is_file():
+            raise NotFoundError(
+                f"{name} has no {path.name}, which says how pictures go in; save its "
+                "GenaeImageProcessor there"
+            )
+        read_config(path.parent, path.name)  # transformers stumbles over other JSON in many ways
     try:
         return GenaeImageProcessor.from_pretrained(place)
     except (OSError, ValueError, TypeError, AttributeError) as error:
+        if isinstance(error, OSError) and not Path(place).exists():
+            raise _out_of_reach(place, path.name, error) from error
         reason = " ".join(str(error).split())
         raise IntegrityError(
             f"{path}: makes no image processor ({reason}); get it again"
@@ -127,21 +134,27 @@ def _check_weights_exist(folder: str) -> None:
 
 def _fetch_config(name: str, revision: str | None) -> dict[str, Any]:
     """The config of another owner's model, from the cache or the Hub."""
-    from huggingface_hub.errors import GatedRepoError
     from transformers import PreTrainedConfig
-
-    from zoo.errors import NotAllowedError, NotFoundError
 
     try:
         config, _ = PreTrainedConfig.get_config_dict(name, revision=revision)
     except OSError as error:
-        if isinstance(error.__cause__, GatedRepoError):
-            raise NotAllowedError(f"{name} is gated: ask for access on its page.") from error
-        raise NotFoundError(
-            f"no folder {name!r} here, and no such model in the cache or within reach on the Hub; "
-            "check the name, or go online (HF_HUB_OFFLINE unset)"
-        ) from error
+        raise _out_of_reach(name, "config.json", error) from error
     return dict(config)
+
+
+def _out_of_reach(name: str | os.PathLike[str], what: str, error: OSError) -> "GenaeError":
+    """What to raise when transformers could not get a part of another owner's model."""
+    from huggingface_hub.errors import GatedRepoError
+
+    from zoo.errors import NotAllowedError, NotFoundError
+
+    if isinstance(error.__cause__, GatedRepoError):
+        return NotAllowedError(f"{name} is gated: ask for access on its page.")
+    return NotFoundError(
+        f"no folder '{name}' here, and no {what} of such a model in the cache or within reach on "
+        "the Hub; check the name, or go online (HF_HUB_OFFLINE unset)"
+    )
 
 
 def _complete(model_class: Any, place: str | os.PathLike[str], kwargs: dict[str, Any]) -> Any:
@@ -167,6 +180,10 @@ def _complete(model_class: Any, place: str | os.PathLike[str], kwargs: dict[str,
         raise IntegrityError(
             f"{place}: config.json and weights make no model: {' '.join(str(error).split())}"
         ) from error
+    except OSError as error:
+        if os.path.exists(place):
+            raise
+        raise _out_of_reach(place, "weights", error) from error
     finally:
         logging.set_verbosity(before)
     for kind in ("missing", "unexpected", "mismatched"):

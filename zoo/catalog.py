@@ -26,7 +26,8 @@ class Entry:
         auto: the Auto class of transformers that finds the model.
         task: the Hub's pipeline tag.
         paper: where the method was described; empty for textbook methods.
-        processor: reference to the image processor class.
+        processor: reference to the image processor class; empty where none is needed.
+        type: the `model_type` of another library's model; empty for genae's own.
     """
 
     name: str
@@ -37,11 +38,12 @@ class Entry:
     task: str = "unconditional-image-generation"
     paper: str = ""
     processor: str = PROCESSOR
+    type: str = ""
 
     @property
     def model_type(self) -> str:
         """The `model_type` in `config.json`, prefixed so that no other library's is met."""
-        return f"genae_{self.name}"
+        return self.type or f"genae_{self.name}"
 
     @property
     def model_class(self) -> str:
@@ -80,6 +82,21 @@ ENTRIES = (
     ),
 )
 
+#: What converted checkpoints become where transformers has the architecture.
+CONVERTED = (
+    Entry(
+        name="bert",
+        title="BERT",
+        config="transformers:BertConfig",
+        model="transformers:BertForMaskedLM",
+        auto="AutoModelForMaskedLM",
+        task="fill-mask",
+        paper="arXiv:1810.04805",
+        processor="",
+        type="bert",
+    ),
+)
+
 ARCHITECTURES: dict[str, Entry] = {entry.name: entry for entry in ENTRIES}
 
 
@@ -108,11 +125,10 @@ def find(name: str) -> Entry:
     Raises:
         UsageError: no architecture has this name; the message has the nearest.
     """
-    try:
-        return ARCHITECTURES[name]
-    except KeyError:
-        hint = did_you_mean(name, ARCHITECTURES)
-        raise UsageError(f"no architecture named {name!r}. {hint}") from None
+    known = {entry.name: entry for entry in (*ENTRIES, *CONVERTED)}
+    if name not in known:
+        raise UsageError(f"no architecture named {name!r}. {did_you_mean(name, known)}")
+    return known[name]
 
 
 def find_config(model_type: str | None, architectures: Iterable[str] = ()) -> Entry:
@@ -126,7 +142,7 @@ def find_config(model_type: str | None, architectures: Iterable[str] = ()) -> En
         UsageError: the configuration is not one of genae's.
     """
     names = set(architectures)
-    for entry in ENTRIES:
+    for entry in (*ENTRIES, *CONVERTED):
         if entry.model_type == model_type:
             return entry
     for entry in ENTRIES:

@@ -1,5 +1,6 @@
 """Sheets of pictures: samples, reconstructions, interpolations; written whole or not at all."""
 
+import io
 import math
 import os
 import struct
@@ -198,19 +199,19 @@ def save_picture(image: Image.Image, path: str | Path) -> Path:
         NotAllowedError: as `prepare_output`.
     """
     path = prepare_output(path)
+    name, encoded = ENDINGS[path.suffix.lower()], io.BytesIO()
+    try:  # in memory, where what fails is the format's doing and not the disk's
+        image.save(encoded, format=name)
+    except (ValueError, OSError, OverflowError, struct.error) as error:
+        size = f"{image.width} x {image.height} pixels"
+        raise UsageError(
+            f"{path}: {name} cannot hold {size} ({error}); use .png or show fewer pictures"
+        ) from error
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        image.save(beside, format=ENDINGS[path.suffix.lower()])
+        beside.write_bytes(encoded.getbuffer())
         beside.replace(path)
-    except (ValueError, OSError, OverflowError, struct.error) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's; the encoders of Pillow give no number
-        size = f"{image.width} x {image.height} pixels"
-        raise UsageError(
-            f"{path}: {ENDINGS[path.suffix.lower()]} cannot hold {size} ({error}); use .png or "
-            "show fewer pictures"
-        ) from error
     finally:
         beside.unlink(missing_ok=True)
     return path

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 POLYNOMIAL = 0x82F63B78  # reflected
-LANE = 256  # bytes; a lane's steps are a Python loop
+LANE = 512  # bytes; a lane's steps are a Python loop
 MOST = 4 * 2**20  # bytes at a time: the lanes of one piece stay in the cache
 MASK_DELTA = 0xA282EAD8
 
@@ -81,19 +81,23 @@ def _lanes(piece: np.ndarray, state: int) -> int:
     words = np.ascontiguousarray(piece.view("<u4").reshape(-1, LANE // 4).T)
     states = np.zeros(words.shape[1], np.uint32)
     states[0] = state
+    halves = states.view("<u2")  # of each state the lower, then the upper
+    first, second = np.empty_like(states), np.empty_like(states)
     for word in words:
         states ^= word
-        states = low[states & 0xFFFF] ^ high[states >> 16]
+        np.take(low, halves[0::2], out=first, mode="clip")
+        np.take(high, halves[1::2], out=second, mode="clip")
+        np.bitwise_xor(first, second, out=states)
     # Neighbours are joined pair by pair; of an odd number the first waits for the next round.
-    matrix = _zeros(LANE)
+    length = LANE
     while len(states) > 1:
         odd = len(states) % 2
         left, right = states[odd::2], states[odd + 1 :: 2]
-        joined = _times(matrix, left) ^ right
+        joined = _times(_zeros(length), left) ^ right
         if odd:  # its own length does not matter, only the equal lengths of those after it
             joined = np.concatenate([states[:1], joined])
         states = joined
-        matrix = _times(matrix, matrix)
+        length *= 2
     return int(states[0])
 
 
@@ -134,6 +138,7 @@ def _zeros_columns(length: int) -> tuple[int, ...]:
     return tuple(int(value) for value in _times(half, half))
 
 
+@cache
 def _zeros(length: int) -> np.ndarray:
     import numpy as np
 

@@ -1,17 +1,17 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import typer
-from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
+import zoo
 from zoo import registry
 from zoo.card import Card
 from zoo.cli import app, common
@@ -43,13 +43,11 @@ def process(root, *words, code=SCRIPT, **settings):
 
 
 @pytest.fixture
-def shipped(tmp_path, root, monkeypatch):
+def shipped(tmp_path, root, monkeypatch, tiny_config):
     """The id of a model that ships in a registry of its own; the card is a real one."""
     folder = tmp_path / "embedded" / "eae-mnist"
-    folder.mkdir(parents=True)
+    zoo.EAEModel(tiny_config("eae")).save_pretrained(folder)
     shutil.copy(root / "cards" / "eae-mnist" / "card.toml", folder)
-    (folder / "config.json").write_text('{"model_type": "genae_eae"}')
-    save_file({"weight": np.zeros(3, np.float32)}, folder / "model.safetensors")
     manifest.write(folder, Card.load(folder), {"by": "a test"})
     monkeypatch.setattr(embedded, "ROOT", folder.parent)
     return "genae/eae-mnist"
@@ -138,6 +136,7 @@ def test_the_version_is_one_line():
         (["sample", "someone/model", "-o", "new/a.png"], 3, "someone/model"),
         (["sample", "genae/eae-mnsit", "-o", "new/a.png"], 3, "eae-mnist"),
         (["evaluate", "someone/model"], 3, "within reach"),
+        (["evaluate", "genae/classifier-mnist", "--device", "foo"], 2, "no device 'foo'"),
     ],
 )
 def test_mistakes_are_one_line_on_stderr_with_the_right_code(
@@ -268,6 +267,19 @@ def test_every_card_has_an_info():
         done = run("info", card.id, "-q")
         assert (done.code, done.err) == (0, "")
         assert isinstance(Card.load(card.path), Card)
+
+
+def test_hints_can_be_pasted_whatever_a_folder_is_called(shipped, tmp_path, monkeypatch):
+    target = str(tmp_path / "it's $HOME; a copy")
+    monkeypatch.setattr("zoo.training.train", lambda *_, **__: target)
+    for words in (
+        ["pull", shipped, "--to", target],
+        ["info", target],
+        ["train", shipped, "-o", target],
+    ):
+        done = run(*words)
+        assert done.code == 0
+        assert shlex.split(done.err.splitlines()[-1])[-1] == target
 
 
 def test_pull_then_verify(shipped, tmp_path):

@@ -1,6 +1,7 @@
 """The verbs that draw, as a person runs them."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -147,7 +148,9 @@ def test_a_model_without_its_processor_is_refused(saved, run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", "null", '{"size": -3}', '{"num_channels": "grey"}']
+    "content",
+    ["", "{", "[" * 100_000, "[]", "null", '"size"', '{"size": -3}', '{"num_channels": "grey"}'],
+    ids=lambda content: content[:9],
 )
 def test_a_malformed_processor_is_named(saved, run, tmp_path, content):
     folder = saved("eae")
@@ -163,6 +166,18 @@ def test_a_folder_without_weights_is_not_found(saved, run, tmp_path):
     code, _, err = run("sample", folder, "-o", tmp_path / "a.png")
     assert code == 3
     assert "no weights" in err
+
+
+def test_hints_can_be_pasted_whatever_a_model_is_called(saved, run, tmp_path, digits):
+    folder = saved("eae").rename(tmp_path / "it's $HOME; a model")
+    pictures = [digits / "0.png", digits / "1.png"]
+    for words in (
+        ("sample", folder),
+        *((v, folder, *pictures) for v in ("reconstruct", "interpolate")),
+    ):
+        code, _, err = run(*words, "-o", tmp_path / "a.png")
+        assert code == 0
+        assert str(folder) in shlex.split(err.splitlines()[-1])
 
 
 def test_a_processor_of_another_shape_is_refused(saved, run, tmp_path):

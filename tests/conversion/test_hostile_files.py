@@ -196,6 +196,7 @@ def test_mutated_files_end_in_our_errors(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.timeout(3600)
 def test_a_hundred_thousand_mutated_files(tmp_path):
     assert fuzz(tmp_path, 100_000, 1) < 100_000

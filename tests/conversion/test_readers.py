@@ -113,7 +113,7 @@ def test_checksums_go_on(first, second):
     assert crc32c.lanes(second, crc32c.lanes(first)) == whole == crc32c.crc32c(first + second)
 
 
-@pytest.mark.parametrize("size", [0, 1, 255, 64 * 256, 64 * 256 + 1, 65 * 256 + 3, 5 * 2**20 + 9])
+@pytest.mark.parametrize("size", [0, 1, 511, 64 * 512, 64 * 512 + 1, 67 * 512 + 3, 5 * 2**20 + 9])
 def test_lanes_agree_with_bytes(size):
     data = random.Random(size).randbytes(size)
     slow = crc32c._bytewise(data, 0xFFFFFFFF) ^ 0xFFFFFFFF

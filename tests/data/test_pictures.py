@@ -135,6 +135,18 @@ def test_a_folder_is_held_to_the_rules_of_named_files(tmp_path, digit):
     ]
 
 
+def test_a_table_holds_what_a_folder_may_not(tmp_path, digit, png):
+    ink = digit.convert("CMYK")
+    wide = Image.fromarray(np.asarray(digit).astype(np.uint16) * 257)
+    digit.save(tmp_path / "moving.gif", save_all=True, append_images=[digit.rotate(90)])
+    contents = [png(ink, "TIFF"), png(wide), (tmp_path / "moving.gif").read_bytes()]
+    cells = [{"bytes": content, "path": None} for content in contents]
+    pictures = load_pictures(write_parquet(tmp_path / "a.parquet", cells), "train", GREY)
+    assert pictures.problems == ()
+    expected = [ink.convert("RGB").convert("L"), digit, digit]
+    np.testing.assert_array_equal(pictures.pixels[:, 0], np.stack(expected))
+
+
 def test_another_cards_folder_does_not_hide_the_examples(tmp_path, monkeypatch):
     (tmp_path / "cards").mkdir()
     (tmp_path / "cards" / "__init__.py").touch()
@@ -226,8 +238,8 @@ def test_the_examples_ship_and_are_what_their_readme_says(root, name, count, lab
 
 
 def test_the_examples_are_small(root):
-    files = (root / "cards" / "examples").rglob("*")
-    assert sum(path.stat().st_size for path in files if path.is_file()) < 400_000
+    pictures = (root / "cards" / "examples").rglob("*.png")
+    assert 0 < sum(path.stat().st_size for path in pictures) < 400_000
 
 
 def test_example_digits_are_the_test_split(shared_data, monkeypatch):

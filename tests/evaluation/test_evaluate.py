@@ -1,6 +1,8 @@
 """Cards against measurements: planning, tolerances, the command line."""
 
 import json
+import shlex
+import shutil
 import tomllib
 
 import pytest
@@ -255,5 +257,25 @@ def test_a_device_that_is_not_there_is_named():
 
     with pytest.raises(UsageError, match="no device 'nope'; use cpu"):
         evaluate("genae/classifier-mnist", device="nope")
-    with pytest.raises(MissingDependencyError, match="device xpu:7 cannot be used"):
-        evaluate("genae/classifier-mnist", device="xpu:7")
+    for device in ("xpu:7", "meta"):
+        with pytest.raises(MissingDependencyError, match=f"device {device} cannot be used"):
+            evaluate("genae/classifier-mnist", device=device)
+
+
+def test_skipped_pictures_are_counted_even_when_quiet(save, picture_folder, tmp_path, capsys):
+    data = tmp_path / "data"
+    shutil.copytree(picture_folder, data)
+    (data / "test" / "0007-1.png").write_bytes(b"no picture")
+    words = ["evaluate", save("ae"), "--metric", "reconstruction_mse", "--split", "test", "-q"]
+    for place, said in ((picture_folder, []), (data, ["skipped 1 of 60 pictures"])):
+        capsys.readouterr()
+        assert run(*words, "--data", place) == 0
+        lines = capsys.readouterr().err.splitlines()
+        assert [line for line in lines if "skipped" in line] == said
+
+
+def test_the_protocol_can_be_pasted_whatever_the_model_is_called(save, picture_folder):
+    measured = evaluate(save("ae"), metrics=["reconstruction_mse"], quiet=True)
+    text = results_toml(measured, "it's a model", device="cpu", version="0.1.0")
+    [block] = tomllib.loads(text)["results"]
+    assert shlex.split(block["protocol"])[:3] == ["genae", "evaluate", "it's a model"]

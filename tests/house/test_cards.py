@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import convert
+from convert.verify import compare
 from zoo import catalog
 from zoo.card import Card, dumps, render_readme
 from zoo.card_schema import BINARIZATIONS
@@ -16,6 +18,9 @@ from zoo.training.recipe import build_config, build_recipe
 
 FOLDERS = embedded.folders()
 SHIPPED = [folder for folder in FOLDERS if embedded.ships(folder)]
+CONVERTED = [folder for folder in FOLDERS if Card.load(folder).source is not None]
+TRAINED = [folder for folder in SHIPPED if folder not in CONVERTED]
+MADE_HERE = [folder for folder in FOLDERS if folder not in CONVERTED]
 MOST_PARAMETERS, MOST_BYTES = 1_000_000, 4_000_000
 
 
@@ -52,7 +57,8 @@ def test_a_card_survives_being_written_again(card):
     assert Card.parse(dumps(card.to_dict())) == card
 
 
-def test_a_card_can_be_followed(card):
+@pytest.mark.parametrize("folder", MADE_HERE, ids=name)
+def test_a_card_can_be_followed(folder, card):
     recipe = build_recipe(card)  # config, image processor and training arguments
     assert recipe.config.num_channels == recipe.processor.num_channels
     model = build_on_meta(card)
@@ -60,7 +66,8 @@ def test_a_card_can_be_followed(card):
     assert card.task == catalog.find(card.architecture).task
 
 
-def test_a_card_trains_on_data_that_has_a_name(card):
+@pytest.mark.parametrize("folder", MADE_HERE, ids=name)
+def test_a_card_trains_on_data_that_has_a_name(folder, card):
     assert card.data.dataset in DATASETS
     assert card.data.binarization in BINARIZATIONS
     if card.config.get("likelihood") == "bernoulli":
@@ -99,6 +106,15 @@ class TestShipped:
         readme = render_readme(Card.load(folder), manifest.read(folder))
         assert (folder / "README.md").read_text(encoding="utf-8") == readme
 
+    def test_a_person_can_see_what_it_draws(self, folder):
+        if catalog.find(Card.load(folder).architecture).task == "unconditional-image-generation":
+            assert (folder / "samples.png").is_file()
+
+
+@pytest.mark.parametrize("folder", TRAINED, ids=name)
+class TestTrainedHere:
+    """What holds of weights that were trained from their card."""
+
     def test_it_is_the_model_of_its_card(self, folder):
         card = Card.load(folder)
         stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -116,6 +132,28 @@ class TestShipped:
         assert build_on_meta(Card.load(folder)).num_parameters() < MOST_PARAMETERS
         assert (folder / "model.safetensors").stat().st_size < MOST_BYTES
 
-    def test_a_person_can_see_what_it_draws(self, folder):
-        if catalog.find(Card.load(folder).architecture).task == "unconditional-image-generation":
-            assert (folder / "samples.png").is_file()
+
+@pytest.mark.parametrize("folder", CONVERTED, ids=name)
+class TestConverted:
+    """What holds of weights that were brought over from another library's file."""
+
+    def test_converting_again_gives_the_same_files(self, folder, root, tmp_path):
+        source = Card.load(folder).source
+        origin = root / source["url"]
+        for file, digest in source["files"].items():
+            assert manifest.sha256(origin / file) == digest
+        report = convert.convert_checkpoint(
+            origin, tmp_path / "out", family=source["family"], options=source.get("options")
+        )
+        for file in set(report.files) - {"README.md", "conversion.json"}:
+            assert (tmp_path / "out" / file).read_bytes() == (folder / file).read_bytes(), file
+
+    def test_its_parity_is_what_the_card_states(self, folder, root):
+        source = Card.load(folder).source
+        found = compare(folder, root / source["url"] / "reference.npz")
+        stated = source["parity"]
+        assert {p.name.removeprefix("out_") for p in found} == set(stated["outputs"])
+        assert max(p.max_absolute for p in found) <= stated["atol"]
+
+    def test_it_is_small(self, folder):
+        assert (folder / "model.safetensors").stat().st_size < 10_000_000

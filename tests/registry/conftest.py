@@ -1,13 +1,11 @@
 """A small embedded registry in a temporary folder: one model that ships, two that do not."""
 
 import copy
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
+from zoo import catalog
 from zoo.card import Card, dumps
 from zoo.registry import embedded, manifest
 
@@ -24,7 +22,7 @@ CARD = {
     "tags": ["toy"],
     "intended_use": "Tests.",
     "limits": "It is\na toy.",
-    "config": {"image_size": 8, "latent_size": 2},
+    "config": {"image_size": 8, "latent_size": 2, "network": "dense", "hidden_sizes": [3]},
     "processor": {"size": 8},
     "data": {"dataset": "mnist", "train_split": "train[:10]", "license": "cc-by-sa-3.0"},
     "train": {
@@ -65,14 +63,9 @@ def make_model():
         folder.mkdir(parents=True)
         (folder / "card.toml").write_text(dumps(table), encoding="utf-8")
         if weights:
-            name = table["architecture"]
-            kind = {"eae": "EAEModel", "vae": "VAEModel"}[name]
-            config = {"model_type": f"genae_{name}", "architectures": [kind]}
-            (folder / "config.json").write_text(json.dumps(config))
-            save_file(
-                {"weight": np.arange(12, dtype=np.float32).reshape(3, 4), "bias": np.zeros(3)},
-                folder / "model.safetensors",
-            )
+            entry = catalog.find(table["architecture"])
+            config = catalog.load(entry.config)(**table["config"])
+            catalog.load(entry.model)(config).save_pretrained(folder)
             manifest.write(folder, Card.load(folder), {"by": "a test"})
         return folder
 

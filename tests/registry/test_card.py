@@ -167,4 +167,4 @@ def test_every_reference_of_the_catalog_can_be_loaded(entry):
 
 def test_a_foreign_config_is_refused_with_a_way_out():
     with pytest.raises(UsageError, match=r"transformers\.AutoModel"):
-        catalog.find_config("bert", ["VAEModel"])
+        catalog.find_config("llama", ["VAEModel"])

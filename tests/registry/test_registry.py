@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -122,7 +123,8 @@ def test_cards_are_found_by_id_folder_and_recipe_path(registry_root):
 
 def test_descriptions_come_from_card_and_manifest(registry_root):
     toy = registry.describe(registry.load_card("genae/eae-toy"))
-    assert (toy["parameters"], toy["ships"], toy["published"]) == (15, True, None)
+    counted = manifest.read(registry_root / "eae-toy")["parameters"]
+    assert (toy["parameters"], toy["ships"], toy["published"]) == (counted, True, None)
     assert toy["bytes"] == (registry_root / "eae-toy" / "model.safetensors").stat().st_size
     recipe = registry.describe(registry.load_card("genae/vae-toy"))
     assert (recipe["parameters"], recipe["bytes"], recipe["ships"]) == (None, None, False)
@@ -194,6 +196,11 @@ def _other_type(folder):
     _relist(folder)
 
 
+def _other_size(folder):
+    _rewrite(folder, "config.json", lambda t: t.update(latent_size=0))
+    _relist(folder)
+
+
 def _other_class(folder):
     _rewrite(folder, "config.json", lambda t: t.update(architectures=["VAEModel"]))
     _relist(folder)
@@ -206,26 +213,109 @@ DAMAGE = {
     "extra": (lambda f: (f / "x.json").touch(), "x.json: not in the manifest"),
     "model_type": (_other_type, "model_type is 'genae_vae'"),
     "class": (_other_class, r"architectures is \['VAEModel'\]"),
+    "no such model": (_other_size, r"config\.json: makes no model \(.*latent_size"),
     "no manifest": (lambda f: (f / "manifest.json").unlink(), "manifest.json does not exist"),
     "no card": (lambda f: (f / "card.toml").unlink(), "no card at"),
     "weights": (lambda f: (f / "model.safetensors").write_bytes(b"{}"), "not a sound"),
     "parameters": (
-        lambda f: _rewrite(f, "manifest.json", lambda t: t.update(parameters=16)),
-        "16 parameters, the weights hold 15",
+        lambda f: _rewrite(f, "manifest.json", lambda t: t.update(parameters=10**9)),
+        r"1000000000 parameters, the weights hold \d+ values",
     ),
 }
 
 
 @pytest.mark.parametrize(("damage", "problem"), DAMAGE.values(), ids=DAMAGE)
 def test_verify_names_what_differs(registry_root, damage, problem):
-    import re
-
     folder = registry_root / "eae-toy"
     assert registry.verify(folder).ok
     damage(folder)
     report = registry.verify(folder)
     assert not report.ok
     assert any(re.search(problem, line) for line in report.problems), report.problems
+
+
+CHANGED = {
+    "missing": (
+        lambda weights: {k: v for k, v in weights.items() if not k.startswith("decoder.")},
+        r"\d missing, such as decoder\.",
+    ),
+    "unexpected": (
+        lambda weights: weights | {"stray": weights["encoder.layers.2.bias"].clone()},
+        "1 unexpected, such as stray$",
+    ),
+    "mismatched": (
+        # As many values as before, so that no count tells.
+        lambda weights: (
+            weights | {"encoder.layers.2.bias": weights["encoder.layers.2.bias"][None]}
+        ),
+        r"1 mismatched, such as encoder\.layers\.2\.bias \[1, 2\] in place of \[2\]$",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "problem"), CHANGED.values(), ids=CHANGED)
+def test_verify_and_loading_refuse_the_same_weights(registry_root, change, problem):
+    from safetensors.torch import load_file, save_file
+
+    folder = registry_root / "eae-toy"
+    path = folder / "model.safetensors"
+    save_file(change(load_file(path)), path, metadata={"format": "pt"})
+    _relist(folder)
+    [line] = registry.verify(folder).problems
+    assert re.search(problem, line)
+    with pytest.raises(IntegrityError) as caught:
+        zoo.from_pretrained(folder)
+    assert line.partition(", such as ")[0] in str(caught.value)
+
+
+def test_weights_over_several_files_are_one_model(registry_root):
+    folder = registry_root / "eae-toy"
+    model = zoo.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="2KB")
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    _relist(folder)
+    assert registry.verify(folder).problems == []
+
+
+def test_tied_weights_may_be_stored_under_any_of_their_names(registry_root, monkeypatch):
+    from safetensors.torch import load_file, save_file
+
+    class Tied(zoo.EAEModel):
+        _tied_weights_keys = {"copy.weight": "encoder.layers.2.weight"}  # noqa: RUF012
+
+        def post_init(self):
+            self.config.tie_word_embeddings = True
+            output = self.encoder.layers[2]
+            self.copy = type(output)(output.in_features, output.out_features, bias=False)
+            self.register_buffer("scratch", output.bias.new_zeros(7), persistent=False)
+            super().post_init()
+
+    monkeypatch.setattr("zoo.models.modeling_eae.EAEModel", Tied)
+    folder = registry_root / "eae-toy"
+    path = folder / "model.safetensors"
+    Tied(zoo.EAEConfig.from_pretrained(folder)).save_pretrained(folder)
+    _rewrite(folder, "config.json", lambda t: t.update(architectures=["EAEModel"]))
+    weights = load_file(path)
+    assert "scratch" not in weights
+    tied = {"copy.weight", "encoder.layers.2.weight"}
+    [stored] = tied & weights.keys()
+    values = weights.pop(stored)
+    for names in (tied, *({name} for name in tied), set()):
+        content = weights | {name: values.clone() for name in names}
+        save_file(content, path, metadata={"format": "pt"})
+        _relist(folder)
+        problems = registry.verify(folder).problems
+        assert ("1 missing, such as copy.weight" in " ".join(problems)) == (not names)
+        assert len(problems) == (not names)
+
+
+def test_verify_loads_torch_for_models_of_the_catalog_only(registry_root, root):
+    folder = registry_root / "eae-toy"
+    code = f"from zoo.registry import verify; verify({str(folder)!r})"
+    assert "torch" in _modules_after(code, root)
+    _rewrite(folder, "config.json", lambda t: t.update(model_type="llama"))
+    assert not _modules_after(code, root) & HEAVY
 
 
 def test_verify_refuses_a_pickle(registry_root):
@@ -347,9 +437,23 @@ def test_from_pretrained_finds_the_class(registry_root, card_table, tiny_config,
 
 
 def test_a_model_of_another_library_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(UsageError, match="'bert' is not one of genae's"):
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(UsageError, match="'llama' is not one of genae's"):
         zoo.from_pretrained(tmp_path)
+
+
+def test_parts_of_anothers_model_that_are_out_of_reach_are_named(registry_root, monkeypatch):
+    config = zoo.EAEConfig.from_pretrained("genae/eae-toy").to_dict()
+    with pytest.raises(NotFoundError, match=r"someone/model.* preprocessor_config\.json "):
+        zoo.load_image_processor("someone/model")
+    with pytest.raises(NotFoundError, match=r"someone/model.* config\.json "):
+        zoo.from_pretrained("someone/model")
+    monkeypatch.setattr(  # as if it were in the cache
+        "transformers.PreTrainedConfig.get_config_dict",
+        lambda *_, **kwargs: (dict(config), kwargs),
+    )
+    with pytest.raises(NotFoundError, match=r"someone/model.* weights "):
+        zoo.from_pretrained("someone/model")
 
 
 def test_models_find_the_registry_however_they_are_imported():

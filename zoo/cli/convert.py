@@ -85,7 +85,7 @@ def convert(
     if as_json:
         print_json(report.to_dict() | {"out": str(out), "files": report.files})
         return
-    _show(report)
+    _show(report, quiet)
     what = report.architecture.removeprefix("Genae")
     say(f"{out}: {what}, {', '.join(report.files)}", quiet=quiet)
     auto = "AutoModel" + what.removeprefix("Bert").removesuffix("Model")
@@ -105,7 +105,7 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
         yield lambda written: bar.update(task, advance=written)
 
 
-def _show(report: "Report") -> None:
+def _show(report: "Report", quiet: bool) -> None:
     """What became of every tensor, layers folded into one line, and the parity."""
     from rich.table import Table
 
@@ -117,9 +117,9 @@ def _show(report: "Report") -> None:
     console().print(table)
     if report.defaults:
         given = ", ".join(f"{key}={value}" for key, value in report.defaults.items())
-        say(f"not given, so taken: {given}")
+        say(f"not given, so taken: {given}", quiet=quiet)
     for note in report.notes:
-        say(note)
+        say(note, quiet=quiet)
     if report.parity:
         parity = Table("output", box=None, pad_edge=False)
         for heading in ("largest difference", "relative", "tolerance", ""):

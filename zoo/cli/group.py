@@ -62,7 +62,7 @@ VERBS = {
     "fill-mask": Verb(
         "zoo.cli.text:fill_mask",
         "Ask a masked language model.",
-        "genae fill-mask out/bert-poetry '床前[MASK]月光'",
+        "genae fill-mask out/bert-poetry '舉頭望明[MASK]'",
     ),
     "pull": Verb(
         "zoo.cli.models:pull",

@@ -1,4 +1,4 @@
-"""The verbs about models as files: list, info, pull, verify. They load no torch."""
+"""The verbs about models as files: list, info, pull, verify. Only verify loads torch."""
 
 import shlex
 from pathlib import Path
@@ -128,6 +128,9 @@ def info(model: Model, as_json: Json = False, quiet: Quiet = False) -> None:
         typer.echo()
         console().print(results)
     verb = "evaluate" if facts["ships"] else "train"
+    if card.task == "fill-mask":
+        hint(f"genae fill-mask {card.id} '[MASK]眠不覺曉'", quiet=quiet)
+        return
     place = card.id if facts["ships"] else f"cards/{card.name}"
     hint(f"genae {verb} {shlex.quote(model if Path(model).exists() else place)}", quiet=quiet)
 

@@ -32,7 +32,7 @@ def fill_mask(
     import torch
 
     network, tokenizer = _load(model)
-    answers = []
+    answers: list[dict[str, Any]] = []
     for text in texts:
         given = tokenizer(text, return_tensors="pt", truncation=True)
         with torch.no_grad():
@@ -58,9 +58,9 @@ def fill_mask(
     for answer in answers:
         for place, mask in enumerate(answer["masks"], start=1):
             words = "  ".join(f"{c['token']} {c['probability']:.0%}" for c in mask)
-            table.add_row(str(answer["text"]) if place == 1 else "", str(place), words)
+            table.add_row(answer["text"] if place == 1 else "", str(place), words)
     console().print(table)
-    hint(f"genae fill-mask {shlex.quote(model)} '春眠不[MASK]晓' --json", quiet=quiet)
+    hint(f"genae fill-mask {shlex.quote(model)} '[MASK]眠不覺曉' --json", quiet=quiet)
 
 
 def _load(name: str) -> tuple[Any, Any]:

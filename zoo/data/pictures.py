@@ -59,7 +59,8 @@ def load_pictures(
 
     A picture that cannot be decoded is skipped; stderr names the first few and their number.
     Files are held to the rules of `open_picture`; pictures inside a table (Parquet, the Hub) are
-    taken as `datasets` would show them: the first frame, in 8 bits a channel.
+    taken as `datasets` would show them: the first frame, in 8 bits a channel, CMYK without its
+    profile.
 
     Args:
         dataset: a name of `zoo.data.DATASETS`, a folder, a Parquet file or a Hub id.

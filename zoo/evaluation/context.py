@@ -59,6 +59,7 @@ class Context:
         except RuntimeError as error:
             raise UsageError(f"no device {device!r}; use cpu, cuda, cuda:1 or mps") from error
         try:
+            torch.zeros(1, device=self.device).item()  # some, as meta, hold no values
             self.model = model.eval().to(self.device)
         except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
             reason = str(error).splitlines()[0]

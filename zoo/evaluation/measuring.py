@@ -107,6 +107,12 @@ def open_context(
 
     name = str(model_id_or_dir)
     model = zoo.from_pretrained(name)
+    entry = zoo.catalog.find_config(model.config.model_type)
+    if not entry.processor:
+        raise UsageError(
+            f"{name} is a {entry.title}, converted from another library's file: its card states "
+            "how near it is to the original, and there are no pictures to measure it on"
+        )
     processor = zoo.load_image_processor(name)
     card = load_card(name) if card is None else card
     return Context(model, processor, card, device=device or "cpu", quiet=quiet)

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import shlex
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,7 @@ def results_toml(
             "tolerance": tolerance,
             "seed": measurement.seed,
             "options": measurement.options,
-            "protocol": f"genae evaluate {model} --metric {measurement.name}",
+            "protocol": f"genae evaluate {shlex.quote(model)} --metric {measurement.name}",
             "measured": made,
         }
         lines = [f"{key} = {_toml(value)}" for key, value in fields.items() if value != {}]

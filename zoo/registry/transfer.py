@@ -115,6 +115,9 @@ def _copy(source: Path, target: Path) -> None:
 def verify(name: str | os.PathLike[str]) -> Report:
     """Check that files, manifest, safetensors header, card and catalog agree; works offline.
 
+    Names and shapes in the header are compared with the model that `config.json` describes, if
+    it is of genae's catalog; this alone imports torch, and builds the model without memory.
+
     Args:
         name: a `genae/` id or a folder.
 
@@ -154,12 +157,49 @@ def _check_weights(folder: Path, parameters: int) -> list[str]:
     if not weights:
         return ["no safetensors file: the folder holds no weights"]
     try:
-        total = sum(elements(safetensors_header(path)) for path in weights)
+        headers = [safetensors_header(path) for path in weights]
     except IntegrityError as error:
         return [str(error)]
+    total = sum(map(elements, headers))
     if parameters > total:
         return [f"the manifest counts {parameters} parameters, the weights hold {total} values"]
-    return []
+    found = {name: info["shape"] for header in headers for name, info in header.items()}
+    return _check_tensors(folder, found)
+
+
+def _check_tensors(folder: Path, found: dict[str, list[int]]) -> list[str]:
+    """The weights' names and shapes against the model of `config.json`, in the words of loading.
+
+    A config that is not of the catalog is `_check_card`'s to report; torch then stays out.
+    """
+    try:
+        config = read_config(folder)
+        entry = catalog.find_config(config.get("model_type"))
+    except GenaeError:
+        return []
+    model_class = catalog.load(entry.model)
+    if not hasattr(model_class, "stored_shapes"):
+        return []  # transformers' own; loading refuses what does not fit
+    try:
+        expected = model_class.stored_shapes(config)
+    except Exception as error:  # a wrong config stops its class, transformers or torch anywhere
+        return [f"config.json: makes no model ({' '.join(str(error).split())})"]
+    differences = {
+        "missing": [min(names) for names in expected if not names & found.keys()],
+        "unexpected": found.keys() - set().union(*expected),
+        "mismatched": [
+            f"{name} {found[name]} in place of {shape}"
+            for names, shape in expected.items()
+            for name in names & found.keys()
+            if found[name] != shape
+        ],
+    }
+    return [
+        f"the weights are not those of config.json: {len(those)} {kind}, such as "
+        f"{', '.join(sorted(those)[:3])}"
+        for kind, those in differences.items()
+        if those
+    ]
 
 
 def _check_card(folder: Path, listed: dict[str, Any]) -> list[str]:
@@ -191,14 +231,14 @@ def _check_card(folder: Path, listed: dict[str, Any]) -> list[str]:
     return problems
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """A folder's `config.json`.
+def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    """A folder's `config.json`, or another JSON table there.
 
     Raises:
         NotFoundError: there is none.
         IntegrityError: it is not a JSON table.
     """
-    path = folder / "config.json"
+    path = folder / name
     if not path.is_file():
         raise NotFoundError(f"{path} does not exist: a model's folder holds one.")
     try:

@@ -1,0 +1,163 @@
+"""`genae convert` and `genae fill-mask`, as they are typed."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.conversion.records import LEGACY
+from zoo.cli import app
+
+POETRY = LEGACY.parents[2] / "cards/examples/bert-poetry"
+FULL = LEGACY / "bert_full"
+
+
+@pytest.fixture
+def run(capsys):
+    """`run("convert", ...)`: exit code, stdout, stderr."""
+
+    def call(*words):
+        capsys.readouterr()
+        code = 0
+        try:
+            app([str(word) for word in words], prog_name="genae")
+        except SystemExit as end:
+            code = end.code or 0
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def test_a_conversion_shows_tensors_parity_and_what_to_type_next(run, tmp_path):
+    out = tmp_path / "out"
+    reference = FULL / "reference.npz"
+    code, said, err = run("convert", FULL / "model.weights", out, "--verify", reference)
+    assert code == 0, err
+    assert "Transformer-*-FeedForward" in said
+    assert "bert.encoder.layer.*.output.dense.weight" in said
+    assert "(3 tensors)" in said
+    assert "out_nsp_probs" in said
+    assert "OFF" not in said
+    assert "AutoModelForPreTraining.from_pretrained" in err
+    assert "gelu=erf" in err
+
+
+def test_quiet_is_the_answer_alone(run, tmp_path):
+    code, said, err = run("convert", FULL / "model.weights", tmp_path / "out", "--quiet")
+    assert (code, err) == (0, "")
+    assert said
+
+
+def test_json_has_every_tensor(run, tmp_path):
+    code, said, _ = run("convert", FULL / "bert_model.ckpt", tmp_path / "out", "--json", "-q")
+    table = json.loads(said)
+    assert code == 0
+    variables = json.loads((FULL / "fixture.json").read_text())["checkpoint_variables"]
+    assert {row["source"] for row in table["tensors"]} == set(variables)
+
+
+def test_options_come_from_words_and_files(run, tmp_path):
+    source = LEGACY / "simbert"
+    told = tmp_path / "options.json"
+    told.write_text('{"application": "encoder", "with_pool": "linear"}')
+    words = ("--options", told, "--option", "application=unilm")
+    code, _, err = run(
+        "convert", source, tmp_path / "out", *words, "--verify", source / "reference.npz"
+    )
+    assert code == 0, err
+    assert "import zoo.models" in err
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    assert (config["attention_mask_kind"], config["pooler_act"]) == ("prefix", "linear")
+
+
+def test_a_result_that_differs_is_no_result(run, tmp_path):
+    source = LEGACY / "simbert"
+    code, _, err = run("convert", source, tmp_path / "out", "--verify", source / "reference.npz")
+    assert code == 9
+    assert "out_layer_0" in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ((FULL,), 2, "give the new folder"),
+        ((FULL, "OUT"), 2, "several checkpoints"),
+        (("absent", "OUT"), 3, "no checkpoint absent"),
+        ((FULL / "vocab.txt", "OUT"), 5, "neither"),
+        ((FULL / "bert_model.ckpt", "OUT", "--option", "gelu"), 2, "KEY=VALUE"),
+        ((FULL / "bert_model.ckpt", "OUT", "--family", "bart"), 2, "'bert'"),
+        ((FULL / "bert_model.ckpt", "OUT", "--dtype", "float8"), 2, "float32"),
+        ((FULL / "bert_model.ckpt", "OUT", "--max-shard-size", "big"), 2, "5GB"),
+        ((FULL / "bert_model.ckpt", "OUT", "--verify", "absent.npz"), 3, "absent.npz"),
+        ((FULL / "bert_model.ckpt", "OUT", "--config", "absent.json"), 3, "absent.json"),
+        ((FULL / "bert_model.ckpt", "OUT", "--verify", FULL / "vocab.txt"), 5, "vocab.txt"),
+    ],
+)
+def test_mistakes_leave_nothing(run, tmp_path, monkeypatch, words, code, message):
+    monkeypatch.chdir(tmp_path)
+    found, _, err = run("convert", *words)
+    assert found == code, err
+    assert message in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_check_says_what_a_file_is(run):
+    code, said, _ = run("convert", "--check", FULL / "model_tf2.h5", "--json")
+    facts = json.loads(said)
+    assert code == 0
+    assert (facts["format"], facts["families"]) == ("keras_hdf5", ["bert"])
+    assert facts["missing"] == []
+    code, said, _ = run("convert", "--check", LEGACY / "bert_optim")
+    assert "optimizer slots" in said
+
+
+def test_the_poems_are_completed_as_the_original_completes_them(run, tmp_path):
+    out = tmp_path / "poetry"
+    code, said, err = run("convert", POETRY, out, "--verify", POETRY / "reference.npz")
+    assert code == 0, err
+    assert "out_mlm_probs" in said
+    recorded = json.loads((POETRY / "fill_mask.json").read_text("utf-8"))
+    import numpy as np
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    lines = np.load(POETRY / "reference.npz")["in_token_ids"]
+    compared = 0
+    for ids in lines.tolist():
+        tokens = tokenizer.convert_ids_to_tokens([number for number in ids if number])[1:-1]
+        code, said, _ = run("fill-mask", out, "".join(tokens), "--json")
+        assert code == 0
+        masks = iter(json.loads(said)[0]["masks"])
+        for position, token in enumerate(tokens, start=1):
+            if token != "[MASK]":
+                continue
+            mine = [candidate["token"] for candidate in next(masks)]
+            theirs = [
+                [word for word, _ in cell["top5"]]
+                for cell in recorded
+                if cell["position"] == position and _could_be(cell["line"], tokens)
+            ]
+            assert mine in theirs
+            compared += 1
+    assert compared == len(recorded)
+
+
+def _could_be(line, tokens):
+    return len(line) == len(tokens) and all(
+        token in ("[MASK]", character) for character, token in zip(line, tokens, strict=True)
+    )
+
+
+def test_fill_mask_says_what_is_wrong(run, tmp_path):
+    shutil.copytree(FULL, tmp_path / "legacy")
+    for words, code, message in (
+        ((tmp_path / "legacy", "no mask"), 2, "has no [MASK]"),
+        ((tmp_path / "legacy", "a [MASK]"), 3, "tokenizer.json"),
+        ((tmp_path / "absent", "a [MASK]"), 3, "absent"),
+    ):
+        found, _, err = run("fill-mask", *words)
+        assert found == code
+        assert message in err
