@@ -40,6 +40,17 @@ save_file({n: np.ascontiguousarray(a.T) if n.endswith("kernel") else a for n, a 
           sys.argv[2])
 """
 
+# What transformers 4's conversion script did; the function is gone from version 5.
+PEER = """
+import sys
+from transformers import BertConfig, BertForPreTraining
+from transformers.models.bert.modeling_bert import load_tf_weights_in_bert
+config = BertConfig.from_json_file(sys.argv[1] + "/bert_config.json")
+model = BertForPreTraining(config)
+load_tf_weights_in_bert(model, config, sys.argv[1] + "/bert_model.ckpt")
+model.save_pretrained(sys.argv[2])
+"""
+
 
 def tensors(slots: bool):
     """(name, array) of a BERT-base with pooler, NSP and MLM heads."""
@@ -127,6 +138,7 @@ def measure(command: list[str]) -> tuple[float, float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peer", help="A Python that has transformers 4, torch and TensorFlow.")
     parser.add_argument("--folder", type=Path, help="Where the files are made and kept.")
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT))
@@ -151,6 +163,9 @@ def main() -> None:
         "genae convert --check": [python, "-c", GENAE, "convert", "--check", str(index)],
         "genae convert --help": [python, "-c", GENAE, "convert", "--help"],
     }
+    if options.peer:
+        script = [options.peer, "-c", PEER, str(plain), target]
+        arms["transformers 4 + TensorFlow"] = script
     found = {arm: [] for arm in arms}
     for _ in range(options.rounds):
         for arm, command in arms.items():

@@ -5,7 +5,13 @@ from pathlib import Path
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 LEGACY = FIXTURES / "legacy"
-WEIGHTS = ("bert_model.ckpt.index", "model.weights", "model_tf2.h5", "full_model.h5")
+WEIGHTS = (
+    "bert_model.ckpt.index",
+    "model.weights",
+    "model_tf2.h5",
+    "full_model.h5",
+    "full_model_tf2.h5",
+)
 
 
 def record(name: str) -> dict:

@@ -185,6 +185,38 @@ def test_a_head_is_left_out_when_asked_and_asked_for_in_vain(tmp_path):
         bring_over("bert_encoder", encoder, tmp_path / "other", options={"with_mlm": True})
 
 
+@pytest.mark.parametrize("application", ["encoder", "unilm"])
+def test_every_set_of_heads_has_a_class_that_loads_it(tmp_path, application):
+    import transformers
+
+    import zoo.models
+
+    source = LEGACY / "bert_full/bert_model.ckpt"
+    for mlm in (True, False):
+        for nsp in (True, False):
+            out = tmp_path / f"{mlm}{nsp}"
+            told = {"with_mlm": mlm, "with_nsp": nsp, "application": application}
+            name = bring_over("bert_full", source, out, options=told).architecture
+            home = zoo.models if name.startswith("Genae") else transformers
+            _, info = getattr(home, name).from_pretrained(out, output_loading_info=True)
+            assert not info["missing_keys"], name
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    import errno
+
+    from convert import writing
+    from zoo.errors import MissingDependencyError
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writing, "_pieces", full)
+    with pytest.raises(MissingDependencyError, match="no space left"):
+        bring_over("bert_full", LEGACY / "bert_full/bert_model.ckpt", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
 def test_keep_tokens_keep_the_vocabulary_too(tmp_path):
     fixture = record("bert_keep_tokens")
     (source, *_) = sources("bert_keep_tokens")

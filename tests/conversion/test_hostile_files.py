@@ -1,6 +1,7 @@
 """Damaged files end in an error of ours that names the file, whatever is in them."""
 
 import random
+import resource
 import shutil
 import time
 
@@ -177,6 +178,7 @@ def fuzz(folder, count, seed):
     shutil.copy(source / "bert_model.ckpt.data-00000-of-00001", folder)
     keras = (LEGACY / "bert_cln/model.weights").read_bytes()
     opened = 0
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for turn in range(count):
         hdf5 = turn % 2
         path = folder / ("model.weights" if hdf5 else "bert_model.ckpt.index")
@@ -188,6 +190,8 @@ def fuzz(folder, count, seed):
         except GenaeError as error:
             assert path.parent.name in str(error)  # noqa: PT017
         assert time.monotonic() - start < 1
+    grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    assert grown < 2 * len(keras) + 200e6
     return opened
 
 

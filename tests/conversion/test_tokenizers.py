@@ -150,3 +150,25 @@ def test_compound_tokens_have_names_that_do_not_clash():
     tokens = ["[PAD]", "a", "[compound1]", "b"]
     kept = tokenizers.keep_vocab(tokens, [0, 2, 3], 2)
     assert kept == ["[PAD]", "[compound1]", "b", "[compound2]", "[compound3]"]
+
+
+def test_start_and_end_tokens_can_be_left_out_as_recorded(tmp_path):
+    """bert4keras's `token_start=None` and `token_end=None`; what its other options do to texts
+    before they are tokenized (`token_translate`, `pre_tokenize`) is the caller's."""
+    tokens = tokenizers.read_vocab(FOLDER / "vocab.txt")
+    tokenizers.write_tokenizer(tmp_path, tokens, do_lower_case=True, max_length=512)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    compared = 0
+    for group in recorded("options")["options"]:
+        told = dict(group["options"])
+        if not told.pop("do_lower_case") or not told or any(told.values()):
+            continue
+        start = [] if "token_start" in told else [tokenizer.cls_token_id]
+        end = [] if "token_end" in told else [tokenizer.sep_token_id]
+        for case in group["cases"]:
+            ids = tokenizer(case["text"], add_special_tokens=False, split_special_tokens=True)[
+                "input_ids"
+            ]
+            assert [*start, *ids, *end] == case["ids"], case["text"]
+            compared += 1
+    assert compared == 60

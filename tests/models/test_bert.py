@@ -8,6 +8,7 @@ from zoo.models import (
     GenaeBertConfig,
     GenaeBertForCausalLM,
     GenaeBertForMaskedLM,
+    GenaeBertForNextSentencePrediction,
     GenaeBertForPreTraining,
     GenaeBertForSequenceClassification,
     GenaeBertForTokenClassification,
@@ -39,9 +40,11 @@ HEADS = (
     GenaeBertForMaskedLM,
     GenaeBertForCausalLM,
     GenaeBertForPreTraining,
+    GenaeBertForNextSentencePrediction,
     GenaeBertForSequenceClassification,
     GenaeBertForTokenClassification,
 )
+OF_TEXTS = (GenaeBertForNextSentencePrediction, GenaeBertForSequenceClassification)
 
 
 def build(kind=GenaeBertModel, **options):
@@ -177,16 +180,12 @@ def test_a_gradient_reaches_every_parameter(kind, mask, inputs):
     for name, parameter in model.named_parameters():  # zeros would stop what lies before them
         if "condition_" in name:
             torch.nn.init.normal_(parameter)
-    classes = kind is GenaeBertForSequenceClassification
+    classes = kind in OF_TEXTS
     labels = torch.ones(4, dtype=torch.long) if classes else inputs["input_ids"] % 2
     more = {"next_sentence_label": torch.ones(4, dtype=torch.long)}
     extra = more if kind is GenaeBertForPreTraining else {}
     model(**inputs, condition=torch.randn(4, 4), labels=labels, **extra).loss.backward()
-    unused = (
-        {"pooler"}
-        if kind not in (GenaeBertForPreTraining, GenaeBertForSequenceClassification)
-        else set()
-    )
+    unused = set() if kind in (GenaeBertForPreTraining, *OF_TEXTS) else {"pooler"}
     bare = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     # A key's bias moves all scores of a query alike, which a softmax does not see.
     bare = [name for name in bare if not name.endswith("key.bias")]

@@ -608,6 +608,41 @@ class GenaeBertForPreTraining(GenaeBertWithHeads):
         )
 
 
+class GenaeBertForNextSentencePrediction(GenaeBertWithHeads):
+    """With the head that says whether the second text follows the first."""
+
+    mlm, nsp = False, True
+    _tied_weights_keys = {}  # noqa: RUF012
+
+    def forward(
+        self,
+        input_ids=None,
+        attention_mask=None,
+        token_type_ids=None,
+        position_ids=None,
+        condition=None,
+        inputs_embeds=None,
+        labels=None,
+        **kwargs,
+    ):
+        output = self.bert(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            condition,
+            inputs_embeds,
+            **kwargs | {"return_dict": True},
+        )
+        logits = self.relation(output)
+        return SequenceClassifierOutput(
+            loss=None if labels is None else cross_entropy(logits.float(), labels.flatten()),
+            logits=logits,
+            hidden_states=output.hidden_states,
+            attentions=output.attentions,
+        )
+
+
 class GenaeBertClassifier(GenaeBertPreTrainedModel):
     """A linear head over the pooled vector or over every position."""
 
