@@ -11,7 +11,7 @@ import torch
 from zoo.models import EAEConfig, EAEModel
 
 WORKER = """
-import sys, torch
+import os, sys, torch
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from tests.models.test_distributed import built_model, pictures
@@ -25,7 +25,9 @@ output.loss.backward()
 if rank == 0:
     torch.save({n: p.grad for n, p in model.named_parameters()} | {
         "running_var": model.code_norm.running_var, "entropy": output.entropy.detach()}, out)
+dist.barrier()
 dist.destroy_process_group()
+os._exit(0)  # the work is done; gloo's threads sometimes abort an interpreter that is torn down
 """
 
 
