@@ -1,10 +1,12 @@
 """Every card of the zoo can be followed, and every shipped folder is what it says."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 import convert
 from convert.verify import compare
@@ -147,6 +149,14 @@ class TestConverted:
         )
         for file in set(report.files) - {"README.md", "conversion.json"}:
             assert (tmp_path / "out" / file).read_bytes() == (folder / file).read_bytes(), file
+
+    def test_a_tensor_less_is_noticed(self, folder, tmp_path):
+        damaged = Path(shutil.copytree(folder, tmp_path / folder.name))
+        weights = load_file(damaged / "model.safetensors")
+        gone = weights.popitem()[0]
+        save_file(weights, damaged / "model.safetensors", {"format": "pt"})
+        manifest.write(damaged, Card.load(damaged), {"by": "a test"})
+        assert any(gone in problem for problem in verify(damaged).problems)
 
     def test_its_parity_is_what_the_card_states(self, folder, root):
         source = Card.load(folder).source

@@ -48,25 +48,6 @@ class GenaePreTrainedModel(PreTrainedModel):
         name = cls.resolve(pretrained_model_name_or_path, revision=revision)
         return super().from_pretrained(name, *args, revision=revision or "main", **kwargs)
 
-    @classmethod
-    def stored_shapes(cls, config: dict) -> dict[frozenset[str], list[int]]:
-        """The tensors that a checkpoint holds, told from the config alone and without memory.
-
-        Args:
-            config: the content of `config.json`.
-
-        Returns:
-            A shape for every tensor under all its names, several where weights are tied; buffers
-            that are not stored are left out.
-        """
-        with torch.device("meta"):
-            model = cls(cls.config_class.from_dict(dict(config)))
-        names: dict[int, set[str]] = {}
-        tensors = model.state_dict(keep_vars=True)
-        for name, tensor in tensors.items():  # one object wherever it is tied
-            names.setdefault(id(tensor), set()).add(name)
-        return {frozenset(own): list(tensors[min(own)].shape) for own in names.values()}
-
     @torch.no_grad()
     def _init_weights(self, module):
         super()._init_weights(module)
@@ -114,6 +95,26 @@ class GenaePreTrainedModel(PreTrainedModel):
         finally:
             for module, training in modes:
                 module.training = training
+
+
+def stored_shapes(model_class, config: dict) -> dict[frozenset[str], list[int]]:
+    """The tensors that a checkpoint holds, told from the config alone and without memory.
+
+    Args:
+        model_class: genae's or transformers'.
+        config: the content of `config.json`.
+
+    Returns:
+        A shape for every tensor under all its names, several where weights are tied; buffers
+        that are not stored are left out.
+    """
+    with torch.device("meta"):
+        model = model_class(model_class.config_class.from_dict(dict(config)))
+    names: dict[int, set[str]] = {}
+    tensors = model.state_dict(keep_vars=True)
+    for name, tensor in tensors.items():  # one object wherever it is tied
+        names.setdefault(id(tensor), set()).add(name)
+    return {frozenset(own): list(tensors[min(own)].shape) for own in names.values()}
 
 
 def random_generator(
