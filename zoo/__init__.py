@@ -14,7 +14,6 @@ from zoo import catalog
 
 if TYPE_CHECKING:  # the names that __getattr__ finds, for type checkers and editors
     from zoo.card import Card as Card
-    from zoo.errors import GenaeError
     from zoo.models.configuration_ae import AEConfig as AEConfig
     from zoo.models.configuration_classifier import ClassifierConfig as ClassifierConfig
     from zoo.models.configuration_eae import EAEConfig as EAEConfig
@@ -27,6 +26,7 @@ if TYPE_CHECKING:  # the names that __getattr__ finds, for type checkers and edi
     from zoo.registry import list_models as list_models
     from zoo.registry import load_card as load_card
     from zoo.registry import pull as pull
+    from zoo.registry import push as push
     from zoo.registry import verify as verify
 
     __version__: str
@@ -37,6 +37,7 @@ _FUNCTIONS = {
     "list_models": "zoo.registry:list_models",
     "load_card": "zoo.registry:load_card",
     "pull": "zoo.registry:pull",
+    "push": "zoo.registry:push",
     "verify": "zoo.registry:verify",
 }
 _MODULES = ("data", "evaluation", "models", "plots", "registry", "training")
@@ -55,7 +56,8 @@ def from_pretrained(
     Args:
         name: an id such as `genae/vae-mnist`, or a folder.
         revision: a version of the model, such as `v1.0.0`.
-        **kwargs: passed on to the class's own `from_pretrained`.
+        **kwargs: passed on to the class's own `from_pretrained`. Code that lies beside a model of
+            another architecture runs only with `trust_remote_code=True`.
 
     Returns:
         The model, in evaluation mode.
@@ -66,22 +68,35 @@ def from_pretrained(
         NotAllowedError: it is gated on the Hub.
         IntegrityError: its files differ from their manifest.
         UsageError: the model is another library's, or the name empty.
+        UnsafeError: its only weights are pickled.
     """
+    from pathlib import Path
+
+    from zoo.errors import UsageError
     from zoo.registry import resolve
-    from zoo.registry.transfer import read_config
+    from zoo.registry.manifest import read_config
 
     place = resolve(name, revision)
-    if os.path.isdir(place):
-        from pathlib import Path
-
-        config = read_config(Path(place))
-    else:
-        config = _fetch_config(place, revision)
-        kwargs["revision"] = revision or "main"
-    entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
-    if os.path.isdir(place):
-        _check_weights_exist(place)
+    config = read_config(Path(place))
+    try:
+        entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
+    except UsageError:
+        if not kwargs.get("trust_remote_code"):
+            raise
+        return _load_with_its_code(place, config, kwargs)
+    kwargs.pop("trust_remote_code", None)  # ours is installed: the same class without the code
+    _check_weights_exist(place)
     return _complete(catalog.load(entry.model), place, kwargs)
+
+
+def _load_with_its_code(place: str, config: dict[str, Any], kwargs: dict[str, Any]) -> Any:
+    """Load a model whose folder brings its own class; the user said that its code may run."""
+    import transformers
+
+    classes = config.get("auto_map") if isinstance(config.get("auto_map"), dict) else {}
+    finders = [name for name in classes or () if name.startswith("AutoModel")]
+    finder = getattr(transformers, finders[0] if finders else "AutoModel")
+    return finder.from_pretrained(place, **kwargs)
 
 
 def load_image_processor(name: str | os.PathLike[str]) -> "GenaeImageProcessor":
@@ -97,22 +112,19 @@ def load_image_processor(name: str | os.PathLike[str]) -> "GenaeImageProcessor":
     from zoo.errors import IntegrityError, NotFoundError
     from zoo.models import GenaeImageProcessor
     from zoo.registry import resolve
-    from zoo.registry.transfer import read_config
+    from zoo.registry.manifest import read_config
 
     place = resolve(name)
     path = Path(place) / "preprocessor_config.json"
-    if Path(place).is_dir():
-        if not path.is_file():
-            raise NotFoundError(
-                f"{name} has no {path.name}, which says how pictures go in; save its "
-                "GenaeImageProcessor there"
-            )
-        read_config(path.parent, path.name)  # transformers stumbles over other JSON in many ways
+    if not path.is_file():
+        raise NotFoundError(
+            f"{name} has no {path.name}, which says how pictures go in; save its "
+            "GenaeImageProcessor there"
+        )
+    read_config(path.parent, path.name)  # transformers stumbles over other JSON in many ways
     try:
         return GenaeImageProcessor.from_pretrained(place)
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        if isinstance(error, OSError) and not Path(place).exists():
-            raise _out_of_reach(place, path.name, error) from error
         reason = " ".join(str(error).split())
         raise IntegrityError(
             f"{path}: makes no image processor ({reason}); get it again"
@@ -130,31 +142,6 @@ def _check_weights_exist(folder: str) -> None:
             f"{folder} has a config.json but no weights ({' or '.join(embedded.WEIGHTS)}); "
             "save the model there or get it again"
         )
-
-
-def _fetch_config(name: str, revision: str | None) -> dict[str, Any]:
-    """The config of another owner's model, from the cache or the Hub."""
-    from transformers import PreTrainedConfig
-
-    try:
-        config, _ = PreTrainedConfig.get_config_dict(name, revision=revision)
-    except OSError as error:
-        raise _out_of_reach(name, "config.json", error) from error
-    return dict(config)
-
-
-def _out_of_reach(name: str | os.PathLike[str], what: str, error: OSError) -> "GenaeError":
-    """What to raise when transformers could not get a part of another owner's model."""
-    from huggingface_hub.errors import GatedRepoError
-
-    from zoo.errors import NotAllowedError, NotFoundError
-
-    if isinstance(error.__cause__, GatedRepoError):
-        return NotAllowedError(f"{name} is gated: ask for access on its page.")
-    return NotFoundError(
-        f"no folder '{name}' here, and no {what} of such a model in the cache or within reach on "
-        "the Hub; check the name, or go online (HF_HUB_OFFLINE unset)"
-    )
 
 
 def _complete(model_class: Any, place: str | os.PathLike[str], kwargs: dict[str, Any]) -> Any:
@@ -180,10 +167,6 @@ def _complete(model_class: Any, place: str | os.PathLike[str], kwargs: dict[str,
         raise IntegrityError(
             f"{place}: config.json and weights make no model: {' '.join(str(error).split())}"
         ) from error
-    except OSError as error:
-        if os.path.exists(place):
-            raise
-        raise _out_of_reach(place, "weights", error) from error
     finally:
         logging.set_verbosity(before)
     for kind in ("missing", "unexpected", "mismatched"):

@@ -67,26 +67,31 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def render_readme(card: Card, manifest: Mapping[str, Any] | None = None) -> str:
+def render_readme(
+    card: Card, manifest: Mapping[str, Any] | None = None, base_model: str | None = None
+) -> str:
     """The Hub's model page: YAML front matter with the measured results, then Markdown.
 
     Args:
         card: the model's card.
         manifest: the model's manifest, for its parameter count; None while there are no weights.
+        base_model: id of the model this one was made from, if any.
 
     Returns:
         Text of `README.md`, ending with a newline; the same for the same arguments.
     """
-    return f"---\n{_yaml(_front_matter(card))}---\n\n{_body(card, manifest)}"
+    return f"---\n{_yaml(_front_matter(card, base_model))}---\n\n{_body(card, manifest)}"
 
 
-def _front_matter(card: Card) -> dict[str, Any]:
+def _front_matter(card: Card, base_model: str | None) -> dict[str, Any]:
     matter: dict[str, Any] = {
         "license": card.license,
         "library_name": "genae",
         "pipeline_tag": card.task,
         "tags": ["genae", *(tag for tag in card.tags if tag != "genae")],
     }
+    if base_model:
+        matter["base_model"] = base_model
     if card.language:
         matter["language"] = card.language
     if card.data is not None:

@@ -24,6 +24,10 @@ class NotFoundError(GenaeError):
     exit_code = 3
 
 
+class UnreachableError(NotFoundError):
+    """A registry that does not answer, or not in time; asking later may help."""
+
+
 class NotAllowedError(GenaeError):
     """Permission is missing: a gated repository, a token without the right."""
 

@@ -3,8 +3,10 @@
 Answers go to stdout; progress, hints and errors to stderr, so that answers can be piped.
 """
 
+import contextlib
 import json
 import sys
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +20,16 @@ Model = Annotated[
         help="An id such as genae/eae-mnist, or a folder; a folder wins.",
         autocompletion=lambda incomplete: complete_models(incomplete),
     ),
+]
+
+
+Revision = Annotated[
+    str | None,
+    typer.Option("--revision", help="A version such as v1.0.0, a branch, a tag or a commit."),
+]
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="PLACE", help="Ask this registry alone; see `genae registry`."),
 ]
 
 
@@ -37,6 +49,27 @@ def print_json(value: Any) -> None:
 def show_progress(quiet: bool) -> bool:
     """Whether to draw a progress bar: on a terminal, unless it was asked to be quiet."""
     return not quiet and sys.stderr.isatty()
+
+
+@contextlib.contextmanager
+def transferred(words: str, *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
+    """Bytes and their rate on stderr while a `with` lasts; None where nothing is to be shown."""
+    if not show_progress(quiet):
+        yield None
+        return
+    from rich import progress
+
+    columns = (
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeElapsedColumn(),
+    )
+    shown = progress.Progress(*columns, console=console(stderr=True), transient=True)
+    task = shown.add_task(words, total=None)
+    with shown:
+        yield lambda size: shown.advance(task, size)
 
 
 def say(text: str, *, quiet: bool = False) -> None:

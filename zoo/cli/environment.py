@@ -5,7 +5,6 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import typer
 
@@ -19,6 +18,9 @@ PACKAGES = (
     "datasets",
     "safetensors",
     "huggingface-hub",
+    "hf-xet",
+    "fsspec",
+    "model-signing",
     "numpy",
     "pillow",
 )
@@ -39,6 +41,10 @@ def collect() -> dict[str, Any]:
     """The facts as one table, ready for JSON."""
     from huggingface_hub import constants, get_token
 
+    from zoo.registry.places import order
+    from zoo.registry.signing import SIGN_WITH, TRUST
+    from zoo.registry.wording import bare
+
     return {
         **{name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
@@ -48,10 +54,14 @@ def collect() -> dict[str, Any]:
         "GENAE_VERIFY": os.environ.get("GENAE_VERIFY"),
         "data folder": str(Path("data").resolve()) if Path("data").is_dir() else None,
         "cards folder": str(_cards()),
-        "Hub endpoint": _without_user(constants.ENDPOINT),
+        "Hub endpoint": bare(constants.ENDPOINT),
         "Hub cache": str(constants.HF_HUB_CACHE),
         "Hub offline": bool(constants.HF_HUB_OFFLINE),
         "Hub token": get_token() is not None,
+        "registries": ", ".join(map(bare, order())),
+        "GENAE_HUB_DEADLINE": os.environ.get("GENAE_HUB_DEADLINE"),
+        "signs with": os.environ.get(SIGN_WITH),
+        "trusts": os.environ.get(TRUST),
     }
 
 
@@ -78,9 +88,3 @@ def _cards() -> Path:
     from zoo.registry import embedded
 
     return embedded.ROOT
-
-
-def _without_user(url: str) -> str:
-    """The address without a user or password that may stand in it."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -28,6 +28,10 @@ def evaluate(
     as_toml: Annotated[
         bool, typer.Option("--toml", help="Print [[results]] blocks to paste into the card.")
     ] = False,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Keep the numbers in the folder's manifest, for a push."),
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -41,12 +45,16 @@ def evaluate(
         raise UsageError("--toml and --json are two formats; give one of them")
     for name in metric or ():
         table.find(name)  # an unknown name should not wait for torch
+    if record and (data or split):
+        raise UsageError("--record keeps what the card states; leave --data and --split out")
     from zoo.evaluation import measuring
 
     measured = measuring.evaluate(
         model, metrics=metric or None, data=data, split=split, quiet=quiet, device=device
     )
     failed = measuring.failures(measured)
+    if record:
+        _record(model, measured, device or "cpu")
     if as_toml:
         typer.echo(_toml(model, measured, device or "cpu"), nl=False)
     elif as_json:
@@ -59,6 +67,22 @@ def evaluate(
             say("floor: the same metric of as many real train pictures", quiet=quiet)
     if failed:
         raise ToleranceError(f"outside the stated tolerance: {'; '.join(failed)}")
+
+
+def _record(model: str, measured: list[Measurement], device: str) -> None:
+    """Put the numbers into the manifest of the model's own folder."""
+    import zoo
+    from zoo.evaluation.measuring import load_card
+    from zoo.evaluation.reporting import results
+    from zoo.registry import manifest, transfer
+
+    card = load_card(model)
+    if card is None:
+        raise UsageError(f"{model} has no card, so there is nothing its numbers would bear out")
+    manifest.record(
+        transfer.locate(model),
+        results(measured, card.id, device=device, version=zoo.__version__),
+    )
 
 
 def _toml(model: str, measured: list[Measurement], device: str) -> str:

@@ -69,6 +69,16 @@ VERBS = {
         "Copy a model into a folder, every file hashed.",
         "genae pull genae/eae-mnist --to out/eae-mnist",
     ),
+    "push": Verb(
+        "zoo.cli.sharing:push",
+        "Publish a model on the Hub, another hub or in a folder.",
+        "genae push out/vae-mnist me/vae-mnist --dry-run",
+    ),
+    "registry": Verb(
+        "zoo.cli.sharing:registry_",
+        "Show where models are looked for, in which order.",
+        "genae registry genae/eae-mnist",
+    ),
     "verify": Verb(
         "zoo.cli.models:verify",
         "Check that a model's files are what they should be.",

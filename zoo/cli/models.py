@@ -2,12 +2,25 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli.common import Json, Model, Quiet, console, hint, print_json
+from zoo.cli.common import (
+    From,
+    Json,
+    Model,
+    Quiet,
+    Revision,
+    console,
+    hint,
+    print_json,
+    transferred,
+)
 from zoo.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from zoo.card import Card
 
 UNITS = ((10**3, "kB"), (10**6, "MB"), (10**9, "GB"))
 
@@ -74,18 +87,39 @@ def size(number: int | None) -> str:
     return f"{number / power:.1f} {unit}"
 
 
-def info(model: Model, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Show a model's card: what it is for, its limits, its numbers and how they were measured."""
-    from zoo.registry import describe, load_card
+def info(
+    model: Model,
+    revision: Revision = None,
+    source: From = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show a model's card: what it is for, its limits, its numbers and how they were measured.
 
-    card = load_card(model)
-    facts = describe(card)
+    Of a model that is elsewhere only the small files are fetched.
+    """
+    from zoo.registry import describe, embedded, load_card
+
+    card: Card | None
+    here = Path(model).exists() or embedded.owns(model) or "/" not in model
+    if source is None and revision is None and (here or model.startswith("cards/")):
+        card = load_card(model)
+        facts = describe(card)
+    else:
+        from zoo.registry.peek import peek
+
+        facts, card = peek(model, revision, source)
     if as_json:
-        print_json({**facts, "card": card.to_dict()})
+        print_json({**facts, "card": card.to_dict() if card else None})
+        return
+    if card is None:
+        _show_bare(facts)
+        hint(f"genae pull {_again(model, revision, source)} --to out/{_last(model)}", quiet=quiet)
         return
     from rich.table import Table
 
-    facts["weights"] = _weights(facts)
+    elsewhere = "registry" in facts
+    facts["weights"] = f"at {facts['registry']}" if elsewhere else _weights(facts)
     facts["parameters"] = _count(facts["parameters"])
     facts["size"] = size(facts["bytes"])
     shown = Table(box=None, pad_edge=False, show_header=False)
@@ -127,6 +161,9 @@ def info(model: Model, as_json: Json = False, quiet: Quiet = False) -> None:
             )
         typer.echo()
         console().print(results)
+    if elsewhere:
+        hint(f"genae pull {_again(model, revision, source)} --to out/{_last(model)}", quiet=quiet)
+        return
     verb = "evaluate" if facts["ships"] else "train"
     if card.task == "fill-mask":
         hint(f"genae fill-mask {card.id} '[MASK]眠不覺曉'", quiet=quiet)
@@ -135,27 +172,68 @@ def info(model: Model, as_json: Json = False, quiet: Quiet = False) -> None:
     hint(f"genae {verb} {shlex.quote(model if Path(model).exists() else place)}", quiet=quiet)
 
 
+def _show_bare(facts: dict[str, Any]) -> None:
+    """What is known of a model without a card."""
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False, show_header=False)
+    facts = facts | {"weights": f"at {facts['registry']}", "size": size(facts["bytes"])}
+    facts["files"] = f"{len(facts['files'])}, no card among them"
+    facts["versions"] = ", ".join(facts["versions"])
+    for key in ("id", "architecture", "size", "weights", "commit", "versions", "files"):
+        if facts[key]:
+            shown.add_row(key, str(facts[key]))
+    console().print(shown)
+
+
+def _again(model: str, revision: str | None, source: str | None) -> str:
+    """The user's own words, for a hint."""
+    words = [model]
+    words += ["--revision", revision] if revision else []
+    words += ["--from", source] if source else []
+    return shlex.join(words)
+
+
+def _last(model: str) -> str:
+    return shlex.quote(model.rstrip("/").rpartition("/")[2])
+
+
 def pull(
     model: Model,
-    to: Annotated[Path, typer.Option("--to", help="The new folder; it may exist if empty.")],
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="The new folder; it may exist if empty. Else the cache."),
+    ] = None,
+    revision: Revision = None,
+    source: From = None,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Copy a model into a folder, every file hashed on arrival.
+    """Fetch a model, every file hashed on arrival: into a folder, or into the cache.
 
     The folder is then what `from_pretrained` of transformers takes, after `import zoo.models`.
     """
     from zoo import registry
 
-    folder = registry.pull(model, to)
+    with transferred("fetching", quiet=quiet) as progress:
+        if to is None:
+            folder = registry.fetch(model, revision=revision, source=source, progress=progress)
+        else:
+            folder = registry.pull(model, to, revision=revision, source=source, progress=progress)
+    if as_json:
+        print_json({"id": model, "folder": str(folder)})
+        return
     typer.echo(str(folder))
     hint(f"genae verify {shlex.quote(str(folder))}", quiet=quiet)
 
 
-def verify(model: Model, as_json: Json = False, quiet: Quiet = False) -> None:
+def verify(
+    model: Model, revision: Revision = None, as_json: Json = False, quiet: Quiet = False
+) -> None:
     """Check files, manifest, safetensors header, card and catalog against each other, offline."""
     from zoo import registry
 
-    report = registry.verify(model)
+    report = registry.verify(model, revision)
     if as_json:
         print_json(
             {

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from .measuring import Measurement
 
 
+#: The keys of a result that stand before its tolerance.
+BEFORE_TOLERANCE = ("dataset", "split", "metric", "unit", "value")
+
+
 def as_dict(measurement: "Measurement") -> dict[str, Any]:
     """A measurement for JSON: not-a-number, which JSON lacks, is None."""
     fields = asdict(measurement)
@@ -37,33 +41,48 @@ def results_toml(
     Returns:
         TOML text. A tolerance that was stated is kept; a new one is the metric's suggestion.
     """
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    made = {"date": today, "device": device, "genae": version}
+    measurements = list(measurements)
     blocks = []
-    for measurement in measurements:
+    for measurement, fields in zip(
+        measurements, results(measurements, model, device=device, version=version), strict=True
+    ):
         metric = METRICS[measurement.name]
-        value = round(measurement.measured, metric.digits)
         tolerance = measurement.tolerance
         if tolerance is None:
-            tolerance = metric.suggested_tolerance(value)
-        fields = {
-            "dataset": measurement.dataset,
-            "split": measurement.split,
-            "metric": measurement.name,
-            "unit": measurement.unit,
-            "value": value,
-            "tolerance": tolerance,
-            "seed": measurement.seed,
-            "options": measurement.options,
-            "protocol": f"genae evaluate {shlex.quote(model)} --metric {measurement.name}",
-            "measured": made,
-        }
-        lines = [f"{key} = {_toml(value)}" for key, value in fields.items() if value != {}]
+            tolerance = metric.suggested_tolerance(fields["value"])
+        fields = {"tolerance": tolerance, **fields}
+        order = [*BEFORE_TOLERANCE, "tolerance"]
+        names = [*order, *(name for name in fields if name not in order)]
+        lines = [f"{name} = {_toml(fields[name])}" for name in names if fields[name] != {}]
         if measurement.floor is not None:
             lines.append(f"# floor, train pictures against {measurement.split}: "
                          f"{measurement.floor:.{metric.digits}f}")  # fmt: skip
         blocks.append("\n".join(["[[results]]", *lines]))
     return "\n\n".join(blocks) + "\n"
+
+
+def results(
+    measurements: Iterable["Measurement"], model: str, *, device: str, version: str
+) -> list[dict[str, Any]]:
+    """Measurements in the form of a card's `[[results]]`, without tolerances.
+
+    The arguments are those of `results_toml`; options that are None are left out.
+    """
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return [
+        {
+            "dataset": m.dataset,
+            "split": m.split,
+            "metric": m.name,
+            "unit": m.unit,
+            "value": round(m.measured, METRICS[m.name].digits),
+            "seed": m.seed,
+            "options": {name: value for name, value in m.options.items() if value is not None},
+            "protocol": f"genae evaluate {shlex.quote(model)} --metric {m.name}",
+            "measured": {"date": today, "device": device, "genae": version},
+        }
+        for m in measurements
+    ]
 
 
 def _toml(value: Any) -> str:

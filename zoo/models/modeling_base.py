@@ -14,6 +14,7 @@ from transformers.utils.generic import ModelOutput
 
 from .configuration_base import GenaeConfig, one_of
 from .likelihoods import LIKELIHOODS, Likelihood
+from .loading import LoadsById
 from .networks import DECODERS, ENCODERS
 from .samplers import SAMPLERS, LatentSampler
 
@@ -21,32 +22,13 @@ DECODED_AT_ONCE = 512  # codes; bounds the memory of sampling
 INTERPOLATIONS = ("slerp", "linear")
 
 
-class GenaePreTrainedModel(PreTrainedModel):
+class GenaePreTrainedModel(LoadsById, PreTrainedModel):
     """Base of every model: ids are translated by a registry, weights start from Glorot's rule."""
 
     config_class = GenaeConfig
     base_model_prefix = "model"
     main_input_name = "pixel_values"
     accepts_loss_kwargs = False  # the Trainer then scales the loss under accumulation itself
-
-    # Replaced by the registry of `zoo`; a copy of this file outside genae keeps the identity.
-    resolve = staticmethod(lambda name, revision=None: name)
-
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path, *args, revision=None, **kwargs):
-        """Load a model from a folder or an id.
-
-        Args:
-            pretrained_model_name_or_path: a local folder, which always wins, or `owner/name`.
-            *args: passed on to `transformers.PreTrainedModel.from_pretrained`.
-            revision: a version (`v1.0.0`), branch or commit; None means the newest one.
-            **kwargs: passed on likewise.
-
-        Returns:
-            The model, in eval mode.
-        """
-        name = cls.resolve(pretrained_model_name_or_path, revision=revision)
-        return super().from_pretrained(name, *args, revision=revision or "main", **kwargs)
 
     @torch.no_grad()
     def _init_weights(self, module):

@@ -26,6 +26,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.generic import ModelOutput
 
 from .configuration_bert import GenaeBertConfig
+from .loading import LoadsById
 
 
 def activation(name):
@@ -255,7 +256,7 @@ class GenaeBertPooler(nn.Module):
         return self.act(self.dense(hidden_states[:, 0]))
 
 
-class GenaeBertPreTrainedModel(PreTrainedModel):
+class GenaeBertPreTrainedModel(LoadsById, PreTrainedModel):
     """What all heads share."""
 
     config_class = GenaeBertConfig

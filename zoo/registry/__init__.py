@@ -1,26 +1,32 @@
-"""Where models live, one interface: resolve, list, pull, verify.
+"""Where models live, one interface: resolve, list, pull, push, verify.
 
 Importing it costs little: the standard library, no torch, numpy or huggingface_hub.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from zoo.card import CARD_FILE, Card
 from zoo.errors import IntegrityError, NotFoundError, UnsafeError, UsageError
-from zoo.hints import nearest
 from zoo.registry import embedded, manifest
-from zoo.registry.header import PICKLES, safetensors_header
-from zoo.registry.transfer import Report, pull, verify
+from zoo.registry.base import Published, Report
+from zoo.registry.header import is_pickle, safetensors_header
+from zoo.registry.places import open_remote
+from zoo.registry.transfer import locate, pull
+from zoo.registry.verification import verify
 
 __all__ = [
+    "Published",
     "Report",
     "describe",
+    "fetch",
     "install",
     "list_models",
     "load_card",
     "pull",
+    "push",
     "resolve",
     "verify",
 ]
@@ -54,7 +60,7 @@ def load_card(name: str | os.PathLike[str]) -> Card:
         own = f"{embedded.OWNER}/{own.removeprefix('cards/').removesuffix(f'/{CARD_FILE}')}"
     if embedded.owns(own):
         return Card.load(embedded.folder(own))
-    raise NotFoundError(f"no model, folder or card {text!r}.{_own_name(text)}")
+    raise NotFoundError(f"no model, folder or card {text!r}.{embedded.own_name(text)}")
 
 
 def describe(card: Card) -> dict[str, Any]:
@@ -91,21 +97,22 @@ def describe(card: Card) -> dict[str, Any]:
 def resolve(name: str | os.PathLike[str], revision: str | None = None) -> str:
     """Where `from_pretrained` finds a model's files.
 
-    An existing local folder wins over an id. A `genae/` id is the embedded copy, or, where the
-    card names a published commit, that commit on the Hub with every file hashed. An id of another
-    owner is left to transformers. The files' sizes and the safetensors header are checked each
-    time; with `GENAE_VERIFY=always` in the environment every file is hashed as well.
+    An existing local folder wins over an id. An id is asked of the registries in their order
+    (`GENAE_REGISTRIES`; what came with genae, then the Hub): a folder in the cache, complete and
+    hashed when it was fetched. The files' sizes and the safetensors header are checked each time;
+    with `GENAE_VERIFY=always` in the environment every file is hashed as well.
 
     Args:
         name: folder or id.
-        revision: a version of the model (`v1.0.0`, `1.0.0`, `main`) or the published commit; a
+        revision: a version of the model (`v1.0.0`, `1.0.0`, `main`), a branch or a commit; a
             local folder has no revisions and ignores it.
 
     Returns:
-        A folder, or the id unchanged where it is not ours.
+        A folder.
 
     Raises:
         NotFoundError: no such model, or this revision of it, is published; says what to do.
+        NotAllowedError: it is gated.
         IntegrityError: files differ from their manifest, or the weights are not sound.
         UnsafeError: the only weights are pickled.
         UsageError: the name is empty.
@@ -115,31 +122,9 @@ def resolve(name: str | os.PathLike[str], revision: str | None = None) -> str:
         if Path(text).is_dir():
             _check_folder(Path(text))
         return text
-    if not embedded.owns(text):
-        if text.startswith((".", "/", "~")) or text.count("/") > 1 or "\\" in text:
-            raise NotFoundError(f"no folder {text!r}: give an existing folder or an id.")
-        if hint := _own_name(text):
-            raise NotFoundError(f"no folder {text!r}.{hint}")
-        return text
-    folder = embedded.folder(text)
-    card = Card.load(folder)
-    commit = (card.published or {}).get("commit")
-    own = (None, "main", card.version, f"v{card.version}")
-    if embedded.ships(folder) and revision in (*own, commit):
-        _check_folder(folder)
-        return str(folder)
-    if commit is None and not embedded.ships(folder):
-        raise embedded.not_published(card)
-    if commit is None or revision not in (*own, commit):
-        known = ", ".join(word for word in (f"v{card.version}", "main", commit) if word)
-        raise NotFoundError(
-            f"revision {revision!r} of {card.id} is not published; there is {known}."
-        )
-    from zoo.registry import hub  # needs huggingface_hub, which is slow to import
-
-    fetched = hub.fetch(card, folder, commit)
-    _check_folder(fetched)
-    return str(fetched)
+    folder = locate(text, revision)
+    _check_folder(folder)
+    return str(folder)
 
 
 def _check_folder(folder: Path) -> None:
@@ -147,7 +132,7 @@ def _check_folder(folder: Path) -> None:
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         for path in sorted(folder.glob("pytorch_model*")):
-            if path.suffix in PICKLES:
+            if is_pickle(path.name):
                 raise UnsafeError(
                     f"{path}: pickled weights can run code; genae reads safetensors only."
                 )
@@ -164,12 +149,67 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _own_name(text: str) -> str:
-    """A hint when a bare name is, nearly, one of ours without its owner."""
-    if "/" in text:
-        return ""
-    match = nearest(text, [folder.name for folder in embedded.folders()])
-    return f" Did you mean '{embedded.OWNER}/{match}'?" if match else ""
+def fetch(
+    name: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    source: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """A model's folder, in the cache if it had to be fetched; what `resolve` gives, as a path.
+
+    Args:
+        name: an id or a folder.
+        revision: a version, branch, tag or commit.
+        source: the only registry to ask, in place of the search order.
+        progress: told the bytes that arrive.
+
+    Raises:
+        GenaeError: as `resolve`.
+    """
+    folder = locate(name, revision, source=source, progress=progress)
+    _check_folder(folder)
+    return folder
+
+
+def push(
+    source: str | os.PathLike[str],
+    name: str,
+    *,
+    to: str = "hub",
+    version: str | None = None,
+    private: bool = False,
+    with_code: bool = False,
+    dry_run: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Published:
+    """Publish a version of a model: checked, in one commit, then tagged; frozen from then on.
+
+    Args:
+        source: a model's folder or card, with a manifest and with measured results.
+        name: `owner/name`.
+        to: `hub`, the address of another hub, or a folder behind any fsspec address.
+        version: instead of the card's.
+        private: make the repository private if it has to be made.
+        with_code: add the modelling files, so that transformers loads it without genae
+            (`trust_remote_code=True`).
+        dry_run: check everything, ask what is there, send nothing.
+        progress: told the bytes that are sent.
+
+    Raises:
+        ConflictError: this version is published already.
+        NotFoundError: no card, manifest or weights; or the registry cannot be reached.
+        NotAllowedError: no token, or one without the right to write.
+        IntegrityError: files, manifest, header and card differ.
+        ToleranceError: a stated result is not measured, or outside its tolerance.
+        UnsafeError: there is a pickle.
+        UsageError: an impossible id, version or place.
+    """
+    from zoo.registry.release import prepare
+
+    registry = open_remote(to)
+    with prepare(source, name, version=version, private=private, with_code=with_code) as release:
+        return registry.push(release, dry_run=dry_run, progress=progress)
 
 
 def install() -> None:
@@ -179,9 +219,9 @@ def install() -> None:
     """
     from zoo.models.configuration_base import GenaeConfig
     from zoo.models.image_processing_genae import GenaeImageProcessor
-    from zoo.models.modeling_base import GenaePreTrainedModel
+    from zoo.models.loading import LoadsById
 
-    for base in (GenaeConfig, GenaePreTrainedModel, GenaeImageProcessor):
+    for base in (GenaeConfig, LoadsById, GenaeImageProcessor):
         if not hasattr(base, "resolve"):
             raise UsageError(f"{base.__name__} has no attribute 'resolve' to install into.")
         base.resolve = staticmethod(resolve)

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from zoo.card import CARD_FILE, Card
@@ -27,6 +28,53 @@ def text_of(name: str | os.PathLike[str]) -> str:
             f"{text!r} names no model: give an id such as genae/eae-mnist or a folder."
         )
     return text
+
+
+class Embedded:
+    """What came with genae, as a registry."""
+
+    name = "embedded"
+
+    def list(self, search: str = "") -> list[str]:
+        """Ids of every card, those that contain `search`."""
+        ids = [f"{OWNER}/{path.name}" for path in folders()]
+        return [name for name in ids if search.lower() in name.lower()]
+
+    def versions(self, name: str) -> dict[str, str]:
+        """The one version that ships, or that its card says is published, with the commit."""
+        card = Card.load(folder(name))
+        commit = (card.published or {}).get("commit", "")
+        return {f"v{card.version}": commit} if commit or ships(folder(name)) else {}
+
+    def folder(
+        self,
+        name: str,
+        revision: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Path:
+        """The folder of a `genae/` id; where its card names a published commit, that of the Hub.
+
+        Raises:
+            NotFoundError: no such model, or this revision of it, is published; says what to do.
+            IntegrityError: what the Hub holds is not what the manifest here says.
+        """
+        place = folder(name)
+        card = Card.load(place)
+        commit = (card.published or {}).get("commit")
+        own = (None, "main", card.version, f"v{card.version}")
+        if ships(place) and revision in (*own, commit):
+            return place
+        if commit is None and not ships(place):
+            raise not_published(card)
+        if commit is None or revision not in (*own, commit):
+            known = ", ".join(word for word in (f"v{card.version}", "main", commit) if word)
+            raise NotFoundError(
+                f"revision {revision!r} of {card.id} is not published; there is {known}."
+            )
+        from zoo.registry.hub import Hub  # needs huggingface_hub, which is slow to import
+
+        vouched = (place / "manifest.json").read_bytes()
+        return Hub().folder(card.id, commit, progress, vouched=vouched)
 
 
 def owns(name: str) -> bool:
@@ -78,3 +126,11 @@ def nearest_shipped(card: Card) -> Card | None:
 
     shipped = [Card.load(path) for path in folders() if ships(path)]
     return max((c for c in shipped if c.id != card.id), key=likeness, default=None)
+
+
+def own_name(text: str) -> str:
+    """A hint when a bare name is, nearly, one of ours without its owner."""
+    if "/" in text:
+        return ""
+    match = nearest(text, [place.name for place in folders()])
+    return f" Did you mean '{OWNER}/{match}'?" if match else ""

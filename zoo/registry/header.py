@@ -6,12 +6,14 @@ as JSON, then the tensors' bytes without gap or overlap.
 
 import json
 import math
+import zipfile
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import IntegrityError, UnsafeError
 
 MAX_HEADER_BYTES = 4 * 1024 * 1024  # a thousand layers take a tenth of it
+MAX_TENSORS = 20_000
 
 ITEM_BYTES = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 1),
@@ -20,7 +22,17 @@ ITEM_BYTES = {
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
 }
 
-PICKLES = (".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
+#: Names under which frameworks unpickle what they find.
+PICKLES = (
+    *(".bin", ".ckpt", ".cloudpickle", ".dill", ".joblib", ".mar", ".nemo", ".npy", ".npz"),
+    *(".p", ".pickle", ".pickled", ".pk", ".pkl", ".pt", ".pt2", ".ptl", ".pth", ".sav"),
+)
+PICKLE_STARTS = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+
+
+def is_pickle(name: str) -> bool:
+    """Whether frameworks would unpickle a file of this name."""
+    return name.lower().endswith(PICKLES)
 
 
 def refuse_pickle(name: str) -> None:
@@ -29,10 +41,47 @@ def refuse_pickle(name: str) -> None:
     Raises:
         UnsafeError: the name ends as pickled weights do.
     """
-    if name.lower().endswith(PICKLES):
+    if is_pickle(name):
         raise UnsafeError(
             f"{name}: a pickle by its name, which can run code; genae reads safetensors only."
         )
+
+
+def refuse_pickled_content(path: Path) -> None:
+    """Refuse a file that is a pickle, or an archive with one, whatever its name.
+
+    Not for safetensors, which begin with a number that may look like anything.
+
+    Raises:
+        UnsafeError: it is.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+    pickled = start.startswith(PICKLE_STARTS)
+    if start.startswith(b"PK\x03\x04"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                pickled = any(is_pickle(name) for name in archive.namelist()[:MAX_TENSORS])
+        except (zipfile.BadZipFile, ValueError, OSError):
+            pickled = True
+    if pickled:
+        raise UnsafeError(f"{path}: a pickle by its content, which can run code; not taken.")
+
+
+def inspect(folder: Path) -> None:
+    """Look at every file of a folder before anything opens it in earnest.
+
+    Raises:
+        UnsafeError: a pickle, by name or content.
+        IntegrityError: weights that are not sound.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            refuse_pickle(path.name)
+            if path.suffix == ".safetensors":
+                safetensors_header(path)
+            else:
+                refuse_pickled_content(path)
 
 
 def safetensors_header(path: Path) -> dict[str, Any]:
@@ -67,6 +116,8 @@ def safetensors_header(path: Path) -> dict[str, Any]:
         text = file.read(length)
     if text[:1] != b"{":
         raise _bad(path, "its header is not JSON")
+    if text.count(b'"data_offsets"') > MAX_TENSORS:
+        raise _bad(path, f"it has more than {MAX_TENSORS} tensors")
     try:
         header: dict[str, Any] = json.loads(
             text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse

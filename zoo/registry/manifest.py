@@ -10,12 +10,14 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from zoo.card import CARD_FILE, Card, render_readme
+from zoo.card import CARD_FILE, Card, Result, render_readme
 from zoo.errors import IntegrityError, NotFoundError, UnsafeError
+from zoo.registry.base import MAX_FILES, check_path
 from zoo.registry.header import elements, refuse_pickle, safetensors_header
+from zoo.registry.signing import SIGNATURE
 
 __all__ = [
     "MANIFEST_FILE",
@@ -23,15 +25,18 @@ __all__ = [
     "check_hashes",
     "check_sizes",
     "read",
+    "record",
     "refresh",
     "safetensors_header",
+    "unmet",
     "write",
 ]
 
 MANIFEST_FILE = "manifest.json"
 README_FILE = "README.md"
 MAX_BYTES = 4 * 1024 * 1024
-MAX_FILES = 10_000
+#: Which number a result is, beside its options.
+NUMBER = ("metric", "dataset", "split", "seed")
 #: How the files end that only people read; loading a model needs none of them.
 PROSE = (".md", ".png", CARD_FILE)
 
@@ -87,18 +92,27 @@ def write(
     *,
     parameters: int | None = None,
     results: Sequence[Mapping[str, Any]] = (),
+    base_model: str | None = None,
 ) -> dict[str, Any]:
     """Write `README.md` and `manifest.json` for a folder that holds everything else.
 
-    The arguments, result and errors are those of `build`.
+    The arguments, result and errors are those of `build`; `base_model` is the id this one was
+    made from, for the model page.
     """
     root = Path(folder)
     counted = build(root, card, made, parameters=parameters, results=results)
-    (root / README_FILE).write_text(render_readme(card, counted), encoding="utf-8", newline="\n")
+    page = render_readme(card, counted, base_model)
+    (root / README_FILE).write_text(page, encoding="utf-8", newline="\n")
     manifest = build(root, card, made, parameters=counted["parameters"], results=results)
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    (root / MANIFEST_FILE).write_text(text, encoding="utf-8", newline="\n")
+    _save(root, manifest)
     return manifest
+
+
+def _save(root: Path, manifest: Mapping[str, Any]) -> None:
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    partial = root / f".{MANIFEST_FILE}.partial"
+    partial.write_text(text, encoding="utf-8", newline="\n")
+    partial.replace(root / MANIFEST_FILE)
 
 
 def refresh(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -124,6 +138,63 @@ def refresh(folder: str | os.PathLike[str]) -> dict[str, Any]:
     )
 
 
+def record(folder: str | os.PathLike[str], results: Sequence[Mapping[str, Any]]) -> None:
+    """Keep what was measured on a folder's weights, in place of older measurements of the same.
+
+    Args:
+        folder: the model's folder; its files must be those of its manifest.
+        results: in the card's form, without tolerances.
+
+    Raises:
+        NotFoundError: the folder has no manifest.
+        IntegrityError: its files differ from the manifest, so the numbers are of another model.
+    """
+    root = Path(folder)
+    if problems := check_hashes(root, skip=set(_prose(read(root)))):
+        raise IntegrityError(f"{root}: {problems[0]}. The measurements are not kept.")
+    manifest = read(root)
+    older = [r for r in manifest.get("results", []) if not any(_same(r, new) for new in results)]
+    manifest["results"] = [*older, *map(dict, results)]
+    _save(root, manifest)
+
+
+def unmet(card: Card, manifest: Mapping[str, Any]) -> list[str]:
+    """What a card states and the manifest's measurements do not bear out, one line each."""
+    if card.source is not None and not card.results:
+        parity = card.source.get("parity")
+        if parity is None:
+            return ["its [source] has no parity with the original: convert it with --verify"]
+        error, atol = parity["max_abs_error"], parity["atol"]
+        return [] if error <= atol else [f"parity: measured {error:g}, allowed {atol:g}"]
+    if not card.results:
+        return ["it states no [[results]]"]
+    lines = []
+    for result in card.results:
+        words = f"{result.metric} on {result.dataset}, {result.split}"
+        found = [m for m in manifest.get("results", []) if _same(m, vars_of(result))]
+        if not found:
+            lines.append(f"{words}: not measured on these weights")
+        elif not abs(found[-1]["value"] - result.value) <= result.tolerance * (1 + 1e-9):
+            lines.append(
+                f"{words}: measured {found[-1]['value']:g}, stated {result.value:g} ± "
+                f"{result.tolerance:g}"
+            )
+    return lines
+
+
+def vars_of(result: Result) -> dict[str, Any]:
+    """What says which number a result is."""
+    return {name: getattr(result, name) for name in (*NUMBER, "options")}
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two results are the same number; options that only one states do not count."""
+    mine, its = one.get("options", {}), other.get("options", {})
+    return all(one.get(name) == other.get(name) for name in NUMBER) and all(
+        mine[name] == its[name] for name in mine.keys() & its.keys()
+    )
+
+
 def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Read and check a folder's manifest.
 
@@ -137,8 +208,13 @@ def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise NotFoundError(f"{path} does not exist: nothing says what the files should be.")
     if path.stat().st_size > MAX_BYTES:
         raise IntegrityError(f"{path}: larger than {MAX_BYTES} bytes, too large for a manifest.")
+    return parse(path.read_bytes(), path)
+
+
+def parse(content: bytes, path: Path) -> dict[str, Any]:
+    """Check a manifest given as text; `path` names it in messages. Raises as `read` does."""
     try:
-        manifest = json.loads(path.read_bytes().decode("utf-8"))
+        manifest = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{path}: not JSON ({error}).") from None
     _check_form(manifest, path)
@@ -152,6 +228,9 @@ def _check_form(manifest: Any, path: Path) -> None:
     for key, kind in kinds.items():
         if type(manifest.get(key)) is not kind:
             raise IntegrityError(f"{path}: {key!r} is missing or not {kind.__name__}.")
+    results = manifest.get("results", [])
+    if not isinstance(results, list) or not all(map(_is_result, results)):
+        raise IntegrityError(f"{path}: 'results' is not a list of measured numbers.")
     if len(manifest["files"]) > MAX_FILES:
         raise IntegrityError(f"{path}: lists more than {MAX_FILES} files.")
     seen: set[str] = set()
@@ -171,16 +250,23 @@ def _check_form(manifest: Any, path: Path) -> None:
         )
 
 
+def _is_result(result: Any) -> bool:
+    return (
+        isinstance(result, dict)
+        and type(result.get("value")) in (int, float)
+        and isinstance(result.get("options", {}), dict)
+    )
+
+
 def check_name(name: str) -> None:
     """Refuse a file name that leaves its folder, hides, or is a pickle's.
 
     Raises:
         UnsafeError: the name is not a plain relative path.
     """
-    parts = PurePosixPath(name).parts
-    plain = name.isprintable() and "/".join(parts) == name and not set(name) & set('\\:*?"<>|')
-    if not parts or not plain or any(part.startswith(".") for part in parts):
-        raise UnsafeError(f"{name!r} in the manifest is not a plain path inside the folder.")
+    check_path(name)
+    if any(part.startswith(".") for part in name.split("/")):
+        raise UnsafeError(f"{name!r} in the manifest is hidden; a model's files are not.")
     if name.lower() == MANIFEST_FILE:
         raise UnsafeError(f"{name!r} in the manifest would replace the manifest itself.")
     refuse_pickle(name)
@@ -232,7 +318,7 @@ def _prose(manifest: Mapping[str, Any]) -> list[str]:
 def list_files(folder: Path) -> list[str]:
     """Every file that belongs to a model's folder, as sorted relative paths.
 
-    Hidden files, `__pycache__` and the manifest do not.
+    Hidden files, `__pycache__`, the manifest and the signature over it do not.
 
     Raises:
         UnsafeError: one of them is a pickle.
@@ -242,7 +328,7 @@ def list_files(folder: Path) -> list[str]:
         folders[:] = [name for name in folders if name[0] != "." and name != "__pycache__"]
         for file in files:
             name = (Path(directory) / file).relative_to(folder).as_posix()
-            if not file.startswith(".") and name != MANIFEST_FILE:
+            if not file.startswith(".") and name not in (MANIFEST_FILE, SIGNATURE):
                 refuse_pickle(name)
                 names.append(name)
     return sorted(names)
@@ -252,3 +338,22 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's content, as 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    """A folder's `config.json`, or another JSON table there.
+
+    Raises:
+        NotFoundError: there is none.
+        IntegrityError: it is not a JSON table.
+    """
+    path = folder / name
+    if not path.is_file():
+        raise NotFoundError(f"{path} does not exist: a model's folder holds one.")
+    try:
+        config = json.loads(path.read_bytes().decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(f"{path}: not JSON ({error}).") from None
+    if not isinstance(config, dict):
+        raise IntegrityError(f"{path}: not a JSON table.")
+    return config

@@ -1,85 +1,93 @@
-"""Copies that are hashed on arrival, and the check of what lies in a folder."""
+"""Models found wherever they are, and copies that are hashed on arrival."""
 
-import json
 import os
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from zoo import catalog
-from zoo.card import CARD_FILE, Card
-from zoo.errors import (
-    GenaeError,
-    IntegrityError,
-    NotFoundError,
-    UnsafeError,
-    UsageError,
-)
-from zoo.registry import embedded, manifest
-from zoo.registry.header import elements, safetensors_header
+from zoo.errors import IntegrityError, NotFoundError
+from zoo.registry import embedded, manifest, places
+from zoo.registry.base import Progress
+from zoo.registry.header import inspect
+from zoo.registry.signing import SIGNATURE
+from zoo.registry.signing import check as check_signature
 from zoo.staging import check_new_folder, new_folder
 
 
-@dataclass
-class Report:
-    """What `verify` found.
-
-    Attributes:
-        folder: the folder looked at.
-        files: paths whose size and SHA-256 agree with the manifest.
-        problems: one line per difference; empty when all agrees.
-        id: the model's id as the manifest states it; empty without a manifest.
-    """
-
-    folder: Path
-    files: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    id: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing differs."""
-        return not self.problems
-
-
-def locate(name: str | os.PathLike[str]) -> Path:
-    """The folder of a local model or of a `genae/` id, whatever state its files are in.
-
-    Raises:
-        NotFoundError: no such model, or it has a card but no weights.
-        UsageError: an id of another owner, or an empty name.
-    """
-    text = embedded.text_of(name)
-    if Path(text).is_dir():
-        return Path(text)
-    if embedded.owns(text):
-        folder = embedded.folder(text)
-        if embedded.ships(folder):
-            return folder
-        card = Card.load(folder)
-        if card.published is None:
-            raise embedded.not_published(card)
-        from zoo.registry import hub  # needs huggingface_hub, which is slow to import
-
-        return hub.fetch(card, folder, card.published["commit"])
-    if "/" in text and not text.startswith((".", "/", "~")):
-        raise UsageError(
-            f"{text!r} is neither a folder here nor a genae/ id; `hf download` fetches others."
-        )
-    known = [path.name for path in embedded.folders()]
-    hint = f" Did you mean '{embedded.OWNER}/{text}'?" if text in known else ""
-    raise NotFoundError(f"no folder {text!r}.{hint}")
-
-
-def pull(name: str | os.PathLike[str], to: str | os.PathLike[str]) -> Path:
-    """Copy a model into a folder, every file hashed as it arrives.
-
-    The copy is made beside the target and renamed at the end: an interrupted pull leaves nothing.
+def locate(
+    name: str | os.PathLike[str],
+    revision: str | None = None,
+    *,
+    source: str | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """The folder of a model, fetched if need be, whatever state an existing folder is in.
 
     Args:
-        name: a `genae/` id, or a folder that has a manifest.
+        name: an existing local folder, which wins, or an id.
+        revision: a version, branch, tag or commit.
+        source: the only registry to ask, in place of the search order.
+        progress: told the bytes that are fetched.
+
+    Raises:
+        NotFoundError: no such model or revision anywhere; says what is near.
+        NotAllowedError: it is gated.
+        IntegrityError: what was fetched is wrong.
+        UnsafeError: its only weights are pickled, or a name leaves the folder.
+        UsageError: an empty name.
+    """
+    text = embedded.text_of(name)
+    if source is None and Path(text).is_dir():
+        return Path(text)
+    if text.startswith((".", "/", "~")) or text.count("/") > 1 or "\\" in text:
+        raise NotFoundError(f"no folder {text!r}: give an existing folder or an id.")
+    if hint := embedded.own_name(text):
+        raise NotFoundError(f"no folder {text!r}.{hint}")
+    if source is not None:
+        return places.open_registry(source).folder(text, revision, progress)
+    return _search(text, revision, progress)
+
+
+def _search(name: str, revision: str | None, progress: Progress | None) -> Path:
+    """Ask the registries in their order; the first that has the model gives it.
+
+    A `genae/` id that did not come with genae is not asked of the public place: anyone could own
+    a name there. A folder or hub that the user listed is the user's choice.
+    """
+    own = embedded.owns(name)
+    failures: list[NotFoundError] = []
+    for place in places.order():
+        if (place == "hub" and own) or (place == "embedded" and not own):
+            continue
+        try:
+            return places.open_registry(place).folder(name, revision, progress)
+        except NotFoundError as error:
+            failures.append(error)
+    if not failures:
+        raise NotFoundError(
+            f"no registry to ask for {name}: {places.SETTING} lists {', '.join(places.order())}."
+        )
+    raise failures[0] if own else failures[-1]
+
+
+def pull(
+    name: str | os.PathLike[str],
+    to: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    source: str | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Copy a model into a folder, every file hashed as it arrives.
+
+    The copy is made beside the target and renamed at the end: an interrupted pull leaves nothing
+    there, and what it fetched from afar stays in the cache for the next.
+
+    Args:
+        name: an id, or a folder that has a manifest.
         to: the new folder; it may exist if it is empty.
+        revision: a version, branch, tag or commit; None means the newest.
+        source: the only registry to ask, in place of the search order.
+        progress: told the bytes that are fetched.
 
     Returns:
         The folder.
@@ -87,163 +95,60 @@ def pull(name: str | os.PathLike[str], to: str | os.PathLike[str]) -> Path:
     Raises:
         ConflictError: the target exists and is not empty.
         IntegrityError: a file differs from the manifest.
-        UnsafeError: the manifest names a pickle or a path outside the folder.
-        NotFoundError: no such model, or it is not published.
+        UnsafeError: there is a pickle, or a path outside the folder.
+        NotFoundError: no such model or revision.
+        NotAllowedError: it is gated.
         MissingDependencyError: the disk is full.
     """
     target = Path(to) if Path(to).name else Path(to).absolute()
     check_new_folder(target)
-    source = locate(name)
+    found = locate(name, revision, source=source, progress=progress)
     with new_folder(target) as partial:
-        _copy(source, partial)
+        _copy(found, partial)
     return target
 
 
 def _copy(source: Path, target: Path) -> None:
-    listed = manifest.read(source)
-    for entry in listed["files"]:
-        origin, copy = source / entry["path"], target / entry["path"]
+    """Copy what the manifest lists, or without one what the cache vouches for."""
+    listed = (source / manifest.MANIFEST_FILE).is_file()
+    if not listed and not in_cache(source):
+        manifest.read(source)  # raises: nothing says what the files should be
+    paths = [e["path"] for e in manifest.read(source)["files"]] if listed else files_of(source)
+    extra = [name for name in (manifest.MANIFEST_FILE, SIGNATURE) if (source / name).is_file()]
+    for path in dict.fromkeys([*paths, *extra]):
+        origin, copy = source / path, target / path
         if not origin.is_file():
             raise IntegrityError(f"{origin}: missing, though the manifest lists it.")
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(origin, copy)
-    shutil.copyfile(source / manifest.MANIFEST_FILE, target / manifest.MANIFEST_FILE)
-    if problems := manifest.check_hashes(target):
+    problems = manifest.check_hashes(target) if listed else check_sums(source, target)
+    if problems:
         raise IntegrityError(f"{source}: {'; '.join(problems)}.")
+    inspect(target)
+    check_signature(target)
 
 
-def verify(name: str | os.PathLike[str]) -> Report:
-    """Check that files, manifest, safetensors header, card and catalog agree; works offline.
-
-    Names and shapes in the header are compared with the model that `config.json` describes, if
-    it is of genae's catalog; this alone imports torch, and builds the model without memory.
-
-    Args:
-        name: a `genae/` id or a folder.
-
-    Returns:
-        A report with every difference found.
-
-    Raises:
-        NotFoundError: no such model, or it is not published.
-        UnsafeError: there is a pickle, or the manifest names a path outside the folder.
-    """
-    folder = locate(name)
-    report = Report(folder)
-    listed: dict[str, Any] = {"files": [], "parameters": 0}
-    try:
-        listed = manifest.read(folder)
-        report.id = listed["id"]
-        report.problems += manifest.check_hashes(folder)
-    except UnsafeError:
-        raise
-    except GenaeError as error:
-        report.problems.append(str(error))
-    names = [entry["path"] for entry in listed["files"]]
-    different = {problem.partition(":")[0] for problem in report.problems}
-    report.files = [path for path in names if path not in different]
-    if names:
-        extra = sorted(set(manifest.list_files(folder)) - set(names))
-        report.problems += [f"{path}: not in the manifest" for path in extra]
-    else:
-        manifest.list_files(folder)  # for the pickles
-    report.problems += _check_weights(folder, listed["parameters"])
-    report.problems += _check_card(folder, listed)
-    return report
+def in_cache(folder: Path) -> bool:
+    """Whether a folder is a snapshot in a cache of fetched models."""
+    return folder.parent.name == "snapshots" and folder.parents[1].name.startswith("models--")
 
 
-def _check_weights(folder: Path, parameters: int) -> list[str]:
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        return ["no safetensors file: the folder holds no weights"]
-    try:
-        headers = [safetensors_header(path) for path in weights]
-    except IntegrityError as error:
-        return [str(error)]
-    total = sum(map(elements, headers))
-    if parameters > total:
-        return [f"the manifest counts {parameters} parameters, the weights hold {total} values"]
-    found = {name: info["shape"] for header in headers for name, info in header.items()}
-    return _check_tensors(folder, found)
+def files_of(folder: Path) -> list[str]:
+    """Every file's path, relative and sorted."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
-def _check_tensors(folder: Path, found: dict[str, list[int]]) -> list[str]:
-    """The weights' names and shapes against the model of `config.json`, in the words of loading.
+def check_sums(cached: Path, folder: Path) -> list[str]:
+    """Compare a folder with what the registry said of the cached snapshot it was copied from."""
+    from zoo.registry.cache import Cache, digest  # needs huggingface_hub, slow to import
 
-    A config that is not of the catalog is `_check_card`'s to report; torch then stays out.
-    """
-    try:
-        config = read_config(folder)
-        entry = catalog.find_config(config.get("model_type"))
-    except GenaeError:
-        return []
-    model_class = catalog.load(entry.model)
-    try:
-        stored_shapes = catalog.load("zoo.models.modeling_base:stored_shapes")
-        expected = stored_shapes(model_class, config)
-    except Exception as error:  # a wrong config stops its class, transformers or torch anywhere
-        return [f"config.json: makes no model ({' '.join(str(error).split())})"]
-    differences = {
-        "missing": [min(names) for names in expected if not names & found.keys()],
-        "unexpected": found.keys() - set().union(*expected),
-        "mismatched": [
-            f"{name} {found[name]} in place of {shape}"
-            for names, shape in expected.items()
-            for name in names & found.keys()
-            if found[name] != shape
-        ],
-    }
+    place = cached.parents[1]
+    name = place.name.removeprefix("models--").replace("--", "/", 1)
+    stated = Cache(place.parent).files(name, cached.name)
+    if not stated:
+        return [f"{cached}: nothing says what its files should be"]
     return [
-        f"the weights are not those of config.json: {len(those)} {kind}, such as "
-        f"{', '.join(sorted(those)[:3])}"
-        for kind, those in differences.items()
-        if those
+        f"{file.path}: its content differs from the registry's checksum"
+        for file in stated
+        if not (folder / file.path).is_file() or digest(folder / file.path, file) != file.sum
     ]
-
-
-def _check_card(folder: Path, listed: dict[str, Any]) -> list[str]:
-    """The card against the manifest, and `config.json` against the card's catalog row."""
-    try:
-        card = Card.load(folder / CARD_FILE)
-    except GenaeError as error:
-        return [str(error)]
-    problems = [
-        f"{CARD_FILE}: {key} is {getattr(card, key)!r}, in the manifest {listed[key]!r}"
-        for key in ("id", "version")
-        if key in listed and listed[key] != getattr(card, key)
-    ]
-    try:
-        config = read_config(folder)
-    except GenaeError as error:
-        return [*problems, str(error)]
-    entry = catalog.find(card.architecture)
-    if config.get("model_type") != entry.model_type:
-        problems.append(
-            f"config.json: model_type is {config.get('model_type')!r}, "
-            f"but architecture {entry.name!r} has {entry.model_type!r}"
-        )
-    if config.get("architectures") not in (None, [entry.model_class]):
-        problems.append(
-            f"config.json: architectures is {config['architectures']!r}, "
-            f"but architecture {entry.name!r} has {[entry.model_class]!r}"
-        )
-    return problems
-
-
-def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    """A folder's `config.json`, or another JSON table there.
-
-    Raises:
-        NotFoundError: there is none.
-        IntegrityError: it is not a JSON table.
-    """
-    path = folder / name
-    if not path.is_file():
-        raise NotFoundError(f"{path} does not exist: a model's folder holds one.")
-    try:
-        config = json.loads(path.read_bytes().decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{path}: not JSON ({error}).") from None
-    if not isinstance(config, dict):
-        raise IntegrityError(f"{path}: not a JSON table.")
-    return config

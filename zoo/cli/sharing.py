@@ -1,0 +1,171 @@
+"""The verbs that send models elsewhere, or say where models are looked for: push, registry."""
+
+import shlex
+from typing import Annotated, Any
+
+import typer
+
+from zoo.cli.common import From, Json, Quiet, console, hint, print_json, say, transferred
+from zoo.errors import GenaeError, NotFoundError, UnreachableError, UsageError
+
+At = Annotated[
+    str,
+    typer.Option(
+        "--to",
+        metavar="PLACE",
+        help="hub, the address of another hub, or a folder: a path or any fsspec address.",
+    ),
+]
+
+
+def push(
+    model: Annotated[
+        str, typer.Argument(metavar="DIR|CARD", help="A model's folder or its card.toml.")
+    ],
+    name: Annotated[str, typer.Argument(metavar="ID", help="owner/name, to publish under.")],
+    to: At = "hub",
+    version: Annotated[
+        str | None, typer.Option("--version", help="Publish as this version, not the card's.")
+    ] = None,
+    with_code: Annotated[
+        bool,
+        typer.Option(
+            "--with-code", help="Add the modelling files: loads in transformers without genae."
+        ),
+    ] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="If the repository has to be made, make it private.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and ask everything, send nothing.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Publish a version of a model: checked against its card, in one commit, then tagged.
+
+    A published version is frozen; a change is a new version.
+    """
+    from zoo import registry
+
+    with transferred("sending", quiet=quiet or dry_run) as progress:
+        done = registry.push(
+            model,
+            name,
+            to=to,
+            version=version,
+            private=private,
+            with_code=with_code,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    if as_json:
+        print_json(
+            {
+                "id": done.id,
+                "version": done.version,
+                "commit": done.commit or None,
+                "where": done.where,
+                "dry_run": dry_run,
+                "sent": list(done.sent),
+            }
+        )
+        return
+    if dry_run:
+        say(f"would send {len(done.sent)} files: {', '.join(done.sent)}", quiet=quiet)
+        typer.echo(f"{done.id} v{done.version} can be published at {done.where}")
+        again = [model, name, *(["--to", to] if to != "hub" else [])]
+        again += ["--version", version] if version else []
+        again += ["--with-code"] if with_code else []
+        again += ["--private"] if private else []
+        hint(f"genae push {shlex.join(again)}", quiet=quiet)
+        return
+    typer.echo(f"{done.id} v{done.version} {done.where} {done.commit}")
+    source = [] if to == "hub" else ["--from", to]
+    words = [name, *source, "--to", f"out/{name.partition('/')[2]}"]
+    hint(f"genae pull {shlex.join(words)}", quiet=quiet)
+
+
+def registry_(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID]", help="Show which versions of this model each place has."),
+    ] = None,
+    source: From = None,
+    search: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="With --from: only ids that contain this.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show where models are looked for, in which order, and what each place says.
+
+    The order is GENAE_REGISTRIES: places with commas between. The default is embedded,hub.
+    With --from and no ID: the ids of that place.
+    """
+    if search is not None and (source is None or name is not None):
+        raise UsageError("--search looks among the ids of one place: give --from, and no ID")
+    if source is not None and name is None:
+        _list(source, search or "", as_json, quiet)
+        return
+    from zoo.registry import places
+
+    rows = [_place(place, name) for place in ([source] if source else places.order())]
+    if as_json:
+        print_json(rows)
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("place", "kind", "address", "state"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(row["place"], row["kind"], row["address"], row["state"])
+    console().print(table)
+    hint("GENAE_REGISTRIES=embedded,/srv/models,hub genae registry", quiet=quiet)
+
+
+def _place(place: str, name: str | None) -> dict[str, Any]:
+    """One row: what a place is, and how it answers."""
+    from zoo.registry import embedded, places
+    from zoo.registry.wording import bare
+
+    web = place == "hub" or place.startswith(("http://", "https://"))
+    kind = "embedded" if place == "embedded" else "hub" if web else "folder"
+    row: dict[str, Any] = {"place": bare(place), "kind": kind, "address": bare(place)}
+    row |= {"models": None, "versions": None}
+    try:
+        registry = places.open_registry(place)
+        if kind == "embedded":
+            row["address"] = str(embedded.ROOT)
+        elif kind == "hub":
+            row["address"] = bare(getattr(registry, "endpoint", place))
+        if name is not None:
+            row["versions"] = list(registry.versions(name))
+            row["state"] = ", ".join(row["versions"]) or "no published version"
+        elif kind == "hub":  # counting the models of the public Hub tells nobody anything
+            row["state"] = "offline" if getattr(registry, "offline", False) else "not asked"
+        else:
+            row["models"] = len(registry.list())
+            row["state"] = f"{row['models']} models"
+    except UnreachableError as error:
+        row["state"] = str(error)
+    except NotFoundError:
+        row["state"] = "does not have it"
+    except GenaeError as error:
+        row["state"] = str(error)
+    return row
+
+
+def _list(place: str, search: str, as_json: bool, quiet: bool) -> None:
+    """The ids that one registry has."""
+    from zoo.registry import places
+
+    ids = places.open_registry(place).list(search)
+    if as_json:
+        print_json([{"id": name} for name in ids])
+        return
+    for name in ids:
+        typer.echo(name)
+    if ids:
+        hint(f"genae info {ids[0]} --from {shlex.quote(place)}", quiet=quiet)

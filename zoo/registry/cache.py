@@ -1,0 +1,333 @@
+"""Fetched models on this machine, in the layout of the Hub's cache, complete or not there.
+
+    models--owner--name/blobs/<sum>              content, named by the sum it was checked against
+    models--owner--name/snapshots/<commit>/...   links to the blobs
+    models--owner--name/refs/<revision>          the newest complete commit, for transformers
+    models--owner--name/genae.json               what is complete, and which versions were seen
+
+A revision points to a commit only once all its files are there, so that a partly fetched newer
+version never hides an older one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.utils._fixes import WeakFileLock
+
+from zoo.errors import GenaeError, IntegrityError, UnreachableError
+from zoo.registry.base import (
+    COMMIT,
+    File,
+    Progress,
+    Snapshot,
+    check_commit,
+    check_files,
+    check_path,
+    version_key,
+)
+from zoo.registry.wire import WAITS, Deadline
+
+RECORD = "genae.json"
+PIECE = 2**20
+#: Opens a file's content from a byte on.
+Read = Callable[[Snapshot, File, int], AbstractContextManager[Iterator[bytes]]]
+
+
+class Cache:
+    """A folder of fetched models; safe to share between processes.
+
+    Args:
+        root: such as huggingface_hub's own cache folder.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+
+    def place(self, name: str) -> Path:
+        """The folder of one model."""
+        return self.root / f"models--{name.replace('/', '--')}"
+
+    def known(self, name: str, revision: str) -> Path | None:
+        """The complete snapshot that a revision pointed to when it was last asked for."""
+        record = self._record(name)
+        commit = revision if COMMIT.fullmatch(revision) else record["refs"].get(revision)
+        if commit not in record["snapshots"]:
+            return None
+        folder = self.place(name) / "snapshots" / commit
+        sizes = record["snapshots"][commit]["files"]
+        complete = all(_size(folder / path) == size for path, size, _ in sizes)
+        return folder if complete else None
+
+    def files(self, name: str, commit: str) -> list[File]:
+        """What a complete snapshot consists of, as the registry said when it was fetched."""
+        entry = self._record(name)["snapshots"].get(commit, {"files": []})
+        return [
+            File(path, size, **{"sha256" if len(total) == 64 else "oid": total})
+            for path, size, total in entry["files"]
+        ]
+
+    def check_unmoved(self, name: str, revision: str, commit: str) -> None:
+        """Refuse a version that pointed elsewhere when it was seen before.
+
+        Raises:
+            IntegrityError: its tag was moved.
+        """
+        before = self._record(name)["refs"].get(revision)
+        if before is not None and before != commit and version_key(revision) is not None:
+            raise IntegrityError(
+                f"{name}: {revision} pointed to {before[:12]} and now points to {commit[:12]}; a "
+                "published version never changes. If its owner can explain it, remove "
+                f"{self.place(name)}."
+            )
+
+    def store(
+        self,
+        snapshot: Snapshot,
+        read: Read,
+        deadline: Deadline,
+        *,
+        progress: Progress | None = None,
+        check: Callable[[Path], str] = lambda folder: "",
+    ) -> Path:
+        """Fetch what is missing of a snapshot, hash all of it, and only then point to it.
+
+        Args:
+            snapshot: what to fetch.
+            read: opens a file in the registry.
+            deadline: for all of it; waiting for another process counts.
+            progress: told the bytes that arrive.
+            check: looks at the complete folder, raises if it is not to be used, and returns the
+                model's version, or nothing.
+
+        Returns:
+            The snapshot's folder.
+
+        Raises:
+            IntegrityError: a file is wrong, also when fetched once more; what this call fetched
+                is removed.
+            UnreachableError: the registry stopped answering; what arrived is kept for next time.
+        """
+        place = self.place(snapshot.id)
+        fetched: list[Path] = []
+        folder = place / "snapshots" / snapshot.commit
+        existed = folder.exists()
+        try:
+            for file in snapshot.files:
+                self._fetch(snapshot, file, read, deadline, progress, fetched)
+            for file in snapshot.files:
+                _link(place / "blobs" / file.sum, folder / check_path(file.path))
+            version = check(folder)
+        except IntegrityError:
+            for blob in fetched:
+                blob.unlink(missing_ok=True)
+            if not existed:
+                shutil.rmtree(folder, ignore_errors=True)
+            self._sweep(place)
+            raise
+        files = [[file.path, file.size, file.sum] for file in snapshot.files]
+        self.point(
+            snapshot.id, snapshot.revision, snapshot.commit, {"version": version, "files": files}
+        )
+        return folder
+
+    def _fetch(
+        self,
+        snapshot: Snapshot,
+        file: File,
+        read: Read,
+        deadline: Deadline,
+        progress: Progress | None,
+        fetched: list[Path],
+    ) -> None:
+        """One file's blob: there and right already, or fetched by this process alone."""
+        blob = self.place(snapshot.id) / "blobs" / file.sum
+        with self._lock(snapshot.id, file.sum, deadline):
+            if blob.exists():
+                if blob.stat().st_size == file.size and digest(blob, file) == file.sum:
+                    return
+                blob.unlink()
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            partial = blob.with_name(f"{blob.name}.genae-partial")
+            fetched.append(partial)
+            for last in (False, True):
+                try:
+                    receive(snapshot, file, partial, read, deadline, progress)
+                    if digest(partial, file) != file.sum:
+                        raise IntegrityError(
+                            f"{snapshot.id}: the content of {file.path} differs from its "
+                            f"checksum {file.sum[:12]}...; it was fetched twice and nothing kept."
+                        )
+                    os.replace(partial, blob)
+                    fetched[-1] = blob
+                    return
+                except IntegrityError:
+                    partial.unlink(missing_ok=True)
+                    if last:
+                        raise
+
+    def point(
+        self, name: str, revision: str, commit: str, entry: dict[str, Any] | None = None
+    ) -> None:
+        """Let a revision point to a complete snapshot; `entry` describes a new one."""
+        place = self.place(name)
+        with self._lock(name, "genae", Deadline()):
+            record = self._record(name)
+            record["refs"][revision] = commit
+            if entry is not None:
+                record["snapshots"][commit] = entry
+            _write(place / RECORD, json.dumps(record, indent=1))
+            if not COMMIT.fullmatch(revision):
+                _write(place / "refs" / revision, commit)
+
+    def version(self, name: str, revision: str) -> str:
+        """The model's version that a revision was last seen to have; empty if unknown."""
+        record = self._record(name)
+        entry = record["snapshots"].get(record["refs"].get(revision), {})
+        return str(entry.get("version", ""))
+
+    def _record(self, name: str) -> dict[str, Any]:
+        """What was seen of a model; a record that is damaged counts as none."""
+        empty: dict[str, Any] = {"refs": {}, "snapshots": {}}
+        try:
+            record = json.loads((self.place(name) / RECORD).read_bytes())
+            for commit in (*record["snapshots"], *record["refs"].values()):
+                check_commit(commit)
+            for entry in record["snapshots"].values():
+                check_files(
+                    File(path, size, **{"sha256" if len(total) == 64 else "oid": total})
+                    for path, size, total in entry["files"]
+                )
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, GenaeError):
+            return empty
+        return {"refs": record["refs"], "snapshots": record["snapshots"]}
+
+    @contextlib.contextmanager
+    def _lock(self, name: str, key: str, deadline: Deadline) -> Iterator[None]:
+        """Exclude other processes; the system frees the lock of one that was killed."""
+        path = self.root / ".locks" / self.place(name).name / f"{key}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(WeakFileLock(path, timeout=deadline.left))
+            except TimeoutError:
+                raise UnreachableError(
+                    f"another process holds {path}; run it again when that has ended."
+                ) from None
+            yield
+
+    def _sweep(self, place: Path) -> None:
+        """Remove the folders that a failed fetch left empty."""
+        for folder in (place / "snapshots", place / "blobs", place):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def receive(
+    snapshot: Snapshot,
+    file: File,
+    partial: Path,
+    read: Read,
+    deadline: Deadline,
+    progress: Progress | None,
+) -> None:
+    """Fetch a file into `partial`, going on behind what it holds, until it has its size.
+
+    A connection that breaks is made again; five in a row that bring nothing are the end.
+
+    Raises:
+        UnreachableError: no more bytes come, or not in time.
+    """
+    waits = iter(WAITS)
+    while True:
+        have = _size(partial) or 0
+        if have > file.size:
+            partial.unlink()
+            have = 0
+        if have == file.size and partial.exists():
+            return
+        brought = 0
+        try:
+            with partial.open("ab") as out, read(snapshot, file, have) as pieces:
+                for piece in pieces:
+                    if have + brought + len(piece) > file.size:
+                        raise IntegrityError(
+                            f"{snapshot.id}: {file.path} is longer than its {file.size} bytes."
+                        )
+                    out.write(piece)
+                    brought += len(piece)
+                    if progress is not None:
+                        progress(len(piece))
+                    _ = deadline.left
+            if file.size == 0:
+                return
+            if brought == 0:
+                raise UnreachableError(f"{snapshot.id}: {file.path} came without content.")
+        except UnreachableError:
+            if brought:
+                waits = iter(WAITS)
+            else:
+                wait = next(waits, None)
+                if wait is None:
+                    raise
+                deadline.wait(wait)
+
+
+def digest(path: Path, file: File) -> str:
+    """The sum of a file's content, of the kind that the registry stated."""
+    with path.open("rb") as content:
+        if file.sha256:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+        total = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+        while piece := content.read(PIECE):
+            total.update(piece)
+        return total.hexdigest()
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _link(blob: Path, path: Path) -> None:
+    """A link to a blob, or its copy where the system knows no links."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    target = os.path.relpath(blob, path.parent)
+    if path.is_symlink() and os.readlink(path) == target:
+        return
+    handle, name = tempfile.mkstemp(prefix=".genae-", dir=path.parent)
+    os.close(handle)
+    os.unlink(name)
+    try:
+        try:
+            os.symlink(target, name)
+        except OSError:
+            shutil.copyfile(blob, name)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a small file as a whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".genae-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

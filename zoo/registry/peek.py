@@ -1,0 +1,100 @@
+"""What a registry says of a model before any weights are fetched."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from zoo.card import CARD_FILE, Card
+from zoo.card import MAX_BYTES as CARD_BYTES
+from zoo.errors import IntegrityError, NotFoundError
+from zoo.registry import embedded, manifest, places
+from zoo.registry.base import Remote, Snapshot
+
+#: Small files that describe a model, with the most bytes they may have.
+DESCRIBING = {CARD_FILE: CARD_BYTES, manifest.MANIFEST_FILE: manifest.MAX_BYTES,
+              "config.json": manifest.MAX_BYTES}  # fmt: skip
+
+
+def peek(
+    name: str, revision: str | None = None, source: str | None = None
+) -> tuple[dict[str, Any], Card | None]:
+    """Describe a model that is elsewhere; of its files only the small ones are read.
+
+    Args:
+        name: owner and name.
+        revision: a version, branch, tag or commit.
+        source: the only registry to ask, in place of the search order.
+
+    Returns:
+        The fields of `registry.describe`, with `registry`, `revision`, `commit`, `versions` and
+        `files`; and the card, None where there is none.
+
+    Raises:
+        NotFoundError: no registry has it.
+        NotAllowedError: it is gated.
+        IntegrityError: what the registry says makes no sense.
+    """
+    failure: NotFoundError | None = None
+    for place in [source] if source else places.order():
+        if place == "embedded" or (place == "hub" and not source and embedded.owns(name)):
+            continue
+        try:
+            return _ask(places.open_remote(place), name, revision)
+        except NotFoundError as error:
+            failure = error
+    raise failure or NotFoundError(f"no registry to ask for {name}: see `genae registry`.")
+
+
+def _ask(registry: Remote, name: str, revision: str | None) -> tuple[dict[str, Any], Card | None]:
+    snapshot = registry.find(name, revision)
+    texts = {path: _small(registry, snapshot, path, limit) for path, limit in DESCRIBING.items()}
+    card_text, listed_text, config_text = texts.values()
+    card = Card.parse(card_text.decode("utf-8", "replace")) if card_text else None
+    path = Path(manifest.MANIFEST_FILE)
+    listed = manifest.parse(listed_text, path) if listed_text else {}
+    weights = [file.size for file in snapshot.files if file.path.endswith(".safetensors")]
+    try:
+        config = json.loads(config_text) if config_text else {}
+    except (ValueError, RecursionError):
+        config = {}
+    model_type = config.get("model_type") if isinstance(config, dict) else None
+    facts = {
+        "id": snapshot.id,
+        "version": card.version if card else None,
+        "status": card.status if card else None,
+        "architecture": card.architecture if card else model_type,
+        "task": card.task if card else None,
+        "parameters": listed.get("parameters"),
+        "bytes": sum(weights) or None,
+        "license": card.license if card else None,
+        "summary": card.summary if card else None,
+        "ships": False,
+        "published": snapshot.commit,
+        "registry": registry.name,
+        "revision": snapshot.revision,
+        "commit": snapshot.commit,
+        "versions": list(registry.versions(name)),
+        "files": [{"path": file.path, "size": file.size} for file in snapshot.files],
+    }
+    return facts, card
+
+
+def _small(registry: Remote, snapshot: Snapshot, path: str, limit: int) -> bytes | None:
+    """A small file's content, hashed; None if there is none."""
+    file = snapshot.file(path)
+    if file is None:
+        return None
+    if file.size > limit:
+        raise IntegrityError(f"{snapshot.id}: {path} has {file.size} bytes, too many for one.")
+    with registry.read(snapshot, file) as pieces:
+        content = b"".join(pieces)
+    git = b"blob %d\0" % len(content)
+    total = (
+        hashlib.sha256(content).hexdigest()
+        if file.sha256
+        else hashlib.sha1(git + content, usedforsecurity=False).hexdigest()
+    )
+    if total != file.sum:
+        raise IntegrityError(f"{snapshot.id}: {path} differs from its checksum.")
+    return content

@@ -1,0 +1,172 @@
+"""A model's folder made ready for the world: checked against its card, complete, hashed."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from zoo import catalog
+from zoo.card import CARD_FILE, Card
+from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UsageError
+from zoo.registry import embedded, manifest, signing, transfer, verification
+from zoo.registry.base import File, Release, check_id
+from zoo.registry.header import refuse_pickled_content
+
+
+@contextlib.contextmanager
+def prepare(
+    source: str | os.PathLike[str],
+    name: str,
+    *,
+    version: str | None = None,
+    private: bool = False,
+    with_code: bool = False,
+) -> Iterator[Release]:
+    """Check a model and lay it out as it is to be published, in a temporary folder.
+
+    Args:
+        source: a model's folder, its card, or an id that ships.
+        name: the id to publish under. The card's id, where another, becomes the base model.
+        version: instead of the card's.
+        private: make the repository private if it has to be made.
+        with_code: add the modelling files, so that transformers loads it without genae.
+
+    Yields:
+        The release; its folder is removed afterwards.
+
+    Raises:
+        NotFoundError: no such folder, or it has no card, manifest or weights.
+        IntegrityError: files, manifest, header and card differ.
+        ToleranceError: a stated result is not measured, or measured outside its tolerance.
+        UnsafeError: there is a pickle.
+        UsageError: no id or version, a recipe, or an architecture without code of genae's.
+    """
+    if "/" not in check_id(name):
+        raise UsageError(f"{name!r} has no owner: push as owner/{name}.")
+    folder = _folder(source)
+    card = Card.load(folder / CARD_FILE)
+    listed = manifest.read(folder)
+    _check(folder, card, listed)
+    with tempfile.TemporaryDirectory(prefix="genae-release-") as temporary:
+        root = Path(temporary)
+        paths = [e["path"] for e in listed["files"] if e["path"] != signing.SIGNATURE]
+        for path in paths:
+            _copy(folder / path, root / path)
+        text = _edited(card, name, version)
+        (root / CARD_FILE).write_text(text, encoding="utf-8", newline="\n")
+        released = Card.parse(text, root / CARD_FILE)
+        if with_code:
+            _add_code(root, released)
+        base = card.id if card.id != name else None
+        manifest.write(
+            root,
+            released,
+            listed.get("made", {}),
+            parameters=listed["parameters"],
+            results=listed.get("results", []),
+            base_model=base,
+        )
+        signing.sign(root)
+        files = [
+            File(path, (root / path).stat().st_size, manifest.sha256(root / path))
+            for path in sorted([*manifest.list_files(root), manifest.MANIFEST_FILE])
+        ]
+        if (root / signing.SIGNATURE).is_file():
+            files.append(
+                File(
+                    signing.SIGNATURE,
+                    (root / signing.SIGNATURE).stat().st_size,
+                    manifest.sha256(root / signing.SIGNATURE),
+                )
+            )
+        yield Release(name, released.version, root, tuple(files), private)
+
+
+def _folder(source: str | os.PathLike[str]) -> Path:
+    text = embedded.text_of(source)
+    if Path(text).is_file() and Path(text).name == CARD_FILE:
+        return Path(text).parent
+    own = text.rstrip("/\\").replace("\\", "/").removesuffix(f"/{CARD_FILE}")
+    if not Path(text).exists() and own.startswith("cards/"):
+        own = f"{embedded.OWNER}/{own.removeprefix('cards/')}"
+        return transfer.locate(own)
+    return transfer.locate(source)
+
+
+def _check(folder: Path, card: Card, listed: dict[str, Any]) -> None:
+    if card.status == "recipe" and not embedded.ships(folder):
+        raise NotFoundError(f"{folder} holds no weights: train {card.id} first.")
+    report = verification.examine(folder)
+    if not report.ok:
+        raise IntegrityError(f"{folder}: {'; '.join(report.problems)}. Nothing was pushed.")
+    if lines := manifest.unmet(card, listed):
+        raise ToleranceError(
+            f"{folder}: {'; '.join(lines)}. Run `genae evaluate {folder} --record`, and correct "
+            "the card where the model is other than it says."
+        )
+    for entry in listed["files"]:
+        if not entry["path"].endswith(".safetensors"):
+            refuse_pickled_content(folder / entry["path"])
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Weights are linked where that is possible: nothing writes to them."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.suffix == ".safetensors":
+        with contextlib.suppress(OSError):
+            os.link(source.resolve(), target)
+            return
+    shutil.copyfile(source, target)
+
+
+def _edited(card: Card, name: str, version: str | None) -> str:
+    """The card's text with another id and version, its comments kept."""
+    text = card.text
+    if name != card.id:
+        text = re.sub(r"(?m)^id *=.*$", f'id = "{name}"', text, count=1)
+        protocol = rf"(?m)^(protocol *= *\"genae evaluate ){re.escape(card.id)}(?=[ \"])"
+        text = re.sub(protocol, rf"\g<1>{name}", text)
+    if version is not None and version != card.version:
+        text = re.sub(r"(?m)^version *=.*$", f'version = "{version}"', text, count=1)
+    return text
+
+
+def _add_code(root: Path, card: Card) -> None:
+    """Copy the modelling files and say in the configurations which class is whose.
+
+    Raises:
+        UsageError: transformers has the architecture itself.
+    """
+    entry = catalog.find(card.architecture)
+    if entry.type:
+        raise UsageError(
+            f"{card.architecture!r} is transformers' own architecture, which loads it without "
+            "code: leave --with-code out."
+        )
+    from transformers.dynamic_module_utils import get_relative_import_files
+
+    island = Path(catalog.__file__).parent / "models"
+    classes = {"config.json": {"AutoConfig": entry.config, entry.auto: entry.model}}
+    if (root / "preprocessor_config.json").is_file():
+        classes["preprocessor_config.json"] = {"AutoImageProcessor": entry.processor}
+        classes["config.json"]["AutoImageProcessor"] = entry.processor
+    for file, references in classes.items():
+        config = manifest.read_config(root, file)
+        config["auto_map"] = {auto: _in_repo(ref) for auto, ref in sorted(references.items())}
+        text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+        (root / file).write_text(text, encoding="utf-8", newline="\n")
+        for reference in references.values():
+            start = island / f"{reference.partition(':')[0].rpartition('.')[2]}.py"
+            for path in (start, *map(Path, get_relative_import_files(str(start)))):
+                shutil.copyfile(path, root / path.name)
+
+
+def _in_repo(reference: str) -> str:
+    """`zoo.models.modeling_eae:EAEModel` -> `modeling_eae.EAEModel`."""
+    module, _, name = reference.partition(":")
+    return f"{module.rpartition('.')[2]}.{name}"

@@ -1,0 +1,150 @@
+"""The check of what lies in a model's folder."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from zoo import catalog
+from zoo.card import CARD_FILE, Card
+from zoo.errors import GenaeError, IntegrityError, UnsafeError
+from zoo.registry import manifest, signing
+from zoo.registry.base import Report
+from zoo.registry.header import elements, inspect, safetensors_header
+from zoo.registry.transfer import check_sums, files_of, in_cache, locate
+
+
+def verify(name: str | os.PathLike[str], revision: str | None = None) -> Report:
+    """Check that files, manifest, safetensors header, card and catalog agree; works offline.
+
+    Names and shapes in the header are compared with the model that `config.json` describes, if
+    it is of genae's catalog; this alone imports torch, and builds the model without memory.
+
+    Another owner's model without a manifest is held to the checksums it was fetched by.
+
+    Args:
+        name: an id or a folder.
+        revision: of an id: a version, branch, tag or commit.
+
+    Returns:
+        A report with every difference found.
+
+    Raises:
+        NotFoundError: no such model, or it is not published.
+        UnsafeError: there is a pickle, or the manifest names a path outside the folder.
+    """
+    folder = locate(name, revision)
+    report = examine(folder, str(name))
+    try:
+        signing.check(folder)
+    except IntegrityError as error:
+        report.problems.append(str(error))
+    return report
+
+
+def examine(folder: Path, name: str = "") -> Report:
+    """What `verify` looks at but for the signature; `name` is what the model was asked for as."""
+    report = Report(folder)
+    if in_cache(folder) and not (folder / manifest.MANIFEST_FILE).is_file():
+        report.id = name
+        report.problems = check_sums(folder, folder)
+        report.files = [] if report.problems else files_of(folder)
+        inspect(folder)
+        return report
+    listed: dict[str, Any] = {"files": [], "parameters": 0}
+    try:
+        listed = manifest.read(folder)
+        report.id = listed["id"]
+        report.problems += manifest.check_hashes(folder)
+    except UnsafeError:
+        raise
+    except GenaeError as error:
+        report.problems.append(str(error))
+    names = [entry["path"] for entry in listed["files"]]
+    different = {problem.partition(":")[0] for problem in report.problems}
+    report.files = [path for path in names if path not in different]
+    if names:
+        extra = sorted(set(manifest.list_files(folder)) - set(names))
+        report.problems += [f"{path}: not in the manifest" for path in extra]
+    else:
+        manifest.list_files(folder)  # for the pickles
+    report.problems += _check_weights(folder, listed["parameters"])
+    report.problems += _check_card(folder, listed)
+    return report
+
+
+def _check_weights(folder: Path, parameters: int) -> list[str]:
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        return ["no safetensors file: the folder holds no weights"]
+    try:
+        headers = [safetensors_header(path) for path in weights]
+    except IntegrityError as error:
+        return [str(error)]
+    total = sum(map(elements, headers))
+    if parameters > total:
+        return [f"the manifest counts {parameters} parameters, the weights hold {total} values"]
+    found = {name: info["shape"] for header in headers for name, info in header.items()}
+    return _check_tensors(folder, found)
+
+
+def _check_tensors(folder: Path, found: dict[str, list[int]]) -> list[str]:
+    """The weights' names and shapes against the model of `config.json`, in the words of loading.
+
+    A config that is not of the catalog is `_check_card`'s to report; torch then stays out.
+    """
+    try:
+        config = manifest.read_config(folder)
+        entry = catalog.find_config(config.get("model_type"))
+    except GenaeError:
+        return []
+    model_class = catalog.load(entry.model)
+    try:
+        stored_shapes = catalog.load("zoo.models.modeling_base:stored_shapes")
+        expected = stored_shapes(model_class, config)
+    except Exception as error:  # a wrong config stops its class, transformers or torch anywhere
+        return [f"config.json: makes no model ({' '.join(str(error).split())})"]
+    differences = {
+        "missing": [min(names) for names in expected if not names & found.keys()],
+        "unexpected": found.keys() - set().union(*expected),
+        "mismatched": [
+            f"{name} {found[name]} in place of {shape}"
+            for names, shape in expected.items()
+            for name in names & found.keys()
+            if found[name] != shape
+        ],
+    }
+    return [
+        f"the weights are not those of config.json: {len(those)} {kind}, such as "
+        f"{', '.join(sorted(those)[:3])}"
+        for kind, those in differences.items()
+        if those
+    ]
+
+
+def _check_card(folder: Path, listed: dict[str, Any]) -> list[str]:
+    """The card against the manifest, and `config.json` against the card's catalog row."""
+    try:
+        card = Card.load(folder / CARD_FILE)
+    except GenaeError as error:
+        return [str(error)]
+    problems = [
+        f"{CARD_FILE}: {key} is {getattr(card, key)!r}, in the manifest {listed[key]!r}"
+        for key in ("id", "version")
+        if key in listed and listed[key] != getattr(card, key)
+    ]
+    try:
+        config = manifest.read_config(folder)
+    except GenaeError as error:
+        return [*problems, str(error)]
+    entry = catalog.find(card.architecture)
+    if config.get("model_type") != entry.model_type:
+        problems.append(
+            f"config.json: model_type is {config.get('model_type')!r}, "
+            f"but architecture {entry.name!r} has {entry.model_type!r}"
+        )
+    if config.get("architectures") not in (None, [entry.model_class]):
+        problems.append(
+            f"config.json: architectures is {config['architectures']!r}, "
+            f"but architecture {entry.name!r} has {[entry.model_class]!r}"
+        )
+    return problems
