@@ -124,11 +124,11 @@ def test_the_version_is_one_line():
         (["lst"], 2, "'list'"),
         (["list", "--jsno"], 2, "--json"),
         (["info"], 2, "MODEL"),
-        (["pull", "genae/eae-mnist"], 2, "--to"),
+        (["push", "genae/eae-mnist"], 2, "ID"),
         (["info", "genae/eae-mnsit"], 3, "Did you mean 'genae/eae-mnist'"),
         (["info", "nothing-like-it"], 3, "nothing-like-it"),
         (["verify", "genae/eae-celeba"], 3, "genae train cards/eae-celeba"),
-        (["pull", "someone/model", "--to", "x"], 2, "someone/model"),
+        (["pull", "someone/model", "--to", "x"], 3, "someone/model"),
         (["info", ""], 2, "names no model"),
         (["verify", " "], 2, "names no model"),
         (["pull", "", "--to", "x"], 2, "names no model"),
@@ -318,7 +318,7 @@ def test_env_says_that_a_token_exists_and_not_which(monkeypatch):
 
 def test_completion_knows_verbs_and_models(root):
     environment = {"_GENAE_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
-    done = process(root, code=_completing(environment | {"COMP_WORDS": "genae re"}))
+    done = process(root, code=_completing(environment | {"COMP_WORDS": "genae rec"}))
     assert done.stdout.split() == ["reconstruct"]
     words = {"COMP_WORDS": "genae info genae/eae-m", "COMP_CWORD": "2"}
     done = process(root, code=_completing(environment | words))

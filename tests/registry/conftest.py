@@ -1,6 +1,8 @@
 """A small embedded registry in a temporary folder: one model that ships, two that do not."""
 
 import copy
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,81 @@ def make_model():
         return folder
 
     return make
+
+
+@pytest.fixture
+def ready(tmp_path, make_model, card_table):
+    """A model's folder that may be pushed: its results are measured."""
+    folder = make_model(tmp_path / "ready", card_table | {"id": "alice/toy", "version": "1.0.0"})
+    manifest.record(folder, card_table["results"])
+    return folder
+
+
+@pytest.fixture
+def online(monkeypatch):
+    """Let this process speak to servers on this machine; tests are offline otherwise."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 2)
+
+
+@pytest.fixture
+def server(online):
+    """A hub of the test's own; alice may write, and so may the owner genae."""
+    from tests.hubs.server import HubServer
+
+    with HubServer() as hub:
+        yield hub
+
+
+@pytest.fixture
+def open_hub(server, tmp_path):
+    """`open_hub(cache="a", **settings)`: a client of that hub with a cache of its own."""
+    from zoo.registry.cache import Cache
+    from zoo.registry.hub import Hub
+
+    def make(cache: str = "a", **settings):
+        settings = {"token": "tok"} | settings
+        return Hub(server.url, cache=Cache(tmp_path / f"cache-{cache}"), **settings)
+
+    return make
+
+
+@pytest.fixture
+def release(tmp_path):
+    """`release(version, files)`: a release of a few made-up files, without a model's checks."""
+    from zoo.registry.base import File, Release
+
+    def make(version: str = "1.0.0", name: str = "alice/toy", **files: bytes) -> Release:
+        folder = tmp_path / f"release-{name.replace('/', '-')}-{version}"
+        folder.mkdir(exist_ok=True)
+        content = release_files(version, name) | files
+        for path, text in content.items():
+            (folder / path).write_bytes(text)
+        listed = [File(p, len(t), hashlib.sha256(t).hexdigest()) for p, t in content.items()]
+        return Release(name, version, folder, tuple(sorted(listed, key=lambda f: f.path)))
+
+    return make
+
+
+def release_files(version: str, name: str = "alice/toy", weights: int = 300) -> dict[str, bytes]:
+    """The content of a small sound model, different for each version."""
+    values = (f"{name} {version} ".encode() * weights)[: 4 * weights]
+    header = json.dumps(
+        {"w": {"dtype": "F32", "shape": [weights], "data_offsets": [0, 4 * weights]}}
+    ).encode()
+    files = {
+        "README.md": f"---\nlicense: apache-2.0\n---\n\n# {name} {version}\n".encode(),
+        "config.json": b'{"model_type": "genae_eae"}',
+        "model.safetensors": len(header).to_bytes(8, "little") + header + values,
+    }
+    listed = [
+        {"path": path, "size": len(text), "sha256": hashlib.sha256(text).hexdigest()}
+        for path, text in files.items()
+    ]
+    table = {"schema": 1, "id": name, "version": version, "files": listed, "parameters": weights}
+    return files | {"manifest.json": json.dumps(table).encode()}
 
 
 @pytest.fixture
