@@ -270,16 +270,16 @@ class _Handler(BaseHTTPRequestHandler):
                 return getattr(self, name)(**match.groupdict())
         return error(404, "", "no such route")
 
+    def _is_member(self, repo: str) -> bool:
+        owner, user = repo.split("/")[0].lower(), self.user
+        return user is not None and owner in {user.name.lower(), *map(str.lower, user.orgs)}
+
     def _open(self, repo: str, *, write: bool = False) -> Repo | Answer:
         """The repository, or what someone without the right to it is told."""
         found = self.hub.storage.repo(repo)
-        owner = repo.split("/")[0].lower()
-        user = self.user
-        member = user is not None and owner in {user.name.lower(), *map(str.lower, user.orgs)}
+        user, member = self.user, self._is_member(repo)
         if found is None or (found.private and not member):
             return MISSING if user else HIDDEN
-        if found.gated and not member and not write:
-            return error(403 if user else 401, "GatedRepo", "Access to this model is restricted.")
         if write and not (member and user.write):
             status = 403 if user else 401
             return error(status, "", "You have no right to write here.")
@@ -512,6 +512,9 @@ class _Handler(BaseHTTPRequestHandler):
         found, commit = self._at(repo, rev)
         if commit is None:
             return found
+        if found.gated and not self._is_member(repo):  # what there is may be known, not had
+            status = 403 if self.user else 401
+            return error(status, "GatedRepo", "Access to this model is restricted.")
         entry = commit.files.get(path)
         if entry is None:
             missing = error(404, "EntryNotFound", "Entry not found")

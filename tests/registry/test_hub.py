@@ -183,7 +183,7 @@ def test_rights(server, open_hub, release):
     assert len(told) == 1  # a private model looks like a missing one
     server.storage.repo("alice/toy").private = False
     server.storage.repo("alice/toy").gated = True
-    with pytest.raises(NotAllowedError, match="gated"):
+    with pytest.raises(NotAllowedError, match="alice/toy: gated"):
         open_hub("b", token=None).folder("alice/toy")
     with pytest.raises(NotFoundError, match="no such revision"):
         open_hub().folder("alice/toy", "v7.0.0")

@@ -64,7 +64,7 @@ fails(ValueError, lambda: api.create_commit("alice/m", [page], commit_message="n
 api.create_repo("alice/hidden", private=True)
 for token in (False, "other"):
     fails(RepositoryNotFoundError, lambda: HfApi(token=token).model_info("alice/hidden"))
-fails(GatedRepoError, lambda: HfApi(token="other").model_info("alice/gated"))
+fails(GatedRepoError, lambda: hf_hub_download("alice/gated", "config.json", token="other"))
 assert [m.id for m in api.list_models(search="M")] == ["alice/m"]
 from transformers import AutoConfig
 assert AutoConfig.from_pretrained("alice/m").hidden_size == 24
@@ -80,6 +80,7 @@ def test_the_real_clients_work_with_it(tmp_path, root, lfs, serve):
     users = {"tok": User("alice"), "other": User("bob")}
     with HubServer(users, lfs=lfs, serve=serve, page_size=2) as server:
         server.storage.create("alice/gated", gated=True)
+        server.storage.commit("alice/gated", {"config.json": b"{}"})
         env = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
         env |= {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "tok",
                 "HF_HUB_DISABLE_TELEMETRY": "1"}  # fmt: skip

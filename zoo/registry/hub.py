@@ -288,7 +288,8 @@ class Hub:
         headers = self.api._build_hf_headers()
         if start:
             headers["range"] = f"bytes={start}-"
-        with guarded(guard), contextlib.ExitStack() as stack:
+        about = _about(snapshot.id, snapshot.revision)
+        with about, guarded(guard), contextlib.ExitStack() as stack:
             for _ in range(MAX_REDIRECTS + 1):
                 request = get_session().build_request("GET", url, headers=headers)
                 request.extensions["genae_limit"] = file.size - start
