@@ -305,6 +305,29 @@ class TestPull:
             open_hub().folder("alice/toy")
 
 
+def test_what_huggingface_hub_fetched_serves_offline(server, open_hub, release, tmp_path):
+    from huggingface_hub import snapshot_download
+
+    made = release()
+    open_hub("pusher").push(made)
+    cache = open_hub("theirs").cache.root
+    settings = {"endpoint": server.url, "cache_dir": cache, "token": "tok"}
+    snapshot_download("alice/toy", allow_patterns=["*.json"], **settings)
+    offline = open_hub("theirs", offline=True)
+    with pytest.raises(UnreachableError, match="not in the cache"):
+        offline.folder("alice/toy")  # its weights are not there
+    snapshot_download("alice/toy", **settings)
+    server.clear()
+    folder = offline.folder("alice/toy")
+    assert {p.name for p in folder.iterdir()} == {f.path for f in made.files} | {".gitattributes"}
+    assert server.log == []
+    blob = (folder / "config.json").resolve()
+    blob.write_bytes(blob.read_bytes()[::-1])
+    (offline.cache.place("alice/toy") / "genae.json").unlink()
+    with pytest.raises(UnreachableError, match="not in the cache"):
+        offline.folder("alice/toy")
+
+
 def test_only_pickles_are_refused_and_others_left_out(server, open_hub):
     files = release_files("1.0.0", "alice/mixed")
     del files["manifest.json"]
@@ -404,6 +427,36 @@ def test_every_push_is_checked_against_the_card(ready, server, open_hub, monkeyp
     for name in ("toy", "alice/..", "a/b/c", "alice/x.git"):
         with pytest.raises(UsageError):
             zoo.push("genae/eae-mnist", name)
+
+
+def test_pickles_are_not_pushed(ready, tmp_path):
+    from zoo.card import Card
+    from zoo.registry import manifest
+
+    results = json.loads((ready / "manifest.json").read_text())["results"]
+    (ready / "notes.txt").write_bytes(b"\x80\x04\x95run me")
+    manifest.write(ready, Card.load(ready), {}, results=results)
+    with pytest.raises(UnsafeError, match="by its content"):
+        zoo.push(ready, "alice/toy", to=str(tmp_path / "models"))
+    (ready / "optimizer.pt").touch()
+    with pytest.raises(UnsafeError, match="by its name"):
+        zoo.push(ready, "alice/toy", to=str(tmp_path / "models"))
+    assert not (tmp_path / "models").exists()
+
+
+def test_the_page_is_read_by_the_hubs_own_parser(ready, server, open_hub, monkeypatch):
+    from huggingface_hub import ModelCard
+
+    hub = open_hub()
+    monkeypatch.setattr(registry, "open_remote", lambda place: hub)
+    zoo.push(ready, "alice/copy")
+    page = ModelCard(server.storage.files("alice/copy")["README.md"].decode())
+    data = page.data
+    assert (data.license, data.library_name) == ("apache-2.0", "genae")
+    assert data.pipeline_tag == "unconditional-image-generation"
+    assert (data.base_model, data.datasets) == ("alice/toy", ["mnist"])
+    [result] = data.eval_results
+    assert (result.metric_type, result.metric_value) == ("reconstruction_mse", 2e-05)
 
 
 def test_a_card_with_a_published_commit_is_fetched_and_held_to_its_own_manifest(

@@ -79,8 +79,13 @@ def _record(model: str, measured: list[Measurement], device: str) -> None:
     card = load_card(model)
     if card is None:
         raise UsageError(f"{model} has no card, so there is nothing its numbers would bear out")
+    folder = transfer.locate(model)
+    if transfer.in_cache(folder):
+        raise UsageError(
+            f"{model} lies in the cache, where nothing is changed: `genae pull` it --to a folder"
+        )
     manifest.record(
-        transfer.locate(model),
+        folder,
         results(measured, card.id, device=device, version=zoo.__version__),
     )
 

@@ -122,10 +122,12 @@ def load_card(name: str) -> Any:
     """The card of a model, or None for a folder or another owner's model that has none."""
     from zoo import registry
 
-    try:
-        return registry.load_card(name)
-    except NotFoundError:
-        return None
+    for place in (name, None):  # an id of another owner has its card where it was fetched to
+        try:
+            return registry.load_card(registry.resolve(name) if place is None else place)
+        except NotFoundError:
+            continue
+    return None
 
 
 def architecture(context: Context) -> str:

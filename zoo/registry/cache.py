@@ -68,6 +68,32 @@ class Cache:
         complete = all(_size(folder / path) == size for path, size, _ in sizes)
         return folder if complete else None
 
+    def adopt(self, name: str, revision: str) -> Path | None:
+        """A snapshot that huggingface_hub fetched by itself, if it is a whole model and sound.
+
+        Its blobs are named by their sums, so it is hashed without asking anyone.
+        """
+        place = self.place(name)
+        try:
+            reference = place / "refs" / revision
+            text = revision if COMMIT.fullmatch(revision) else reference.read_text("utf-8")
+            commit = check_commit(text.strip())
+            folder = place / "snapshots" / commit
+            files = []
+            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+                total = path.resolve().name
+                kind = "sha256" if len(total) == 64 else "oid"
+                name_in = path.relative_to(folder).as_posix()
+                files.append(File(name_in, path.stat().st_size, **{kind: total}))
+            checked = check_files(files)
+        except (OSError, ValueError, GenaeError):
+            return None
+        if not is_whole(folder) or any(digest(folder / f.path, f) != f.sum for f in checked):
+            return None
+        entry = {"version": "", "files": [[f.path, f.size, f.sum] for f in checked]}
+        self.point(name, revision, commit, entry)
+        return folder
+
     def files(self, name: str, commit: str) -> list[File]:
         """What a complete snapshot consists of, as the registry said when it was fetched."""
         entry = self._record(name)["snapshots"].get(commit, {"files": []})
@@ -280,6 +306,18 @@ def receive(
                 if wait is None:
                     raise
                 deadline.wait(wait)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds a configuration and all its weights."""
+    shards = {"model.safetensors"}
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            shards = set(json.loads(index.read_bytes())["weight_map"].values())
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return False
+    return all((folder / str(name)).is_file() for name in ("config.json", *shards))
 
 
 def digest(path: Path, file: File) -> str:

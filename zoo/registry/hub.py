@@ -212,6 +212,7 @@ class Hub:
                 if ready is None:
                     snapshot = Snapshot(name, asked, commit, self.tree(name, commit, guard))
         except UnreachableError as error:
+            have = have or self.cache.adopt(name, asked)
             if have is not None:
                 return have
             raise UnreachableError(

@@ -192,6 +192,8 @@ class Publisher:
         there = next((other for other in files if other.path == file.path), None)
         if there is None or there.size != file.size:
             return False
+        if there.sha256:
+            return there.sha256 == file.sha256
         return there.sum == digest(self.release.folder / file.path, there)
 
     def _equal(self, files: tuple[File, ...]) -> bool:

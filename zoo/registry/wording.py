@@ -86,7 +86,7 @@ def _of_status(error: errors.HfHubHTTPError, endpoint: str, token: str | None) -
     host = httpx2.URL(endpoint).host
     said = clean(getattr(error, "server_message", None) or "", token)
     because = f": {said}" if said else ""
-    hint = "" if token else "; if it is private, log in (`hf auth login`) or set HF_TOKEN"
+    hint = "" if token else "; if you have the right, log in (`hf auth login`) or set HF_TOKEN"
     if isinstance(error, errors.GatedRepoError):
         return NotAllowedError(f"gated on {host}: ask for access on its page{because}.")
     if isinstance(error, errors.RevisionNotFoundError):
@@ -98,4 +98,4 @@ def _of_status(error: errors.HfHubHTTPError, endpoint: str, token: str | None) -
     if status in AGAIN or status >= 500:
         return UnreachableError(f"{host} answers with status {status}{because}.")
     kind, words = KINDS.get(status, (IntegrityError, f"answers with status {status}"))
-    return kind(f"{host} {words}{because}.")
+    return kind(f"{host} {words}{because}{hint if status in (401, 403) else ''}.")
