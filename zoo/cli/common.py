@@ -6,7 +6,7 @@ Answers go to stdout; progress, hints and errors to stderr, so that answers can 
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -51,25 +51,41 @@ def show_progress(quiet: bool) -> bool:
     return not quiet and sys.stderr.isatty()
 
 
+class Meter:
+    """A bar of bytes, with their rate, that learns while it runs how many there will be."""
+
+    def __init__(self, words: str) -> None:
+        from rich import progress
+
+        self.shown = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+            console=console(stderr=True),
+            transient=True,
+        )
+        self.task = self.shown.add_task(words, total=None)
+
+    def expect(self, size: int) -> None:
+        """Say how many bytes there will be."""
+        self.shown.update(self.task, total=size)
+
+    def __call__(self, size: int) -> None:
+        """Say that so many more are through."""
+        self.shown.advance(self.task, size)
+
+
 @contextlib.contextmanager
-def transferred(words: str, *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
-    """Bytes and their rate on stderr while a `with` lasts; None where nothing is to be shown."""
+def transferred(words: str, *, quiet: bool) -> Iterator[Meter | None]:
+    """A bar of bytes on stderr while a `with` lasts; None where nothing is to be shown."""
     if not show_progress(quiet):
         yield None
         return
-    from rich import progress
-
-    columns = (
-        progress.SpinnerColumn(),
-        progress.TextColumn("{task.description}"),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-        progress.TimeElapsedColumn(),
-    )
-    shown = progress.Progress(*columns, console=console(stderr=True), transient=True)
-    task = shown.add_task(words, total=None)
-    with shown:
-        yield lambda size: shown.advance(task, size)
+    meter = Meter(words)
+    with meter.shown:
+        yield meter
 
 
 def say(text: str, *, quiet: bool = False) -> None:

@@ -25,7 +25,8 @@ SEGMENT = r"(?!.*(?:--|\.\.))[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?<!\.)(?<!\.git)(?<
 ID = re.compile(rf"(?:{SEGMENT}/)?{SEGMENT}")
 REVISION = re.compile(r"(?!.*(?:\.\.|//|@\{))[A-Za-z0-9][A-Za-z0-9._/-]{0,199}(?<![./])")
 
-#: Called with the number of bytes that have just been transferred.
+#: Called with the number of bytes that have just been transferred; if it has a method `expect`,
+#: that is told before how many will be.
 Progress = Callable[[int], None]
 
 
@@ -192,6 +193,13 @@ class Report:
     def ok(self) -> bool:
         """Whether nothing differs."""
         return not self.problems
+
+
+def expect(progress: Progress | None, size: int) -> None:
+    """Tell a progress how many bytes are to come, if it wants to know."""
+    announce = getattr(progress, "expect", None)
+    if announce is not None:
+        announce(size)
 
 
 def check_id(name: str) -> str:

@@ -46,6 +46,7 @@ from zoo.registry.base import (
     check_id,
     check_path,
     check_revision,
+    expect,
     newest_first,
     version_key,
 )
@@ -210,6 +211,7 @@ class Folder:
                 return have
             raise
         deadline.allow(snapshot.size)
+        expect(progress, snapshot.size)
 
         def read(snap: Snapshot, file: File, start: int) -> Any:
             return self.read(snap, file, start)
@@ -260,6 +262,7 @@ class Folder:
                 "push the next one with --version."
             )
         sent = []
+        expect(progress, release.size)
         for file in release.files:
             if not self._has(f"{target}/{file.path}", file):
                 sent.append(file.path)

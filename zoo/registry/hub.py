@@ -38,6 +38,7 @@ from zoo.registry.base import (
     check_id,
     check_path,
     check_revision,
+    expect,
     newest_first,
     version_key,
 )
@@ -230,6 +231,7 @@ class Hub:
     ) -> Path:
         chosen = Snapshot(snapshot.id, snapshot.revision, snapshot.commit, _wanted(snapshot.files))
         guard.deadline.allow(chosen.size)
+        expect(progress, chosen.size)
 
         def read(snap: Snapshot, file: File, start: int) -> Any:
             return self.read(snap, file, start, guard)

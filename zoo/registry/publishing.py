@@ -18,7 +18,7 @@ from huggingface_hub.utils import logging
 
 from zoo.errors import ConflictError, GenaeError, IntegrityError, NotFoundError, UnreachableError
 from zoo.registry import manifest
-from zoo.registry.base import File, Published, Release, Snapshot, check_commit, version_key
+from zoo.registry.base import File, Published, Release, Snapshot, check_commit, expect, version_key
 from zoo.registry.cache import digest
 from zoo.registry.wire import Guard, again, guarded
 from zoo.registry.wording import bare
@@ -46,6 +46,7 @@ class Publisher:
         self.hub, self.release, self.guard = hub, release, guard
         self.name = release.id
         guard.deadline.allow(release.size)
+        expect(guard.progress, release.size)
 
     def run(self, dry_run: bool) -> Published:
         """Publish; see `Hub.push`."""
