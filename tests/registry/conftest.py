@@ -11,6 +11,9 @@ from zoo import catalog
 from zoo.card import Card, dumps
 from zoo.registry import embedded, manifest
 
+#: The full numbers of the reliability tests.
+SOAK = (pytest.mark.slow, pytest.mark.soak)
+
 CARD = {
     "schema": 1,
     "id": "genae/eae-toy",

@@ -12,7 +12,7 @@ import pytest
 
 from tests.hubs.faults import Edit, Headers, Status
 from tests.hubs.faults import Fault as Wrong
-from tests.registry.conftest import release_files
+from tests.registry.conftest import SOAK, release_files
 from zoo.errors import GenaeError, IntegrityError, UnsafeError
 from zoo.registry.header import MAX_HEADER_BYTES, MAX_TENSORS, safetensors_header
 
@@ -100,7 +100,7 @@ def test_there_are_enough_of_them():
     assert len(ALL) >= 400
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [60, pytest.param(None, marks=SOAK)])
 def test_hostile_answers_harm_nothing(server, open_hub, release, monkeypatch, tmp_path, count):
     monkeypatch.setattr("zoo.registry.cache.WAITS", ())
     monkeypatch.setattr("zoo.registry.wire.WAITS", (0.0,))

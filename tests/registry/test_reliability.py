@@ -14,7 +14,7 @@ import pytest
 
 from tests.hubs.faults import Cut, Drop, Flip, Hang, Resize, Status, Swap, Trickle
 from tests.hubs.faults import Fault as Wrong
-from tests.registry.conftest import release_files
+from tests.registry.conftest import SOAK, release_files
 from zoo import registry
 from zoo.errors import GenaeError, IntegrityError, MissingDependencyError
 from zoo.registry.folder import Folder
@@ -24,7 +24,7 @@ WEIGHTS = r"^GET /.*/resolve/.*safetensors$"
 
 def few_or(full: int, few: int):
     """A test's number of rounds: a few by default, all in the slow run."""
-    return pytest.mark.parametrize("rounds", [few, pytest.param(full, marks=pytest.mark.slow)])
+    return pytest.mark.parametrize("rounds", [few, pytest.param(full, marks=SOAK)])
 
 
 def content(folder):
@@ -264,7 +264,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("verb", ROUTES)
 @pytest.mark.parametrize(
-    "full", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["one", "all"]
+    "full", [False, pytest.param(True, marks=SOAK)], ids=["one", "all"]
 )
 def test_every_fault_on_every_route_ends_in_time(
     server, open_hub, release, monkeypatch, fault, verb, full
