@@ -5,6 +5,7 @@ import itertools
 import re
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 
 _NUMBER = itertools.count(1)
 
@@ -21,18 +22,22 @@ class Entry:
     content: bytes
     lfs: bool
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         return hashlib.sha256(self.content).hexdigest()
 
+    @cached_property
+    def oid(self) -> str:
+        return blob_oid(self.content)
+
     @property
     def etag(self) -> str:
-        return self.sha256 if self.lfs else blob_oid(self.content)
+        return self.sha256 if self.lfs else self.oid
 
     def row(self, path: str) -> dict:
         """As the tree shows it."""
         size = len(self.content)
-        row = {"type": "file", "path": path, "size": size, "oid": blob_oid(self.content)}
+        row = {"type": "file", "path": path, "size": size, "oid": self.oid}
         if self.lfs:
             row["lfs"] = {"oid": self.sha256, "size": size, "pointerSize": 134}
         return row

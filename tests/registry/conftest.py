@@ -80,7 +80,8 @@ def make_model():
 @pytest.fixture
 def ready(tmp_path, make_model, card_table):
     """A model's folder that may be pushed: its results are measured."""
-    folder = make_model(tmp_path / "ready", card_table | {"id": "alice/toy", "version": "1.0.0"})
+    table = card_table | {"id": "alice/toy", "version": "1.0.0", "status": "recipe"}
+    folder = make_model(tmp_path / "ready", table)
     manifest.record(folder, card_table["results"])
     return folder
 

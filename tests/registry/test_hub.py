@@ -402,6 +402,7 @@ def test_every_push_is_checked_against_the_card(ready, server, open_hub, monkeyp
     files = server.storage.files("alice/toy", "v1.0.0")
     assert set(files) == {"README.md", "card.toml", "config.json", "manifest.json",
                           "model.safetensors"}  # fmt: skip
+    assert b'status = "experimental"' in files["card.toml"]
     copy = zoo.push(ready, "alice/copy", version="3.0.0")
     files = server.storage.files("alice/copy", "v3.0.0")
     assert b'base_model: "alice/toy"' in files["README.md"]

@@ -125,8 +125,11 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _edited(card: Card, name: str, version: str | None) -> str:
-    """The card's text with another id and version, its comments kept."""
-    text = card.text
+    """The card's text with another id and version, its comments kept.
+
+    A recipe is a card without weights; what is pushed has some.
+    """
+    text = re.sub(r'(?m)^status *= *"recipe"', 'status = "experimental"', card.text, count=1)
     if name != card.id:
         text = re.sub(r"(?m)^id *=.*$", f'id = "{name}"', text, count=1)
         protocol = rf"(?m)^(protocol *= *\"genae evaluate ){re.escape(card.id)}(?=[ \"])"
