@@ -99,6 +99,26 @@ def test_damage_is_found(shared, release, tmp_path):
         shared.folder("alice/toy")
 
 
+def test_what_moves_or_goes_back_is_refused(shared, release):
+    shared.push(release())
+    shared.push(release("1.1.0"))
+    shared.folder("alice/toy")
+    shared.folder("alice/toy", "1.0.0")
+    base = f"{shared.root}/alice/toy"
+    newer, older = (shared.fs.cat_file(f"{base}/v1.{i}.0.json") for i in (1, 0))
+    shared.fs.pipe_file(f"{base}/v1.2.0.json", older)
+    with pytest.raises(IntegrityError, match=r"under v1\.2\.0 lies version '1\.0\.0'"):
+        shared.folder("alice/toy", "1.2.0")
+    shared.fs.rm(f"{base}/v1.2.0.json")
+    shared.fs.rm(f"{base}/v1.1.0.json")
+    with pytest.raises(IntegrityError, match=r"main went back from version 1\.1\.0 to 1\.0\.0"):
+        shared.folder("alice/toy")
+    assert shared.folder("alice/toy", "1.0.0")
+    shared.fs.pipe_file(f"{base}/v1.0.0.json", newer)
+    with pytest.raises(IntegrityError, match="never changes"):
+        shared.folder("alice/toy", "1.0.0")
+
+
 def test_a_pointer_may_not_leave_its_folder(shared, release):
     shared.push(release())
     path = f"{shared.root}/alice/toy/v1.0.0.json"

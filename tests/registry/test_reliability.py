@@ -263,9 +263,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("verb", ROUTES)
-@pytest.mark.parametrize(
-    "full", [False, pytest.param(True, marks=SOAK)], ids=["one", "all"]
-)
+@pytest.mark.parametrize("full", [False, pytest.param(True, marks=SOAK)], ids=["one", "all"])
 def test_every_fault_on_every_route_ends_in_time(
     server, open_hub, release, monkeypatch, fault, verb, full
 ):

@@ -66,7 +66,7 @@ class Cache:
         folder = self.place(name) / "snapshots" / commit
         sizes = record["snapshots"][commit]["files"]
         complete = all(_size(folder / path) == size for path, size, _ in sizes)
-        return folder if complete else None
+        return folder if complete and sizes else None
 
     def adopt(self, name: str, revision: str) -> Path | None:
         """A snapshot that huggingface_hub fetched by itself, if it is a whole model and sound.
@@ -114,6 +114,19 @@ class Cache:
                 f"{name}: {revision} pointed to {before[:12]} and now points to {commit[:12]}; a "
                 "published version never changes. If its owner can explain it, remove "
                 f"{self.place(name)}."
+            )
+
+    def check_forward(self, name: str, revision: str, version: str) -> None:
+        """Refuse a branch that went back to an older version than was seen on it.
+
+        Raises:
+            IntegrityError: it did.
+        """
+        last, given = version_key(self.version(name, revision)), version_key(version)
+        if version_key(revision) is None and last is not None and (given or last) < last:
+            raise IntegrityError(
+                f"{name}: {revision} went back from version {'.'.join(map(str, last))} to "
+                f"{version}. If its owner can explain it, ask for v{version} by name."
             )
 
     def store(
@@ -214,6 +227,10 @@ class Cache:
             _write(place / RECORD, json.dumps(record, indent=1))
             if not COMMIT.fullmatch(revision):
                 _write(place / "refs" / revision, commit)
+
+    def ref(self, name: str, revision: str) -> str:
+        """The commit that a revision was last seen to be; empty if it never was."""
+        return str(self._record(name)["refs"].get(revision, ""))
 
     def version(self, name: str, revision: str) -> str:
         """The model's version that a revision was last seen to have; empty if unknown."""

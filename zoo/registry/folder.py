@@ -86,7 +86,9 @@ class Folder:
         self.root = str(root).rstrip("/")
         self.name = bare(url)
         self.here = isinstance(self.fs, LocalFileSystem)
-        self.offline = constants.is_offline_mode() if offline is None else offline
+        protocols = (self.fs.protocol,) if isinstance(self.fs.protocol, str) else self.fs.protocol
+        asked = constants.is_offline_mode() if offline is None else offline
+        self.offline = asked and protocols[0] not in HERE
         key = hashlib.sha256(bare(url).encode()).hexdigest()[:16]
         self.cache = cache or Cache(Path(constants.HF_HOME) / "genae" / key)
 
@@ -132,6 +134,7 @@ class Folder:
                 f"{name}: under {tag} lies version {listed['version']!r}; an older model was put "
                 "under a newer name."
             )
+        self.cache.check_forward(name, asked, listed["version"])
         return snapshot
 
     def _lookup(self, name: str, revision: str | None) -> tuple[str, dict[str, Any]]:
@@ -197,7 +200,9 @@ class Folder:
         """
         if self.here:
             snapshot = self.find(name, revision)
-            _, pointer = self._lookup(name, snapshot.commit)
+            tag, pointer = self._lookup(name, snapshot.commit)
+            for seen in {tag, snapshot.revision}:
+                self._remember(name, seen, tag, snapshot.commit)
             return Path(self._base(name), pointer["folder"])
         asked = check_revision(revision)
         have = self.cache.known(check_id(name), asked)
@@ -217,6 +222,13 @@ class Folder:
             return self.read(snap, file, start)
 
         return self.cache.store(snapshot, read, deadline, progress=progress, check=_check)
+
+    def _remember(self, name: str, revision: str, tag: str, commit: str) -> None:
+        """Keep what a revision was, so that one that moves is noticed; nothing is copied."""
+        if self.cache.ref(name, revision) != commit:
+            entry = {"version": tag.removeprefix("v"), "files": []}
+            with contextlib.suppress(OSError):  # a home that cannot be written to
+                self.cache.point(name, revision, commit, entry)
 
     @contextlib.contextmanager
     def read(self, snapshot: Snapshot, file: File, start: int = 0) -> Iterator[Iterator[bytes]]:
@@ -343,8 +355,7 @@ class Folder:
     @contextlib.contextmanager
     def _talk(self) -> Iterator[None]:
         """Errors of file systems in genae's words; no connection when offline."""
-        protocol = self.fs.protocol if isinstance(self.fs.protocol, str) else self.fs.protocol[0]
-        if self.offline and protocol not in HERE:
+        if self.offline:
             raise UnreachableError(f"{self.name}: not asked, as HF_HUB_OFFLINE is set.")
         with _words(self.name):
             yield

@@ -267,12 +267,7 @@ class Hub:
                 f"{name}: under {revision} lies version {version}; an older model was put under "
                 "a newer name."
             )
-        last = version_key(self.cache.version(name, revision))
-        if wanted is None and last is not None and given < last:
-            raise IntegrityError(
-                f"{name}: {revision} went back from version {'.'.join(map(str, last))} to "
-                f"{version}. If its owner can explain it, ask for v{version} by name."
-            )
+        self.cache.check_forward(name, revision, version)
         return version
 
     @contextlib.contextmanager
