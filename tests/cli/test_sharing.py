@@ -140,6 +140,17 @@ def test_the_registry_says_where_it_looks(hub, monkeypatch, tmp_path):
     assert run("registry", "--from", "embedded", "--search", "vae-m").out == "genae/vae-mnist\n"
 
 
+def test_a_cache_that_cannot_be_written_to_is_named(hub, monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    assert run("push", "genae/ae-mnist", "alice/ae", "--version", "v1.5.0", "-q").code == 0
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "file" / "cache"))
+    done = run("pull", "alice/ae")
+    assert done.code == 4
+    assert "HF_HUB_CACHE" in done.err
+
+
 def test_env_knows_that_there_is_a_token_and_not_which(hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_verysecret")
     monkeypatch.setenv("GENAE_REGISTRIES", "https://me:hf_verysecret@hub.example,hub")
@@ -162,6 +173,7 @@ def test_env_knows_that_there_is_a_token_and_not_which(hub, monkeypatch):
         (["push", "genae/ae-mnist", "alice/x", "--to", "embedded"], 2),
         (["push", "genae/ae-mnist", "alice/x", "--to", "nope://x"], 2),
         (["push", "genae/ae-mnist", "alice/x", "--version", "one"], 2),
+        (["registry", "x/../y"], 2),
         (["pull", "alice/none", "--to", "x"], 3),
         (["pull", "alice/none", "--revision", "a..b", "--to", "x"], 2),
         (["info", "alice/none"], 3),

@@ -342,6 +342,7 @@ def test_only_pickles_are_refused_and_others_left_out(server, open_hub):
     hub = open_hub()
     with pytest.raises(UnsafeError, match="a pickle by its content"):
         hub.folder("alice/disguised")
+    assert not (hub.cache.place("alice/disguised") / "snapshots").exists()
 
 
 def test_tokens_are_told_to_nobody(online, release, tmp_path, caplog, capfd):

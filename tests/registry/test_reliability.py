@@ -222,7 +222,7 @@ def test_a_full_disk_at_every_file(server, open_hub, release, tmp_path, monkeypa
             return fetched(snapshot, file, start, guard)
 
         patch.setattr(hub, "read", read)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(MissingDependencyError, match="no space left"):
             hub.folder("alice/toy")
     assert hub.cache.known("alice/toy", "main") is None
     folder = hub.folder("alice/toy")

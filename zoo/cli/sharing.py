@@ -109,7 +109,10 @@ def registry_(
         _list(source, search or "", as_json, quiet)
         return
     from zoo.registry import places
+    from zoo.registry.base import check_id
 
+    if name is not None:
+        check_id(name)
     rows = [_place(place, name) for place in ([source] if source else places.order())]
     if as_json:
         print_json(rows)

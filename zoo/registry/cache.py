@@ -12,6 +12,7 @@ version never hides an older one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -24,7 +25,14 @@ from typing import Any
 
 from huggingface_hub.utils._fixes import WeakFileLock
 
-from zoo.errors import GenaeError, IntegrityError, UnreachableError
+from zoo.errors import (
+    GenaeError,
+    IntegrityError,
+    MissingDependencyError,
+    NotAllowedError,
+    UnreachableError,
+    UnsafeError,
+)
 from zoo.registry.base import (
     COMMIT,
     File,
@@ -155,18 +163,21 @@ class Cache:
             IntegrityError: a file is wrong, also when fetched once more; what this call fetched
                 is removed.
             UnreachableError: the registry stopped answering; what arrived is kept for next time.
+            MissingDependencyError: the disk is full; likewise.
+            NotAllowedError: the cache cannot be written to.
         """
         place = self.place(snapshot.id)
         fetched: list[Path] = []
         folder = place / "snapshots" / snapshot.commit
         existed = folder.exists()
         try:
-            for file in snapshot.files:
-                self._fetch(snapshot, file, read, deadline, progress, fetched)
-            for file in snapshot.files:
-                _link(place / "blobs" / file.sum, folder / check_path(file.path))
+            with self._writing():
+                for file in snapshot.files:
+                    self._fetch(snapshot, file, read, deadline, progress, fetched)
+                for file in snapshot.files:
+                    _link(place / "blobs" / file.sum, folder / check_path(file.path))
             version = check(folder)
-        except IntegrityError:
+        except (IntegrityError, UnsafeError):
             for blob in fetched:
                 blob.unlink(missing_ok=True)
             if not existed:
@@ -253,6 +264,22 @@ class Cache:
         except (OSError, ValueError, TypeError, KeyError, AttributeError, GenaeError):
             return empty
         return {"refs": record["refs"], "snapshots": record["snapshots"]}
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Say of a cache that cannot be written to how to use another."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise MissingDependencyError(
+                    f"no space left in {self.root}: free some, or set HF_HUB_CACHE elsewhere; "
+                    "what arrived is kept."
+                ) from None
+            raise NotAllowedError(
+                f"{self.root}: cannot be written to ({error.strerror or error}); set HF_HUB_CACHE "
+                "to a folder of yours."
+            ) from None
 
     @contextlib.contextmanager
     def _lock(self, name: str, key: str, deadline: Deadline) -> Iterator[None]:

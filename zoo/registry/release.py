@@ -14,7 +14,7 @@ from zoo import catalog
 from zoo.card import CARD_FILE, Card
 from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UsageError
 from zoo.registry import embedded, manifest, signing, transfer, verification
-from zoo.registry.base import File, Release, check_id
+from zoo.registry.base import File, Release, check_id, version_key
 from zoo.registry.header import refuse_pickled_content
 
 
@@ -48,6 +48,7 @@ def prepare(
     """
     if "/" not in check_id(name):
         raise UsageError(f"{name!r} has no owner: push as owner/{name}.")
+    version = None if version is None else _version(version)
     folder = _folder(source)
     card = Card.load(folder / CARD_FILE)
     listed = manifest.read(folder)
@@ -85,6 +86,18 @@ def prepare(
                 )
             )
         yield Release(name, released.version, root, tuple(files), private)
+
+
+def _version(text: str) -> str:
+    """`1.2.0`, however it was written.
+
+    Raises:
+        UsageError: it is no version.
+    """
+    key = version_key(text)
+    if key is None:
+        raise UsageError(f"version {text!r} is not three numbers, such as 1.2.0.")
+    return ".".join(map(str, key))
 
 
 def _folder(source: str | os.PathLike[str]) -> Path:
