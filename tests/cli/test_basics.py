@@ -177,7 +177,7 @@ def test_every_error_of_ours_ends_with_its_code(verb, kind):
         (ModuleNotFoundError("No module named 'nope'"), 6, "'nope'"),
         (KeyError("x"), 1, "genae: KeyError: 'x' (`--debug` shows where)\n"),
         (RuntimeError(), 1, "RuntimeError"),
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
 def test_other_errors_are_one_line_without_a_traceback(verb, error, code, message):

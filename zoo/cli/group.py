@@ -130,6 +130,8 @@ class VerbGroup(TyperGroup):
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         try:
             code = super().main(words, **{**settings, "standalone_mode": False})
+            if code == INTERRUPTED:  # typer met Ctrl-C itself
+                report(KeyboardInterrupt())
             sys.stdout.flush()  # a closed pipe is met here, not in the interpreter's last breath
         except BrokenPipeError:
             _forget_stdout()
