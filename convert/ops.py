@@ -1,4 +1,8 @@
-"""Named operations on weights, each with its inverse: what happens to a tensor on its way."""
+"""Named operations on weights, each with its inverse: what happens to a tensor on its way.
+
+An operation makes a lazy tensor of a lazy tensor. What is asked of the result in boxes is taken
+from the source in boxes, so that neither is ever in memory as a whole.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from convert.readers.base import LazyTensor
 
 WINDOW = 2  # neighbours that `resize` keeps together
 
@@ -20,23 +26,37 @@ class Op:
 
     Attributes:
         name: what reports print.
-        apply: from the legacy array to ours.
-        invert: back again; None where information is left out on purpose.
+        view: from the legacy tensor to ours; reads nothing.
+        invert: back again, on arrays; None where information is left out on purpose.
     """
 
     name: str
-    apply: Array
+    view: Callable[[LazyTensor], LazyTensor]
     invert: Array | None
 
+    def apply(self, array: np.ndarray) -> np.ndarray:
+        """From the legacy array to ours."""
+        from convert.views import Held
 
-KEEP = Op("as it is", lambda array: array, lambda array: array)
-TRANSPOSE = Op("(in, out) -> (out, in)", lambda array: array.T, lambda array: array.T)
+        return self.view(Held(array)).numpy()
+
+
+def _transposed(source: LazyTensor) -> LazyTensor:
+    from convert.views import Transposed
+
+    return Transposed(source)
+
+
+KEEP = Op("as it is", lambda source: source, lambda array: array)
+TRANSPOSE = Op("(in, out) -> (out, in)", _transposed, lambda array: array.T)
 
 
 def then(first: Op, second: Op) -> Op:
     """Both, one after the other."""
     if first is KEEP or second is KEEP:
         return second if first is KEEP else first
+    if first is TRANSPOSE and second is TRANSPOSE:
+        return KEEP
     back = None
     if first.invert is not None and second.invert is not None:
         outer, inner = first.invert, second.invert
@@ -44,7 +64,7 @@ def then(first: Op, second: Op) -> Op:
         def back(array: np.ndarray) -> np.ndarray:
             return outer(inner(array))
 
-    return Op(f"{first.name}, {second.name}", lambda array: second.apply(first.apply(array)), back)
+    return Op(f"{first.name}, {second.name}", lambda source: second.view(first.view(source)), back)
 
 
 def select_rows(
@@ -61,18 +81,15 @@ def select_rows(
         An operation on the first axis; it cannot be undone.
     """
 
-    def apply(array: np.ndarray) -> np.ndarray:
-        import numpy as np
+    def view(source: LazyTensor) -> LazyTensor:
+        from convert.views import Means, Rows
 
-        kept = array if keep is None else array[list(keep)]
-        means = [
-            np.average(kept[list(rows)], axis=0, weights=weights) for rows, weights in compounds
-        ]
-        return np.concatenate([kept, np.stack(means).astype(kept.dtype)]) if means else kept
+        kept = source if keep is None else Rows(source, keep)
+        return Means(kept, compounds) if compounds else kept
 
     words = [] if keep is None else [f"{len(keep)} rows kept"]
     words += [f"{len(compounds)} means appended"] if compounds else []
-    return Op(", ".join(words), apply, None)
+    return Op(", ".join(words), view, None)
 
 
 def resize(shape: tuple[int, ...], scale: float = 1.0) -> Op:
@@ -82,21 +99,18 @@ def resize(shape: tuple[int, ...], scale: float = 1.0) -> Op:
     new size needs, the surplus is cut off; the products of a layer stay alike.
     """
 
-    def apply(array: np.ndarray) -> np.ndarray:
-        import numpy as np
+    def view(source: LazyTensor) -> LazyTensor:
+        from convert.views import Resized
 
-        norm = np.linalg.norm(array)
-        for axis, (old, new) in enumerate(zip(array.shape, shape, strict=True)):
-            times = -(-new // old)
-            if times > 1:
-                pairs = array.reshape(
-                    *array.shape[:axis], old // WINDOW, WINDOW, *array.shape[axis + 1 :]
-                )
-                array = np.repeat(pairs, times, axis=axis).reshape(
-                    *array.shape[:axis], old * times, *array.shape[axis + 1 :]
-                )
-            array = array.take(range(new), axis=axis)
-        scaled: np.ndarray = (array * (scale * norm / np.linalg.norm(array))).astype(array.dtype)
-        return scaled
+        return Resized(source, shape, scale)
 
-    return Op(f"resized to {shape}", apply, None)
+    return Op(f"resized to {shape}", view, None)
+
+
+def shape_after(op: Op, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape an operation gives, worked out on an array without memory."""
+    import numpy as np
+
+    from convert.views import Held
+
+    return op.view(Held(np.broadcast_to(np.zeros((), np.uint8), shape))).shape

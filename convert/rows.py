@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from convert.ops import KEEP, TRANSPOSE, Op
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Shape = tuple[int, ...]
 
@@ -21,10 +26,10 @@ GROWTH: dict[str, Callable[[Shape, Shape], float]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table; `{i}` in its names counts the layers.
+    """One line of a table; `{i}` in its names counts the layers, `{i:03d}` with digits.
 
     Attributes:
-        target: our name.
+        target: our name; empty where the tensor is computed anew and not written.
         shape: of the target, as names of sizes ("hidden", "vocab") or numbers.
         source: the name TensorFlow stores it under; None where TensorFlow's files lack it.
         op: from TensorFlow's array to ours.
@@ -33,6 +38,7 @@ class Row:
         keras_op: from Keras's array to ours; None is `op`.
         part: the part of the model it belongs to ("body", "pooler", "mlm" ...).
         growth: a name of `GROWTH`: how its scale changes when it is resized.
+        made: of a tensor that is computed anew: gives Keras's array, of its shape.
     """
 
     target: str
@@ -44,14 +50,15 @@ class Row:
     keras_op: Op | None = None
     part: str = "body"
     growth: str = ""
+    made: Callable[[Shape], np.ndarray] | None = None
 
-    def name_in(self, format: str) -> str | None:
-        """The name to look for in a checkpoint of a format."""
-        return f"{self.layer}#{self.slot}" if format == "keras_hdf5" else self.source
+    def name_in(self, naming: str) -> str | None:
+        """The name to look for: of "tensorflow", or Keras's layer and place ("keras")."""
+        return f"{self.layer}#{self.slot}" if naming == "keras" else self.source
 
-    def op_for(self, format: str) -> Op:
-        """The operation on the array of a checkpoint of a format."""
-        return self.keras_op or self.op if format == "keras_hdf5" else self.op
+    def op_for(self, naming: str) -> Op:
+        """The operation on an array that is named so."""
+        return self.keras_op or self.op if naming == "keras" else self.op
 
 
 def dense(
@@ -125,6 +132,15 @@ def condition(
     )
 
 
+#: A place for the number of a layer: `{i}`, `{i:02d}`.
+PLACE = re.compile(r"\{i(:\d+d)?\}")
+
+
+def numbered(name: str, i: int) -> str:
+    """A name with its layer's number."""
+    return PLACE.sub(lambda match: match[0].format(i=i), name)
+
+
 def expand(rows: Iterable[Row], parts: Mapping[str, bool], layers: int) -> Iterator[Row]:
     """The rows of the parts that are there, once for each layer.
 
@@ -133,10 +149,11 @@ def expand(rows: Iterable[Row], parts: Mapping[str, bool], layers: int) -> Itera
     for row in rows:
         if not all(parts.get(part, False) for part in row.part.split("+")):
             continue
-        for i in range(layers) if "{i}" in row.target else (0,):
+        many = any(PLACE.search(name or "") for name in (row.target, row.source, row.layer))
+        for i in range(layers) if many else (0,):
             yield replace(
                 row,
-                target=row.target.replace("{i}", str(i)),
-                source=row.source and row.source.replace("{i}", str(i)),
-                layer=row.layer.replace("{i}", str(i)),
+                target=numbered(row.target, i),
+                source=row.source and numbered(row.source, i),
+                layer=numbered(row.layer, i),
             )

@@ -44,8 +44,11 @@ def _best() -> Callable[..., int]:
     if google_crc32c.implementation != "c":
         return lanes
 
+    import numpy as np
+
     def c(data: bytes | memoryview | np.ndarray, crc: int = 0) -> int:
-        return int(google_crc32c.extend(crc, bytes(data)))
+        # The library takes an array as it is, but no memoryview of bytes that may change.
+        return int(google_crc32c.extend(crc, np.frombuffer(data, np.uint8)))
 
     return c
 

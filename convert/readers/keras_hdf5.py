@@ -6,7 +6,6 @@ is looked at.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from convert.readers.base import Checkpoint
+from convert.readers.base import Box, Checkpoint, Layer, LazyTensor
+from convert.readers.keras3 import VARIABLE, keras3_layers
 from zoo.errors import IntegrityError, UnsafeError
 
+FORMAT = "keras_hdf5"
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MOST_RATIO = 1000  # of the file's size that a compressed data set may claim
 KINDS = "fiub"
@@ -24,7 +25,7 @@ MOST_OBJECTS = 100_000
 
 
 @dataclass
-class KerasTensor:
+class KerasTensor(LazyTensor):
     """One data set."""
 
     name: str
@@ -33,37 +34,17 @@ class KerasTensor:
     dataset: Any
     path: Path
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its values."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def numpy(self) -> np.ndarray:
-        """The values."""
+    def block(self, box: Box) -> np.ndarray:
+        """The values in a box."""
         try:
-            values = np.empty(self.shape, self.dtype)
+            values = np.empty([where.stop - where.start for where in box], self.dtype)
             if values.size:
-                self.dataset.read_direct(values)
+                self.dataset.read_direct(values, box)
         except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
             raise IntegrityError(
                 f"{self.path}: {self.name!r} cannot be read ({_line(error)}); get the file again"
             ) from None
         return values
-
-    def chunks(self, max_bytes: int) -> Iterator[np.ndarray]:
-        """The values in C order; rows are read a few at a time."""
-        if not self.shape or self.nbytes <= max_bytes:
-            yield self.numpy().reshape(-1)
-            return
-        height = max(1, max_bytes * self.shape[0] // self.nbytes)
-        for start in range(0, self.shape[0], height):
-            try:
-                rows = self.dataset[start : start + height]
-            except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-                raise IntegrityError(
-                    f"{self.path}: {self.name!r} cannot be read ({_line(error)}); get it again"
-                ) from None
-            yield np.asarray(rows, self.dtype).reshape(-1)
 
 
 def is_hdf5(path: Path) -> bool:
@@ -88,13 +69,18 @@ def open_hdf5(path: Path) -> Checkpoint:
         file = h5py.File(path, "r")
     except (OSError, RuntimeError, ValueError) as error:
         raise IntegrityError(f"{path}: not a sound HDF5 file ({_line(error)})") from None
-    checkpoint = Checkpoint("keras_hdf5", [path], {}, handles=[file])
+    checkpoint = Checkpoint(FORMAT, [path], {}, handles=[file])
     try:
         found = dict(_datasets(file, path))
         for name in (*_ordered(file), *found):
             if name not in found or name in checkpoint.tensors or name in checkpoint.unreadable:
                 continue
             _add(checkpoint, name, found[name], path)
+        checkpoint.layers = keras3_layers(list(checkpoint)) or _layers(list(checkpoint))
+        if VARIABLE.search(next(iter(checkpoint), "")):
+            checkpoint.format = "keras3"
+        else:
+            checkpoint.details = _details(file)
     except (IntegrityError, UnsafeError):
         checkpoint.close()
         raise
@@ -103,6 +89,27 @@ def open_hdf5(path: Path) -> Checkpoint:
         checkpoint.close()
         raise IntegrityError(f"{path}: not a sound HDF5 file ({_line(error)})") from None
     return checkpoint
+
+
+def _details(file: Any) -> list[str]:
+    """Whether the model is there beside its weights, and who wrote both."""
+    whole = "model_weights" in file
+    places = (file, file["model_weights"]) if whole else (file,)
+    version = next((place.attrs["keras_version"] for place in places
+                    if "keras_version" in place.attrs), None)  # fmt: skip
+    word = version.decode("utf-8", "replace") if isinstance(version, bytes) else version
+    written = [f"written by Keras {word}"] if isinstance(word, str) else []
+    return ["a full model" if whole else "weights only", *written]
+
+
+def _layers(names: list[str]) -> list[Layer]:
+    """Weights by layer, both in stored order; optimizers are no layers."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        layer = name.removeprefix("model_weights/").partition("/")[0]
+        if layer != "optimizer_weights":
+            groups.setdefault(layer, []).append(name)
+    return [Layer(layer, "", members) for layer, members in groups.items()]
 
 
 def _datasets(file: Any, path: Path) -> Iterator[tuple[str, Any]]:

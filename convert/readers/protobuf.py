@@ -1,8 +1,12 @@
-"""The wire format of protocol buffers, as far as checkpoints use it: one flat message."""
+"""The wire format of protocol buffers, as far as checkpoints use it: one flat message.
+
+Data may be `bytes` or a range of a file that is cut as bytes are; what is cut from it stays there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 MOST_VARINT = 10  # bytes
 
@@ -11,12 +15,14 @@ class WireError(ValueError):
     """Bytes that are no such message; the reader adds file and place."""
 
 
-def varint(data: bytes, position: int) -> tuple[int, int]:
+def varint(data: Any, position: int) -> tuple[int, int]:
     """An unsigned number of seven bits a byte, and where it ends.
 
     Raises:
         WireError: it runs past the end or is longer than 64 bits.
     """
+    if position < len(data) and data[position] < 0x80:  # nearly all are
+        return data[position], position + 1
     value = 0
     for count in range(MOST_VARINT):
         if position >= len(data):
@@ -36,7 +42,7 @@ def signed(value: int) -> int:
     return value - 2**64 if value >= 2**63 else value
 
 
-def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+def fields(data: Any) -> Iterator[tuple[int, Any]]:
     """(field number, value) in stored order: numbers for wire types 0, 1 and 5, bytes for 2.
 
     Raises:
@@ -62,18 +68,23 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
             raise WireError(f"field {number} of {size} bytes runs past the end")
         piece = data[position : position + size]
         position += size
-        yield number, piece if kind == 2 else int.from_bytes(piece, "little")
+        yield number, piece if kind == 2 else int.from_bytes(bytes(piece), "little")
 
 
-def number_of(value: int | bytes, what: str) -> int:
+def number_of(value: Any, what: str) -> int:
     """A field that must be a number."""
     if not isinstance(value, int):
         raise WireError(f"{what} is no number")
     return value
 
 
-def bytes_of(value: int | bytes, what: str) -> bytes:
+def bytes_of(value: Any, what: str) -> bytes:
     """A field that must be bytes."""
-    if not isinstance(value, bytes):
+    return bytes(part_of(value, what))
+
+
+def part_of(value: Any, what: str) -> Any:
+    """A field that must be bytes, left where it is."""
+    if isinstance(value, int):
         raise WireError(f"{what} is a number, not a message")
     return value

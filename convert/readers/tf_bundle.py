@@ -1,59 +1,33 @@
 """TensorFlow checkpoints of the second version: an index of names, and data files of raw tensors.
 
-Tensors are read with plain reads, not through a memory map: pages of a map count as the process's
-memory, and a conversion would seem to hold the whole model.
+A tensor's bytes lie in one place and are read there, box by box.
 """
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import ml_dtypes
 import numpy as np
 
-from convert.readers.base import Checkpoint, nbytes
-from convert.readers.crc32c import crc32c, mask
+from convert.readers.base import Box, Checkpoint, LazyTensor, assemble, nbytes
 from convert.readers.protobuf import WireError, bytes_of, fields, number_of, signed
+from convert.readers.slices import (
+    DTYPES,
+    NO_NUMBERS,
+    Extent,
+    any_overlap,
+    extents_of,
+    shape_of,
+    slice_key,
+)
+from convert.readers.spans import File, Span
 from convert.readers.table import entries
 from zoo.errors import IntegrityError, NotFoundError
-
-#: Numbers of TensorFlow's DataType -> the type; names where there are no plain numbers.
-DTYPES: dict[int, Any] = {
-    1: np.float32,
-    2: np.float64,
-    3: np.int32,
-    4: np.uint8,
-    5: np.int16,
-    6: np.int8,
-    8: np.complex64,
-    9: np.int64,
-    10: np.bool_,
-    11: np.int8,
-    12: np.uint8,
-    13: np.int32,
-    14: ml_dtypes.bfloat16,
-    15: np.int16,
-    16: np.uint16,
-    17: np.uint16,
-    18: np.complex128,
-    19: np.float16,
-    22: np.uint32,
-    23: np.uint64,
-    24: ml_dtypes.float8_e5m2,
-    25: ml_dtypes.float8_e4m3fn,
-    26: ml_dtypes.float8_e4m3fnuz,
-    27: ml_dtypes.float8_e4m3b11fnuz,
-    28: ml_dtypes.float8_e5m2fnuz,
-}
-NO_NUMBERS = {7: "strings", 20: "a resource", 21: "a variant"}
-MOST_AXES = 254
-Extent = tuple[int, int]  # start and length along one axis; -1 is the whole axis
 
 
 @dataclass(frozen=True)
@@ -72,8 +46,15 @@ class Shards:
     def __init__(self, prefix: Path, count: int, swap: bool, verify_checksums: bool) -> None:
         self.prefix, self.count = prefix, count
         self.swap, self.verify = swap, verify_checksums
-        self._files: dict[int, BinaryIO] = {}
+        self._files: dict[int, File] = {}
         self._sizes: dict[int, int] = {}
+
+    @property
+    def big_endian(self) -> bool:
+        """Whether values stand in that byte order."""
+        import sys
+
+        return self.swap == (sys.byteorder == "little")
 
     def path(self, shard: int) -> Path:
         """The file of a shard; its name is worked out, never read from a file."""
@@ -97,18 +78,13 @@ class Shards:
             self._sizes[shard] = path.stat().st_size
         return self._sizes[shard]
 
-    def read(self, place: Place, start: int, stop: int) -> bytes:
-        """Bytes of a tensor from `start` to `stop`."""
+    def span(self, place: Place, name: str) -> Span:
+        """Where a tensor's bytes are, under their checksum."""
         if place.shard not in self._files:
-            self._files[place.shard] = self.path(place.shard).open("rb")
-        file = self._files[place.shard]
-        file.seek(place.offset + start)
-        data = file.read(stop - start)
-        if len(data) != stop - start:
-            raise IntegrityError(
-                f"{self.path(place.shard)}: ends {stop - start - len(data)} bytes too early"
-            )
-        return data
+            self._files[place.shard] = File(self.path(place.shard))
+        span = Span(self._files[place.shard], place.offset, place.offset + place.size)
+        what = f"{name!r} ({place.size} bytes at {place.offset})"
+        return span.sealed(place.checksum, what) if self.verify else span
 
     def close(self) -> None:
         """Close what was opened."""
@@ -118,7 +94,7 @@ class Shards:
 
 
 @dataclass
-class BundleTensor:
+class BundleTensor(LazyTensor):
     """A tensor that is stored in one piece."""
 
     name: str
@@ -127,71 +103,39 @@ class BundleTensor:
     place: Place
     shards: Shards
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its values."""
-        return self.place.size
+    @cached_property
+    def span(self) -> Span:
+        """Its bytes."""
+        return self.shards.span(self.place, self.name)
 
-    def chunks(self, max_bytes: int) -> Iterator[np.ndarray]:
-        """The values a piece at a time; the checksum is checked after the last."""
-        step = max(1, max_bytes // self.dtype.itemsize) * self.dtype.itemsize
-        crc = 0
-        for start in range(0, self.place.size, step):
-            data = self.shards.read(self.place, start, min(start + step, self.place.size))
-            if self.shards.verify:
-                crc = crc32c(data, crc)
-            yield self._values(data)
-        self._check(crc)
+    def block(self, box: Box) -> np.ndarray:
+        """The values in a box."""
+        values = self.span.box(box, self.shape, self.dtype)
+        return values.byteswap(inplace=True) if self.shards.swap else values
 
-    def numpy(self) -> np.ndarray:
-        """The values."""
-        flat = np.empty(math.prod(self.shape), self.dtype)
-        filled = 0
-        for piece in self.chunks(4 * 2**20):
-            flat[filled : filled + len(piece)] = piece
-            filled += len(piece)
-        return flat.reshape(self.shape)
-
-    def _values(self, data: bytes) -> np.ndarray:
-        values = np.frombuffer(data, self.dtype)
-        return values.byteswap() if self.shards.swap else values
-
-    def _check(self, crc: int) -> None:
-        if self.shards.verify and mask(crc) != self.place.checksum:
-            raise IntegrityError(
-                f"{self.shards.path(self.place.shard)}: the checksum of {self.name!r} "
-                f"({self.place.size} bytes at {self.place.offset}) is wrong: the file is damaged; "
-                "get it again"
-            )
+    def verify(self) -> None:
+        """Check the checksum."""
+        if self.span.seal is not None:
+            self.span.seal.verify()
 
 
 @dataclass
-class SlicedTensor:
-    """A partitioned variable: one tensor stored as slices."""
+class SlicedTensor(LazyTensor):
+    """A partitioned variable: one tensor stored as slices, each where it belongs."""
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    slices: list[tuple[tuple[slice, ...], BundleTensor]]
+    slices: list[tuple[Box, BundleTensor]]
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its values."""
-        return nbytes(self.shape, self.dtype)
+    def block(self, box: Box) -> np.ndarray:
+        """The values in a box, put together."""
+        return assemble(box, self.dtype, self.slices)
 
-    def numpy(self) -> np.ndarray:
-        """The values, put together."""
-        whole = np.empty(self.shape, self.dtype)
-        for where, part in self.slices:
-            whole[where] = part.numpy()
-        return whole
-
-    def chunks(self, max_bytes: int) -> Iterator[np.ndarray]:
-        """The values in C order; the slices are put together first."""
-        flat = self.numpy().reshape(-1)
-        step = max(1, max_bytes // self.dtype.itemsize)
-        for start in range(0, len(flat), step):
-            yield flat[start : start + step]
+    def verify(self) -> None:
+        """Check the checksums."""
+        for _, part in self.slices:
+            part.verify()
 
 
 @dataclass
@@ -236,7 +180,7 @@ def _open(prefix: Path, index: Path, verify_checksums: bool) -> Checkpoint:
                 raise WireError(f"its first key is {key!r:.60}, not the header's empty one")
             shards = Shards(prefix, *_header(value), verify_checksums)
         elif key[0] == 0:
-            parts[_slice_key(key)] = _entry(key, value)
+            parts[slice_key(key)] = _entry(key, value)
         else:
             try:
                 name = key.decode("utf-8")
@@ -258,7 +202,15 @@ def _open(prefix: Path, index: Path, verify_checksums: bool) -> Checkpoint:
     used = {shard for shard, *_ in spans}
     checkpoint.files += [shards.path(shard) for shard in sorted(used)]
     checkpoint.notes += _overlaps(spans)
+    checkpoint.details += [_count(shards.count, "data file")]
+    if sliced := sum(bool(entry.slices) for entry in records.values()):
+        checkpoint.details.append(f"{_count(sliced, 'tensor')} in slices")
+    checkpoint.details += ["big-endian"] * shards.big_endian
     return checkpoint
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
 
 
 def _header(value: bytes) -> tuple[int, bool]:
@@ -290,9 +242,9 @@ def _entry(key: bytes, value: bytes) -> Entry:
     slices: list[tuple[Extent, ...]] = []
     for number, content in fields(value):
         if number == 2:
-            shape = _shape(bytes_of(content, label), label)
+            shape = shape_of(bytes_of(content, label), label)
         elif number == 7:
-            slices.append(_extents(bytes_of(content, label), label))
+            slices.append(extents_of(bytes_of(content, label), label))
         elif number in numbers:
             numbers[number] = signed(number_of(content, label))
     if numbers[1] == 0:
@@ -300,90 +252,6 @@ def _entry(key: bytes, value: bytes) -> Entry:
     if min(numbers.values()) < 0:
         raise WireError(f"{label} has a negative place or size")
     return Entry(numbers[1], shape, Place(numbers[3], numbers[4], numbers[5], numbers[6]), slices)
-
-
-def _shape(data: bytes, label: str) -> tuple[int, ...]:
-    axes = []
-    for number, content in fields(data):
-        if number == 3 and content:
-            raise WireError(f"{label} has a shape of unknown rank")
-        if number == 2:
-            size = 0
-            for inner, value in fields(bytes_of(content, label)):
-                if inner == 1:
-                    size = signed(number_of(value, label))
-            if size < 0:
-                raise WireError(f"{label} has an axis of {size}")
-            axes.append(size)
-    if len(axes) > MOST_AXES or math.prod(axes) >= 2**63:
-        raise WireError(f"{label} has an impossible shape of {len(axes)} axes")
-    return tuple(axes)
-
-
-def _extents(data: bytes, label: str) -> tuple[Extent, ...]:
-    found = []
-    for number, content in fields(data):
-        if number == 1:
-            start, length = 0, -1
-            for inner, value in fields(bytes_of(content, label)):
-                if inner == 1:
-                    start = signed(number_of(value, label))
-                elif inner == 2:
-                    length = signed(number_of(value, label))
-            found.append((start, length))
-    return tuple(found)
-
-
-def _slice_key(key: bytes) -> tuple[str, tuple[Extent, ...]]:
-    """The name and extents that the key of a slice encodes, in TensorFlow's ordered code."""
-    position, name = 1, bytearray()
-    while True:
-        if position + 1 >= len(key):
-            raise WireError(f"the key of a slice {key!r:.80} has no end of its name")
-        byte, follow = key[position], key[position + 1]
-        if byte == 0 and follow == 1:
-            position += 2
-            break
-        if (byte, follow) in ((0, 0xFF), (0xFF, 0)):
-            name.append(byte)
-            position += 2
-        elif byte in (0, 0xFF):
-            raise WireError(f"the key of a slice {key!r:.80} is escaped wrongly")
-        else:
-            name.append(byte)
-            position += 1
-    size = key[position] if position < len(key) else 9
-    if size > 8 or position + 1 + size > len(key):
-        raise WireError(f"the key of a slice {key!r:.80} has no number of axes")
-    rank = int.from_bytes(key[position + 1 : position + 1 + size], "big")
-    position += 1 + size
-    if rank > MOST_AXES:
-        raise WireError(f"the key of a slice {key!r:.80} has {rank} axes")
-    extents = []
-    for _ in range(rank):
-        start, position = _ordered(key, position)
-        length, position = _ordered(key, position)
-        extents.append((start, length))
-    try:
-        return name.decode("utf-8"), tuple(extents)
-    except UnicodeDecodeError:
-        raise WireError(f"the name in the key of a slice {key!r:.80} is not UTF-8") from None
-
-
-def _ordered(key: bytes, position: int) -> tuple[int, int]:
-    """A signed number of the ordered code: as many leading one-bits as bytes, for positives."""
-    if position >= len(key):
-        raise WireError(f"the key of a slice {key!r:.80} is cut off")
-    negative = key[position] < 0x80
-    head = key[position : position + 10]
-    if negative:
-        head = bytes(byte ^ 0xFF for byte in head)
-    ones = bin(int.from_bytes(head.ljust(10, b"\0"), "big") | 1 << 80)[3:].find("0")
-    size = ones
-    if not 1 <= size <= 10 or position + size > len(key):
-        raise WireError(f"the key of a slice {key!r:.80} holds a malformed number")
-    bits = int.from_bytes(head[:size], "big") & ((1 << (8 * size - size - 1)) - 1)
-    return (-bits - 1 if negative else bits), position + size
 
 
 def _tensor(
@@ -437,7 +305,7 @@ def _assemble(
         found.append((where, _tensor(name, part, shards, spans)))
         boxes.append(box)
     covered = sum(math.prod(count for _, count in box) for box in boxes)
-    if covered != math.prod(entry.shape) or _any_overlap(boxes):
+    if covered != math.prod(entry.shape) or any_overlap(boxes):
         raise WireError(f"the slices of {name!r} overlap or do not cover its shape {entry.shape}")
     return SlicedTensor(name, entry.shape, dtype, found)
 
@@ -451,18 +319,6 @@ def _stored_part(
         if (name, candidate) in parts:
             return parts[name, candidate]
     raise WireError(f"a slice of {name!r} is listed but not stored")
-
-
-def _any_overlap(boxes: list[list[Extent]]) -> bool:
-    """Whether two boxes share a cell; sorted along the first axis, so few are compared."""
-    filled = sorted(box for box in boxes if all(count for _, count in box))
-    starts = [box[0][0] if box else 0 for box in filled]
-    for i, box in enumerate(filled):
-        end = box[0][0] + box[0][1] if box else 1
-        for other in filled[i + 1 : bisect.bisect_left(starts, end)]:
-            if all(a < c + d and c < a + b for (a, b), (c, d) in zip(box, other, strict=True)):
-                return True
-    return False
 
 
 def _overlaps(spans: list[tuple[int, int, int, str]]) -> list[str]:

@@ -1,0 +1,177 @@
+"""What operations make of lazy tensors: a box of the result, from boxes of the source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from convert.ops import WINDOW
+from convert.readers.base import Box, LazyTensor, Shape, boxes
+
+NEAR = 32 * 2**10  # bytes between two rows that are read through sooner than they are jumped over
+PART = 2**17  # values that a norm is summed over at a time
+
+
+class Held(LazyTensor):
+    """An array in memory."""
+
+    def __init__(self, array: np.ndarray, name: str = "") -> None:
+        self.name, self.array = name, array
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def block(self, box: Box) -> np.ndarray:
+        """A part of the array."""
+        part: np.ndarray = self.array[box]
+        return part
+
+
+class View(LazyTensor):
+    """A tensor made of another, of the same type."""
+
+    def __init__(self, source: LazyTensor, shape: Shape) -> None:
+        self.source, self.name = source, source.name
+        self.shape, self.dtype = shape, source.dtype
+
+    def verify(self) -> None:
+        """Check the source."""
+        self.source.verify()
+
+
+class Transposed(View):
+    """All axes the other way round."""
+
+    def __init__(self, source: LazyTensor) -> None:
+        super().__init__(source, source.shape[::-1])
+
+    def block(self, box: Box) -> np.ndarray:
+        """The box across."""
+        return self.source.block(box[::-1]).T
+
+
+class Rows(View):
+    """Some rows, in another order."""
+
+    def __init__(self, source: LazyTensor, keep: Sequence[int]) -> None:
+        super().__init__(source, (len(keep), *source.shape[1:]))
+        self.keep = np.asarray(keep, np.int64)
+
+    def block(self, box: Box) -> np.ndarray:
+        """The rows asked for, read in the order in which they lie."""
+        first, *rest = box
+        wanted, back = np.unique(self.keep[first], return_inverse=True)
+        out = np.empty((len(wanted), *(where.stop - where.start for where in rest)), self.dtype)
+        row_bytes = max(1, math.prod(self.shape[1:]) * self.dtype.itemsize)
+        for start, stop in _runs(wanted, max(1, NEAR // row_bytes), len(back)):
+            low, high = int(wanted[start]), int(wanted[stop - 1]) + 1
+            rows = self.source.block((slice(low, high), *rest))
+            out[start:stop] = rows[wanted[start:stop] - low]
+        taken: np.ndarray = out[back]
+        return taken
+
+
+def _runs(rows: np.ndarray, near: int, most: int) -> Iterator[tuple[int, int]]:
+    """Places `start:stop` in sorted rows that lie near one another and span at most `most`."""
+    start = 0
+    for place in range(1, len(rows) + 1):
+        if (
+            place == len(rows)
+            or rows[place] - rows[place - 1] > near
+            or rows[place] - rows[start] >= most
+        ):
+            yield start, place
+            start = place
+
+
+class Means(View):
+    """Weighted means of rows, appended."""
+
+    def __init__(
+        self, source: LazyTensor, compounds: Sequence[tuple[Sequence[int], Sequence[float]]]
+    ) -> None:
+        super().__init__(source, (source.shape[0] + len(compounds), *source.shape[1:]))
+        self.compounds = compounds
+
+    def block(self, box: Box) -> np.ndarray:
+        """Rows of the source as far as they go, then means."""
+        first, *rest = box
+        there = self.source.shape[0]
+        made = [
+            np.average(Rows(self.source, rows).block((slice(0, len(rows)), *rest)), 0, weights)
+            for rows, weights in self.compounds[max(0, first.start - there) : first.stop - there]
+            if first.stop > there
+        ]
+        if first.start >= there:
+            return np.stack(made).astype(self.dtype)
+        kept = self.source.block((slice(first.start, min(first.stop, there)), *rest))
+        return np.concatenate([kept, np.stack(made).astype(self.dtype)]) if made else kept
+
+
+class Resized(View):
+    """Every axis repeated and cut, the Frobenius norm multiplied by `scale`."""
+
+    def __init__(self, source: LazyTensor, shape: Shape, scale: float) -> None:
+        super().__init__(source, shape)
+        self.scale, self.factor = scale, math.nan
+        self.taken = [_repeated(old, new) for old, new in zip(source.shape, shape, strict=True)]
+
+    def block(self, box: Box) -> np.ndarray:
+        """Of every axis the stretch that the box is repeated from."""
+        if math.isnan(self.factor):
+            self.factor = self.scale * self._shrinkage()
+        taken = [axis[where] for axis, where in zip(self.taken, box, strict=True)]
+        lows = [int(axis.min()) for axis in taken]
+        highs = [int(axis.max()) + 1 for axis in taken]
+        part = self.source.block(tuple(map(slice, lows, highs)))
+        part = part[np.ix_(*(axis - low for axis, low in zip(taken, lows, strict=True)))]
+        scaled: np.ndarray = (part * self.factor).astype(self.dtype)
+        return scaled
+
+    def _shrinkage(self) -> float:
+        """The source's norm by that of its repetition, both summed over the source."""
+        often = [
+            np.bincount(axis, minlength=size).astype(np.float64)
+            for axis, size in zip(self.taken, self.source.shape, strict=True)
+        ]
+        before = after = 0.0
+        for box in boxes(self.source.shape, PART):
+            squares = np.square(self.source.block(box).astype(np.float64))
+            before += float(squares.sum())
+            for counts, where in zip(often[::-1], box[::-1], strict=True):
+                squares = squares @ counts[where]
+            after += float(squares)
+        return math.sqrt(before / after) if after else 1.0
+
+
+def _repeated(old: int, new: int) -> np.ndarray:
+    """Of which old index every new one is a copy."""
+    times = -(-new // old)
+    index = np.arange(new)
+    return index // (WINDOW * times) * WINDOW + index % WINDOW if times > 1 else index
+
+
+class Beside(LazyTensor):
+    """Tensors side by side along the last axis."""
+
+    def __init__(self, parts: Sequence[LazyTensor]) -> None:
+        self.parts, self.name = parts, " + ".join(part.name for part in parts)
+        *rest, _ = parts[0].shape
+        self.shape = (*rest, sum(part.shape[-1] for part in parts))
+        self.dtype = parts[0].dtype
+
+    def block(self, box: Box) -> np.ndarray:
+        """Of each part what the box holds of it."""
+        *rest, last = box
+        found, start = [], 0
+        for part in self.parts:
+            low, high = max(last.start - start, 0), min(last.stop - start, part.shape[-1])
+            if low < high:
+                found.append(part.block((*rest, slice(low, high))))
+            start += part.shape[-1]
+        return np.concatenate(found, -1)
+
+    def verify(self) -> None:
+        """Check every part."""
+        for part in self.parts:
+            part.verify()
