@@ -28,6 +28,7 @@ class Entry:
         paper: where the method was described; empty for textbook methods.
         processor: reference to the image processor class; empty where none is needed.
         type: the `model_type` of another library's model; empty for genae's own.
+        rebuilt: end of the name of a tensor that its class computes anew where files lack it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Entry:
     paper: str = ""
     processor: str = PROCESSOR
     type: str = ""
+    rebuilt: str = ""
 
     @property
     def model_type(self) -> str:
@@ -49,6 +51,15 @@ class Entry:
     def model_class(self) -> str:
         """Name of the model class, as `config.json` lists it under `architectures`."""
         return class_name(self.model)
+
+    def rebuilds(self, name: str) -> bool:
+        """Whether a tensor may be absent from the files."""
+        return bool(self.rebuilt) and str(name).endswith(self.rebuilt)
+
+    def has_class(self, name: str) -> bool:
+        """Whether a class is one of the architecture's; text models have one for each head."""
+        stem = class_name(self.config).removesuffix("Config")
+        return name == self.model_class or (not self.processor and str(name).startswith(stem))
 
 
 ENTRIES = (
@@ -82,20 +93,76 @@ ENTRIES = (
     ),
 )
 
-#: What converted checkpoints become where transformers has the architecture.
-CONVERTED = (
-    Entry(
-        name="bert",
-        title="BERT",
-        config="transformers:BertConfig",
-        model="transformers:BertForMaskedLM",
-        auto="AutoModelForMaskedLM",
-        task="fill-mask",
-        paper="arXiv:1810.04805",
+
+def _theirs(name: str, title: str, stem: str, head: str, paper: str, rebuilt: str = "") -> Entry:
+    """The row of an architecture that transformers has."""
+    auto, task = HEADS[head]
+    config, model = f"transformers:{stem}Config", f"transformers:{stem}{head}"
+    return Entry(name, title, config, model, auto, task, paper, "", name, rebuilt)
+
+
+def _ours(name: str, title: str, stem: str, head: str, paper: str, module: str = "") -> Entry:
+    """The row of a text model on the island."""
+    auto, task = HEADS[head]
+    return Entry(
+        name=f"genae_{name}",
+        title=title,
+        config=f"zoo.models.configuration_{module or name}:Genae{stem}Config",
+        model=f"zoo.models.modeling_{module or name}:Genae{stem}{head}",
+        auto=auto,
+        task=task,
+        paper=paper,
         processor="",
-        type="bert",
+        type=f"genae_{name}",
+    )
+
+
+#: Heads of text models: the Auto class that finds them, the Hub's pipeline tag.
+HEADS = {
+    "ForMaskedLM": ("AutoModelForMaskedLM", "fill-mask"),
+    "ForCausalLM": ("AutoModelForCausalLM", "text-generation"),
+    "LMHeadModel": ("AutoModelForCausalLM", "text-generation"),
+    "ForConditionalGeneration": ("AutoModelForSeq2SeqLM", "text-generation"),
+    "ForPreTraining": ("AutoModelForPreTraining", "feature-extraction"),
+}
+
+#: What converted checkpoints become: models of transformers where it has the architecture, ours
+#: where it lacks it or an option.
+CONVERTED = (
+    _theirs("bert", "BERT", "Bert", "ForMaskedLM", "arXiv:1810.04805"),
+    _theirs("albert", "ALBERT", "Albert", "ForMaskedLM", "arXiv:1909.11942"),
+    _theirs(
+        "roformer", "RoFormer", "RoFormer", "ForMaskedLM", "arXiv:2104.09864",
+        "encoder.embed_positions.weight",
     ),
-)
+    _theirs("electra", "ELECTRA", "Electra", "ForPreTraining", "arXiv:2003.10555"),
+    _theirs("gpt2", "GPT-2", "GPT2", "LMHeadModel", "arXiv:2012.00413"),
+    _theirs("t5", "T5", "T5", "ForConditionalGeneration", "arXiv:1910.10683"),
+    _theirs("mt5", "mT5", "MT5", "ForConditionalGeneration", "arXiv:2010.11934"),
+    _ours("bert", "BERT with bert4keras's options", "Bert", "ForMaskedLM", "arXiv:1810.04805"),
+    _ours(
+        "albert", "ALBERT with bert4keras's options", "Albert", "ForMaskedLM", "arXiv:1909.11942"
+    ),
+    _ours("nezha", "NEZHA", "Nezha", "ForMaskedLM", "arXiv:1909.00204"),
+    _ours(
+        "roformer", "RoFormer with bert4keras's options", "RoFormer", "ForMaskedLM",
+        "arXiv:2104.09864",
+    ),
+    _ours("roformer_v2", "RoFormerV2", "RoFormerV2", "ForMaskedLM", "ZhuiyiTechnology, 2022"),
+    _ours("gau_alpha", "GAU-alpha", "GAUAlpha", "ForMaskedLM", "arXiv:2202.10447"),
+    _ours(
+        "electra", "ELECTRA with bert4keras's options", "Electra", "ForPreTraining",
+        "arXiv:2003.10555",
+    ),
+    _ours("gpt", "GPT with segments", "GPT", "ForCausalLM", "arXiv:2008.03946"),
+    _ours(
+        "gpt2", "GPT-2 with bert4keras's options", "GPT2", "ForCausalLM", "arXiv:2012.00413", "gpt"
+    ),
+    _ours("gpt2_ml", "GPT2-ML", "GPT2ML", "ForCausalLM", "arXiv:1905.12616", "gpt"),
+    _ours(
+        "t5", "T5 as bert4keras computes it", "T5", "ForConditionalGeneration", "arXiv:1910.10683"
+    ),
+)  # fmt: skip
 
 ARCHITECTURES: dict[str, Entry] = {entry.name: entry for entry in ENTRIES}
 
@@ -153,6 +220,21 @@ def find_config(model_type: str | None, architectures: Iterable[str] = ()) -> En
         f"model_type {model_type!r} is not one of genae's. {hint} "
         "Models of other libraries load with transformers.AutoModel."
     )
+
+
+def model_for(entry: Entry, architectures: Iterable[str] = ()) -> Any:
+    """The class that a `config.json` names, where it is one of the architecture's, else the row's.
+
+    Args:
+        entry: the row.
+        architectures: the file's class names; they are looked up in the row's own module alone.
+    """
+    config, module = load(entry.config), entry.model.partition(":")[0]
+    for name in architectures:
+        found = getattr(importlib.import_module(module), str(name), None)
+        if isinstance(found, type) and getattr(found, "config_class", None) is config:
+            return found
+    return load(entry.model)
 
 
 def classes() -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.cli.common import Json, Model, Quiet, console, hint, print_json
-from zoo.errors import IntegrityError, NotFoundError, UsageError
+from zoo.errors import IntegrityError, MissingDependencyError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +84,8 @@ def _load(name: str) -> tuple[Any, Any]:
         raise IntegrityError(
             f"{name}: makes no masked language model ({' '.join(str(error).split())})"
         ) from error
+    except ImportError as error:  # a tokenizer's own needs
+        raise MissingDependencyError(f"{name}: {error}") from error
     if tokenizer.mask_token_id is None:
         raise UsageError(f"{name}: its vocabulary has no [MASK]")
     return model.eval(), tokenizer

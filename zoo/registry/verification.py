@@ -1,6 +1,7 @@
 """The check of what lies in a model's folder."""
 
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from zoo.registry import manifest, signing
 from zoo.registry.base import Report
 from zoo.registry.header import elements, inspect, safetensors_header
 from zoo.registry.transfer import check_sums, files_of, in_cache, locate
+
+HEAD = "lm_head.weight"  # of transformers' models that may tie it to the embeddings
 
 
 def verify(name: str | os.PathLike[str], revision: str | None = None) -> Report:
@@ -97,14 +100,18 @@ def _check_tensors(folder: Path, found: dict[str, list[int]]) -> list[str]:
         entry = catalog.find_config(config.get("model_type"))
     except GenaeError:
         return []
-    model_class = catalog.load(entry.model)
+    model_class = catalog.model_for(entry, config.get("architectures") or ())
     try:
         stored_shapes = catalog.load("zoo.models.modeling_base:stored_shapes")
-        expected = stored_shapes(model_class, config)
+        expected = dict(_untied(stored_shapes(model_class, config), config))
     except Exception as error:  # a wrong config stops its class, transformers or torch anywhere
         return [f"config.json: makes no model ({' '.join(str(error).split())})"]
     differences = {
-        "missing": [min(names) for names in expected if not names & found.keys()],
+        "missing": [
+            min(names)
+            for names in expected
+            if not names & found.keys() and not entry.rebuilds(min(names))
+        ],
         "unexpected": found.keys() - set().union(*expected),
         "mismatched": [
             f"{name} {found[name]} in place of {shape}"
@@ -119,6 +126,18 @@ def _check_tensors(folder: Path, found: dict[str, list[int]]) -> list[str]:
         for kind, those in differences.items()
         if those
     ]
+
+
+def _untied(
+    shapes: Mapping[frozenset[str], list[int]], config: Mapping[str, Any]
+) -> Iterator[tuple[frozenset[str], list[int]]]:
+    """The same, the head by itself where the configuration says so.
+
+    transformers' mT5 is made with both matrices tied, whatever its configuration says.
+    """
+    apart = frozenset({HEAD} if config.get("tie_word_embeddings") is False else ())
+    for names, shape in shapes.items():
+        yield from ((part, shape) for part in (names - apart, names & apart) if part)
 
 
 def _check_card(folder: Path, listed: dict[str, Any]) -> list[str]:
@@ -142,7 +161,8 @@ def _check_card(folder: Path, listed: dict[str, Any]) -> list[str]:
             f"config.json: model_type is {config.get('model_type')!r}, "
             f"but architecture {entry.name!r} has {entry.model_type!r}"
         )
-    if config.get("architectures") not in (None, [entry.model_class]):
+    names = config.get("architectures")
+    if names is not None and not (len(names) == 1 and entry.has_class(names[0])):
         problems.append(
             f"config.json: architectures is {config['architectures']!r}, "
             f"but architecture {entry.name!r} has {[entry.model_class]!r}"

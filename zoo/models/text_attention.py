@@ -1,0 +1,214 @@
+"""Attention of text models: multi-head with three kinds of positions, and the gated unit."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+from transformers.cache_utils import Cache
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from .activations import activation
+
+
+@dataclass
+class Context:
+    """What every block of one forward pass sees.
+
+    Attributes:
+        mask: which keys each query sees, bool, shape `(B, 1, queries, keys)`; None for all.
+        keys: number of keys.
+        rotary: cosines and sines, each `(B or 1, queries, 1, key size / 2)`.
+        relative: vectors of offsets, `(queries, keys, key size)`.
+        condition: what conditional normalisation takes, `(B, width)` or `(B, L, width)`.
+        cache: past keys and values.
+        output_attentions: whether probabilities are wanted.
+    """
+
+    mask: Tensor | None
+    keys: int
+    rotary: tuple[Tensor, Tensor] | None = None
+    relative: Tensor | None = None
+    condition: Tensor | None = None
+    cache: Cache | None = None
+    output_attentions: bool = False
+
+
+def rotary_angles(position_ids: Tensor, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of position times 10000^(-2 i / size), shape `(B, L, 1, size / 2)`.
+
+    arXiv:2104.09864, equation 15.
+    """
+    steps = torch.arange(0, size, 2, device=position_ids.device, dtype=torch.float64) / size
+    angles = position_ids[:, :, None, None].double() * 10000**-steps
+    return angles.cos().to(dtype), angles.sin().to(dtype)
+
+
+def rotate(values: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn neighbouring pairs (x0, x1), (x2, x3) ... of `(B, L, heads, size)` by their angles."""
+    cosine, sine = rotary
+    even, odd = values[..., 0::2], values[..., 1::2]
+    turned = torch.stack((even * cosine - odd * sine, odd * cosine + even * sine), -1)
+    return turned.flatten(-2)
+
+
+def relative_vectors(queries: int, keys: int, size: int, furthest: int, like: Tensor) -> Tensor:
+    """Sinusoids of key - query clipped to +-furthest, shape `(queries, keys, size)`.
+
+    The queries are the last ones of the keys. Sines stand in even columns, cosines in odd ones
+    (arXiv:1909.00204, equation 5).
+    """
+    device = like.device
+    rows = torch.arange(2 * furthest + 1, device=device, dtype=torch.float64)[:, None]
+    columns = torch.arange(0, size, 2, device=device, dtype=torch.float64)
+    angles = rows * 10000 ** (-columns / size)
+    table = torch.stack((angles.sin(), angles.cos()), -1).flatten(1)[:, :size].to(like.dtype)
+    query = torch.arange(keys - queries, keys, device=device)
+    offsets = torch.arange(keys, device=device)[None] - query[:, None]
+    return table[offsets.clamp(-furthest, furthest) + furthest]
+
+
+def per_query(values: Tensor, vectors: Tensor) -> Tensor:
+    """Products of `(B, heads, queries, m)` with each query's own `(queries, m, n)` matrix."""
+    batch, heads, queries, _ = values.shape
+    flat = values.permute(2, 0, 1, 3).reshape(queries, batch * heads, -1)
+    return (flat @ vectors).unflatten(1, (batch, heads)).permute(1, 2, 0, 3)
+
+
+def eager_attention(module, query, key, value, mask, scaling, rate=0.0, relative=None, added=None):
+    """Attention step by step, on `(B, heads, length, size)`.
+
+    Args:
+        module: asked whether it is in training.
+        query: of every position.
+        key: of every position seen.
+        value: likewise.
+        mask: bool; None sees all.
+        scaling: factor on scores.
+        rate: share of probabilities dropped in training.
+        relative: vectors of offsets, added to keys and values.
+        added: scores of the previous layer.
+
+    Returns:
+        The context `(B, length, heads, size)`, the probabilities and the scaled scores.
+    """
+    scores = query @ key.transpose(-1, -2)
+    if relative is not None:
+        scores = scores + per_query(query, relative.transpose(1, 2))
+    raw = scores = scores * scaling
+    if added is not None:
+        scores = scores + added
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    weights = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+    weights = weights.to(query.dtype)
+    dropped = dropout(weights, rate, module.training)
+    context = dropped @ value
+    if relative is not None:
+        context = context + per_query(dropped, relative)
+    return context.transpose(1, 2).contiguous(), weights, raw
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention; keys and values may have widths of their own."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.is_causal = False  # the mask says it all
+        heads, bias = config.num_attention_heads, config.use_bias
+        self.scaling = config.key_head_size**-0.5
+        self.query = nn.Linear(config.hidden_size, heads * config.key_head_size, bias)
+        self.key = nn.Linear(config.hidden_size, heads * config.key_head_size, bias)
+        self.value = nn.Linear(config.hidden_size, heads * config.value_head_size, bias)
+
+    def forward(self, hidden_states, context, layer_idx, previous_scores=None):
+        heads = self.config.num_attention_heads
+        query, key, value = (
+            dense(hidden_states).unflatten(-1, (heads, -1))
+            for dense in (self.query, self.key, self.value)
+        )
+        if context.rotary is not None:
+            query, key = rotate(query, context.rotary), rotate(key, context.rotary)
+        query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+        if context.cache is not None:
+            key, value = context.cache.update(key, value, layer_idx)
+        return attend(self, query, key, value, context, self.scaling, previous_scores)
+
+
+def attend(module, query, key, value, context, scaling, previous_scores=None):
+    """Attention by the configured implementation.
+
+    Returns:
+        The context with its heads joined, `(B, L, width)`, probabilities and scores; the latter
+        two only where they are computed at all.
+    """
+    config = module.config
+    rate = config.attention_probs_dropout_prob if module.training else 0.0
+    kind = config._attn_implementation or "eager"
+    stepwise = (
+        kind == "eager"
+        or context.output_attentions
+        or config.residual_attention_scores
+        or context.relative is not None
+    )
+    if stepwise:
+        joined, weights, scores = eager_attention(
+            module, query, key, value, context.mask, scaling, rate, context.relative,
+            previous_scores,
+        )  # fmt: skip
+        return joined.flatten(2), weights, scores
+    joined, weights = ALL_ATTENTION_FUNCTIONS[kind](
+        module, query, key, value, context.mask, scaling=scaling, dropout=rate
+    )
+    return joined.flatten(2), weights, None
+
+
+class GatedAttentionUnit(nn.Module):
+    """Attention and feed-forward in one: a gate times the values attended to.
+
+    One dense map gives the gate u, the values v and z; queries and keys are z, scaled apart
+    (arXiv:2202.10447, section 3). Scores of n visible keys, 16 at least, are multiplied by
+    log n / log `attention_reference_length`.
+    """
+
+    fewest_keys = 16
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.is_causal = False
+        wide, size = config.intermediate_size, config.key_head_size
+        self.i_dense = nn.Linear(config.hidden_size, 2 * wide + size, bias=config.use_bias)
+        self.query_scale = nn.Parameter(torch.ones(size))
+        self.key_scale = nn.Parameter(torch.ones(size))
+        self.o_dense = nn.Linear(wide, config.hidden_size, bias=config.use_bias)
+        self.act = activation(config.hidden_act)
+
+    def forward(self, hidden_states, context, layer_idx, previous_scores=None):
+        wide, size = self.config.intermediate_size, self.config.key_head_size
+        mixed = self.act(self.i_dense(hidden_states))
+        gate, value, shared = mixed.split((wide, wide, size), dim=-1)
+        query, key, value = (
+            part.unsqueeze(2)
+            for part in (shared * self.query_scale, shared * self.key_scale, value)
+        )
+        query, key = rotate(query, context.rotary), rotate(key, context.rotary)
+        query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+        if context.cache is not None:
+            key, value = context.cache.update(key, value, layer_idx)
+        query = query * self.sharpness(context, query)
+        scaling = self.config.key_head_size**-0.5
+        joined, weights, scores = attend(
+            self, query, key, value, context, scaling, previous_scores
+        )
+        return self.o_dense(gate * joined), weights, scores
+
+    def sharpness(self, context, query):
+        """Log n / log reference, `(B, 1, queries, 1)` or one number."""
+        reference = math.log(self.config.attention_reference_length)
+        if context.mask is None:
+            return math.log(max(context.keys, self.fewest_keys)) / reference
+        count = context.mask.sum(-1, keepdim=True).clamp(min=self.fewest_keys)
+        return (count.to(torch.float32).log() / reference).to(query.dtype)
