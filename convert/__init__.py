@@ -14,19 +14,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the names that __getattr__ finds
-    from convert.converting import Inspection as Inspection
     from convert.converting import Report as Report
-    from convert.converting import check as check
     from convert.converting import convert_checkpoint as convert_checkpoint
+    from convert.inspection import Inspection as Inspection
+    from convert.inspection import check as check
     from convert.readers import Checkpoint as Checkpoint
     from convert.readers import open_checkpoint as open_checkpoint
+    from convert.returning import convert_back as convert_back
 
 _HOMES = {
     "Checkpoint": "convert.readers",
     "open_checkpoint": "convert.readers",
-    "Inspection": "convert.converting",
+    "Inspection": "convert.inspection",
     "Report": "convert.converting",
-    "check": "convert.converting",
+    "check": "convert.inspection",
+    "convert_back": "convert.returning",
     "convert_checkpoint": "convert.converting",
 }
 
@@ -35,6 +37,7 @@ __all__ = [
     "Inspection",
     "Report",
     "check",
+    "convert_back",
     "convert_checkpoint",
     "open_checkpoint",
 ]

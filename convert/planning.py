@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convert.families.base import DROPPED, PART_OPTIONS, Family, Settings
-from convert.ops import WINDOW, Op, resize, select_rows, then
+from convert.families.base import DROPPED, PART_OPTIONS, WITHOUT, Family, Settings
+from convert.naming import Naming
+from convert.ops import WINDOW, Op, resize, select_rows, shape_after, then
 from convert.rows import GROWTH, Row, expand
 from zoo.errors import IntegrityError
 from zoo.hints import nearest
@@ -22,16 +24,21 @@ class Step:
     """One tensor on its way.
 
     Attributes:
-        source: its name in the checkpoint, as stored.
+        sources: its names in the checkpoint, as stored; several are put side by side.
         target: ours.
         shape: of the target.
-        op: what happens to it.
+        op: what happens to each.
     """
 
-    source: str
+    sources: tuple[str, ...]
     target: str
     shape: tuple[int, ...]
     op: Op
+
+    @property
+    def source(self) -> str:
+        """What to print as its name."""
+        return " + ".join(self.sources)
 
 
 @dataclass(frozen=True)
@@ -47,35 +54,9 @@ class Plan:
     dropped: dict[str, str]
 
 
-def rows_of(names: Sequence[str], format: str) -> dict[str, str]:
-    """The names that rows use -> the names as stored.
-
-    TensorFlow's names mean something. Keras's HDF5 files number the weights of a layer anew in
-    each release, so there a row names the layer and the place among its weights.
-
-    Example:
-        >>> rows_of(["model_weights/MLM-Norm/MLM-Norm/beta:0"], "keras_hdf5")
-        {'MLM-Norm#0': 'model_weights/MLM-Norm/MLM-Norm/beta:0'}
-    """
-    if format != "keras_hdf5":
-        return {name: name for name in names}
-    found: dict[str, str] = {}
-    counts: dict[str, int] = {}
-    for name in names:
-        inside = name.removeprefix("model_weights/")
-        layer = inside.partition("/")[0]
-        if layer == "optimizer_weights":
-            found[name] = name
-            continue
-        slot = counts.get(layer, 0)
-        counts[layer] = slot + 1
-        found[f"{layer}#{slot}"] = name
-    return found
-
-
 def plan(
     family: Family,
-    format: str,
+    naming: Naming,
     tensors: Mapping[str, Any],
     settings: Settings,
     allow_unused: Sequence[str] = (),
@@ -84,7 +65,7 @@ def plan(
 
     Args:
         family: whose table it is.
-        format: of the checkpoint.
+        naming: what the tensors are called.
         tensors: by stored name, in stored order; their `shape` is looked at, nothing is read.
         settings: what holds.
         allow_unused: patterns (`cls/*`) of stored names that may be left over.
@@ -92,12 +73,16 @@ def plan(
     Raises:
         IntegrityError: tensors are absent, of another shape, or left over; names all of them.
     """
-    stored = rows_of(list(tensors), format)
+    stored = naming.names
     layers = settings.config["num_hidden_layers"]
     problems: list[str] = []
     steps, used = [], set()
+    computed: set[str | None] = set()
     for row in expand(family.rows, settings.parts, layers):
-        name = row.name_in(format)
+        name = row.name_in(naming.kind)
+        if not row.target:
+            computed |= {name} & set(stored)
+            continue
         if name is None or name not in stored:
             near = nearest(name, stored) if name else None
             hint = f"; the nearest is {near}" if near else ""
@@ -106,8 +91,8 @@ def plan(
         used.add(name)
         shape = tuple(tensors[stored[name]].shape)
         wanted = tuple(_sizes_of(row, settings, settings.source_vocab))
-        op = row.op_for(format)
-        found = _shape_after(op, shape)
+        op = row.op_for(naming.kind)
+        found = shape_after(op, shape)
         if found != wanted and _can_resize(found, wanted, settings):
             op = then(op, resize(wanted, GROWTH[row.growth](found, wanted)))
         elif found != wanted:
@@ -120,13 +105,17 @@ def plan(
         keep = settings.options["keep_tokens"]
         if row.shape[0] == "vocab" and (keep is not None or settings.compounds):
             op = then(op, select_rows(keep, settings.compounds))
-        steps.append(Step(stored[name], row.target, final, op))
-    takers = _takers(family, format, layers)
+        steps.append(Step((stored[name],), row.target, final, op))
+    takers = _takers(family, naming.kind, layers)
     dropped: dict[str, str] = {}
     for name, original in stored.items():
         if name in used:
             continue
-        if reason := _why_dropped(original, takers.get(name), settings, allow_unused):
+        if name in computed:
+            dropped[original] = "computed from the configuration"
+            continue
+        called = (name, original)
+        if reason := _why_dropped(family, called, takers.get(name), settings, allow_unused):
             dropped[original] = reason
             continue
         part = takers.get(name)
@@ -164,35 +153,35 @@ def _sizes_of(row: Row, settings: Settings, vocab: int) -> Iterator[int]:
         yield sizes[size] if isinstance(size, str) else size
 
 
-def _shape_after(op: Op, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape an operation gives, worked out on an array without memory."""
-    import numpy as np
-
-    return tuple(op.apply(np.broadcast_to(np.zeros((), np.uint8), shape)).shape)
-
-
-def _takers(family: Family, format: str, layers: int) -> dict[str, str]:
+def _takers(family: Family, naming: str, layers: int) -> dict[str, str]:
     """Every name that some row would take -> the row's part."""
     everything = {part: True for row in family.rows for part in row.part.split("+")}
     return {
         name: row.part
         for row in expand(family.rows, everything, layers)
-        if (name := row.name_in(format)) is not None
+        if (name := row.name_in(naming)) is not None
     }
 
 
 def _why_dropped(
-    name: str, part: str | None, settings: Settings, allow_unused: Sequence[str]
+    family: Family,
+    called: tuple[str, ...],
+    part: str | None,
+    settings: Settings,
+    allow_unused: Sequence[str],
 ) -> str | None:
-    """Why a tensor may be left over, or None where it may not."""
-    for pattern, reason in DROPPED:
-        if pattern.search(name):
+    """Why a tensor, by any of its names, may be left over, or None where it may not."""
+    known = [(pattern.pattern, reason) for pattern, reason in DROPPED]
+    for words, reason in (*known, *family.dropped):
+        if any(re.search(words, name) for name in called):
             return reason
     option = PART_OPTIONS.get(part or "")
-    if option and settings.options[option] is False:
+    if option and settings.options.get(option) is False:
         return f"left out by {option}=False"
+    if part in WITHOUT.get(settings.options.get("stack", "both"), ()):
+        return f"left out: the {settings.options['stack']} alone was asked for"
     for word in allow_unused:
-        if fnmatch.fnmatchcase(name, word):
+        if any(fnmatch.fnmatchcase(name, word) for name in called):
             return f"allowed by {word}"
     return None
 

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import IntegrityError, ToleranceError, UsageError
-
-TOLERANCE = (
-    1e-4  # of the largest magnitude, at least of 1: ten times what two TensorFlows differ by
-)
+from convert.parity import Parity, beside
+from zoo.errors import IntegrityError, UsageError
 
 #: Recorded inputs -> arguments of the model.
 INPUTS = {
@@ -24,54 +20,54 @@ INPUTS = {
     "in_position_ids": "position_ids",
     "in_condition": "condition",
     "out_mask": "attention_mask",
+    "in_encoder_token_ids": "input_ids",
+    "in_decoder_token_ids": "decoder_input_ids",
+    "out_enc_mask": "attention_mask",
+    "out_dec_mask": "decoder_attention_mask",
 }
 
 
-@dataclass(frozen=True)
-class Parity:
-    """One output beside its record.
+#: Recorded values inside a model: whether a module's output or input, and where it may lie.
+INSIDE = (
+    ("mlm_transform", True, ("cls.predictions.transform", "predictions.LayerNorm")),
+    ("discriminator_dense", False, ("discriminator_predictions.dense_prediction",)),
+    ("before_norm", False, ("gpt.final_norm", "transformer.ln_f")),
+    (
+        "pooled",
+        True,
+        (
+            "bert.pooler",
+            "albert.pooler_activation",
+            "albert.pooler",
+            "nezha.pooler",
+            "roformer.pooler",
+        ),
+    ),
+)
 
-    Attributes:
-        name: of the recorded array, with the precision it was computed in.
-        max_absolute: largest absolute difference.
-        max_relative: the same over the largest recorded magnitude.
-        tolerance: what `max_absolute` may be.
-    """
-
-    name: str
-    max_absolute: float
-    max_relative: float
-    tolerance: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether it is inside the tolerance; a NaN is not."""
-        return self.max_absolute <= self.tolerance
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "ok": self.ok}
-
-
-def require(parity: list[Parity]) -> None:
-    """Raise `ToleranceError` naming every output that is off."""
-    off = [
-        f"{p.name} by {p.max_absolute:.2e} (allowed {p.tolerance:.2e})" for p in parity if not p.ok
-    ]
-    if off:
-        raise ToleranceError(
-            f"the result differs from the recorded outputs: {'; '.join(off)}. Were the model's "
-            "options given (--option KEY=VALUE)?"
-        )
+#: Scores of tokens under the names of outputs.
+SCORES = (
+    ("mlm_logits", "prediction_logits"),
+    ("mlm_logits", "logits"),
+    ("nsp_probs", "seq_relationship_logits"),
+    ("nsp_probs", "sop_logits"),
+)
 
 
-def compare(folder: str | os.PathLike[str], reference: str | os.PathLike[str]) -> list[Parity]:
+def compare(
+    folder: str | os.PathLike[str],
+    reference: str | os.PathLike[str],
+    *,
+    options: Mapping[str, Any] | None = None,
+) -> list[Parity]:
     """Run recorded inputs through a converted model.
 
     Args:
         folder: the model.
         reference: a `.npz`: inputs `in_*`, the mask `out_mask`, outputs `out_*` (float32), and
             perhaps `out64_*` (float64), which the model then meets in float64.
+        options: what the original's builder was told; `with_discriminator` may name the activation
+            behind `out_discriminator_output`, which no model keeps.
 
     Returns:
         One comparison per recorded output, in the order of the file.
@@ -94,7 +90,11 @@ def compare(folder: str | os.PathLike[str], reference: str | os.PathLike[str]) -
         if name in arrays
     }
     if "input_ids" not in given:
-        raise UsageError(f"{reference}: holds no in_token_ids; it has {', '.join(arrays)}")
+        raise UsageError(
+            f"{reference}: holds neither in_token_ids nor in_encoder_token_ids; it has "
+            f"{', '.join(arrays)}"
+        )
+    linear = (options or {}).get("with_discriminator") == "linear"
     found: list[Parity] = []
     for prefix, dtype in (("out_", torch.float32), ("out64_", torch.float64)):
         wanted = {
@@ -105,6 +105,8 @@ def compare(folder: str | os.PathLike[str], reference: str | os.PathLike[str]) -
         if not wanted:
             continue
         ours = outputs(folder, given, dtype)
+        if linear and "discriminator_logits" in ours:
+            ours["discriminator_output"] = ours["discriminator_logits"]
         for name, array in wanted.items():
             key = name.removeprefix(prefix)
             if key not in ours:
@@ -112,23 +114,12 @@ def compare(folder: str | os.PathLike[str], reference: str | os.PathLike[str]) -
                     f"{reference}: {name} is an output this model does not have; it has "
                     f"{', '.join(ours)}"
                 )
-            found.append(_parity(name, ours[key], array))
+            found.append(beside(name, ours[key].detach().double().numpy(), array))
     return found
 
 
 def _kind(array: Any) -> str:
     return "int64" if array.dtype.kind in "iub" else "float32"
-
-
-def _parity(name: str, ours: Any, theirs: Any) -> Parity:
-    import numpy as np
-
-    mine = ours.detach().double().numpy()
-    if mine.shape != theirs.shape:
-        raise IntegrityError(f"{name}: the model gives {mine.shape}, recorded is {theirs.shape}")
-    largest = float(np.abs(theirs).max(initial=0))
-    difference = float(np.abs(mine - theirs).max(initial=0))
-    return Parity(name, difference, difference / (largest or 1.0), TOLERANCE * max(1.0, largest))
 
 
 def outputs(
@@ -153,10 +144,13 @@ def outputs(
         for name, value in given.items()
         if name in accepted
     }
+    if model.config.is_encoder_decoder:
+        return _of_two_stacks(model, inputs)
     found: dict[str, Any] = {}
     hooks = [
-        module.register_forward_hook(_keep(found, name))
-        for name, path in {"mlm_transform": "cls.predictions.transform"}.items()
+        module.register_forward_hook(_keep(found, name, output))
+        for name, output, paths in INSIDE
+        for path in paths
         if (module := _submodule(model, path)) is not None
     ]
     with torch.no_grad():
@@ -164,24 +158,64 @@ def outputs(
     for hook in hooks:
         hook.remove()
     hidden = made.hidden_states
-    found |= {"emb": hidden[0]} | {f"layer_{i}": state for i, state in enumerate(hidden[1:])}
-    if getattr(base, "pooler", None) is not None:
-        found["pooled"] = base.pooler(hidden[-1])
-    else:
+    found = (
+        {"emb": hidden[0]} | {f"layer_{i}": state for i, state in enumerate(hidden[1:])} | found
+    )
+    if "before_norm" in found:
+        found |= {"final_norm": hidden[-1], f"layer_{len(hidden) - 2}": found["before_norm"]}
+    if getattr(base, "pooler", None) is None:
         pooled = _pooled(folder, inputs, dtype)
         found |= {} if pooled is None else {"pooled": pooled}
-    for name, attribute in (("mlm_logits", "prediction_logits"), ("mlm_logits", "logits")):
+    elif getattr(made, "pooler_output", None) is not None:
+        found["pooled"] = made.pooler_output
+    for name, attribute in SCORES:
         value = getattr(made, attribute, None)
         if value is not None and value.ndim == 3:
-            found[name] = value
-    for attribute in ("seq_relationship_logits", "logits"):
-        value = getattr(made, attribute, None)
-        if value is not None and value.ndim == 2:
+            found |= {"mlm_logits": value, "tied_logits": value, "mlm_output": value}
+            found |= {"mlm_probs": value.softmax(-1), name: value}
+        elif value is not None and value.shape[-1] == 2 and "input_ids" in given:
             found["nsp_probs"] = value.softmax(-1)
-    if "mlm_logits" in found:
-        found["mlm_probs"] = found["mlm_logits"].softmax(-1)
-        found["mlm_output"] = found["mlm_logits"]
+    if "discriminator_dense" in found:
+        logits = made.logits.unsqueeze(-1)
+        found["discriminator_logits"] = logits
+        found["discriminator_output"] = logits.sigmoid()
     return found
+
+
+def _of_two_stacks(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for an encoder and a decoder.
+
+    `split_lm_output` is what bert4keras's decoder gives as a model of its own, which does not know
+    the encoder's mask.
+    """
+    import torch
+
+    last: dict[str, Any] = {}
+    names = (("enc", "encoder"), ("dec", "decoder"))
+    hooks = [
+        getattr(model, stack).final_layer_norm.register_forward_hook(_keep(last, stack, False))
+        for _, stack in names
+    ]
+    with torch.no_grad():
+        made = model(**inputs, output_hidden_states=True, return_dict=True)
+        for hook in hooks:
+            hook.remove()
+        alone = {name: value for name, value in inputs.items() if name.startswith("decoder_")}
+        split = model(encoder_outputs=(made.encoder_last_hidden_state,), **alone)
+    found: dict[str, Any] = {}
+    for short, stack in names:
+        states = getattr(made, f"{stack}_hidden_states")
+        blocks = [*states[1:-1], last[stack]]
+        found |= {f"{short}_emb": states[0]}
+        found |= {f"{short}_layer_{i}": state for i, state in enumerate(blocks)}
+    norm = made.decoder_hidden_states[-1]
+    return found | {
+        "encoder_output": made.encoder_last_hidden_state,
+        "decoder_norm": norm,
+        "decoder_scaled": norm * model.config.d_model**-0.5,
+        "lm_logits": made.logits,
+        "split_lm_output": split.logits.softmax(-1),
+    }
 
 
 def _load(folder: str | os.PathLike[str], dtype: Any, auto: bool = False) -> Any:
@@ -225,9 +259,9 @@ def _pooled(folder: str | os.PathLike[str], inputs: Mapping[str, Any], dtype: An
         return _load(folder, dtype, auto=True)(**inputs).pooler_output
 
 
-def _keep(found: dict[str, Any], name: str) -> Callable[[Any, Any, Any], None]:
-    def hook(module: Any, args: Any, output: Any) -> None:
-        found[name] = output
+def _keep(found: dict[str, Any], name: str, output: bool) -> Callable[[Any, Any, Any], None]:
+    def hook(module: Any, args: Any, made: Any) -> None:
+        found[name] = made if output else args[0]
 
     return hook
 

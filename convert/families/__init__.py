@@ -1,15 +1,48 @@
 """The families of checkpoints that are understood; a new one is one module and one line here."""
 
 from collections.abc import Collection
+from typing import Any
 
-from convert.families import bert
-from convert.families.base import Family, Settings, settle
+from convert.families import albert, bert, electra, gau_alpha, gpt, nezha, roformer, t5
+from convert.families.base import Family, Settings
+from convert.families.settling import settle
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
-__all__ = ["FAMILIES", "Family", "Settings", "choose", "find", "fitting", "settle"]
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "Settings",
+    "find",
+    "fitting",
+    "meant_by",
+    "settle",
+    "twins",
+]
 
-FAMILIES = (bert.FAMILY,)
+FAMILIES = (
+    bert.FAMILY,
+    albert.FAMILY,
+    albert.UNSHARED,
+    nezha.FAMILY,
+    roformer.FAMILY,
+    roformer.V2,
+    gau_alpha.FAMILY,
+    electra.FAMILY,
+    gpt.FAMILY,
+    gpt.GPT2,
+    gpt.ML,
+    *t5.FAMILIES,
+)
+
+#: Families that compute the same from files that fit both; the first that fits is taken.
+SAME = (
+    ("bert", "albert_unshared"),
+    ("albert", "albert_unshared"),
+    ("bert", "electra"),  # its encoder
+    ("albert_unshared", "electra"),
+    ("t5.1.1", "mt5.1.1"),  # Keras's names are the same
+)
 
 
 def find(name: str) -> Family:
@@ -24,28 +57,21 @@ def find(name: str) -> Family:
     return known[name]
 
 
+def meant_by(name: str | None) -> dict[str, Any]:
+    """The options that a `model=` string stands for (`t5.1.1_encoder`: one stack)."""
+    if name is None:
+        return {}
+    family = find(name)
+    return dict(family.aliases.get(name, {}))
+
+
 def fitting(names: Collection[str]) -> list[Family]:
-    """Every family that a checkpoint with these names could be of."""
-    return [family for family in FAMILIES if family.fits(names)]
+    """Every family that a checkpoint with these names could be of, one of those that are equal."""
+    found = [family for family in FAMILIES if family.fits(names)]
+    later = twins([family.name for family in found])
+    return [family for family in found if family.name not in later]
 
 
-def choose(name: str | None, names: Collection[str]) -> Family:
-    """The family that was named, or the only one that fits.
-
-    Raises:
-        UsageError: none fits, or several do and nothing decides; the message names them.
-    """
-    if name is not None:
-        return find(name)
-    found = fitting(names)
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        some = ", ".join(list(names)[:3])
-        known = ", ".join(family.name for family in FAMILIES)
-        raise UsageError(
-            f"these tensors are of no family that is known ({known}); the first are {some}. "
-            "If they are of one all the same, name it: --family NAME"
-        )
-    candidates = " or ".join(f"--family {family.name}" for family in found)
-    raise UsageError(f"the files fit several families and do not decide: give {candidates}")
+def twins(names: Collection[str]) -> set[str]:
+    """Those of some families that compute the same as one before them."""
+    return {later for first, later in SAME if first in names and later in names}

@@ -13,7 +13,8 @@ from zoo.cli.models import size
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
-    from convert.converting import Inspection, Report
+    from convert.converting import Report
+    from convert.inspection import Inspection
 
 
 def convert(
@@ -55,21 +56,49 @@ def convert(
         str | None, typer.Option(help="float32, float16, bfloat16; as stored if not given.")
     ] = None,
     max_shard_size: Annotated[str, typer.Option(help="Of one safetensors file.")] = "5GB",
+    to: Annotated[
+        str | None,
+        typer.Option(help="The way back: PATH is a model's folder; tf-checkpoint or keras-hdf5."),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn a legacy checkpoint into safetensors, config and tokenizer, without TensorFlow."""
-    from convert import converting
+    """Turn a legacy checkpoint into safetensors, config and tokenizer, without TensorFlow.
 
+    With --to the other way: a converted or fine-tuned folder becomes a checkpoint again.
+    """
+    from convert import arguments, converting, inspection
+
+    if to is not None:
+        for word, given in (("--check", look), ("--verify", verify), ("--config", config)):
+            if given:
+                raise UsageError(f"{word} is for the way there; leave it out beside --to")
+    told = arguments.read_json(options) if options else {}
+    told |= dict(arguments.parse_option(text) for text in option or ())
     if look:
-        inspection = converting.check(source, family=family, config=config)
-        _show_inspection(inspection, as_json)
+        found = inspection.check(source, family=family, config=config, options=told)
+        _show_inspection(found, as_json)
         hint(f"genae convert {shlex.quote(str(source))} OUT", quiet=quiet or as_json)
         return
     if out is None:
         raise UsageError("give the new folder: genae convert PATH OUT (or --check)")
-    told = converting.read_json(options) if options else {}
-    told |= dict(converting.parse_option(text) for text in option or ())
+    bar = _bar if show_progress(quiet) else None
+    if to is not None:
+        from convert.returning import convert_back
+
+        report = convert_back(
+            source,
+            out,
+            to=to,
+            family=family,
+            options=told,
+            allow_unused=allow_unused or (),
+            dtype=dtype,
+            progress=bar,
+        )
+        _answer(report, as_json, quiet)
+        hint(_build(report), quiet=quiet or as_json)
+        return
     report = converting.convert_checkpoint(
         source,
         out,
@@ -80,18 +109,36 @@ def convert(
         allow_unused=allow_unused or (),
         dtype=dtype,
         max_shard_size=max_shard_size,
-        progress=_bar if show_progress(quiet) else None,
+        progress=bar,
     )
+    _answer(report, as_json, quiet)
     if as_json:
-        print_json(report.to_dict() | {"out": str(out), "files": report.files})
         return
-    _show(report, quiet)
     what = report.architecture.removeprefix("Genae")
-    say(f"{out}: {what}, {', '.join(report.files)}", quiet=quiet)
     auto = "AutoModel" + what.removeprefix("Bert").removesuffix("Model")
     first = "import zoo.models; " if what != report.architecture else ""
     code = f"{first}from transformers import {auto}; {auto}.from_pretrained({str(out)!r})"
     hint(f"python -c {shlex.quote(code)}", quiet=quiet)
+
+
+def _answer(report: "Report", as_json: bool, quiet: bool) -> None:
+    """What became of everything, as a table or as JSON."""
+    if as_json:
+        print_json(report.to_dict() | {"out": str(report.out), "files": report.files})
+        return
+    _show(report, quiet)
+    what = report.architecture.removeprefix("Genae")
+    say(f"{report.out}: {what}, {', '.join(report.files)}", quiet=quiet)
+
+
+def _build(report: "Report") -> str:
+    """The call that builds the model in bert4keras."""
+    files = {"tf-checkpoint": "bert_model.ckpt", "keras-hdf5": None}[report.format]
+    place = [str(report.out / name) for name in ("bert_config.json", files) if name]
+    told = "".join(f", {key}={value!r}" for key, value in report.options.items())
+    call = f"build_transformer_model({', '.join(map(repr, place))}{told})"
+    weights = str(report.out / "model.weights")
+    return call if files else f"{call}.load_weights({weights!r})"
 
 
 @contextmanager
@@ -141,11 +188,15 @@ def _show_inspection(found: "Inspection", as_json: bool) -> None:
 
     facts: dict[str, Any] = {
         "format": found.format,
+        "form": found.form,
         "tensors": found.tensors,
         "bytes": found.bytes,
         "left out": found.dropped,
         "families": found.families,
         "parts": found.parts,
+        "sizes": found.sizes,
+        "options": found.options,
+        "defaults": found.defaults,
         "missing": found.missing,
         "unreadable": found.unreadable,
     }
@@ -156,8 +207,9 @@ def _show_inspection(found: "Inspection", as_json: bool) -> None:
     facts["bytes"] = size(found.bytes)
     facts["left out"] = f"{found.dropped} (optimizer slots, counters)"
     for key, value in facts.items():
+        if isinstance(value, dict):
+            sign, between = (": ", "; ") if key == "unreadable" else ("=", ", ")
+            value = between.join(f"{name}{sign}{one}" for name, one in value.items())
         shown = "; ".join(value) if isinstance(value, list) else str(value or "")
-        if key == "unreadable":
-            shown = "; ".join(f"{name}: {why}" for name, why in found.unreadable.items())
         table.add_row(key, shown or "nothing")
     console().print(table)

@@ -1,0 +1,114 @@
+"""Which family a checkpoint is of, and what holds for it: the files are asked, then the person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from convert import families
+from convert.families import Family, Settings
+from convert.matching import match
+from convert.naming import Naming, naming_of, scopes_of
+from zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from convert.readers import Checkpoint
+
+Pair = tuple[Family, Naming]
+
+
+def candidates(
+    name: str | None,
+    checkpoint: Checkpoint,
+    config: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> list[Pair]:
+    """Every family that a checkpoint could be of, with what its tensors are called there.
+
+    Args:
+        name: of the family; None asks the files.
+        checkpoint: the files.
+        config: the legacy configuration; only names that mean nothing need it.
+        options: what the builder was told.
+
+    Raises:
+        IntegrityError: names mean nothing, and shapes and order are of no family.
+        UsageError: no family has this name.
+    """
+    naming = naming_of(checkpoint)
+    if naming.kind == "order":
+        return match(name, naming, checkpoint, config, options)
+    for one in (naming, *scopes_of(naming)):
+        fitting = families.fitting(one.names)
+        if name is not None and families.find(name).fits(one.names):
+            return [(families.find(name), one)]
+        if name is None and fitting:
+            return [(family, one) for family in fitting]
+    return [(families.find(name), naming)] if name is not None else []
+
+
+def choose(
+    name: str | None,
+    checkpoint: Checkpoint,
+    config: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> Pair:
+    """The family that was named, or the only one that fits; arguments as `candidates`.
+
+    Raises:
+        IntegrityError: as `candidates`.
+        UsageError: none fits, or several do and nothing decides; the message names them.
+    """
+    found = candidates(name, checkpoint, config, options)
+    if not found:
+        some = ", ".join(list(checkpoint)[:3])
+        known = ", ".join(family.name for family in families.FAMILIES)
+        raise UsageError(
+            f"these tensors are of no family that is known ({known}); the first are {some}. "
+            "If they are of one all the same, name it: --family NAME"
+        )
+    if len(found) > 1:
+        raise UsageError(several(found))
+    return found[0]
+
+
+def several(found: list[Pair]) -> str:
+    """What to say where more than one family fits."""
+    words = " or ".join(f"--family {family.name}" for family, _ in found)
+    return f"the files fit several families and do not decide: give {words}"
+
+
+def settle(
+    family: Family,
+    naming: Naming,
+    checkpoint: Checkpoint,
+    config: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> Settings:
+    """What holds for a conversion; arguments as `families.settle`.
+
+    Raises:
+        UsageError: as `families.settle`, or nothing tells whose model it is.
+    """
+    _ask_whose(family, checkpoint, options)
+    return families.settle(family, naming.kind, shapes_of(naming, checkpoint), config, options)
+
+
+def shapes_of(naming: Naming, checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+    """The shapes of tensors by the names that rows use."""
+    return {name: tuple(checkpoint[stored].shape) for name, stored in naming.names.items()}
+
+
+def _ask_whose(family: Family, checkpoint: Checkpoint, options: Mapping[str, Any]) -> None:
+    """Raise where nothing tells whether Google or bert4keras trained a model.
+
+    T5-PEGASUS has mT5's tensors with the vocabulary of a BERT, and computes otherwise.
+    """
+    folder = checkpoint.files[0].parent
+    borrowed = (folder / "vocab.txt").is_file() and not any(folder.glob("*.model"))
+    if "semantics" in family.options and "semantics" not in options and borrowed:
+        raise UsageError(
+            f"a {family.title} checkpoint with a vocab.txt and no SentencePiece model, as "
+            "T5-PEGASUS: was it trained in bert4keras (--option semantics=bert4keras) or is it "
+            "Google's (--option semantics=google)?"
+        )

@@ -1,0 +1,148 @@
+"""What a checkpoint is, from its index alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convert import choosing, families, planning, tokenizers
+from convert.arguments import read_config
+from convert.evidence import options_held, sizes_held
+from convert.families.base import DROPPED
+from convert.families.settling import parts_held
+from zoo.errors import IntegrityError, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from convert.readers import Checkpoint
+
+
+@dataclass
+class Inspection:
+    """What a checkpoint is, read from its index alone.
+
+    Attributes:
+        source: what was looked at.
+        format: "tf_bundle", "tf_object", "tf_v1", "keras_hdf5" or "keras3".
+        form: the same in words, with what sets this file apart (shards, byte order, versions).
+        tensors: how many it has.
+        bytes: of all tensors.
+        dropped: how many a conversion leaves out (optimizer slots ...).
+        families: names of the families that fit; several where the files do not decide.
+        parts: heads and other parts that the files hold.
+        sizes: of the model, as far as the files tell ("vocab", "hidden", "layers" ...).
+        options: of bert4keras's builder, those that the files or the caller decide.
+        defaults: the other options of the family, with what a conversion takes.
+        missing: what a conversion still needs, one line each.
+        unreadable: tensors without numbers, and why.
+    """
+
+    source: Path
+    format: str
+    form: str
+    tensors: int
+    bytes: int
+    dropped: int
+    families: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def check(
+    source: str | os.PathLike[str],
+    *,
+    family: str | None = None,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Inspection:
+    """Say what a checkpoint is, which family fits and what is missing; reads no weights.
+
+    Args:
+        source: as `convert_checkpoint`.
+        family: look at it as this one.
+        config: as `convert_checkpoint`.
+        options: as `convert_checkpoint`.
+
+    Raises:
+        GenaeError: as `convert.open_checkpoint`, or no family is called so.
+    """
+    from convert.readers import open_checkpoint
+
+    with open_checkpoint(source) as checkpoint:
+        beside = checkpoint.files[0].parent
+        given = families.meant_by(family) | tokenizers.with_simplified(options or {}, beside)
+        found = Inspection(
+            Path(source),
+            checkpoint.format,
+            checkpoint.form,
+            len(checkpoint),
+            sum(tensor.nbytes for tensor in checkpoint.values()),
+            sum(any(pattern.search(name) for pattern, _ in DROPPED) for name in checkpoint),
+            unreadable=dict(checkpoint.unreadable),
+        )
+        table: dict[str, Any] = {}
+        pairs: list[choosing.Pair] = []
+        try:
+            table, _ = read_config(source, checkpoint, config)
+        except (NotFoundError, IntegrityError) as error:
+            found.missing.append(str(error))
+        try:
+            pairs = choosing.candidates(family, checkpoint, table, given)
+        except IntegrityError as error:
+            found.missing.append(str(error))
+        _describe(found, pairs, checkpoint, table, given)
+        if not pairs:
+            found.missing.append("a family: none that is known fits these tensors")
+        elif len(pairs) > 1:
+            found.missing.append(choosing.several(pairs))
+        elif table:
+            try:
+                settings = choosing.settle(*pairs[0], checkpoint, table, given)
+                planning.plan(*pairs[0], checkpoint, settings)
+            except (UsageError, IntegrityError) as error:
+                found.missing.append(str(error))
+    return found
+
+
+def _describe(
+    found: Inspection,
+    pairs: list[choosing.Pair],
+    checkpoint: Checkpoint,
+    config: Mapping[str, Any],
+    given: Mapping[str, Any],
+) -> None:
+    """Put down what the files say to every family that fits."""
+    found.families = [family.name for family, _ in pairs]
+    heads = config.get("num_attention_heads")
+    told: list[tuple[set[str], dict[str, int], dict[str, Any]]] = []
+    for family, naming in pairs:
+        shapes = choosing.shapes_of(naming, checkpoint)
+        held = {part for part, there in parts_held(family, naming.kind, shapes).items() if there}
+        sizes = sizes_held(family, naming.kind, shapes)
+        number = heads if type(heads) is int and heads > 0 else None
+        told.append((held, sizes, options_held(family, naming.kind, shapes, number)))
+    if not told:
+        return
+    found.parts = sorted(set.intersection(*(held for held, _, _ in told)))
+    found.sizes = _common([sizes for _, sizes, _ in told])
+    found.options = _common([options for _, _, options in told]) | dict(given)
+    families_options = _common([dict(family.options) for family, _ in pairs])
+    found.defaults = {
+        name: value for name, value in families_options.items() if name not in found.options
+    }
+
+
+def _common(tables: list[dict[str, Any]]) -> dict[str, Any]:
+    """What every one of several tables says."""
+    first, *others = tables
+    return {
+        name: value
+        for name, value in first.items()
+        if all(name in other and other[name] == value for other in others)
+    }

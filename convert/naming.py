@@ -1,0 +1,123 @@
+"""What tensors are called: TensorFlow's names, or Keras's layers and places within them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convert.readers import Checkpoint
+    from convert.readers.base import Layer
+
+#: Layers that bert4keras names; their weights have names of their own in no release of Keras.
+LAYER = re.compile(
+    r"^((Encoder-|Decoder-)?(Embedding|Transformer|Output)-|MLM-|NSP-|Pooler-|Discriminator-)"
+)
+MODEL = re.compile(r"(.*/)?(model|functional|sequential)(_\d+)?$")  # as Keras names one itself
+NUMBER = re.compile(r"(\d+)")
+DEEPEST = 3  # scopes that a wrapper may put before every name
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How a checkpoint calls its tensors.
+
+    Attributes:
+        kind: "tensorflow", where names mean something; "keras", where a layer's name and the
+            place among its weights do (`MLM-Norm#0`); "order", where only the order does.
+        names: the name that rows use -> the name as stored.
+        layers: of "order": each layer's tensors, as stored.
+        notes: how names were told, where they do not tell it themselves.
+    """
+
+    kind: str
+    names: dict[str, str]
+    layers: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def naming_of(checkpoint: Checkpoint) -> Naming:
+    """How a checkpoint calls its tensors."""
+    layers = [part for layer in checkpoint.layers for part in _unnested(layer)]
+    bundled = not layers and list(_layers_of_names(list(checkpoint)))
+    if bundled:  # written by another script, under Keras's names
+        layers = bundled
+    if not layers:
+        return Naming("tensorflow", {name.removesuffix(":0"): name for name in checkpoint})
+    if not any(LAYER.match(name) for name, _ in layers):
+        return Naming("order", {}, tuple(tuple(tensors) for _, tensors in layers))
+    found = {
+        f"{layer}#{slot}": name for layer, tensors in layers for slot, name in enumerate(tensors)
+    }
+    rest = set(checkpoint) - set(found.values())
+    return Naming("keras", found | {name: name for name in checkpoint if name in rest})
+
+
+def scopes_of(naming: Naming) -> Iterator[Naming]:
+    """The same names without a scope that a wrapper put before them (`model/bert/...`)."""
+    if naming.kind != "tensorflow":
+        return
+    scopes = {
+        "/".join(parts[:depth]) + "/": None
+        for name in naming.names
+        for parts in [name.split("/")]
+        for depth in range(1, min(len(parts), DEEPEST + 1))
+    }
+    for scope in scopes:
+        names = {name.removeprefix(scope): stored for name, stored in naming.names.items()}
+        if len(names) == len(naming.names):
+            note = f"names are read without {scope}, which a wrapper put before them"
+            yield Naming(naming.kind, names, notes=(note,))
+
+
+def _unnested(layer: Layer) -> Iterator[tuple[str, list[str]]]:
+    """A layer, or the layers of a model that is a layer of another one.
+
+    Names of weights begin with the layer that made them, however deep it lies.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in layer.tensors:
+        inner = name.partition(f"{layer.name}/")[2].partition("/")[0]
+        groups.setdefault(inner, []).append(name)
+    if MODEL.match(layer.name) or any(map(LAYER.match, groups)):
+        yield from groups.items()
+    else:
+        yield layer.name.rpartition("/")[2], layer.tensors
+
+
+def _layers_of_names(names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Layers of names such as `Transformer-0-FeedForward/dense_9/kernel`.
+
+    Weights stand in the order of Keras: numbered as they were made, kernel before bias, beta
+    before gamma.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        layer, _, rest = name.partition("/")
+        if rest and LAYER.match(layer) and not SLOT.search(name):
+            groups.setdefault(layer, []).append(name)
+    for layer, members in groups.items():
+        made = sorted(members, key=_made)
+        scales = [name for name in made if "/scale_offset" in name]
+        maps = [name for name in made if name not in scales]
+        # A gated attention unit makes its scales before its last map; each has its own numbers.
+        yield layer, [*maps[:-1], *scales, *maps[-1:]] if scales else made
+
+
+#: Optimizer slots beside the weights.
+SLOT = re.compile(r"/(adam_[mv]|Adam\w*|LAMB\w*|lamb_[mv])$|_slot_\w+$|/\.OPTIMIZER_SLOT/")
+KINDS = ("kernel", "bias", "embeddings", "beta", "gamma")
+
+
+def _made(name: str) -> list[Any]:
+    *scopes, kind = name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE").split("/")[1:]
+    order = KINDS.index(kind.partition(":")[0]) if kind.partition(":")[0] in KINDS else len(KINDS)
+    words = [
+        (0, int(word), "") if word.isdigit() else (1, 0, word)
+        for scope in scopes
+        for word in NUMBER.split(scope)
+        if word
+    ]
+    return [words, order, kind]

@@ -1,0 +1,65 @@
+"""How near an array is to a recorded one, and how near it has to be."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from zoo.errors import IntegrityError, ToleranceError
+
+TOLERANCE = (
+    1e-4  # of the largest magnitude, at least of 1: ten times what two TensorFlows differ by
+)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """One output beside its record.
+
+    Attributes:
+        name: of the recorded array, with the precision it was computed in.
+        max_absolute: largest absolute difference.
+        max_relative: the same over the largest recorded magnitude.
+        tolerance: what `max_absolute` may be.
+    """
+
+    name: str
+    max_absolute: float
+    max_relative: float
+    tolerance: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is inside the tolerance; a NaN is not."""
+        return self.max_absolute <= self.tolerance
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "ok": self.ok}
+
+
+def require(parity: list[Parity]) -> None:
+    """Raise `ToleranceError` naming every output that is off."""
+    off = [
+        f"{p.name} by {p.max_absolute:.2e} (allowed {p.tolerance:.2e})" for p in parity if not p.ok
+    ]
+    if off:
+        raise ToleranceError(
+            f"the result differs from the recorded outputs: {'; '.join(off)}. Were the model's "
+            "options given (--option KEY=VALUE)?"
+        )
+
+
+def beside(name: str, mine: Any, theirs: Any) -> Parity:
+    """One array beside another, of NumPy's.
+
+    Raises:
+        IntegrityError: they are of different shapes.
+    """
+    import numpy as np
+
+    if mine.shape != theirs.shape:
+        raise IntegrityError(f"{name}: the model gives {mine.shape}, recorded is {theirs.shape}")
+    largest = float(np.abs(theirs).max(initial=0))
+    difference = float(np.abs(mine - theirs).max(initial=0))
+    return Parity(name, difference, difference / (largest or 1.0), TOLERANCE * max(1.0, largest))
