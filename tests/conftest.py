@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
+collect_ignore = ["conversion/old_stack.py"]  # runs in another interpreter, which has TensorFlow
 _CACHE = tempfile.TemporaryDirectory(prefix="genae-tests-", ignore_cleanup_errors=True)
 
 for _name in ("GENAE_DATA", "GENAE_VERIFY", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_CACHE",

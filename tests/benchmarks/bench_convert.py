@@ -97,7 +97,7 @@ def write(folder: Path, slots: bool) -> None:
             records[name.encode()] = entry(1, array.shape, 0, offset, len(raw), crc)
             offset += len(raw)
             if row is not None and not slots:
-                back = row.op_for("keras_hdf5").invert(row.op.apply(array))
+                back = row.op_for("keras").invert(row.op.apply(array))
                 keras.setdefault(row.layer, []).append((row.slot, back))
     (folder / "bert_model.ckpt.index").write_bytes(table(records))
     (folder / "bert_config.json").write_text(json.dumps(CONFIG))

@@ -161,3 +161,21 @@ def test_fill_mask_says_what_is_wrong(run, tmp_path):
         found, _, err = run("fill-mask", *words)
         assert found == code
         assert message in err
+
+
+def test_the_way_back_answers_with_the_call_that_builds_the_model(run, tmp_path):
+    ours, out = tmp_path / "ours", tmp_path / "out"
+    assert run("convert", FULL / "bert_model.ckpt", ours, "-q")[0] == 0
+    code, said, err = run("convert", "--to", "tf-checkpoint", ours, out)
+    assert code == 0, err
+    assert "bert/encoder/layer_*/attention/self/query/kernel" in said
+    assert "with_nsp=True" in err
+    code, said, _ = run("convert", "--to", "keras-hdf5", ours, tmp_path / "h5", "--json", "-q")
+    table = json.loads(said)
+    assert (code, table["options"]["model"]) == (0, "bert")
+    assert "model.weights" in table["files"]
+    for words in (("--check",), ("--verify", FULL / "reference.npz"), ("--config", FULL / "x")):
+        code, _, err = run("convert", "--to", "tf-checkpoint", ours, tmp_path / "no", *words)
+        assert (code, words[0] in err) == (2, True)
+    code, _, err = run("convert", "--to", "tf-checkpoint", ours, out)
+    assert (code, "Traceback" in err) == (7, False)

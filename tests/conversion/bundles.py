@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
 from convert.readers.crc32c import crc32c, mask
+from convert.readers.table import MAGIC
+from convert.writers.table import block, field, varint
+from convert.writers.tf_bundle import NUMBERS
 
-NUMBERS = {
-    "float32": 1,
-    "float64": 2,
-    "int32": 3,
-    "uint8": 4,
-    "int16": 5,
-    "int8": 6,
-    "complex64": 8,
-    "int64": 9,
-    "bool": 10,
-    "bfloat16": 14,
-    "uint16": 17,
-    "float16": 19,
-    "uint32": 22,
-    "uint64": 23,
-}
-MAGIC = bytes.fromhex("57fb808b247547db")
+STRING = 7
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-
-
-def varint(value: int) -> bytes:
-    value &= 2**64 - 1
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def field(number: int, value: int | bytes) -> bytes:
-    if isinstance(value, bytes):
-        return varint(number << 3 | 2) + varint(len(value)) + value
-    return varint(number << 3) + varint(value)
 
 
 def shape_of(shape) -> bytes:
@@ -61,23 +33,6 @@ def entry(kind: int, shape, shard=0, offset=0, size=0, checksum=0, extra=b"") ->
         + (checksum & 0xFFFFFFFF).to_bytes(4, "little")
         + extra
     )
-
-
-def block(entries: list[tuple[bytes, bytes]], interval: int = 16) -> bytes:
-    out, restarts, last = bytearray(), [], b""
-    for count, (key, value) in enumerate(entries):
-        shared = 0
-        if count % interval == 0:
-            restarts.append(len(out))
-        else:
-            while shared < min(len(key), len(last)) and key[shared] == last[shared]:
-                shared += 1
-        out += varint(shared) + varint(len(key) - shared) + varint(len(value))
-        out += key[shared:] + value
-        last = key
-    for place in restarts or [0]:
-        out += place.to_bytes(4, "little")
-    return bytes(out + len(restarts or [0]).to_bytes(4, "little"))
 
 
 def literal_snappy(data: bytes) -> bytes:
@@ -108,10 +63,12 @@ def table(entries: Mapping[bytes, bytes], *, per_block: int = 1000, snappy: bool
 
 
 def ordered(value: int) -> bytes:
-    """TensorFlow's ordered code of a number from -1 on, below 2**13."""
+    """TensorFlow's ordered code of a number from -1 on: as many leading one-bits as bytes."""
     if value == -1:
         return b"\x7f"
-    return bytes([0x80 + value]) if value < 64 else (0xC000 + value).to_bytes(2, "big")
+    size = next(size for size in range(1, 8) if value < 2 ** (7 * size - 1))
+    ones = (2**size - 1) << (7 * size)
+    return (ones + value).to_bytes(size, "big")
 
 
 def slice_key(name: str, extents) -> bytes:
@@ -135,6 +92,7 @@ def write_bundle(
     shards: int = 1,
     big_endian: bool = False,
     rows: Mapping[str, list[int]] | None = None,
+    strings: Sequence[str] = (),
     **kind,
 ) -> Path:
     """Write a checkpoint; returns its prefix.
@@ -144,6 +102,7 @@ def write_bundle(
         tensors: by name.
         shards: data files, filled in turn.
         big_endian: byte order of the values.
+        strings: names of tensors that hold text.
         rows: name -> heights of the slices along the first axis that it is stored in.
         kind: `per_block` and `snappy` of `table`.
     """
@@ -166,6 +125,9 @@ def write_bundle(
         )
         data[shard] += raw
 
+    for name in strings:
+        records[name.encode()] = entry(STRING, (), 0, len(data[0]), 5)
+        data[0] += b"\x04text"
     for turn, (name, array) in enumerate(sorted(tensors.items())):
         heights = (rows or {}).get(name)
         if heights is None:

@@ -1,7 +1,10 @@
 """The models that bert4keras recorded; see tests/fixtures/README.md."""
 
+import itertools
 import json
 from pathlib import Path
+
+import pytest
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 LEGACY = FIXTURES / "legacy"
@@ -11,7 +14,15 @@ WEIGHTS = (
     "model_tf2.h5",
     "full_model.h5",
     "full_model_tf2.h5",
+    "model_tf2.weights.h5",
+    "bert_model.ckpt",
+    "tf2_object",
 )
+
+RESIZED = ("bert_autoresize", "model_tf2.weights.h5")
+
+#: A checkpoint that lacks what the condition adds to layer norms; the HDF5 file has it.
+WITHOUT_CONDITION = ("bert_cln", ".index")
 
 
 def record(name: str) -> dict:
@@ -24,13 +35,32 @@ def options(fixture: dict) -> dict:
     told = fixture["build_kwargs"] | {key: fixture[key] for key in ("application", "gelu")}
     if pairs := fixture.get("compound_tokens_pairs"):
         told["compound_tokens"] = pairs
+    if "t5" in fixture["model"]:
+        told["semantics"] = "bert4keras"
+        del told["application"]
     return told
 
 
 def sources(name: str) -> list[Path]:
     """The files that a fixture's weights are in."""
-    folder = LEGACY / (record(name)["loads_checkpoint_of"] or name)
-    return [folder / file for file in WEIGHTS if (folder / file).exists()]
+    borrowed = record(name)["loads_checkpoint_of"]
+    for folder in (LEGACY / name, LEGACY / (borrowed or name)):  # its own, where it has any
+        found = [folder / file for file in WEIGHTS if (folder / file).exists()]
+        if found:
+            # Resized weights are of other shapes than the layers that are looked for.
+            return [file for file in found if (name, file.name) != RESIZED]
+    return []
 
 
 MODELS = sorted(path.parent.name for path in LEGACY.glob("*/fixture.json"))
+
+
+def spread(*axes):
+    """Every combination of several axes; a diagonal of them is quick enough for every day."""
+    found = []
+    for places in itertools.product(*(range(len(axis)) for axis in axes)):
+        marks = [pytest.mark.slow] * bool(sum(places) % 5)
+        found.append(
+            pytest.param(*(axis[i] for axis, i in zip(axes, places, strict=True)), marks=marks)
+        )
+    return found

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert import tokenizers
+from convert.tokenizers import vocabulary
 from tests.conversion.records import FIXTURES
 from zoo.errors import IntegrityError, NotFoundError
 
@@ -95,7 +96,7 @@ def test_simplified_vocabularies_are_those_recorded():
         "load_vocab"
     ]
     redundant = recorded("vocab")["is_redundant"]
-    assert {token: tokenizers._redundant(token) for token in redundant} == redundant
+    assert {token: vocabulary._redundant(token) for token in redundant} == redundant
     for case in recorded("vocab")["simplified"]:
         left, kept = tokenizers.simplify_vocab(tokens, case.get("startswith") or ())
         assert kept == case["keep_tokens"]

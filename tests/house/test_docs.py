@@ -95,7 +95,7 @@ def test_every_verb_is_in_the_readmes(verb, root):
 
 
 def test_named_models_and_cards_exist(document):
-    named = re.findall(r"\bgenae/([a-z]+-[a-z-]+)|\bcards/([a-z]+-[a-z-]+)", document)
+    named = re.findall(r"\bgenae/([a-z]+-[a-z0-9-]+)|\bcards/([a-z]+-[a-z0-9-]+)", document)
     assert {a or b for a, b in named} <= {folder.name for folder in embedded.folders()}
 
 

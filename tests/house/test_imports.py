@@ -26,6 +26,12 @@ DISTRIBUTIONS = {
 
 # What an import of the folder's modules may name besides the standard library and itself.
 ISLAND = {"torch", "transformers", "huggingface_hub.dataclasses"}
+#: What single islanders need besides: pictures, NumPy's legacy random numbers, words.
+MORE = {
+    "image_processing_genae": {"numpy", "PIL"},
+    "decoding": {"numpy"},
+    "tokenization_genae": {"tokenizers", "jieba"},
+}
 # zoo.errors and zoo.hints are plain standard library: one set of errors and exit codes for both.
 CONVERT = {"numpy", "ml_dtypes", "h5py", "safetensors", "tokenizers", "google_crc32c"} | {
     "zoo.errors",
@@ -68,7 +74,9 @@ def strangers(path: Path, allowed: set[str]) -> list[str]:
 def test_dependencies_are_what_the_code_imports():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     lines = project["dependencies"] + [
-        line for extra in ("fast", "signing") for line in project["optional-dependencies"][extra]
+        line
+        for extra in ("chinese", "fast", "signing")
+        for line in project["optional-dependencies"][extra]
     ]
     declared = {re.split(r"[<>=\[]", line)[0] for line in lines}
     own = {"zoo", "convert", "cards"}
@@ -99,7 +107,7 @@ ISLANDERS = sorted(p for p in (ROOT / "zoo/models").rglob("*.py") if p.stem != "
 @pytest.mark.parametrize("path", ISLANDERS, ids=of)
 def test_the_island_imports_only_torch_transformers_and_siblings(path):
     assert path.parent == ROOT / "zoo/models", "the island is flat"
-    allowed = ISLAND | ({"numpy", "PIL"} if path.stem == "image_processing_genae" else set())
+    allowed = ISLAND | MORE.get(path.stem, set())
     assert not strangers(path, allowed)
     for level, module, line in named(path):
         # The Hub's code copier follows `from .sibling import x` and nothing else.
