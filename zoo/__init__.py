@@ -8,7 +8,6 @@ Importing `zoo` loads neither torch nor transformers; touching a model class doe
 
 import importlib
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from zoo import catalog
@@ -88,7 +87,9 @@ def from_pretrained(
     kwargs.pop("trust_remote_code", None)  # ours is installed: the same class without the code
     _check_weights_exist(place)
     model_class = catalog.model_for(entry, config.get("architectures") or ())
-    return _complete(model_class, place, kwargs, entry.rebuilds)
+    return _complete(
+        model_class, place, kwargs | _without_pooler(model_class, place, entry), entry
+    )
 
 
 def _load_with_its_code(place: str, config: dict[str, Any], kwargs: dict[str, Any]) -> Any:
@@ -146,11 +147,25 @@ def _check_weights_exist(folder: str) -> None:
         )
 
 
+def _without_pooler(model_class: Any, place: str, entry: catalog.Entry) -> dict[str, Any]:
+    """What builds transformers' encoder without a pooler where the files hold none."""
+    from inspect import signature
+    from pathlib import Path
+
+    from zoo.registry.header import safetensors_header
+
+    if not entry.optional or "add_pooling_layer" not in signature(model_class).parameters:
+        return {}
+    headers = map(safetensors_header, sorted(Path(place).glob("*.safetensors")))
+    held = any(entry.leaves_open(name) for header in headers for name in header)
+    return {} if held else {"add_pooling_layer": False}
+
+
 def _complete(
     model_class: Any,
     place: str | os.PathLike[str],
     kwargs: dict[str, Any],
-    rebuilds: Callable[[str], bool] = lambda name: False,
+    entry: catalog.Entry,
 ) -> Any:
     """Load a model, refusing weights that are not exactly the config's.
 
@@ -176,8 +191,15 @@ def _complete(
         ) from error
     finally:
         logging.set_verbosity(before)
-    for kind in ("missing", "unexpected", "mismatched"):
-        if keys := [key for key in report.get(f"{kind}_keys") or () if not rebuilds(str(key))]:
+    for kind, allows in (
+        ("missing", entry.rebuilds),
+        ("unexpected", entry.leaves_open),
+        ("mismatched", None),
+    ):
+        keys = [
+            key for key in report.get(f"{kind}_keys") or () if not (allows and allows(str(key)))
+        ]
+        if keys:
             names = ", ".join(sorted(str(key) for key in keys)[:3])
             raise IntegrityError(
                 f"{place}: the weights are not those of config.json: {len(keys)} {kind}, such as "

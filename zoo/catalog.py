@@ -29,6 +29,7 @@ class Entry:
         processor: reference to the image processor class; empty where none is needed.
         type: the `model_type` of another library's model; empty for genae's own.
         rebuilt: end of the name of a tensor that its class computes anew where files lack it.
+        optional: part of the names of tensors that files and class may have without each other.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Entry:
     processor: str = PROCESSOR
     type: str = ""
     rebuilt: str = ""
+    optional: str = ""
 
     @property
     def model_type(self) -> str:
@@ -55,6 +57,10 @@ class Entry:
     def rebuilds(self, name: str) -> bool:
         """Whether a tensor may be absent from the files."""
         return bool(self.rebuilt) and str(name).endswith(self.rebuilt)
+
+    def leaves_open(self, name: str) -> bool:
+        """Whether files may have a tensor that their class lacks, or lack one that it has."""
+        return bool(self.optional) and self.optional in str(name)
 
     def has_class(self, name: str) -> bool:
         """Whether a class is one of the architecture's; text models have one for each head."""
@@ -94,11 +100,17 @@ ENTRIES = (
 )
 
 
-def _theirs(name: str, title: str, stem: str, head: str, paper: str, rebuilt: str = "") -> Entry:
+#: Checkpoints bring a pooler or none; transformers' classes have one or none by their head alone.
+POOLER = "pooler."
+
+
+def _theirs(
+    name: str, title: str, stem: str, head: str, paper: str, rebuilt: str = "", optional: str = ""
+) -> Entry:
     """The row of an architecture that transformers has."""
     auto, task = HEADS[head]
     config, model = f"transformers:{stem}Config", f"transformers:{stem}{head}"
-    return Entry(name, title, config, model, auto, task, paper, "", name, rebuilt)
+    return Entry(name, title, config, model, auto, task, paper, "", name, rebuilt, optional)
 
 
 def _ours(name: str, title: str, stem: str, head: str, paper: str, module: str = "") -> Entry:
@@ -129,8 +141,8 @@ HEADS = {
 #: What converted checkpoints become: models of transformers where it has the architecture, ours
 #: where it lacks it or an option.
 CONVERTED = (
-    _theirs("bert", "BERT", "Bert", "ForMaskedLM", "arXiv:1810.04805"),
-    _theirs("albert", "ALBERT", "Albert", "ForMaskedLM", "arXiv:1909.11942"),
+    _theirs("bert", "BERT", "Bert", "ForMaskedLM", "arXiv:1810.04805", optional=POOLER),
+    _theirs("albert", "ALBERT", "Albert", "ForMaskedLM", "arXiv:1909.11942", optional=POOLER),
     _theirs(
         "roformer", "RoFormer", "RoFormer", "ForMaskedLM", "arXiv:2104.09864",
         "encoder.embed_positions.weight",

@@ -7,9 +7,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 import convert
+import zoo
 from convert import planning
 from convert.families import FAMILIES
 from convert.rows import expand
@@ -63,6 +65,21 @@ def test_every_recorded_output_is_reproduced(name, source, tmp_path):
     hidden = [p for p in report.parity if "layer_" in p.name or p.name == "out_emb"]
     assert all(p.max_absolute <= 2e-5 * max(1, p.tolerance / 1e-4) for p in hidden)
     assert report.architecture.startswith("Genae") == (name not in PLAIN)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_zoo_loads_the_class_that_the_configuration_names(name, tmp_path):
+    source = sources(name)[0]
+    bring_over(name, source, tmp_path)
+    named = json.loads((tmp_path / "config.json").read_text())["architectures"]
+    loaded = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        loaded.append(zoo.from_pretrained(tmp_path))
+    first, second = loaded
+    assert [type(first).__name__] == named
+    for key, tensor in first.state_dict().items():  # no weight is left to chance
+        assert torch.equal(tensor, second.state_dict()[key]), key
 
 
 def test_a_wrong_weight_is_noticed(tmp_path):
