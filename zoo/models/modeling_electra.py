@@ -7,13 +7,8 @@ from transformers.utils.generic import can_return_tuple
 
 from .activations import activation
 from .configuration_electra import GenaeElectraConfig
-from .modeling_text import (
-    SequenceClassification,
-    TextModel,
-    TextPreTrainedModel,
-    TokenClassification,
-    WithBackbone,
-)
+from .modeling_text import TextModel, TextPreTrainedModel, WithBackbone
+from .text_classification import SequenceClassification, TokenClassification
 
 
 class GenaeElectraPreTrainedModel(TextPreTrainedModel):

@@ -1,14 +1,9 @@
 """GAU-alpha: gated attention units and a head tied to the embeddings."""
 
 from .configuration_gau_alpha import GenaeGAUAlphaConfig
-from .modeling_text import (
-    CausalLM,
-    MaskedLM,
-    SequenceClassification,
-    TextModel,
-    TextPreTrainedModel,
-    TokenClassification,
-)
+from .modeling_text import TextModel, TextPreTrainedModel
+from .text_classification import SequenceClassification, TokenClassification
+from .text_heads import CausalLM, MaskedLM
 
 
 class GenaeGAUAlphaPreTrainedModel(TextPreTrainedModel):

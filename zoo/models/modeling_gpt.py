@@ -1,13 +1,9 @@
 """GPT with segments, GPT-2 and GPT2-ML: causal models with heads tied to the embeddings."""
 
 from .configuration_gpt import GenaeGPT2Config, GenaeGPT2MLConfig, GenaeGPTConfig
-from .modeling_text import (
-    CausalLM,
-    SequenceClassification,
-    TextModel,
-    TextPreTrainedModel,
-    TokenClassification,
-)
+from .modeling_text import TextModel, TextPreTrainedModel
+from .text_classification import SequenceClassification, TokenClassification
+from .text_heads import CausalLM
 
 
 class GenaeGPTPreTrainedModel(TextPreTrainedModel):

@@ -1,16 +1,9 @@
 """NEZHA: BERT with relative positions in keys and values."""
 
 from .configuration_nezha import GenaeNezhaConfig
-from .modeling_text import (
-    CausalLM,
-    MaskedLM,
-    NextSentencePrediction,
-    PreTraining,
-    SequenceClassification,
-    TextModel,
-    TextPreTrainedModel,
-    TokenClassification,
-)
+from .modeling_text import TextModel, TextPreTrainedModel
+from .text_classification import SequenceClassification, TokenClassification
+from .text_heads import CausalLM, MaskedLM, NextSentencePrediction, PreTraining
 
 
 class GenaeNezhaPreTrainedModel(TextPreTrainedModel):

@@ -1,16 +1,9 @@
 """RoFormer with every option that bert4keras built it with: rotary positions."""
 
 from .configuration_roformer import GenaeRoFormerConfig
-from .modeling_text import (
-    CausalLM,
-    MaskedLM,
-    NextSentencePrediction,
-    PreTraining,
-    SequenceClassification,
-    TextModel,
-    TextPreTrainedModel,
-    TokenClassification,
-)
+from .modeling_text import TextModel, TextPreTrainedModel
+from .text_classification import SequenceClassification, TokenClassification
+from .text_heads import CausalLM, MaskedLM, NextSentencePrediction, PreTraining
 
 
 class GenaeRoFormerPreTrainedModel(TextPreTrainedModel):

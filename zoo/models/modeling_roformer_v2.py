@@ -1,14 +1,9 @@
 """RoFormerV2: no biases, normalisation without parameters, a head tied to the embeddings."""
 
 from .configuration_roformer_v2 import GenaeRoFormerV2Config
-from .modeling_text import (
-    CausalLM,
-    MaskedLM,
-    SequenceClassification,
-    TextModel,
-    TextPreTrainedModel,
-    TokenClassification,
-)
+from .modeling_text import TextModel, TextPreTrainedModel
+from .text_classification import SequenceClassification, TokenClassification
+from .text_heads import CausalLM, MaskedLM
 
 
 class GenaeRoFormerV2PreTrainedModel(TextPreTrainedModel):

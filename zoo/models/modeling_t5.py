@@ -8,7 +8,6 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from transformers import GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
@@ -31,6 +30,7 @@ from .t5_blocks import (
     embedded,
     seen,
 )
+from .text_losses import token_loss
 
 
 class GenaeT5PreTrainedModel(LoadsById, PreTrainedModel):
@@ -209,11 +209,6 @@ def shifted(labels: Tensor, config) -> Tensor:
     start = labels.new_full((len(labels), 1), config.decoder_start_token_id or 0)
     ids = torch.cat([start, labels[:, :-1]], 1)
     return ids.masked_fill(ids == -100, config.pad_token_id or 0)
-
-
-def token_loss(logits, labels):
-    """Mean cross-entropy over labels that are not -100."""
-    return cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
 
 
 class GenaeT5ForConditionalGeneration(T5Seq2Seq, GenerationMixin):
