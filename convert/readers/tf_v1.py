@@ -274,6 +274,10 @@ def _decode(
             pieces.append(np.frombuffer(bytes(content), stored))
     pack(stored or np.dtype("<u8"))
     flat = np.concatenate(pieces) if pieces else np.empty(0, dtype)
+    if half and dtype.itemsize != 2:
+        raise WireError(f"holds half-precision values for a tensor of {dtype}")
+    if dtype.kind == "c" and len(flat) % 2:
+        raise WireError(f"{len(flat)} parts are no whole number of complex values")
     if half:
         flat = flat.astype(np.uint16).view(dtype)
     elif dtype.kind == "c":

@@ -209,6 +209,10 @@ V1 = {
     "one value for two": table({b"": META} | v1_slice("x", WHOLE, field(5, FLOATS[:4]))),
     "too many values": table({b"": META} | v1_slice("x", WHOLE, field(5, FLOATS * 2))),
     "half a value": table({b"": META} | v1_slice("x", WHOLE, field(5, FLOATS[:7]))),
+    "halves of floats": table({b"": META} | v1_slice("x", WHOLE, field(13, b"\1\2\3"))),
+    "half a complex value": table(
+        {b"": v1_meta({"x": ((2,), 8)})} | v1_slice("x", WHOLE, field(9, FLOATS + FLOATS[:4]))
+    ),
     "values past the end": table({b"": META} | v1_slice("x", WHOLE, b"\x2a\x7f" + FLOATS)),
     "endless number": table(
         {b"": v1_meta({"x": ((2,), 9)})} | v1_slice("x", WHOLE, field(10, b"\xff" * 12 + b"\1\1"))
