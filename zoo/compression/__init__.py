@@ -3,7 +3,7 @@
 Neural networks in floating point do not give the same bits on another machine, and a decoder that
 differs from the encoder in one bit loses everything behind it. Here networks run on integers
 (`integers`), distributions come from stored tables by steps that IEEE 754 fixes to the last bit
-(`tables`, `distributions`), and `constriction` codes (`chains`). The file format is in `container`.
+(`tables`, `distributions`), and `constriction` codes (`chains`). The format is in `container`.
 """
 
 import importlib

@@ -1,14 +1,14 @@
 r"""Bits back: pictures on a stack of bits, their codes paid for by what the posterior frees.
 
 To push a picture x on a stack: pop a code z with the posterior p(z|x), which takes
-:math:`-\log p(z|x)` bits away; push x with q(x|z); push z with the prior. The stack grows by minus
-the ELBO (Townsend et al., arXiv:1901.04866). To pop it: z by the prior, x by q(x|z), then push z
-back with the posterior. The first picture of a stack needs bits to pop: a stack starts from a seed,
-words that are the same for every file; those of them that no pop ever reached are not stored.
+:math:`-\log p(z|x)` bits away; push x with q(x|z); push z with the prior. The stack grows by
+minus the ELBO (Townsend et al., arXiv:1901.04866). To pop it: z by the prior, x by q(x|z), then
+push z back with the posterior. The first picture of a stack needs bits to pop: a stack starts from
+a seed, words that are the same for every file; those that no pop ever reached are not stored.
 
 Several stacks, the chains, go side by side, so that a network reads one picture of each at once.
-Chain c of C holds pictures c, c + C, c + 2 C, ...; it is filled from its last picture to its first,
-so that it is emptied in their order.
+Chain c of C holds pictures c, c + C, c + 2 C, ...; it is filled from its last picture to its
+first, so that it is emptied in their order.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -2,7 +2,7 @@
 
 A file is a signature and blocks, without gaps; whole numbers are little-endian::
 
-    signature   8 bytes   89 47 4E 5A 0D 0A 1A 0A: not text, and damaged by whatever alters line ends
+    signature   8 bytes   89 47 4E 5A 0D 0A 1A 0A: altered by what alters line ends
     block       repeated  header, names, then one for each chain
 
     block       u32       length n of the content

@@ -77,6 +77,7 @@ class BernoulliPixels(Pixels):
         return 1.0 / (1.0 + tables().exp(-in_steps(outputs, EXP_STEPS)))
 
     def information(self, outputs: Doubles, pixels: np.ndarray) -> float:
+        """Bits of one picture's pixels."""
         chance = self.probabilities(outputs)
         return float(-np.log2(np.where(pixels == 1, chance, 1 - chance)).sum())
 
@@ -123,6 +124,7 @@ class BetaBinomialPixels(Pixels):
         return np.multiply(product, other, out=product)
 
     def information(self, outputs: Doubles, pixels: np.ndarray) -> float:
+        """Bits of one picture's pixels."""
         weights = self.probabilities(outputs)
         taken = weights[np.arange(len(pixels)), pixels]
         return float((np.log2(weights.sum(axis=1)) - np.log2(taken)).sum())

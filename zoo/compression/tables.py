@@ -41,7 +41,7 @@ class Tables:
     centres: Doubles
 
     def exp(self, steps: Doubles) -> Doubles:
-        """exp(steps / `EXP_STEPS`) of whole numbers, held within the table's range."""
+        """The exponential of whole numbers of 1 / `EXP_STEPS`, held within the table's range."""
         last = EXP_LIMIT * EXP_STEPS
         places = np.clip(steps, -last, last) + last
         found: Doubles = self.exponentials[places.astype(np.intp)]
