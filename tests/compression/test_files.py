@@ -13,9 +13,11 @@ from PIL import Image
 
 from tests.compression.conftest import SIDE, make_model, write_pictures
 from zoo.compression import compress, decompress, predict
+from zoo.compression.codec import coded, fitting_shapes
 from zoo.compression.container import SIGNATURE, Container
 from zoo.compression.names import pack, unpack
 from zoo.errors import ConflictError, IntegrityError, NotFoundError, UnsafeError, UsageError
+from zoo.registry import load_card
 
 LEVELS = {"bernoulli": 1, "beta_binomial": 255}
 
@@ -199,6 +201,15 @@ def test_the_predicted_size_is_nearly_the_files(model, tmp_path):
     assert told["pictures"] == made["pictures"] == 200
     whole = made["net_bits_per_pixel"] * 200 * SIDE**2 / 8 + made["seed_bytes"]
     assert made["bytes"] - whole == pytest.approx(made["name_bytes"] + 100, abs=60)
+
+
+def test_shapes_that_fit_are_told():
+    cards = [load_card("genae/vae-mnist-binary"), load_card("genae/vae-mnist-8bit")]
+    assert all(map(coded, cards))
+    assert not coded(load_card("genae/vae-mnist"))
+    told = fitting_shapes(cards)
+    assert "genae/vae-mnist-binary takes two-valued pictures of 28 x 28 grey pixels" in told
+    assert "genae/vae-mnist-8bit takes 8-bit pictures of 28 x 28 grey pixels" in told
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=20))

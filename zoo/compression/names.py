@@ -53,7 +53,7 @@ def _columns(names: Sequence[str]) -> dict[str, Any] | None:
     texts = split[0][::2]
     if any(parts[::2] != texts for parts in split) or len(texts) < 2:
         return None
-    columns = []
+    columns: list[list[int | str]] = []
     for place in range(1, len(split[0]), 2):
         digits = [parts[place] for parts in split]
         width = min(map(len, digits))
