@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import ConflictError, IntegrityError, NotFoundError
-from zoo.staging import check_new_folder, new_folder
+from zoo.staging import check_new_folder, new_folder, umask
 
 from . import chains as coder
 from .codec import Codec, find_codec, fitting_shapes, load_codec
@@ -185,13 +185,7 @@ def _write(output: Path, content: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        Path(partial).chmod(0o666 & ~_umask())
+        Path(partial).chmod(0o666 & ~umask())
         os.replace(partial, output)
     finally:
         Path(partial).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
