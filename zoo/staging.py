@@ -42,7 +42,7 @@ def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
         raise ConflictError(f"{error.filename} is a file; it cannot hold {target.name}.") from None
     try:
         yield partial
-        partial.chmod(0o777 & ~_umask())
+        partial.chmod(0o777 & ~umask())
         if target.is_dir():  # empty; moved into, as the current folder cannot be replaced
             for file in sorted(partial.iterdir()):
                 file.rename(target / file.name)
@@ -58,7 +58,8 @@ def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The permissions that new files of this process lack."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

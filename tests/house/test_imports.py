@@ -157,6 +157,20 @@ def test_data_knows_neither_training_nor_evaluation(path):
     assert not [m for _, m, _ in named(path) if within(m, {"zoo.training", "zoo.evaluation"})]
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "zoo/compression").rglob("*.py")), ids=of)
+def test_compression_needs_no_torch(path):
+    allowed = BARE | {
+        "zoo.card",
+        "zoo.registry",
+        "zoo.data.files",
+        "constriction",
+        "numpy",
+        "PIL",
+        "safetensors",
+    }
+    assert not strangers(path, allowed)
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "convert").rglob("*.py")), ids=of)
 def test_convert_knows_neither_torch_nor_the_zoo(path):
     if path != ROOT / "convert/verify.py":  # the only bridge

@@ -54,6 +54,16 @@ VERBS = {
         "Measure what a card states, side by side.",
         "genae evaluate genae/eae-mnist",
     ),
+    "compress": Verb(
+        "zoo.cli.compress:compress",
+        "Compress pictures without loss into a file that any machine opens.",
+        "genae compress PICTURES digits.gnz --model genae/vae-mnist-8bit",
+    ),
+    "decompress": Verb(
+        "zoo.cli.compress:decompress",
+        "Write the pictures of a compressed file.",
+        "genae decompress digits.gnz digits",
+    ),
     "convert": Verb(
         "zoo.cli.convert:convert",
         "Turn a legacy BERT checkpoint into a transformers folder.",

@@ -1,0 +1,104 @@
+"""`genae compress` and `genae decompress`, as a person runs them."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from tests.compression.conftest import SIDE, make_model, write_pictures
+from zoo.cli import app
+
+
+@pytest.fixture
+def run(capsys):
+    """`run("compress", ...)`: exit code, stdout, stderr."""
+
+    def call(*words):
+        capsys.readouterr()
+        code = 0
+        try:
+            app([str(word) for word in words])
+        except SystemExit as end:
+            code = end.code or 0
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def grey(models):
+    return models["beta_binomial"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_pictures(tmp_path / "in", 5, 255)
+
+
+@pytest.fixture
+def packed(run, folder, grey, tmp_path):
+    code, out, _ = run("compress", folder, tmp_path / "out.gnz", "--model", grey)
+    assert code == 0
+    assert "5 pictures" in out
+    return tmp_path / "out.gnz"
+
+
+def test_there_and_back(run, folder, grey, packed, tmp_path):
+    code, out, err = run("decompress", packed, tmp_path / "back", "--model", grey, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["pictures"] == 5
+    for file in folder.iterdir():
+        with Image.open(file) as one, Image.open(tmp_path / "back" / file.name) as other:
+            assert one.tobytes() == other.tobytes()
+
+
+def test_a_dry_run_writes_nothing(run, folder, grey, tmp_path):
+    code, out, _ = run("compress", folder, "--model", grey, "--dry-run", "--json")
+    assert code == 0
+    assert json.loads(out)["bytes"] > 100
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_damage_ends_with_5(run, grey, packed, tmp_path):
+    content = packed.read_bytes()
+    for damaged in (content[:-1], content[:40] + b"x" + content[41:], b"", b"\x89PNG"):
+        packed.write_bytes(damaged)
+        code, _, err = run("decompress", packed, tmp_path / "back", "--model", grey)
+        assert code == 5
+        assert "Traceback" not in err
+        assert not (tmp_path / "back").exists()
+
+
+def test_what_is_missing_ends_with_3(run, grey, packed, tmp_path):
+    for words in (
+        ("decompress", packed, tmp_path / "back"),  # me/tiny-beta-binomial is nowhere
+        ("decompress", tmp_path / "none.gnz", tmp_path / "back"),
+        ("compress", tmp_path / "none.png", tmp_path / "o.gnz", "--model", grey),
+        ("compress", tmp_path / "in", tmp_path / "o.gnz", "--model", tmp_path / "none"),
+    ):
+        assert run(*words)[0] == 3, words
+    assert not (tmp_path / "back").exists()
+
+
+def test_another_model_ends_with_7(run, packed, tmp_path):
+    other = make_model(tmp_path / "other", "beta_binomial", seed=5)
+    code, _, err = run("decompress", packed, tmp_path / "back", "--model", other)
+    assert code == 7
+    assert "me/tiny-beta-binomial 1.2.3" in err
+    assert not (tmp_path / "back").exists()
+
+
+def test_pictures_that_fit_no_model_end_with_2(run, grey, tmp_path):
+    Image.new("L", (SIDE, SIDE + 2)).save(tmp_path / "tall.png")
+    code, _, err = run("compress", tmp_path / "tall.png", tmp_path / "o.gnz", "--model", grey)
+    assert code == 2
+    assert "6 x 8" in err
+    assert not (tmp_path / "o.gnz").exists()
+
+
+@pytest.mark.parametrize("names", [("in",), ("in", "out.zip")])
+def test_the_file_to_write_is_named(run, folder, grey, tmp_path, names):
+    code, _, err = run("compress", *(tmp_path / name for name in names), "--model", grey)
+    assert code == 2
+    assert ".gnz" in err

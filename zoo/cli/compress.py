@@ -1,0 +1,101 @@
+"""The verbs that make pictures smaller and bring them back."""
+
+import contextlib
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zoo.cli.common import Json, Quiet, console, hint, print_json, show_progress
+from zoo.errors import UsageError
+
+
+def compress(
+    pictures: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILES|FOLDERS... OUT.gnz",
+            help="Pictures, folders of them; then the file to write, not with --dry-run.",
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="An id such as genae/vae-mnist-8bit, or a folder.")
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Predict the size from the ELBO; write nothing.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compress pictures into one file without loss, by bits back."""
+    from zoo.compression import verbs
+
+    bars = _bars(quiet)
+    if dry_run:
+        sources = [path for path in pictures if path.suffix != ".gnz"]
+        facts = verbs.predict(sources, model, bars=bars)
+    elif len(pictures) < 2 or pictures[-1].suffix != ".gnz":
+        raise UsageError(
+            f"the last name is the file to write and ends in .gnz, got {str(pictures[-1])!r}; "
+            "--dry-run needs none"
+        )
+    else:
+        facts = verbs.compress(pictures[:-1], pictures[-1], model, bars=bars)
+    if as_json:
+        print_json(facts)
+    else:
+        typer.echo(_summary(facts))
+    if not dry_run:
+        name = shlex.quote(str(pictures[-1]))
+        hint(f"genae decompress {name} {shlex.quote(pictures[-1].stem)}", quiet=quiet or as_json)
+
+
+def decompress(
+    source: Annotated[Path, typer.Argument(metavar="FILE.gnz", help="What `compress` wrote.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The new folder; it may exist if empty.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="The model's folder, where its id is not known here."),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the pictures of a compressed file, as PNG under their old names."""
+    from zoo.compression import verbs
+
+    facts = verbs.decompress(source, folder, model, bars=_bars(quiet))
+    if as_json:
+        print_json(facts)
+    else:
+        typer.echo(f"{facts['folder']}: {facts['pictures']} pictures")
+
+
+def _summary(facts: dict[str, Any]) -> str:
+    about = "" if "output" in facts else "about "
+    return (
+        f"{facts.get('output', 'predicted')}: {facts['pictures']} pictures in {about}"
+        f"{facts['bytes']:,} bytes, {about}{facts['bits_per_pixel']:.4f} bits per pixel; "
+        f"the picture files take {facts['file_bytes']:,}"
+    )
+
+
+def _bars(quiet: bool) -> Any:
+    """Bars for `zoo.compression.verbs`."""
+
+    @contextlib.contextmanager
+    def bar(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        if not show_progress(quiet):
+            yield lambda _: None
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+        with Progress(*columns, console=console(stderr=True), transient=True) as shown:
+            task = shown.add_task(words, total=total)
+            yield lambda count: shown.advance(task, count)
+
+    return bar

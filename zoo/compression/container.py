@@ -1,0 +1,155 @@
+"""The file format, `.gnz`: everything that another machine needs beside the model.
+
+A file is a signature and blocks, without gaps; whole numbers are little-endian::
+
+    signature   8 bytes   89 47 4E 5A 0D 0A 1A 0A: altered by what alters line ends
+    block       repeated  header, names, then one for each chain
+
+    block       u32       length n of the content
+                n bytes   content
+                u32       CRC-32 of length and content
+
+    header      u8        version of the format, 1
+                u8 + text model id, UTF-8
+                u8 + text model version
+                32 bytes  SHA-256 of the weights file
+                u16 x 3   channels, height, width of a picture
+                u8        mode of the pictures: 0 for "L", 1 for "1" (of two values)
+                u32       count of pictures, 1 to 1,000,000
+                u16       count of chains: picture i is in chain i modulo it
+                u16       buckets of a latent dimension, in bits
+    names       bytes     see `names`
+    chain       u16       words of the seed that are not stored, see `chains`
+                bytes     the rest of the stack in 32-bit words, without zero bytes at its end
+
+Any flipped bit fails a checksum, any cut leaves a block short; and a stack must end as the seed
+once all pictures are taken off it. Model weights are no part of the file.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zoo.errors import ConflictError, IntegrityError
+
+from .chains import BUCKET_BITS, Chain
+from .codec import Identity
+from .names import pack, unpack
+
+SIGNATURE = b"\x89GNZ\r\n\x1a\n"
+FORMAT = 1
+MODES = ("L", "1")
+MOST_PICTURES = 1_000_000  # of one file; all are in memory at once
+_U32 = struct.Struct("<I")
+_U16 = struct.Struct("<H")
+_NUMBERS = struct.Struct("<3HBIHH")
+
+
+@dataclass(frozen=True)
+class Container:
+    """A file's content.
+
+    Attributes:
+        identity: of the model.
+        shape: `(channels, height, width)`.
+        mode: of the pictures, one of `MODES`.
+        names: of the pictures' files, relative, with `/`.
+        chains: the coded stacks.
+    """
+
+    identity: Identity
+    shape: tuple[int, int, int]
+    mode: str
+    names: Sequence[str]
+    chains: Sequence[Chain]
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        words = [self.identity.id.encode(), self.identity.version.encode()]
+        header = bytes([FORMAT]) + b"".join(bytes([len(word)]) + word for word in words)
+        header += self.identity.sha256 + _NUMBERS.pack(
+            *self.shape, MODES.index(self.mode), len(self.names), len(self.chains), BUCKET_BITS
+        )
+        stacks = [
+            _U16.pack(chain.unreached) + chain.words.astype("<u4").tobytes().rstrip(b"\0")
+            for chain in self.chains
+        ]
+        return SIGNATURE + b"".join(map(_block, (header, pack(self.names), *stacks)))
+
+    @classmethod
+    def from_bytes(cls, content: bytes, name: str) -> "Container":
+        """Read a file.
+
+        Args:
+            content: all of it.
+            name: what messages call it.
+
+        Raises:
+            IntegrityError: it is no such file, was cut short, or a byte of it changed.
+            ConflictError: a later genae wrote it.
+        """
+        if not content.startswith(SIGNATURE):
+            raise IntegrityError(f"{name}: is no .gnz file, or its beginning is damaged")
+        blocks = _blocks(content, name)
+        try:
+            identity, shape, mode, count, chains = _header(blocks[0], name)
+            if len(blocks) != chains + 2:
+                raise ValueError(f"it holds {len(blocks) - 2} of {chains} chains")
+            names = unpack(blocks[1], count)
+            stacks = [_chain(block) for block in blocks[2:]]
+        except (ValueError, IndexError, struct.error) as error:
+            raise IntegrityError(f"{name}: is damaged ({error}); get it again") from None
+        return cls(identity, shape, mode, names, stacks)
+
+
+def _block(content: bytes) -> bytes:
+    head = _U32.pack(len(content)) + content
+    return head + _U32.pack(zlib.crc32(head))
+
+
+def _blocks(content: bytes, name: str) -> list[bytes]:
+    """The contents of all blocks, each checked."""
+    blocks, place = [], len(SIGNATURE)
+    while place < len(content):
+        end = place + _U32.size
+        if end <= len(content):
+            end += _U32.unpack_from(content, place)[0]
+        if end + _U32.size > len(content):
+            raise IntegrityError(
+                f"{name}: ends within block {len(blocks) + 1}, cut short or damaged; get it again"
+            )
+        if zlib.crc32(content[place:end]) != _U32.unpack_from(content, end)[0]:
+            raise IntegrityError(
+                f"{name}: block {len(blocks) + 1} fails its checksum; get it again"
+            )
+        blocks.append(content[place + _U32.size : end])
+        place = end + _U32.size
+    return blocks
+
+
+def _header(block: bytes, name: str) -> tuple[Identity, tuple[int, int, int], str, int, int]:
+    if block[0] != FORMAT:
+        raise ConflictError(
+            f"{name}: has format {block[0]}, this genae reads {FORMAT}; open it with a newer one"
+        )
+    words, place = [], 1
+    for _ in range(2):
+        end = place + 1 + block[place]
+        words.append(block[place + 1 : end].decode())
+        place = end
+    sha256, place = block[place : place + 32], place + 32
+    *shape, mode, count, chains, bits = _NUMBERS.unpack(block[place:])
+    if bits != BUCKET_BITS:
+        raise ConflictError(f"{name}: has buckets of {bits} bits, this genae {BUCKET_BITS}")
+    if mode >= len(MODES) or not 1 <= chains <= count <= MOST_PICTURES:
+        raise ValueError("its header cannot be")
+    return Identity(*words, sha256), (shape[0], shape[1], shape[2]), MODES[mode], count, chains
+
+
+def _chain(block: bytes) -> Chain:
+    (unreached,) = _U16.unpack_from(block)
+    stack = block[_U16.size :]
+    return Chain(unreached, np.frombuffer(stack + bytes(-len(stack) % 4), "<u4").astype(np.uint32))

@@ -1,0 +1,187 @@
+"""Picture files in and out of a coder: nothing is converted, what cannot come back is refused."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from zoo.data.files import list_pictures, open_picture
+from zoo.errors import ConflictError, NotFoundError, UnsafeError, UsageError
+
+from .container import MODES, MOST_PICTURES
+
+LOSSY = "; pictures are never converted here, as they must come back as they are"
+COLOURS = {1: "L", 3: "RGB"}
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Pictures to compress.
+
+    Attributes:
+        names: of the files that decompression will write: relative, with `/`, ending in .png.
+        pixels: uint8 `(n, C, H, W)`.
+        mode: of all of them, one of `MODES`.
+        file_bytes: size of the picture files together.
+    """
+
+    names: list[str]
+    pixels: np.ndarray
+    mode: str
+    file_bytes: int
+
+
+def gather(
+    paths: Sequence[str | Path],
+    shape: tuple[int, int, int],
+    levels: int,
+    fitting: Callable[[], str],
+    progress: Callable[[int], None] | None = None,
+) -> Gathered:
+    """Read all pictures, each checked before any is coded.
+
+    Args:
+        paths: files, and folders, which are searched in the order of their names.
+        shape: `(channels, height, width)` that the model takes.
+        levels: the largest pixel value of the model: 1 for two-valued pictures, 255.
+        fitting: tells what shipped models take; asked when a picture does not fit.
+        progress: told how many pictures are read.
+
+    Raises:
+        NotFoundError: a path does not exist, or a folder holds no pictures.
+        UsageError: a picture is damaged, or of another size or mode than the model takes.
+        ConflictError: two pictures would be written under one name.
+    """
+    names: dict[str, Path] = {}
+    for name, path in _listed(paths):
+        if name in names:
+            raise ConflictError(
+                f"{path} and {names[name]} would both come back as {name}; rename one of them"
+            )
+        names[name] = path
+    if not names:
+        raise UsageError("no pictures were given; name PNG files, or a folder of them")
+    if len(names) > MOST_PICTURES:
+        raise UsageError(f"{len(names)} pictures are more than one file takes ({MOST_PICTURES:,})")
+    pixels = np.empty((len(names), *shape), np.uint8)
+    modes: dict[str, Path] = {}
+    for place, path in enumerate(names.values()):
+        picture = open_picture(path)
+        _check(picture, path, shape, fitting)
+        if modes.setdefault(picture.mode, path) == path and len(modes) > 1:
+            first, other = modes
+            raise UsageError(
+                f"{modes[first]} is of mode {first} and {path} of mode {other}; compress them in "
+                f"two files{LOSSY}"
+            )
+        values = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
+        if levels == 1 and not _two_valued(values):
+            raise UsageError(
+                f"{path}: holds grey pixels, and this model takes two values, 0 and 255, only; "
+                f"{fitting()}"
+            )
+        pixels[place] = values.reshape(*shape[1:], shape[0]).transpose(2, 0, 1)
+        if progress:
+            progress(1)
+    size = sum(path.stat().st_size for path in names.values())
+    return Gathered(list(names), pixels, next(iter(modes)), size)
+
+
+def _listed(paths: Sequence[str | Path]) -> list[tuple[str, Path]]:
+    """Names as they will be written, and files."""
+    found = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found += [(file.relative_to(path), file) for file in list_pictures(path)]
+        elif path.exists():
+            found.append((Path(path.name), path))
+        else:
+            raise NotFoundError(f"{path}: no such file or folder; check the name")
+    return [(check_name(name.with_suffix(".png").as_posix(), str(f)), f) for name, f in found]
+
+
+def _check(
+    picture: Image.Image, path: Path, shape: tuple[int, int, int], fitting: Callable[[], str]
+) -> None:
+    channels, height, width = shape
+    accepted = MODES if channels == 1 else (COLOURS[channels],)
+    if picture.size != (width, height):
+        raise UsageError(
+            f"{path}: is {picture.width} x {picture.height} pixels, the model takes {width} x "
+            f"{height}; {fitting()}"
+        )
+    if picture.mode not in accepted or picture.has_transparency_data:
+        kind = (
+            "has transparency" if picture.has_transparency_data else f"is of mode {picture.mode}"
+        )
+        raise UsageError(
+            f"{path}: {kind}, the model takes mode {' or '.join(accepted)}{LOSSY}; {fitting()}"
+        )
+
+
+def _two_valued(values: np.ndarray) -> bool:
+    return bool(((values == 0) | (values == 255)).all())
+
+
+def write_pictures(
+    folder: Path,
+    names: Sequence[str],
+    pixels: np.ndarray,
+    mode: str,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Write PNG files.
+
+    Args:
+        folder: to write below.
+        names: as `gather` gave them, from a file that may be hostile.
+        pixels: uint8 `(n, C, H, W)`.
+        mode: of all pictures.
+        progress: told how many are written.
+
+    Raises:
+        UnsafeError: a name leads out of the folder, or two are the same.
+    """
+    if len({name.casefold() for name in names}) != len(names) and len(set(names)) != len(names):
+        raise UnsafeError("two pictures in the file have one name; it was not made by genae")
+    for name in names:
+        check_name(name, "a name in the file")
+    for name, values in zip(names, pixels, strict=True):
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0))
+        (picture.convert(mode) if picture.mode != mode else picture).save(place, "PNG")
+        if progress:
+            progress(1)
+
+
+def check_name(name: str, label: str) -> str:
+    """A relative name that stays below its folder on every system.
+
+    Raises:
+        UnsafeError: it does not.
+    """
+    path = PurePosixPath(name)
+    bad = (
+        path.is_absolute()
+        or path.as_posix() != name
+        or any(part in ("", ".", "..") for part in path.parts)
+        or re.search(r'[\x00-\x1f\x7f\\:*?"<>|]', name)
+        or not name.endswith(".png")
+        or not _encodable(name)
+    )
+    if bad:
+        raise UnsafeError(
+            f"{label}: {name!r} is no name that can be written everywhere; rename it"
+        )
+    return name
+
+
+def _encodable(name: str) -> bool:
+    try:
+        return max(len(part.encode()) for part in name.split("/")) <= 255
+    except UnicodeEncodeError:
+        return False

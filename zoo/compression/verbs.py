@@ -1,0 +1,191 @@
+"""Compress, decompress, predict: what the command line calls."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import ConflictError, IntegrityError, NotFoundError
+from zoo.staging import check_new_folder, new_folder, umask
+
+from . import chains as coder
+from .codec import Codec, find_codec, fitting_shapes, load_codec
+from .container import Container
+from .names import pack
+from .pictures import Gathered, gather, write_pictures
+
+#: Told which step it is, how many pictures it has; gives what is told of each that is done.
+Bars = Callable[[str, int | None], contextlib.AbstractContextManager[Callable[[int], None]]]
+
+
+@contextlib.contextmanager
+def no_bars(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show nothing."""
+    yield lambda _: None
+
+
+def compress(
+    paths: Sequence[str | Path],
+    output: str | Path,
+    model: str | os.PathLike[str],
+    *,
+    bars: Bars = no_bars,
+) -> dict[str, Any]:
+    """Compress pictures into one file, which appears when it is complete.
+
+    Args:
+        paths: picture files and folders of them.
+        output: the file to write; it must not exist.
+        model: an id or a folder.
+        bars: draws progress.
+
+    Returns:
+        `output`, `model`, `version`, `pictures`, `chains`, `bytes`; bits per pixel of the whole
+        file (`bits_per_pixel`), of the pictures alone (`net_bits_per_pixel`), and what else the
+        file holds, in bytes: `seed_bytes`, `name_bytes`; `file_bytes` of the picture files.
+
+    Raises:
+        NotFoundError: a picture or the model does not exist.
+        UsageError: a picture or the model does not fit; nothing is coded.
+        ConflictError: the output exists, or two pictures share a name.
+    """
+    output = Path(output)
+    if output.exists() or output.is_symlink():
+        raise ConflictError(f"{output} exists already; choose another name")
+    if not output.absolute().parent.is_dir():
+        raise NotFoundError(f"{output.parent}: no such folder; make it first")
+    codec = load_codec(model)
+    found = read(paths, codec, bars)
+    count = coder.number_of_chains(len(found.names))
+    with bars("compressing", len(found.names)) as advance:
+        made = coder.encode(codec, symbols(found.pixels, codec), count, advance)
+    container = Container(codec.identity, codec.shape, found.mode, found.names, made)
+    content = container.to_bytes()
+    _write(output, content)
+    net = sum(chain.net_bits for chain in made)
+    stacks = sum(4 * len(chain.words) for chain in made)
+    return {
+        "output": output,
+        **_facts(codec, found, len(content)),
+        "chains": len(made),
+        "net_bits_per_pixel": round(net / found.pixels.size, 5),
+        "seed_bytes": stacks - net // 8,
+        "name_bytes": len(pack(found.names)),
+    }
+
+
+def predict(
+    paths: Sequence[str | Path], model: str | os.PathLike[str], *, bars: Bars = no_bars
+) -> dict[str, Any]:
+    """The size that `compress` will reach, from the ELBO; nothing is written.
+
+    Arguments and errors as `compress`; the answer's `bytes` are an estimate.
+    """
+    codec = load_codec(model)
+    found = read(paths, codec, bars)
+    count = coder.number_of_chains(len(found.names))
+    with bars("predicting", len(found.names)) as advance:
+        bits = coder.expected_bits(codec, symbols(found.pixels, codec), advance)
+    empty = Container(codec.identity, codec.shape, found.mode, found.names, ())
+    seeds = count * (codec.latent_size * coder.BUCKET_BITS / 8 + 14)
+    total = round(len(empty.to_bytes()) + float(bits.sum()) / 8 + seeds)
+    return {
+        **_facts(codec, found, total),
+        "chains": count,
+        "net_bits_per_pixel": round(float(bits.sum()) / found.pixels.size, 5),
+        "seed_bytes": round(seeds),
+        "name_bytes": len(pack(found.names)),
+    }
+
+
+def decompress(
+    source: str | Path,
+    folder: str | Path,
+    model: str | os.PathLike[str] | None = None,
+    *,
+    bars: Bars = no_bars,
+) -> dict[str, Any]:
+    """Write the pictures of a file into a new folder, which appears when it is complete.
+
+    Args:
+        source: a file that `compress` made.
+        folder: to make; it may exist if it is empty.
+        model: a folder or id, where the model is not found by the id that the file names.
+        bars: draws progress.
+
+    Returns:
+        `folder`, `model`, `version`, `pictures`, `mode`.
+
+    Raises:
+        NotFoundError: the file or the model does not exist.
+        IntegrityError: the file is damaged or cut short.
+        ConflictError: the file was made with another model or version, or the folder is not empty.
+        UnsafeError: the file names pictures outside of the folder.
+    """
+    folder = Path(folder)
+    check_new_folder(folder)
+    try:
+        content = Path(source).read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        raise NotFoundError(f"{source}: no such file; check the name") from None
+    container = Container.from_bytes(content, str(source))
+    codec = find_codec(container.identity, model)
+    if codec.shape != container.shape:
+        raise IntegrityError(f"{source}: its pictures are not of the model's shape; get it again")
+    count = len(container.names)
+    with bars("decompressing", count) as advance:
+        pixels = coder.decode(codec, container.chains, count, advance)
+    if pixels is None:
+        raise IntegrityError(
+            f"{source}: does not end as it began, so its pictures would be wrong; get it again"
+        )
+    pixels *= np.uint8(255 // codec.pixels.levels)
+    with new_folder(folder) as place, bars("writing", count) as advance:
+        pictures = pixels.reshape(count, *codec.shape)
+        write_pictures(place, container.names, pictures, container.mode, advance)
+    return {
+        "folder": folder,
+        "model": codec.identity.id,
+        "version": codec.identity.version,
+        "pictures": count,
+        "mode": container.mode,
+    }
+
+
+def read(paths: Sequence[str | Path], codec: Codec, bars: Bars = no_bars) -> Gathered:
+    """The pictures, each checked for the coder; errors as `compress`."""
+    with bars("reading", None) as advance:
+        return gather(paths, codec.shape, codec.pixels.levels, fitting_shapes, advance)
+
+
+def symbols(pixels: np.ndarray, codec: Codec) -> np.ndarray:
+    """Bytes `(n, C, H, W)` as whole numbers 0..levels, `(n, C H W)`."""
+    flat = pixels.reshape(len(pixels), -1)
+    return flat // np.uint8(255 // codec.pixels.levels)
+
+
+def _facts(codec: Codec, found: Gathered, size: int) -> dict[str, Any]:
+    return {
+        "model": codec.identity.id,
+        "version": codec.identity.version,
+        "pictures": len(found.names),
+        "bytes": size,
+        "bits_per_pixel": round(8 * size / found.pixels.size, 5),
+        "file_bytes": found.file_bytes,
+    }
+
+
+def _write(output: Path, content: bytes) -> None:
+    """A file that is there whole or not at all, and never in another's place."""
+    handle, partial = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.absolute().parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(partial).chmod(0o666 & ~umask())
+        os.replace(partial, output)
+    finally:
+        Path(partial).unlink(missing_ok=True)
