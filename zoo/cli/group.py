@@ -54,6 +54,11 @@ VERBS = {
         "Measure what a card states, side by side.",
         "genae evaluate genae/eae-mnist",
     ),
+    "geometry": Verb(
+        "zoo.cli.geometry:geometry",
+        "Describe the shape of a model's latent space, on one page.",
+        "genae geometry genae/vae-mnist-2d --data mnist -o plane.html",
+    ),
     "convert": Verb(
         "zoo.cli.convert:convert",
         "Turn a legacy BERT checkpoint into a transformers folder.",

@@ -24,9 +24,7 @@ def entropy(codes: Codes, tools: Tools) -> Readings:
 def maximum_mean_discrepancy(codes: Codes, tools: Tools) -> Readings:
     """Unbiased squared MMD to as many prior codes; its p-value is by permutation."""
     prior = tools.normal(codes.count, codes.size)
-    value, p_value = mmd(
-        codes.samples, prior, PERMUTATIONS if tools.tests else 0, tools.generator
-    )
+    value, p_value = mmd(codes.samples, prior, PERMUTATIONS if tools.tests else 0, tools.generator)
     return {"mmd": Reading(value, codes.count, p_value)}
 
 

@@ -88,9 +88,7 @@ def examine(name: str, subject: Subject, number: int) -> Examination:
         generator = subject.generator("posterior")
         draw = torch.randn(mean[number:].shape, generator=generator, dtype=torch.float64)
         held_out = mean[number:] + (0.5 * log_var[number:].double()).exp() * draw
-        codes = Codes.of_posteriors(
-            mean[:number], log_var[:number], held_out, generator, labels
-        )
+        codes = Codes.of_posteriors(mean[:number], log_var[:number], held_out, generator, labels)
     decode, encode = networks(subject.model)
     found = survey(
         codes, seed=subject.seed, decode=decode, encode=encode, quiet=subject.context.quiet
@@ -99,9 +97,7 @@ def examine(name: str, subject: Subject, number: int) -> Examination:
 
 
 @torch.no_grad()
-def _encode(
-    subject: Subject, pixels: Tensor, binarization: str
-) -> tuple[Tensor, Tensor | None]:
+def _encode(subject: Subject, pixels: Tensor, binarization: str) -> tuple[Tensor, Tensor | None]:
     """Posterior means and log-variances; codes and None of a deterministic encoder."""
     model = subject.model
     prepare = subject.binarizer(binarization)
@@ -118,7 +114,7 @@ def networks(model: Any) -> tuple[Network, Network]:
 
     def in_chunks(function: Callable[[Tensor], Tensor]) -> Network:
         def call(values: Tensor) -> Tensor:
-            chunks = values.to(model.device, model.dtype).split(CHUNK)
+            chunks = torch.split(values.to(model.device, model.dtype), CHUNK)
             with model.inference():
                 return torch.cat([function(chunk).cpu() for chunk in chunks])
 

@@ -16,7 +16,7 @@ Numbers = NDArray[np.float64]
 
 
 def normality(codes: Codes, tools: Tools) -> Readings:
-    """Kolmogorov-Smirnov distances to N(0, 1), and the sliced Wasserstein-2 distance to N(0, I)."""
+    """Kolmogorov-Smirnov distances to N(0, 1), and sliced Wasserstein-2 to N(0, I)."""
     n, samples = codes.count, codes.samples
     lines = tools.normal(codes.size, PROJECTIONS)
     shadows = samples @ (lines / lines.norm(dim=0))

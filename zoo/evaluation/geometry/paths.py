@@ -30,7 +30,7 @@ def _drift(points: Tensor, tools: Tools) -> float:
     assert tools.decode is not None
     assert tools.encode is not None
     back = tools.encode(tools.decode(points.float())).double()
-    return (back - points).norm(dim=1).mean().item() / math.sqrt(points.shape[1])
+    return float((back - points).norm(dim=1).mean()) / math.sqrt(points.shape[1])
 
 
 def walks(codes: Codes, tools: Tools) -> Readings:
@@ -40,12 +40,10 @@ def walks(codes: Codes, tools: Tools) -> Readings:
     found: Readings = {}
     for mode in ("linear", "slerp"):
         path = interpolate_latents(start, end, STEPS, mode).float()
-        pictures = tools.decode(path.flatten(0, 1)).double().unflatten(0, path.shape[:2])
-        steps = (pictures[:, 1:] - pictures[:, :-1]).flatten(2).norm(dim=2)
+        pictures = tools.decode(path.flatten(0, 1)).double()
+        pictures = pictures.reshape(*path.shape[:2], -1)
+        steps = (pictures[:, 1:] - pictures[:, :-1]).norm(dim=2)
         mean = steps.mean(1).clamp(min=1e-12)
         found[f"path_{mode}"] = Reading(steps.sum(1).mean().item(), len(start))
-        found[f"step_ratio_{mode}"] = Reading(
-            (steps.amax(1) / mean).mean().item(), len(start)
-        )
+        found[f"step_ratio_{mode}"] = Reading((steps.amax(1) / mean).mean().item(), len(start))
     return found
-

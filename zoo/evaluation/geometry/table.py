@@ -72,7 +72,8 @@ GROUPS: dict[str, Group] = {
 _ROWS = (
     Diagnostic("rate", "rate", "rate: mean KL from posterior to prior", "nats",
                "what the code may cost", 2),
-    Diagnostic("silent_dims", "rate", "dimensions with a mean KL below 0.01", "dimensions", "0", 0),
+    Diagnostic("silent_dims", "rate", "dimensions with a mean KL below 0.01", "dimensions",
+               "0", 0),
     Diagnostic("mutual_information", "rate",
                "index-code mutual information, at most log n", "nats", "most of the rate", 2),
     Diagnostic("marginal_kl", "rate",
