@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zoo.evaluation.geometry.survey import Survey
 
 ENDINGS = (".html", ".htm")
-LEAST, MOST = 50, 20_000  # codes; their pairs are looked at
+LEAST, MOST = 30, 20_000  # codes; their pairs are looked at
 
 
 def geometry(

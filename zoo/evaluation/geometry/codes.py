@@ -12,7 +12,7 @@ from zoo.models.aggregate import AggregatePosterior
 from zoo.models.entropy import neighbor_distances
 
 BANDWIDTH_NEIGHBORS = 5  # k of the balls that stand in for posteriors of a deterministic encoder
-LEAST = 50  # codes below which no statistic means much
+LEAST = 30  # codes below which no statistic means much
 SMALLEST_RADIUS = 1e-6  # coincident codes still have a ball
 
 

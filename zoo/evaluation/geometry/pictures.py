@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy import stats
 from torch import Tensor
 
@@ -179,6 +180,7 @@ def rates(examination: Examination) -> Figure:
     axes.set(xlabel="dimensions, largest first", ylabel="mean KL, nats")
     beside.hist(parts, bins=12, orientation="horizontal", color=ONE_COLOR, alpha=0.7)
     beside.set(xlabel="dimensions")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for each in (axes, beside):
         each.spines[["top", "right"]].set_visible(False)
     return figure

@@ -195,7 +195,7 @@ FINDINGS = (
         _entropy_text,
         ("narrow", *DEGENERATE),
     ),
-    Finding("holes", _beyond("holes", 0.03), _holes_text),
+    Finding("holes", _beyond("holes", 0.04), _holes_text),
     Finding(
         "uncovered",
         lambda s: s["coverage"].value
