@@ -56,11 +56,15 @@ def geometry(
 
     if output is not None:
         output = plots.prepare_output(output, endings=ENDINGS)
+    from transformers.utils import logging
+
     from zoo.evaluation.context import Subject
     from zoo.evaluation.geometry.examining import examine
     from zoo.evaluation.geometry.verdict import verdict
     from zoo.evaluation.measuring import default_place, open_context
 
+    # transformers would draw a bar while it reads a file of 4 MB.
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     context = open_context(model, device=device, quiet=quiet)
     if not hasattr(context.model, "decode"):
         raise UsageError(
