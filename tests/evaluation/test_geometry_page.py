@@ -20,7 +20,6 @@ from zoo.evaluation.geometry.survey import survey
 from zoo.evaluation.geometry.table import DIAGNOSTICS
 from zoo.evaluation.geometry.verdict import verdict
 
-
 PAGES = {}  # a page takes seconds and follows from its arguments
 
 
