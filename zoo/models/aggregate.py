@@ -132,15 +132,18 @@ def rate_split(
     kl_per_dim = gaussian_kl(mean, log_var)
     kl = kl_per_dim.sum(1)
     information, noise = torch.zeros_like(kl), torch.zeros_like(kl)
+    together = spread = 0.0  # of single draws: averages over many would drown in the pictures'
     for _ in range(num_samples):
         draw = torch.randn(mean.shape, generator=generator, dtype=torch.float64)
         latents = mean + (0.5 * log_var).exp() * draw
         own = gaussian_log_prob(latents, mean, log_var)
-        information += (own - aggregate.log_prob(latents)) / num_samples
-        noise += (own - gaussian_log_prob(latents, zeros, zeros) - kl) / num_samples
-    centered = noise - noise.mean()
-    spread = centered.square().sum().item()
-    slope = (centered @ (information - information.mean())).item() / spread if spread else 0.0
+        told = own - aggregate.log_prob(latents)
+        strayed = own - gaussian_log_prob(latents, zeros, zeros) - kl
+        together += ((told - told.mean()) @ strayed).item()
+        spread += strayed.square().sum().item()
+        information += told / num_samples
+        noise += strayed / num_samples
+    slope = together / spread if spread else 0.0
     sharpened = information - slope * noise
     mutual_information = sharpened.mean().item()
     # What is left of the other part, kl - information, once its own noise is gone.
