@@ -33,29 +33,35 @@ EASY_SHEET = 4096  # pixels; no sheet is enlarged beyond it
 MAX_SHEET_PIXELS = 80_000_000
 
 
-def prepare_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:
-    """Check before the work begins that a picture can be written there.
+def prepare_output(
+    path: str | Path, inputs: Iterable[str | Path] = (), endings: Iterable[str] = ENDINGS
+) -> Path:
+    """Check before the work begins that a picture, or a page, can be written there.
 
     Args:
         path: the file to be; its ending chooses the format.
         inputs: pictures that are going to be read, which must not be overwritten.
+        endings: that can be written.
 
     Returns:
         The path.
 
     Raises:
         ConflictError: if the file is one of the inputs.
-        UsageError: if the ending is not one of `ENDINGS`, or the place is not in a folder.
+        UsageError: if the ending is not one of these, or the place is not in a folder.
         NotAllowedError: if the folder cannot be written.
     """
-    path = Path(path)
-    if path.suffix.lower() not in ENDINGS:
+    path, endings = Path(path), tuple(endings)
+    if path.suffix.lower() not in endings:
+        what = "pictures" if endings == tuple(ENDINGS) else "this"
         raise UsageError(
-            f"{path}: cannot write pictures ending in {path.suffix or 'nothing'!r}; "
-            f"use one of {', '.join(ENDINGS)}"
+            f"{path}: cannot write {what} ending in {path.suffix or 'nothing'!r}; "
+            f"use one of {', '.join(endings)}"
         )
     if path.is_dir():
-        raise UsageError(f"{path}: is a folder; give a file name such as {path / 'out.png'}")
+        raise UsageError(
+            f"{path}: is a folder; give a file name such as {path / ('out' + endings[0])}"
+        )
     if any(Path(file).resolve() == path.resolve() for file in inputs):
         raise ConflictError(f"{path}: is one of the pictures to read; write to another file")
     # Folders are made when the picture is: a request that fails leaves nothing behind.
@@ -207,14 +213,19 @@ def save_picture(image: Image.Image, path: str | Path) -> Path:
         raise UsageError(
             f"{path}: {name} cannot hold {size} ({error}); use .png or show fewer pictures"
         ) from error
+    write_whole(encoded.getbuffer(), path)
+    return path
+
+
+def write_whole(content: bytes | memoryview, path: Path) -> None:
+    """Write a file beside its place, then rename it there; its folder is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_bytes(encoded.getbuffer())
+        beside.write_bytes(content)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-    return path
 
 
 def _to_bytes(pictures: "Tensor | np.ndarray") -> np.ndarray:

@@ -64,9 +64,14 @@ VERBS = {
         "Write the pictures of a compressed file.",
         "genae decompress digits.gnz digits",
     ),
+    "geometry": Verb(
+        "zoo.cli.geometry:geometry",
+        "Describe the shape of a model's latent space, on one page.",
+        "genae geometry genae/vae-mnist-2d --data mnist -o plane.html",
+    ),
     "convert": Verb(
         "zoo.cli.convert:convert",
-        "Turn a legacy BERT checkpoint into a transformers folder.",
+        "Turn a legacy checkpoint into a transformers folder, or back.",
         "genae convert chinese_L-12_H-768_A-12 out/bert-base-chinese",
     ),
     "fill-mask": Verb(

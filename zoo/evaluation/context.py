@@ -139,7 +139,7 @@ class Subject:
 
     def generator(self, stream: str) -> torch.Generator:
         """A CPU generator for one use of randomness, apart from those of other uses."""
-        return torch.Generator().manual_seed(zlib.crc32(f"{self.seed}/{stream}".encode()))
+        return generator_of(self.seed, stream)
 
     def order(self, count: int, stream: str) -> Tensor:
         """The numbers below count in a seeded order."""
@@ -160,6 +160,11 @@ class Subject:
         """Binarisation by name, seeded, to be applied batch by batch in order."""
         generator = self.generator("binarization")
         return lambda values: binarize(values, mode, generator)
+
+
+def generator_of(seed: int, stream: str) -> torch.Generator:
+    """A CPU generator for one use of a seed's randomness, apart from those of other uses."""
+    return torch.Generator().manual_seed(zlib.crc32(f"{seed}/{stream}".encode()))
 
 
 def check_count(option: str, value: int | None, lowest: int = 1) -> None:

@@ -148,7 +148,7 @@ def plan(
     for name in wanted:
         of_name = [request for request in stated if request.name == name]
         if not of_name:
-            place = _default_place(context, data, split)
+            place = default_place(context, data, split)
             requests.append(Request(name, *place))
         requests += [_redirected(request, data, split) for request in of_name]
     for request in requests:  # all at once, before minutes are spent on the first
@@ -232,7 +232,7 @@ def _redirected(request: Request, data: str | None, split: str | None) -> Reques
     return Request(request.name, dataset, part, config, request.seed, request.options)
 
 
-def _default_place(
+def default_place(
     context: Context, data: str | None, split: str | None
 ) -> tuple[str, str, str | None]:
     """Data set, split and configuration where the card states nothing: the test split if any."""

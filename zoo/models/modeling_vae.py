@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from transformers import initialization as init
 
+from .aggregate import RateSplit, rate_split
 from .bounds import ImportanceWeightedBound, gaussian_kl, gaussian_log_prob
 from .configuration_vae import VAEConfig
 from .modeling_base import DECODED_AT_ONCE, AutoencoderModel, AutoencoderOutput, random_generator
@@ -144,6 +145,33 @@ class VAEModel(AutoencoderModel):
                     - gaussian_log_prob(latents, mean, log_var)
                 )
             return bound.value()
+
+    def rate_split(
+        self,
+        pixel_values: Tensor,
+        num_samples: int = 1,
+        *,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> RateSplit:
+        """Mean KL = index-code mutual information + marginal KL, in nats; see `RateSplit`.
+
+        What a VAE pays is what its codes tell of the pictures, and what keeps the codes as a whole
+        from the prior. Both depend on how many pictures there are: give all of a split.
+
+        Args:
+            pixel_values: the data set, shape `(N, C, H, W)`; encoded in chunks.
+            num_samples: posterior samples of each picture.
+            seed: of the posterior samples; or a `generator`.
+            generator: instead of a seed; on the CPU.
+        """
+        with self.inference():
+            found = [
+                tuple(part.cpu() for part in self.posterior(chunk.to(self.device)))
+                for chunk in pixel_values.split(DECODED_AT_ONCE)
+            ]
+            mean, log_var = (torch.cat(parts) for parts in zip(*found, strict=True))
+            return rate_split(mean, log_var, num_samples, random_generator(seed, generator))
 
     def _posterior_samples(self, pixel_values, mean, log_var, num_samples, generator):
         """Yield (log q(x|z), z, samples per picture) for flat chunks of posterior samples."""

@@ -1,0 +1,130 @@
+"""`genae geometry`: the shape of a model's latent space, in numbers, words and pictures."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zoo.cli.common import Json, Model, Quiet, console, hint, print_json
+from zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from zoo.evaluation.geometry.survey import Survey
+
+ENDINGS = (".html", ".htm")
+LEAST, MOST = 30, 20_000  # codes; their pairs are looked at
+
+
+def geometry(
+    model: Model,
+    data: Annotated[
+        str | None, typer.Option(help="The data set to encode; the card's if not given.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Its split; the test split if there is one.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A page to write, .html, with all figures on it."),
+    ] = None,
+    number: Annotated[
+        int,
+        typer.Option(
+            "--number", "-n", min=LEAST, max=MOST,
+            help="Pictures to encode; as many others are held out.",
+        ),
+    ] = 2000,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Of the choice of pictures and all noise.")
+    ] = 0,
+    device: Annotated[
+        str | None, typer.Option(help="Where the model runs; the CPU if not given.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Say how a model's codes lie, beside N(0, I) samples of the same number and size.
+
+    Every statistic has the band that such samples give; a paragraph says what differs.
+    """
+    from zoo import plots
+
+    if output is not None:
+        output = plots.prepare_output(output, endings=ENDINGS)
+    from transformers.utils import logging
+
+    from zoo.evaluation.context import Subject
+    from zoo.evaluation.geometry.examining import examine
+    from zoo.evaluation.geometry.verdict import verdict
+    from zoo.evaluation.measuring import default_place, open_context
+
+    # transformers would draw a bar while it reads a file of 4 MB.
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    context = open_context(model, device=device, quiet=quiet)
+    if not hasattr(context.model, "decode"):
+        raise UsageError(
+            f"{model} has no latent codes that can be decoded; `genae list` shows the "
+            "autoencoders, and `genae evaluate` measures the others"
+        )
+    dataset, part, config = default_place(context, data, split)
+    found = examine(model, Subject(context, dataset, part, seed, config), number)
+    words = verdict(found.survey)
+    if output is not None:
+        from zoo.evaluation.geometry.page import render
+
+        plots.write_whole(render(found, words).encode("utf-8"), output)
+    facts = found.facts()
+    if as_json:
+        print_json(_answer(facts, found.survey, words, output))
+    else:
+        console().print(_table(found.survey))
+        typer.echo(f"\n{words.paragraph}")
+        if output is not None:
+            typer.echo(str(output))
+    if output is None:
+        again = f"genae geometry {shlex.quote(model)} --data {shlex.quote(dataset)} -o page.html"
+        hint(again, quiet=quiet)
+
+
+def _answer(facts: dict[str, Any], survey: Survey, words: Any, output: Path | None) -> Any:
+    """Everything, for programs."""
+    return {
+        **facts,
+        "statistics": [statistic.as_dict() for statistic in survey.statistics.values()],
+        "undefined": survey.undefined,
+        "closeness": words.closeness,
+        "findings": list(words.findings),
+        "verdict": words.paragraph,
+        "output": output,
+    }
+
+
+def _table(survey: Survey) -> Table:
+    """One row a statistic, the effect before the p-value."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from zoo.evaluation.geometry.verdict import band
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("statistic", "value", "N(0, I) band", "p", "n", "d", "seed"):
+        table.add_column(
+            title, justify="left" if title == "statistic" else "right", overflow="fold"
+        )
+    for statistic in survey.statistics.values():
+        row = statistic.row
+        table.add_row(
+            row.title + (f", {row.unit}" if row.unit else ""),
+            Text(f"{statistic.value:.{row.digits}f}", style="" if statistic.within else "bold"),
+            band(statistic),
+            "" if statistic.p_value is None else f"{statistic.p_value:.2g}",
+            f"{statistic.count}",
+            f"{statistic.size}",
+            f"{statistic.seed}",
+        )
+    return table

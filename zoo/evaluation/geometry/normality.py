@@ -1,0 +1,62 @@
+"""Whether single dimensions, and shadows of the cloud on random lines, are standard normal."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+from torch import Tensor
+
+from .codes import Codes
+from .tools import Reading, Readings, Tools
+
+PROJECTIONS = 100
+LEVEL = 0.05  # of the tests, after Holm's correction
+
+Numbers = NDArray[np.float64]
+
+
+def normality(codes: Codes, tools: Tools) -> Readings:
+    """Kolmogorov-Smirnov distances to N(0, 1), and sliced Wasserstein-2 to N(0, I)."""
+    n, samples = codes.count, codes.samples
+    lines = tools.normal(codes.size, PROJECTIONS)
+    shadows = samples @ (lines / lines.norm(dim=0))
+    found: Readings = {}
+    for name, columns in (("dims", samples), ("lines", shadows)):
+        distances, p_values = kolmogorov_smirnov(columns.numpy())
+        adjusted = holm(p_values)
+        found[f"ks_{name}"] = Reading(
+            float(distances.max()), n, float(adjusted.min()), tuple(distances.tolist())
+        )
+        found[f"rejected_{name}"] = Reading(float((adjusted < LEVEL).mean()), n)
+    found["sliced_wasserstein"] = Reading(_wasserstein(shadows), n)
+    return found
+
+
+def kolmogorov_smirnov(columns: Numbers) -> tuple[Numbers, Numbers]:
+    """Distance of each column of `(n, c)` to N(0, 1), and its asymptotic p-value."""
+    results = [stats.kstest(column, "norm", method="asymp") for column in columns.T]
+    distances = np.array([result.statistic for result in results], dtype=np.float64)
+    return distances, np.array([result.pvalue for result in results], dtype=np.float64)
+
+
+def holm(p_values: Numbers) -> Numbers:
+    """P-values adjusted for their number (Holm, 1979), in the order given.
+
+    Example:
+        >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
+        [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values)
+    factors = np.arange(len(p_values), 0, -1)
+    adjusted = np.minimum(1, np.maximum.accumulate(p_values[order] * factors))
+    found = np.empty_like(adjusted)
+    found[order] = adjusted
+    return found
+
+
+def _wasserstein(shadows: Tensor) -> float:
+    """Root mean over lines of the squared Wasserstein-2 distance to N(0, 1)."""
+    n = len(shadows)
+    quantiles = stats.norm.ppf((np.arange(n) + 0.5) / n)
+    difference = shadows.sort(0).values - torch.from_numpy(quantiles)[:, None]
+    return difference.square().mean().sqrt().item()

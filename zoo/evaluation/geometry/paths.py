@@ -1,0 +1,49 @@
+"""What the networks make of codes: there and back again, and from one to another."""
+
+import math
+
+from torch import Tensor
+
+from zoo.models.modeling_base import interpolate_latents
+
+from .codes import Codes
+from .overlap import pairs_of
+from .tools import Reading, Readings, Tools
+
+RETURNS = 256  # codes decoded and encoded again, of either kind
+WALKS = 24  # pairs of codes
+STEPS = 9  # codes on the way, ends included
+
+
+def drift(codes: Codes, tools: Tools) -> Readings:
+    """||E(D(z)) - z|| / sqrt(d) of prior codes, of codes from data, and their ratio."""
+    data = codes.held_out[:RETURNS]
+    found = [_drift(points, tools) for points in (tools.normal(len(data), codes.size), data)]
+    return {
+        "drift_prior": Reading(found[0], len(data)),
+        "drift_data": Reading(found[1], len(data)),
+        "drift_ratio": Reading(found[0] / max(found[1], 1e-12), len(data)),
+    }
+
+
+def _drift(points: Tensor, tools: Tools) -> float:
+    assert tools.decode is not None
+    assert tools.encode is not None
+    back = tools.encode(tools.decode(points.float())).double()
+    return float((back - points).norm(dim=1).mean()) / math.sqrt(points.shape[1])
+
+
+def walks(codes: Codes, tools: Tools) -> Readings:
+    """Length in pixel space of the way between two codes, and its longest step over the mean."""
+    assert tools.decode is not None
+    start, end = pairs_of(codes, WALKS)
+    found: Readings = {}
+    for mode in ("linear", "slerp"):
+        path = interpolate_latents(start, end, STEPS, mode).float()
+        pictures = tools.decode(path.flatten(0, 1)).double()
+        pictures = pictures.reshape(*path.shape[:2], -1)
+        steps = (pictures[:, 1:] - pictures[:, :-1]).norm(dim=2)
+        mean = steps.mean(1).clamp(min=1e-12)
+        found[f"path_{mode}"] = Reading(steps.sum(1).mean().item(), len(start))
+        found[f"step_ratio_{mode}"] = Reading((steps.amax(1) / mean).mean().item(), len(start))
+    return found

@@ -1,0 +1,180 @@
+"""Compute every diagnostic of some codes, and of N(0, I) samples beside them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from zoo.data.progress_bar import progress
+from zoo.evaluation.context import generator_of
+
+from .codes import Codes
+from .table import DIAGNOSTICS, GROUPS, Diagnostic
+from .tools import Network, Readings, Tools
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One number beside its band.
+
+    Attributes:
+        name: of the row in `DIAGNOSTICS`.
+        value: the number.
+        low: lowest value over the N(0, I) samples.
+        high: highest value over them.
+        replicates: how many N(0, I) samples of the same n and d there were. The value of one
+            more falls outside the band with probability 2 / (replicates + 1).
+        count: codes, pairs or pictures that the number is of.
+        size: d.
+        seed: of everything random.
+        p_value: of the hypothesis N(0, I), where it is a test.
+        parts: by dimension, where there is such.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    replicates: int
+    count: int
+    size: int
+    seed: int
+    p_value: float | None = None
+    parts: tuple[float, ...] = ()
+
+    @property
+    def row(self) -> Diagnostic:
+        """What the number is."""
+        return DIAGNOSTICS[self.name]
+
+    @property
+    def within(self) -> bool:
+        """Whether N(0, I) samples give such a value."""
+        return self.low <= self.value <= self.high
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, effect before p-value."""
+        return {
+            "name": self.name,
+            "title": self.row.title,
+            "unit": self.row.unit,
+            "value": self.value,
+            "band": [self.low, self.high],
+            "replicates": self.replicates,
+            "good": self.row.good,
+            "p_value": self.p_value,
+            "n": self.count,
+            "d": self.size,
+            "seed": self.seed,
+            "parts": list(self.parts),
+        }
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All statistics of some codes, by name in the table's order.
+
+    Attributes:
+        statistics: those that are defined for the encoder.
+        undefined: names of those that are not, with the reason.
+        codes: what they are of.
+        seed: of everything random.
+    """
+
+    statistics: dict[str, Statistic]
+    undefined: dict[str, str]
+    codes: Codes
+    seed: int
+
+    def __getitem__(self, name: str) -> Statistic:
+        """One statistic."""
+        return self.statistics[name]
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a statistic is defined here."""
+        return name in self.statistics
+
+
+NO_NOISE = "the encoder is deterministic: it has no noise, and its rate would be infinite"
+NO_MODEL = "there is no model behind the codes"
+
+
+def survey(
+    codes: Codes,
+    *,
+    seed: int = 0,
+    decode: Network | None = None,
+    encode: Network | None = None,
+    quiet: bool = True,
+) -> Survey:
+    """Compute all diagnostics.
+
+    Args:
+        codes: what to look at.
+        seed: of everything random.
+        decode: codes `(k, d)`, float32, to pictures; None leaves the statistics of networks out.
+        encode: pictures to codes.
+        quiet: draw no progress bar.
+    """
+    undefined: dict[str, str] = {}
+    found: dict[str, Statistic] = {}
+    chosen = []
+    for name, group in GROUPS.items():
+        reason = (
+            NO_NOISE
+            if group.posterior and not codes.stochastic
+            else NO_MODEL
+            if group.networks and decode is None
+            else None
+        )
+        if reason is None:
+            chosen.append((name, group))
+        else:
+            undefined |= {row.name: reason for row in _rows(name)}
+    most = max(group.replicates for _, group in chosen)
+    readings: dict[str, Readings] = {}
+    references: dict[str, list[Readings]] = {name: [] for name, _ in chosen}
+    for replicate in progress(range(most + 1), "comparing with N(0, I)", quiet=quiet):
+        sample = (
+            codes.reference(generator_of(seed, f"reference {replicate}")) if replicate else codes
+        )
+        for name, group in chosen:
+            if replicate > group.replicates:
+                continue
+            generator = generator_of(seed, f"{name} {replicate}")
+            tools = Tools(generator, decode, encode, tests=not replicate)
+            with torch.no_grad():
+                computed = group.function(sample, tools)
+            if replicate:
+                references[name].append(computed)
+            else:
+                readings[name] = computed
+    for name, _ in chosen:
+        for row in _rows(name):
+            found[row.name] = _statistic(row, readings[name], references[name], codes.size, seed)
+    return Survey(found, undefined, codes, seed)
+
+
+def _rows(group: str) -> list[Diagnostic]:
+    return [row for row in DIAGNOSTICS.values() if row.group == group]
+
+
+def _statistic(
+    row: Diagnostic, own: Readings, others: list[Readings], size: int, seed: int
+) -> Statistic:
+    """A reading beside those of the N(0, I) samples."""
+    reading = own[row.name]
+    values = [other[row.name].value for other in others]
+    shift = sum(values) / len(values) if row.relative else 0.0
+    return Statistic(
+        name=row.name,
+        value=reading.value - shift,
+        low=min(values) - shift,
+        high=max(values) - shift,
+        replicates=len(values),
+        count=reading.count,
+        size=size,
+        seed=seed,
+        p_value=reading.p_value,
+        parts=reading.parts,
+    )
