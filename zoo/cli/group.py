@@ -54,6 +54,16 @@ VERBS = {
         "Measure what a card states, side by side.",
         "genae evaluate genae/eae-mnist",
     ),
+    "probe": Verb(
+        "zoo.cli.probe:probe",
+        "Measure what a classifier reads off a frozen encoder.",
+        "genae probe genae/vae-mnist --data mnist",
+    ),
+    "neighbors": Verb(
+        "zoo.cli.neighbors:neighbors",
+        "Show the pictures nearest to a picture for a model.",
+        "genae neighbors genae/vae-mnist examples-mnist -o nearest.png",
+    ),
     "convert": Verb(
         "zoo.cli.convert:convert",
         "Turn a legacy BERT checkpoint into a transformers folder.",
