@@ -187,7 +187,8 @@ class InfoMaxModel(GenaePreTrainedModel):
         latents = self._sample(mean, log_var)
         if not return_loss:
             return InfoMaxOutput(latents=latents)
-        config, found = self.config, InfoMaxOutput(latents=latents)
+        config = self.config
+        terms: dict[str, Tensor] = {}
         codes, _ = gather_batch(latents)
         if len(codes) < 2:
             raise ValueError(
@@ -199,21 +200,20 @@ class InfoMaxModel(GenaePreTrainedModel):
         if config.alpha:
             tapped = {"conv": conv.flatten(1), "features": features, "code": latents}
             estimate = self._estimate(self.global_scores, tapped[config.global_tap], codes)
-            found[f"global_{kind}"] = estimate
+            terms[f"global_{kind}"] = estimate
             loss = loss - config.alpha * estimate
         if config.beta:
             places = self._locations(local.flatten(2))
             estimate = self._estimate(self.local_scores, places, codes).mean()
-            found[f"local_{kind}"] = estimate
+            terms[f"local_{kind}"] = estimate
             loss = loss - config.beta * estimate
         if config.estimator == "infonce":
             candidates = len(codes) if config.negatives == "all_pairs" else 2
-            found["information_cap"] = latents.new_tensor(math.log(candidates))
+            terms["information_cap"] = latents.new_tensor(math.log(candidates))
         if log_var is not None:
-            found["kl"] = gaussian_kl(mean, log_var).sum(1).mean()
-            loss = loss + config.gamma * found["kl"]
-        found["loss"] = loss
-        return found
+            terms["kl"] = gaussian_kl(mean, log_var).sum(1).mean()
+            loss = loss + config.gamma * terms["kl"]
+        return InfoMaxOutput(loss=loss, latents=latents, **terms)
 
     def _locations(self, local: Tensor) -> Tensor:
         """Local features `(B, F, L)` as `(B, L, F)`; in training a draw of `num_locations`."""
