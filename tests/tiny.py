@@ -12,6 +12,14 @@ COLOUR = {"num_channels": 3}
 BERNOULLI = {"likelihood": "bernoulli"}
 SHARED = {"scale": "shared"}
 BINOMIAL = {"likelihood": "beta_binomial"}
+INFOMAX = {
+    "image_size": 16,
+    "num_channels": 1,
+    "latent_size": 4,
+    "width_multiplier": 0.0625,
+    "feature_size": 6,
+    "score_size": 8,
+}
 LOGISTIC = {"likelihood": "discretized_logistic", "scale": "learned"}
 
 TINY: dict[str, dict[str, dict[str, Any]]] = {
@@ -31,6 +39,17 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         "convolutional": CONVOLUTIONAL,
         "dense": DENSE | COLOUR | SHARED | {"num_neighbors": 2},
         "ablation": DENSE | LOGISTIC | {"entropy_weight": 0.0},
+    },
+    "infomax": {
+        "strided": INFOMAX,
+        "pooled": INFOMAX
+        | COLOUR
+        | {"network": "pooled", "score": "concatenated", "negatives": "derangement"}
+        | {"alpha": 0.5, "gamma": 0.01, "estimator": "jsd"},
+        "global": INFOMAX | {"alpha": 1.0, "beta": 0.0, "global_tap": "features"},
+        "bound": INFOMAX
+        | {"estimator": "donsker_varadhan", "score": "concatenated", "alpha": 1.0, "gamma": 0.1}
+        | {"num_locations": 3},
     },
     "classifier": {
         "convolutional": {

@@ -18,6 +18,8 @@ from zoo.errors import NotFoundError, UsageError
 __all__ = ["CARD_FILE", "Card", "Data", "Result", "dumps", "render_readme"]
 
 CARD_FILE = "card.toml"
+#: Fields that are no keys of the card's top level in the same form.
+NOT_TOP_LEVEL = {"path", "text", "budget", "samplers", "stored_as", "data", "results", "train"}
 MAX_BYTES = 256 * 1024  # a hand-written page is a few kilobytes
 
 
@@ -79,9 +81,10 @@ class Result:
 class Card:
     """A checked card; field names are the card's keys.
 
-    `train` holds the training arguments alone; `budget` and `samplers`, which stand beside them
-    in the file, are fields of their own. `path` is the file it was read from. `text` is that
-    file's content, so that a copy keeps its comments.
+    `train` holds the training arguments alone; `budget`, `samplers` and `stored_as` (the type in
+    which a trained model's weights are written; they load as float32), which stand beside them in
+    the file, are fields of their own. `path` is the file it was read from. `text` is that file's
+    content, so that a copy keeps its comments.
     """
 
     id: str
@@ -104,6 +107,7 @@ class Card:
     train: dict[str, Any] = field(default_factory=dict)
     budget: dict[str, Any] | None = None
     samplers: list[str] = field(default_factory=list)
+    stored_as: str = "float32"
     results: list[Result] = field(default_factory=list)
     source: dict[str, Any] | None = None
     published: dict[str, str] | None = None
@@ -166,6 +170,7 @@ class Card:
         train = dict(table.get("train", {}))
         values["budget"] = train.pop("budget", None)
         values["samplers"] = train.pop("samplers", [])
+        values["stored_as"] = train.pop("stored_as", "float32")
         values["train"] = train
         if "data" in table:
             data = dict(table["data"])
@@ -180,7 +185,7 @@ class Card:
         table: dict[str, Any] = {"schema": 1}
         for f in fields(self):
             value = getattr(self, f.name)
-            if f.name in ("path", "text", "budget", "samplers", "data", "results", "train"):
+            if f.name in NOT_TOP_LEVEL:
                 continue
             if value not in (None, [], {}):
                 table[f.name] = value
@@ -192,6 +197,8 @@ class Card:
             table["train"] = dict(self.train)
             if self.samplers:
                 table["train"]["samplers"] = self.samplers
+            if self.stored_as != "float32":
+                table["train"]["stored_as"] = self.stored_as
             if self.budget is not None:
                 table["train"]["budget"] = self.budget
         if self.results:

@@ -14,6 +14,7 @@ ID = re.compile(r"[A-Za-z0-9][\w.-]{0,62}/[A-Za-z0-9][\w.-]{0,62}", re.ASCII)
 STATUSES = ("recipe", "experimental", "stable", "deprecated")
 BINARIZATIONS = ("none", "stochastic", "threshold")
 SAMPLERS = ("gaussian", "mixture")
+STORED_AS = ("float32", "float16")
 FORMATS = ("tf-checkpoint", "keras-hdf5", "keras-zip", "npz")
 
 
@@ -137,6 +138,7 @@ TRAIN = {  # the other keys are the training arguments', checked by building the
     "samplers": Key(
         _some_of(SAMPLERS), f"a list with any of {', '.join(SAMPLERS)}", required=False
     ),
+    "stored_as": _optional(_choice(STORED_AS)),
 }
 BUDGET = {"device": LINE, "minutes": MAGNITUDE}
 RESULT = {

@@ -169,12 +169,20 @@ def _body(card: Card, manifest: Mapping[str, Any] | None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _usage(card: Card) -> str:
-    call = (
+#: What a model is asked for first, by its task.
+CALLS = {
+    "unconditional-image-generation": (
         "images = model.sample(16, seed=0)  # (16, channels, height, width), in [0, 1]\n"
-        if card.task == "unconditional-image-generation"
-        else ""
-    )
+    ),
+    "image-feature-extraction": (
+        'features = model.encode(pixel_values, tap="conv")  # (batch, size); pixel_values from\n'
+        "# zoo.load_image_processor, floats in [0, 1]\n"
+    ),
+}
+
+
+def _usage(card: Card) -> str:
+    call = CALLS.get(card.task, "")
     return f'```python\nimport zoo\n\nmodel = zoo.from_pretrained("{card.id}")\n{call}```'
 
 

@@ -90,6 +90,14 @@ ENTRIES = (
         paper="Ghose et al., UAI 2020",
     ),
     Entry(
+        name="infomax",
+        title="mutual-information encoder",
+        config="zoo.models.configuration_infomax:InfoMaxConfig",
+        model="zoo.models.modeling_infomax:InfoMaxModel",
+        task="image-feature-extraction",
+        paper="arXiv:1808.06670",
+    ),
+    Entry(
         name="classifier",
         title="convolutional classifier",
         config="zoo.models.configuration_classifier:ClassifierConfig",

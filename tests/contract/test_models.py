@@ -13,10 +13,14 @@ from zoo import catalog
 from zoo.models import GenaeImageProcessor
 
 VARIANTS = [(name, variant) for name, variants in TINY.items() for variant in variants]
+# Those that decode, told from the catalog: the others have promises of their own below.
+AUTOENCODERS = {
+    entry.name for entry in catalog.ENTRIES if entry.task == "unconditional-image-generation"
+}
 BATCH = 6
 
 autoencoders = pytest.mark.parametrize(
-    "entry", [case for case in VARIANTS if case[0] != "classifier"], indirect=True, ids="-".join
+    "entry", [case for case in VARIANTS if case[0] in AUTOENCODERS], indirect=True, ids="-".join
 )
 
 
@@ -68,6 +72,11 @@ def outputs(model, config):
 
 def is_autoencoder(model):
     return hasattr(model, "sample")
+
+
+def represent(model):
+    """The call that turns pictures into vectors: the code, or a classifier's features."""
+    return model.encode if hasattr(model, "encode") else model.features
 
 
 def test_every_architecture_has_tiny_configs():
@@ -217,7 +226,7 @@ def test_calls_repeat_under_a_seed(model, config):
 
 def test_a_picture_does_not_depend_on_its_batch(model, config):
     whole = pictures(config)
-    call = model.encode if is_autoencoder(model) else model.features
+    call = represent(model)
     with torch.no_grad():
         together = call(whole)
         alone = torch.cat([call(picture[None]) for picture in whole])
@@ -242,14 +251,15 @@ def test_eval_calls_change_nothing(model, config):
 def test_outputs_have_the_promised_shapes(model, config):
     found = model(**inputs(config))
     assert found.loss.shape == ()
-    if not is_autoencoder(model):
+    if not hasattr(model, "encode"):
         assert found.logits.shape == (BATCH, config.num_labels)
         assert model.features(pictures(config)).shape == (BATCH, config.feature_size)
         return
     assert found.latents.shape == (BATCH, config.latent_size)
-    assert found.reconstruction.shape == pictures(config).shape
-    assert 0 <= found.reconstruction.min() <= found.reconstruction.max() <= 1
     assert model(**inputs(config), return_loss=False).loss is None
+    if is_autoencoder(model):
+        assert found.reconstruction.shape == pictures(config).shape
+        assert 0 <= found.reconstruction.min() <= found.reconstruction.max() <= 1
 
 
 @autoencoders
@@ -287,7 +297,7 @@ def wrong_pictures(config):
 
 
 def test_wrong_pictures_are_refused_in_words(model, config):
-    call = model.encode if is_autoencoder(model) else model.features
+    call = represent(model)
     for name, pixel_values, word in wrong_pictures(config):
         with pytest.raises(ValueError, match=word):
             call(pixel_values)

@@ -86,6 +86,7 @@ DEFAULTS = {
     "eae": ["reconstruction_mse", "entropy_gap"],
     "vae": ["reconstruction_mse", "entropy_gap", "elbo", "iwae"],
     "classifier": ["accuracy"],
+    "infomax": ["probe_accuracy"],
 }
 
 

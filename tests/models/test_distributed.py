@@ -1,4 +1,4 @@
-"""An EAE trained on two processes takes the step that one process takes with the whole batch."""
+"""Two processes take the step that one process takes with the whole batch."""
 
 import socket
 import subprocess
@@ -8,41 +8,60 @@ from pathlib import Path
 import pytest
 import torch
 
-from zoo.models import EAEConfig, EAEModel
+from zoo.models import EAEConfig, EAEModel, InfoMaxConfig, InfoMaxModel
 
 WORKER = """
 import os, sys, torch
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
-from tests.models.test_distributed import built_model, pictures
-rank, port, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+from tests.models.test_distributed import built_model, pictures, told
+rank, port, out, name = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+torch.manual_seed(rank)  # draws of locations must agree all the same
 torch.set_num_threads(1)
 dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-model = built_model()
+model = built_model(name)
 parallel = DistributedDataParallel(model)  # kept: its hooks die with it
-output = parallel(pictures()[8 * rank :][:8])
+output = parallel(pictures(name)[8 * rank :][:8])
 output.loss.backward()
 if rank == 0:
-    torch.save({n: p.grad for n, p in model.named_parameters()} | {
-        "running_var": model.code_norm.running_var, "entropy": output.entropy.detach()}, out)
+    torch.save({n: p.grad for n, p in model.named_parameters()} | dict(model.named_buffers()) | {
+        "told": told(output).detach()}, out)
 dist.barrier()
 dist.destroy_process_group()
 os._exit(0)  # the work is done; gloo's threads sometimes abort an interpreter that is torn down
 """
 
 
-def built_model():
+def built_model(name):
+    seed = torch.initial_seed()
     torch.manual_seed(0)
-    config = EAEConfig(image_size=4, network="dense", hidden_sizes=[8], latent_size=3)
-    return EAEModel(config).train()
+    if name == "eae":
+        config = EAEConfig(image_size=4, network="dense", hidden_sizes=[8], latent_size=3)
+        model = EAEModel(config).train()
+    else:
+        config = InfoMaxConfig(
+            image_size=16, num_channels=1, latent_size=3, width_multiplier=0.0625, feature_size=4,
+            score_size=4, alpha=0.5, num_locations=2,
+        )  # fmt: skip
+        model = InfoMaxModel(config).train()
+        model.encoder.eval()  # its batch norm is each process's own unless made synchronous
+    torch.manual_seed(seed)
+    return model
 
 
-def pictures():
-    return torch.rand(16, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+def pictures(name):
+    size = 4 if name == "eae" else 16
+    return torch.rand(16, 1, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def told(output):
+    """What the whole batch says and a part of it does not."""
+    return output.entropy if "entropy" in output else output.local_information
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
-def test_gradients_and_statistics_equal_those_of_one_process(tmp_path):
+@pytest.mark.parametrize("name", ["eae", "infomax"])
+def test_gradients_and_statistics_equal_those_of_one_process(tmp_path, name):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -50,17 +69,19 @@ def test_gradients_and_statistics_equal_those_of_one_process(tmp_path):
     root = Path(__file__).parents[2]
     command = [sys.executable, "-c", WORKER]
     workers = [
-        subprocess.Popen([*command, rank, port, str(out)], cwd=root, stderr=subprocess.PIPE)
+        subprocess.Popen([*command, rank, port, str(out), name], cwd=root, stderr=subprocess.PIPE)
         for rank in "01"
     ]
     errors = [worker.communicate(timeout=120)[1].decode() for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], errors
 
-    model = built_model()
-    output = model(pictures())
+    torch.manual_seed(0)  # as the first process, whose draw of locations holds for all
+    model = built_model(name)
+    output = model(pictures(name))
     output.loss.backward()
     found = torch.load(out, weights_only=True)
-    assert found["entropy"].item() == pytest.approx(output.entropy.item(), abs=1e-4)
-    assert torch.allclose(found["running_var"], model.code_norm.running_var, atol=1e-6)
-    for name, parameter in model.named_parameters():
-        assert torch.allclose(found[name], parameter.grad, atol=1e-5), name
+    assert found["told"].item() == pytest.approx(told(output).item(), abs=1e-4)
+    for buffer, value in model.named_buffers():
+        assert torch.allclose(found[buffer].double(), value.double(), atol=1e-6), buffer
+    for parameter, value in model.named_parameters():
+        assert torch.allclose(found[parameter], value.grad, atol=1e-5), parameter

@@ -246,3 +246,33 @@ def test_samplers_recover_a_planted_mixture(tiny_config):
     gaussian = model.samplers["gaussian"]
     covariance = gaussian.scale_tril @ gaussian.scale_tril.T
     assert torch.allclose(covariance, codes.T.cov(), rtol=1e-2, atol=1e-3)
+
+
+def infomax(card):
+    """A card of an encoder: no code samplers, no samples, stored in half precision."""
+    text = card("ae", "none").text.replace('architecture = "ae"', 'architecture = "infomax"')
+    text = text.replace('samplers = ["gaussian", "mixture"]', 'stored_as = "float16"')
+    text = text.replace("num_mixture_components = 2", "feature_size = 4\nscore_size = 4")
+    return Card.parse(text.replace("unconditional-image-generation", "image-feature-extraction"))
+
+
+def test_half_precision_halves_the_file_and_loads_as_float32(card, tmp_path):
+    folder = train(infomax(card), tmp_path / "half", quiet=True)
+    stored = weights(folder)
+    assert {t.dtype for t in stored.values()} == {torch.float16, torch.int64}
+    assert not (folder / "samples.png").exists()
+    assert registry.verify(folder).ok
+    assert Card.load(folder).stored_as == "float16"
+    model = zoo.from_pretrained(folder)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert_equal({n: t.float() for n, t in stored.items()},
+                 {n: t.float() for n, t in model.state_dict().items()})  # fmt: skip
+    whole = train(infomax(card), tmp_path / "whole", quiet=True, overrides=["stored_as=float32"])
+    assert_equal({n: t.to(stored[n].dtype) for n, t in weights(whole).items()}, stored)
+
+
+def test_weights_too_large_for_half_precision_are_refused_by_name():
+    model = torch.nn.Linear(2, 2)
+    torch.nn.init.constant_(model.bias, 1e5)
+    with pytest.raises(GenaeError, match="bias has values beyond float16"):
+        fitting.stored_weights(model, "float16")

@@ -56,15 +56,16 @@ def evaluate(
     if record:
         _record(model, measured, device or "cpu")
     if as_toml:
-        typer.echo(_toml(model, measured, device or "cpu"), nl=False)
+        typer.echo(toml_blocks(model, measured, device or "cpu"), nl=False)
     elif as_json:
         from zoo.evaluation.reporting import as_dict
 
         print_json([as_dict(measurement) for measurement in measured])
     else:
         console().print(_table(measured))
-        if any(measurement.floor is not None for measurement in measured):
-            say("floor: the same metric of as many real train pictures", quiet=quiet)
+        floors = {table.METRICS[m.name].floor: None for m in measured if m.floor is not None}
+        for floor in floors:
+            say(f"floor: the same metric of {floor}", quiet=quiet)
     if failed:
         raise ToleranceError(f"outside the stated tolerance: {'; '.join(failed)}")
 
@@ -90,7 +91,7 @@ def _record(model: str, measured: list[Measurement], device: str) -> None:
     )
 
 
-def _toml(model: str, measured: list[Measurement], device: str) -> str:
+def toml_blocks(model: str, measured: list[Measurement], device: str) -> str:
     """`[[results]]` blocks that name the model by the id of its card."""
     from pathlib import Path
 

@@ -69,6 +69,16 @@ VERBS = {
         "Describe the shape of a model's latent space, on one page.",
         "genae geometry genae/vae-mnist-2d --data mnist -o plane.html",
     ),
+    "probe": Verb(
+        "zoo.cli.probe:probe",
+        "Measure what a classifier reads off a frozen encoder.",
+        "genae probe genae/vae-mnist --data mnist",
+    ),
+    "neighbors": Verb(
+        "zoo.cli.neighbors:neighbors",
+        "Show the pictures nearest to a picture for a model.",
+        "genae neighbors genae/vae-mnist examples-mnist -o nearest.png",
+    ),
     "convert": Verb(
         "zoo.cli.convert:convert",
         "Turn a legacy checkpoint into a transformers folder, or back.",

@@ -68,6 +68,7 @@ class Context:
         self.card = card
         self.quiet = quiet
         self._memory: dict[tuple[Any, ...], Any] = {}
+        self._latest: dict[str, tuple[tuple[Any, ...], Any]] = {}
 
     @property
     def likelihood(self) -> str | None:
@@ -79,6 +80,14 @@ class Context:
         if key not in self._memory:
             self._memory[key] = make()
         found: T = self._memory[key]
+        return found
+
+    def latest(self, slot: str, key: tuple[Any, ...], make: Callable[[], T]) -> T:
+        """As `once`, for what is large: a slot forgets its last key before it makes the next."""
+        if slot not in self._latest or self._latest[slot][0] != key:
+            self._latest.pop(slot, None)
+            self._latest[slot] = key, make()
+        found: T = self._latest[slot][1]
         return found
 
     def pictures(self, dataset: str, split: str, config: str | None = None) -> Pictures:

@@ -131,14 +131,14 @@ def extract(context: Context, classifier: Any, pixels: Tensor, text: str) -> Ten
 def _real_pictures(subject: Subject, num_images: int) -> tuple[Tensor, Tensor | None]:
     """Seeded choices of n pictures of the split and of n train pictures, 8-bit."""
     pixels = subject.pictures.pixels
-    train_split = _train_split(subject)
-    if base(train_split) == base(subject.split):
+    split = train_split(subject)
+    if base(split) == base(subject.split):
         # Two halves that share no picture: a set compared with itself would be no floor.
         count = min(num_images, len(pixels) // 2)
         order = subject.order(len(pixels), "pictures")
         chosen, rest = order[:count], order[count : 2 * count]
         return pixels[chosen], pixels[rest]
-    train = _train_pictures(subject, train_split)
+    train = _train_pictures(subject, split)
     count = min(num_images, len(pixels), len(pixels if train is None else train))
     chosen = subject.order(len(pixels), "pictures")[:count]
     if train is None:
@@ -156,7 +156,7 @@ def base(split: str) -> str:
     return split.partition("[")[0]
 
 
-def _train_split(subject: Subject) -> str:
+def train_split(subject: Subject) -> str:
     """Where the model's card says it trained, if on this data set, else "train"."""
     data = getattr(subject.context.card, "data", None)
     if data is not None and data.dataset == subject.dataset:

@@ -3,7 +3,7 @@
 import inspect
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +183,43 @@ def measure(context: Context, request: Request) -> Measurement:
         seed=request.seed,
         options=dict(outcome.options),
         seconds=round(time.perf_counter() - start, 3),
+    )
+
+
+def measure_all(
+    context: Context, request: Request, choices: Iterable[dict[str, Any]]
+) -> list[Measurement]:
+    """Measure one thing with several choices of options, each beside what the card states of it.
+
+    Args:
+        context: the model and the memory.
+        request: what the choices have in common.
+        choices: options; None means the metric's own choice.
+
+    Raises:
+        UsageError: the metric does not fit the model or the options.
+    """
+    stated = [_stated(context, result) for result in getattr(context.card, "results", ())]
+    _check(context, request)
+    measured = []
+    for options in choices:
+        found = measure(context, replace(request, options=options))
+        match = next((s for s in stated if _same(s, found)), None)
+        if match is not None and match.stated is not None and match.tolerance is not None:
+            ok = is_within(found.measured, match.stated, match.tolerance)
+            found = replace(found, stated=match.stated, tolerance=match.tolerance, ok=ok)
+        measured.append(found)
+    return measured
+
+
+def _same(stated: Request, found: Measurement) -> bool:
+    """Whether a card's result is what was measured, options and all."""
+    return (stated.name, stated.dataset, stated.split, stated.seed, stated.options) == (
+        found.name,
+        found.dataset,
+        found.split,
+        found.seed,
+        found.options,
     )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .context import Outcome
 
 AUTOENCODERS = ("ae", "vae", "eae")
+ENCODERS = (*AUTOENCODERS, "infomax")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Metric:
             version of torch, narrow enough to notice other weights.
         relative: whether the tolerance is a share of the value.
         title: the metric in words.
+        floor: what its floor is, where it has one.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Metric:
     title: str
     likelihoods: tuple[str, ...] = ()
     relative: bool = False
+    floor: str = "as many real train pictures"
 
     @property
     def function(self) -> "Callable[..., Outcome]":
@@ -104,6 +107,11 @@ _ROWS = (
         "accuracy", "share", "accuracy:accuracy",
         ("classifier",), 4, 0.001, "labels predicted correctly",
     ),
+    Metric(
+        "probe_accuracy", "share", "probing:probe_accuracy",
+        ENCODERS, 4, 0.01, "labels that a probe reads off the frozen encoder",
+        floor="an untrained encoder",
+    ),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
@@ -115,6 +123,7 @@ DEFAULTS = (
     ("vae", "discretized_logistic", ("elbo", "bits_per_dim")),
     ("vae", "beta_binomial", ("elbo", "bits_per_dim")),
     ("classifier", None, ("accuracy",)),
+    ("infomax", None, ("probe_accuracy",)),
 )
 
 

@@ -55,8 +55,8 @@ def results_toml(
         names = [*order, *(name for name in fields if name not in order)]
         lines = [f"{name} = {_toml(fields[name])}" for name in names if fields[name] != {}]
         if measurement.floor is not None:
-            lines.append(f"# floor, train pictures against {measurement.split}: "
-                         f"{measurement.floor:.{metric.digits}f}")  # fmt: skip
+            floor = f"{measurement.floor:.{metric.digits}f}"
+            lines.append(f"# floor, the same of {metric.floor}: {floor}")
         blocks.append("\n".join(["[[results]]", *lines]))
     return "\n\n".join(blocks) + "\n"
 

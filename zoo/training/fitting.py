@@ -1,4 +1,4 @@
-"""After training: the batch-norm statistics of the whole training set, and fitted samplers."""
+"""After training: batch-norm statistics of the whole training set, fitted samplers, rounding."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from zoo.data.binarization import binarize
+from zoo.errors import GenaeError
 
 BATCH = 512
 
@@ -84,3 +85,30 @@ def fit_samplers(model: Any, codes: Tensor, names: list[str], seed: int) -> None
             sampler.weights.copy_(weights)
             sampler.means.copy_(means)
             sampler.scale_trils.copy_(scale_trils)
+
+
+@torch.no_grad()
+def stored_weights(model: Any, stored_as: str) -> dict[str, Tensor]:
+    """A model's tensors as they are to be written; the model itself then holds what was written.
+
+    The config keeps the model's own type, in which transformers loads whatever type the file has.
+
+    Args:
+        model: on the CPU.
+        stored_as: `float32`, or `float16` for half the file.
+
+    Raises:
+        GenaeError: a tensor does not fit half precision.
+    """
+    kind = getattr(torch, stored_as)
+    stored = {}
+    for name, tensor in model.state_dict().items():
+        rounded = tensor.to(kind) if tensor.is_floating_point() else tensor
+        if not rounded.isfinite().all() and tensor.isfinite().all():
+            raise GenaeError(
+                f"{name} has values beyond {stored_as}, up to {tensor.abs().max():.3g}; train "
+                "with --set stored_as=float32, and with a larger file"
+            )
+        tensor.copy_(rounded)
+        stored[name] = rounded
+    return stored

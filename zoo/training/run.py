@@ -26,7 +26,7 @@ from zoo.errors import (
 )
 from zoo.registry import manifest
 
-from .fitting import calibrate_batch_norm, encode_all, fit_samplers
+from .fitting import calibrate_batch_norm, encode_all, fit_samplers, stored_weights
 from .recipe import Recipe, build_recipe, one_line, override
 from .trainer import BarCallback, InterruptCallback, PictureTrainer, without_default_output
 
@@ -201,7 +201,8 @@ def export(model: Any, recipe: Recipe, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as place:
         folder = Path(place) / output.name
-        model.cpu().save_pretrained(folder)
+        stored = stored_weights(model.cpu(), recipe.card.stored_as)
+        model.save_pretrained(folder, state_dict=stored)
         recipe.processor.save_pretrained(folder)
         (folder / CARD_FILE).write_text(recipe.card.text, encoding="utf-8")
         if hasattr(model, "sample"):

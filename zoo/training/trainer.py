@@ -15,7 +15,10 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from zoo.data.binarization import binarize
 
-SHOWN_LOSSES = ("loss", "reconstruction_loss", "kl", "entropy")
+SHOWN_LOSSES = (
+    "loss", "reconstruction_loss", "kl", "entropy", "global_information", "local_information",
+    "global_score", "local_score",
+)  # fmt: skip
 
 
 def whole_batch(batch: dict[str, Tensor]) -> dict[str, Tensor]:
