@@ -30,6 +30,17 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         "dense": DENSE | COLOUR | SHARED | {"num_neighbors": 2},
         "ablation": DENSE | LOGISTIC | {"entropy_weight": 0.0},
     },
+    "iwae": {
+        "one-layer": DENSE | BERNOULLI | {"importance_samples": 3},
+        "two-layer": DENSE
+        | BERNOULLI
+        | {"latent_size": 5, "lower_latent_sizes": [3], "upper_hidden_sizes": [6]},
+        "plain": DENSE
+        | COLOUR
+        | SHARED
+        | {"lower_latent_sizes": [2, 1], "upper_hidden_sizes": [], "gradient": "plain"},
+        "convolutional": CONVOLUTIONAL | LOGISTIC | {"importance_samples": 1},
+    },
     "classifier": {
         "convolutional": {
             "image_size": 16,

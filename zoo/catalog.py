@@ -84,6 +84,13 @@ ENTRIES = (
         paper="Ghose et al., UAI 2020",
     ),
     Entry(
+        name="iwae",
+        title="importance-weighted autoencoder",
+        config="zoo.models.configuration_iwae:IWAEConfig",
+        model="zoo.models.modeling_iwae:IWAEModel",
+        paper="arXiv:1509.00519",
+    ),
+    Entry(
         name="classifier",
         title="convolutional classifier",
         config="zoo.models.configuration_classifier:ClassifierConfig",

@@ -32,6 +32,7 @@ from .configuration_eae import EAEConfig
 from .configuration_electra import GenaeElectraConfig
 from .configuration_gau_alpha import GenaeGAUAlphaConfig
 from .configuration_gpt import GenaeGPT2Config, GenaeGPT2MLConfig, GenaeGPTConfig
+from .configuration_iwae import IWAEConfig
 from .configuration_nezha import GenaeNezhaConfig
 from .configuration_roformer import GenaeRoFormerConfig
 from .configuration_roformer_v2 import GenaeRoFormerV2Config
@@ -86,6 +87,7 @@ from .modeling_gpt import (
     GenaeGPTForTokenClassification,
     GenaeGPTModel,
 )
+from .modeling_iwae import IWAEModel
 from .modeling_nezha import (
     GenaeNezhaForCausalLM,
     GenaeNezhaForMaskedLM,
@@ -124,6 +126,7 @@ REGISTERED = (
     (AEConfig, AEModel, AutoModel),
     (VAEConfig, VAEModel, AutoModel),
     (EAEConfig, EAEModel, AutoModel),
+    (IWAEConfig, IWAEModel, AutoModel),
     (ClassifierConfig, ClassifierModel, AutoModelForImageClassification),
 )
 
@@ -308,6 +311,8 @@ __all__ = [
     "GenaeT5ForConditionalGeneration",
     "GenaeT5Model",
     "GenaeWordTokenizer",
+    "IWAEConfig",
+    "IWAEModel",
     "VAEConfig",
     "VAEModel",
 ]

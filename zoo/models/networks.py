@@ -52,10 +52,11 @@ class ConvEncoder(nn.Module):
 class ConvDecoder(nn.Module):
     """A linear layer to a small grid, then 4x4 transposed convolutions that each double it.
 
-    Codes of shape `(B, d)` become `(B, num_outputs, H, W)`, the likelihood's parameters.
+    Codes of shape `(B, d)` become `(B, num_outputs, H, W)`, the likelihood's parameters; d is the
+    config's latent_size unless another is given.
     """
 
-    def __init__(self, config, num_outputs: int):
+    def __init__(self, config, num_outputs: int, latent_size: int | None = None):
         super().__init__()
         width_multiplier = config.decoder_width_multiplier or config.width_multiplier
         doublings = 0
@@ -66,7 +67,9 @@ class ConvDecoder(nn.Module):
             doublings += 1
         self.grid = config.image_size // 2**doublings
         channels = self.channels = scaled(DECODER_CHANNELS, width_multiplier)
-        self.input = nn.Linear(config.latent_size, channels * self.grid**2, bias=False)
+        self.input = nn.Linear(
+            latent_size or config.latent_size, channels * self.grid**2, bias=False
+        )
         layers: list[nn.Module] = [nn.BatchNorm2d(channels), nn.ReLU()]
         for doubling in range(1, doublings + 1):
             width = scaled(DECODER_CHANNELS // 2**doubling, width_multiplier)
@@ -79,21 +82,26 @@ class ConvDecoder(nn.Module):
         return self.convolutions(grid.contiguous(memory_format=torch.channels_last)).contiguous()
 
 
-def perceptron(sizes: list[int]) -> nn.Sequential:
-    """Linear layers of the given sizes with ReLU between them."""
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+
+
+def perceptron(sizes: list[int], activation: str = "relu") -> nn.Sequential:
+    """Linear layers of the given sizes with an activation between them."""
     layers: list[nn.Module] = []
     for fan_in, fan_out in itertools.pairwise(sizes):
-        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+        layers += [nn.Linear(fan_in, fan_out), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers[:-1])
 
 
 class DenseEncoder(nn.Module):
-    """Pictures `(B, C, H, W)` in [0, 1] to `(B, num_outputs)` by linear layers and ReLU."""
+    """Pictures `(B, C, H, W)` in [0, 1] to `(B, num_outputs)` by linear layers."""
 
     def __init__(self, config, num_outputs: int):
         super().__init__()
         pixels = config.num_channels * config.image_size**2
-        self.layers = perceptron([pixels, *config.hidden_sizes, num_outputs])
+        self.layers = perceptron(
+            [pixels, *config.hidden_sizes, num_outputs], config.activation
+        )
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         return self.layers(2 * pixel_values.flatten(1) - 1)
@@ -102,11 +110,12 @@ class DenseEncoder(nn.Module):
 class DenseDecoder(nn.Module):
     """Codes `(B, d)` to the likelihood's parameters `(B, num_outputs, H, W)`."""
 
-    def __init__(self, config, num_outputs: int):
+    def __init__(self, config, num_outputs: int, latent_size: int | None = None):
         super().__init__()
         self.shape = (num_outputs, config.image_size, config.image_size)
-        sizes = [config.latent_size, *reversed(config.hidden_sizes), math.prod(self.shape)]
-        self.layers = perceptron(sizes)
+        latent_size = latent_size or config.latent_size
+        sizes = [latent_size, *reversed(config.hidden_sizes), math.prod(self.shape)]
+        self.layers = perceptron(sizes, config.activation)
 
     def forward(self, latents: Tensor) -> Tensor:
         return self.layers(latents).unflatten(1, self.shape)
