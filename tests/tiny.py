@@ -11,6 +11,7 @@ DENSE = CODE | {"network": "dense", "image_size": 5, "hidden_sizes": [12]}
 COLOUR = {"num_channels": 3}
 BERNOULLI = {"likelihood": "bernoulli"}
 SHARED = {"scale": "shared"}
+BINOMIAL = {"likelihood": "beta_binomial"}
 LOGISTIC = {"likelihood": "discretized_logistic", "scale": "learned"}
 
 TINY: dict[str, dict[str, dict[str, Any]]] = {
@@ -24,6 +25,7 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         "convolutional": CONVOLUTIONAL | BERNOULLI,
         "dense": DENSE | COLOUR | SHARED | {"beta": 2.0, "free_bits": 0.1},
         "logistic": DENSE | LOGISTIC | {"kl_warmup_steps": 10},
+        "binomial": CONVOLUTIONAL | BINOMIAL,
     },
     "eae": {
         "convolutional": CONVOLUTIONAL,

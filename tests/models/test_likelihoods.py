@@ -7,7 +7,13 @@ import torch
 from torch.distributions import Normal
 
 from zoo.models import AEConfig
-from zoo.models.likelihoods import LIKELIHOODS, Bernoulli, DiscretizedLogistic, Gaussian
+from zoo.models.likelihoods import (
+    LIKELIHOODS,
+    Bernoulli,
+    BetaBinomial,
+    DiscretizedLogistic,
+    Gaussian,
+)
 
 SHAPE = (3, 1, 4, 4)
 ALL = [
@@ -71,6 +77,62 @@ def test_discretised_logistic_is_the_difference_of_cumulative_probabilities():
         location.expand(shape), torch.full(shape, value / 255, dtype=torch.float64)
     )
     assert found.exp().item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+def beta_binomial_bins(log_alpha, log_beta, dtype):
+    bins = torch.arange(256, dtype=dtype).view(256, 1, 1, 1) / 255
+    params = torch.tensor([log_alpha, log_beta], dtype=dtype).view(1, 2, 1, 1)
+    return BetaBinomial(AEConfig()).log_prob(params.expand(256, -1, -1, -1), bins)
+
+
+@pytest.mark.parametrize("log_alpha", [-20.0, -9.0, -1.0, 2.0, 7.0])
+@pytest.mark.parametrize("log_beta", [-8.0, 0.0, 3.0, 7.0, 20.0])
+def test_beta_binomial_sums_to_one_over_the_values(log_alpha, log_beta):
+    double = beta_binomial_bins(log_alpha, log_beta, torch.float64).exp()
+    single = beta_binomial_bins(log_alpha, log_beta, torch.float32).exp()
+    assert double.sum().item() == pytest.approx(1, abs=1e-9)
+    assert single.sum().item() == pytest.approx(1, abs=5e-3)
+
+
+def test_beta_binomial_of_zeros_is_uniform():
+    assert torch.allclose(
+        beta_binomial_bins(0.0, 0.0, torch.float64),
+        torch.tensor(-math.log(256), dtype=torch.float64),
+    )
+
+
+def test_beta_binomial_is_the_mean_of_binomials():
+    chances = torch.linspace(0, 1, 200_001, dtype=torch.float64)[1:-1]
+    alpha, beta, k = 2.5, 4.0, 77
+    density = torch.distributions.Beta(alpha, beta).log_prob(chances)
+    binomial = torch.distributions.Binomial(255, chances).log_prob(torch.tensor(float(k)))
+    expected = torch.log((density + binomial).exp().mean())
+    found = beta_binomial_bins(math.log(alpha), math.log(beta), torch.float64)[k]
+    assert found.item() == pytest.approx(expected.item(), abs=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_beta_binomial_counts_in_single_precision_where_the_network_has_half(dtype):
+    params = torch.tensor([1.5, 2.25]).view(1, 2, 1, 1)
+    pictures = torch.full((1, 1, 1, 1), 254 / 255)
+    likelihood = BetaBinomial(AEConfig())
+    wanted = likelihood.log_prob(params, pictures)
+    assert torch.equal(likelihood.log_prob(params.to(dtype), pictures), wanted)
+    assert likelihood.mean(params.to(dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize(("log_alpha", "log_beta"), [(-9.0, 6.0), (5.0, 1.0), (-3.0, -3.0)])
+def test_beta_binomial_samples_have_its_mean_and_variance(log_alpha, log_beta):
+    likelihood = BetaBinomial(AEConfig())
+    params = torch.tensor([log_alpha, log_beta]).view(1, 2, 1, 1).expand(20_000, -1, -1, -1)
+    samples = likelihood.sample(params, torch.Generator().manual_seed(3)) * 255
+    alpha, beta = math.exp(log_alpha), math.exp(log_beta)
+    total = alpha + beta
+    variance = 255 * alpha * beta * (total + 255) / (total**2 * (total + 1))
+    assert torch.equal(samples, samples.round())
+    expected = 255 * likelihood.mean(params)[0].item()
+    assert samples.mean().item() == pytest.approx(expected, abs=4 * math.sqrt(variance / 20_000))
+    assert samples.var().item() == pytest.approx(variance, rel=0.1, abs=0.01)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "discretized_logistic"])

@@ -89,7 +89,7 @@ _ROWS = (
     Metric(
         "bits_per_dim", "bits per pixel and channel", "likelihood:bits_per_dim",
         ("vae",), 3, 0.01, "upper bound on the code length",
-        likelihoods=("discretized_logistic",),
+        likelihoods=("discretized_logistic", "beta_binomial"),
     ),
     Metric(
         "entropy_gap", "nats", "codes:entropy_gap",
@@ -113,6 +113,7 @@ DEFAULTS = (
     *((kind, None, ("reconstruction_mse", "entropy_gap")) for kind in AUTOENCODERS),
     ("vae", "bernoulli", ("elbo", "iwae")),
     ("vae", "discretized_logistic", ("elbo", "bits_per_dim")),
+    ("vae", "beta_binomial", ("elbo", "bits_per_dim")),
     ("classifier", None, ("accuracy",)),
 )
 

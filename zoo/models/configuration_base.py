@@ -6,7 +6,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 NETWORKS = ("convolutional", "dense")
-LIKELIHOODS = ("gaussian", "bernoulli", "discretized_logistic")
+LIKELIHOODS = ("gaussian", "bernoulli", "discretized_logistic", "beta_binomial")
 SCALES = ("fixed", "shared", "learned")
 ACTIVATIONS = ("relu", "tanh")
 
@@ -63,7 +63,7 @@ class AutoencoderConfig(PictureConfig):
         decoder_width_multiplier: of the decoder's, which costs most; None means the same.
         hidden_sizes: of the dense encoder; the decoder mirrors them.
         activation: of the dense networks, `relu` or `tanh`.
-        likelihood: q(x|z): `gaussian`, `bernoulli` or `discretized_logistic`.
+        likelihood: q(x|z): `gaussian`, `bernoulli`, `discretized_logistic` or `beta_binomial`.
         scale: of the likelihood: `fixed`, `shared` (one learned number) or `learned` (per pixel).
         scale_value: the fixed scale, or where a learned one starts. With sqrt(1/2) a Gaussian's
             negative log-likelihood is the squared error plus a constant.
