@@ -1,5 +1,6 @@
 """Data sets: every place they come from gives the same pictures."""
 
+import bz2
 import hashlib
 import sys
 from pathlib import Path
@@ -12,11 +13,21 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from zoo.data import DATASETS, PictureDataset, Pictures, binarize, load_pictures
+from zoo.data import (
+    DATASETS,
+    PictureDataset,
+    Pictures,
+    binarize,
+    freeze_binarized,
+    load_pictures,
+)
 from zoo.errors import IntegrityError, NotFoundError, UsageError
 from zoo.models.image_processing_genae import GenaeImageProcessor
 
 GREY = GenaeImageProcessor(size=28)
+# SHA-256 of the published draws: of a ramp of all values, and of the 10,000 MNIST test pictures.
+DRAWN = "9b555d7f981fb4e9f4196b1b44270d3af051adfe12d8bfdd1414ba9fd6623c66"
+DRAWN_MNIST = "6009f3c3ec994197232738e50595f7580cbe4a6c603cd81313be65620a2be832"
 
 
 @pytest.fixture
@@ -297,3 +308,38 @@ def test_everything_announced_is_there():
         assert getattr(zoo.data, name) is not None
     with pytest.raises(AttributeError, match="nothing"):
         _ = zoo.data.nothing
+
+
+def test_a_frozen_draw_is_the_published_one():
+    pixels = torch.arange(256, dtype=torch.uint8).repeat(40).view(40, 1, 16, 16)
+    drawn = freeze_binarized(pixels)
+    assert drawn.dtype == torch.uint8
+    assert hashlib.sha256(drawn.numpy().tobytes()).hexdigest() == DRAWN
+    assert torch.equal(freeze_binarized(pixels[:7]), drawn[:7])
+    assert not torch.equal(freeze_binarized(pixels, seed=1), drawn)
+
+
+def test_a_frozen_draw_has_the_pixels_chances():
+    values = torch.tensor([0, 1, 64, 200, 254, 255], dtype=torch.uint8)
+    mean = freeze_binarized(values.expand(40_000, -1)).double().mean(0)
+    chance = values / 255
+    assert mean[0] == 0
+    assert mean[-1] == 1
+    assert ((mean - chance).abs() <= 4 * (chance * (1 - chance) / 40_000).sqrt()).all()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "seed"), [(torch.rand(2, 2), 0), (torch.zeros(2, dtype=torch.uint8), -1)]
+)
+def test_a_frozen_draw_is_of_bytes_by_a_seed(pixels, seed):
+    with pytest.raises(UsageError):
+        freeze_binarized(pixels, seed)
+
+
+def test_the_frozen_mnist_test_set_is_the_published_one(shared_data, monkeypatch):
+    monkeypatch.setenv("GENAE_DATA", str(shared_data))
+    pixels = load_pictures("mnist", "test", GenaeImageProcessor(), quiet=True).pixels
+    drawn = freeze_binarized(pixels).numpy()
+    assert hashlib.sha256(drawn.tobytes()).hexdigest() == DRAWN_MNIST
+    squeezed = len(bz2.compress(np.packbits(drawn).tobytes()))
+    assert 8 * squeezed / drawn.size == pytest.approx(0.250, abs=0.001)

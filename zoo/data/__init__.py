@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the names that __getattr__ finds, for type checkers and editors
-    from .binarization import binarize
+    from .binarization import FROZEN_SEED, binarize, freeze_binarized
     from .files import iter_pictures, open_pictures
     from .pictures import PictureDataset, Pictures, load_pictures
     from .progress_bar import progress
@@ -16,7 +16,9 @@ _HOMES = {
     "Pictures": "pictures",
     "PictureDataset": "pictures",
     "load_pictures": "pictures",
+    "FROZEN_SEED": "binarization",
     "binarize": "binarization",
+    "freeze_binarized": "binarization",
     "open_pictures": "files",
     "iter_pictures": "files",
     "progress": "progress_bar",
@@ -24,10 +26,12 @@ _HOMES = {
 
 __all__ = [
     "DATASETS",
+    "FROZEN_SEED",
     "PictureDataset",
     "Pictures",
     "Source",
     "binarize",
+    "freeze_binarized",
     "iter_pictures",
     "load_pictures",
     "open_pictures",

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from zoo.errors import UsageError
+
+FROZEN_SEED = 20_000  # published: names the one draw that frozen binarised test sets are
+_WORDS_AT_ONCE = 1 << 20
 
 BINARIZATIONS: dict[str, Callable[[Tensor, torch.Generator | None], Tensor]] = {
     "none": lambda pixel_values, _: pixel_values,
@@ -40,3 +44,39 @@ def binarize(
     if mode not in BINARIZATIONS:
         raise UsageError(f"no binarization {mode!r}; it is one of {', '.join(BINARIZATIONS)}")
     return BINARIZATIONS[mode](pixel_values, generator)
+
+
+def freeze_binarized(pixels: Tensor, seed: int = FROZEN_SEED) -> Tensor:
+    """One stochastic draw of 8-bit pictures, the same on every machine.
+
+    A pixel of value v becomes 1 where its word w of numpy's `Philox(seed)`, the upper 32 bits of
+    the next 64, has 255 w < 2^32 v: with probability v / 255, in whole numbers throughout, so that
+    no rounding, thread or device can change it. Picture i takes the words that follow those of the
+    pictures before it: the first pictures of a set are drawn alike however many are read.
+
+    Args:
+        pixels: uint8, any shape; the draw is over all values in order, pictures first.
+        seed: of the draw, at least 0; the default is the published one.
+
+    Returns:
+        uint8 zeros and ones, same shape.
+
+    Raises:
+        UsageError: if the pictures are not bytes or the seed is negative.
+
+    Example:
+        >>> freeze_binarized(torch.tensor([[0, 255], [128, 255]], dtype=torch.uint8))[:, 1]
+        tensor([1, 1], dtype=torch.uint8)
+    """
+    if pixels.dtype != torch.uint8:
+        raise UsageError(f"pictures are frozen from bytes (uint8), got {pixels.dtype}")
+    if seed < 0:
+        raise UsageError(f"the seed of a frozen draw must be at least 0, got {seed}")
+    values = pixels.detach().cpu().contiguous().numpy().reshape(-1)
+    words = np.random.Philox(seed)
+    drawn = np.empty_like(values)
+    for start in range(0, len(values), _WORDS_AT_ONCE):
+        chunk = values[start : start + _WORDS_AT_ONCE].astype(np.uint64)
+        word = words.random_raw(len(chunk)) >> np.uint64(32)
+        drawn[start : start + len(chunk)] = word * np.uint64(255) < chunk << np.uint64(32)
+    return torch.from_numpy(drawn).view(pixels.shape).to(pixels.device)
