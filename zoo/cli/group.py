@@ -54,6 +54,11 @@ VERBS = {
         "Measure what a card states, side by side.",
         "genae evaluate genae/eae-mnist",
     ),
+    "density": Verb(
+        "zoo.cli.density:density",
+        "Estimate how likely a model finds pictures.",
+        "genae density genae/vae-mnist --data mnist --binarize frozen --number 100",
+    ),
     "convert": Verb(
         "zoo.cli.convert:convert",
         "Turn a legacy BERT checkpoint into a transformers folder.",

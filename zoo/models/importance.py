@@ -104,9 +104,7 @@ class ImportanceModel(AutoencoderModel):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """The bound alone, in nats, shape `(B,)`; arguments and errors as in `estimate`."""
-        return self.estimate(
-            pixel_values, num_samples, seed=seed, generator=generator
-        ).log_prob
+        return self.estimate(pixel_values, num_samples, seed=seed, generator=generator).log_prob
 
     def elbo(
         self,

@@ -57,6 +57,10 @@ class Likelihood(nn.Module):
         """One picture per row of params; the generator must live on their device."""
         raise NotImplementedError
 
+    def simulate(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """As `sample`, but distributed exactly as `log_prob` says, even beyond [0, 1]."""
+        return self.sample(params, generator)
+
 
 class Bernoulli(Likelihood):
     r"""Two-valued pixels: :math:`\log q = x l - \mathrm{softplus}(l)` from logits l.
@@ -98,9 +102,12 @@ class Gaussian(Likelihood):
         return self.location_and_log_scale(params)[0].sigmoid()
 
     def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.simulate(params, generator).clamp(0, 1)
+
+    def simulate(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
         location, log_scale = self.location_and_log_scale(params)
         noise = torch.empty_like(location).normal_(generator=generator)
-        return (location.sigmoid() + log_scale.exp() * noise).clamp(0, 1)
+        return location.sigmoid() + log_scale.exp() * noise
 
 
 class DiscretizedLogistic(Likelihood):
@@ -164,7 +171,7 @@ class BetaBinomial(Likelihood):
         if params.dtype in (torch.float16, torch.bfloat16):
             params = params.float()
         bounded = params.clamp(self.lowest_log_shape, self.highest_log_shape)
-        alpha, beta = bounded.chunk(2, dim=1)
+        alpha, beta = bounded.chunk(2, dim=-3)
         return alpha, beta
 
     def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:

@@ -1,5 +1,8 @@
 """Importance-weighted autoencoder with one stochastic layer or several."""
 
+import itertools
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -25,9 +28,9 @@ class LayeredDecoder(nn.Module):
         hidden = list(reversed(config.upper_hidden_sizes))
         self.conditionals = nn.ModuleList(
             perceptron([upper, *hidden, 2 * lower], config.activation)
-            for upper, lower in zip(self.sizes, self.sizes[1:], strict=False)
+            for upper, lower in itertools.pairwise(self.sizes)
         )
-        self.pixels = DECODERS[config.network](config, num_outputs, self.sizes[-1])
+        self.pixels: Any = DECODERS[config.network](config, num_outputs, self.sizes[-1])
 
     def forward(self, latents: Tensor) -> Tensor:
         layer, *noises = latents.split(self.sizes, dim=-1)
@@ -69,13 +72,14 @@ class IWAEModel(ImportanceModel):
     """
 
     config_class = IWAEConfig
+    decoder: LayeredDecoder
 
     def __init__(self, config):
         super().__init__(config)
         sizes = config.layer_sizes
         self.upper_encoders = nn.ModuleList(
             perceptron([lower, *config.upper_hidden_sizes, 2 * upper], config.activation)
-            for lower, upper in zip(sizes, sizes[1:], strict=False)
+            for lower, upper in itertools.pairwise(sizes)
         )
         self.post_init()
 
@@ -109,8 +113,8 @@ class IWAEModel(ImportanceModel):
         """
         if self.upper_encoders:
             raise ValueError(
-                f"the posterior of {1 + len(self.upper_encoders)} stochastic layers is no diagonal "
-                "Gaussian; use encode_sample"
+                f"the posterior of {1 + len(self.upper_encoders)} stochastic layers is no "
+                "diagonal Gaussian; use encode_sample"
             )
         return self._lowest(pixel_values)
 
@@ -196,9 +200,7 @@ class IWAEModel(ImportanceModel):
     def propose(self, pixel_values: Tensor) -> Proposal:
         lowest = self._lowest(pixel_values)
 
-        def draw(
-            num_samples: int, generator: torch.Generator | None
-        ) -> tuple[Tensor, Tensor]:
+        def draw(num_samples: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
             layers, log_density = self._climb(lowest, num_samples, generator)
             return layers[0], self.decoder.log_prior(layers) - log_density
 

@@ -99,9 +99,7 @@ class DenseEncoder(nn.Module):
     def __init__(self, config, num_outputs: int):
         super().__init__()
         pixels = config.num_channels * config.image_size**2
-        self.layers = perceptron(
-            [pixels, *config.hidden_sizes, num_outputs], config.activation
-        )
+        self.layers = perceptron([pixels, *config.hidden_sizes, num_outputs], config.activation)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         return self.layers(2 * pixel_values.flatten(1) - 1)
