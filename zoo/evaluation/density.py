@@ -128,7 +128,8 @@ def bits_per_dim(context: Context, log_prob: Tensor) -> Tensor:
     bits = -log_prob / math.log(2)
     if context.likelihood == "gaussian":
         bits = bits + 8 * paid
-    return bits / (processor.num_channels * processor.size**2)
+    dimensions: int = processor.num_channels * processor.size**2
+    return bits / dimensions
 
 
 def _importance(

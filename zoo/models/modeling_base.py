@@ -18,7 +18,7 @@ from .loading import LoadsById
 from .networks import DECODERS, ENCODERS
 from .samplers import SAMPLERS, LatentSampler
 
-DECODED_AT_ONCE = 512  # codes; bounds the memory of sampling
+DECODED_AT_ONCE = 256  # codes; bounds the memory of sampling, and fits the caches of a CPU
 INTERPOLATIONS = ("slerp", "linear")
 
 
