@@ -9,6 +9,7 @@ Run: python tests/benchmarks/bench_density.py [--rounds 5] [--nets mlp conv] [--
 """
 
 import argparse
+import copy
 import os
 import sys
 
@@ -69,8 +70,9 @@ def ours(peer):
 
     config = VAEConfig(network="dense", image_size=28, latent_size=LATENTS, scale_value=1.0)
     model = VAEModel(config)
+    peer = copy.deepcopy(peer)  # whose weights stay as pythae laid them
     model.encoder, model.decoder = Encoder(), Decoder()
-    return model.eval()
+    return model.eval().to(memory_format=torch.channels_last)  # as `genae density` does
 
 
 def bare(model, pictures, codes):

@@ -4,8 +4,8 @@ import json
 import math
 
 import numpy as np
-import pytest
 import pyarrow.parquet as pq
+import pytest
 import torch
 from PIL import Image
 

