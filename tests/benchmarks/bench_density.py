@@ -36,6 +36,20 @@ def theirs(net: str):
     return VAE(config, **nets).eval()
 
 
+def as_ours(layer):
+    """A transposed convolution as genae's decoders have it, with the same weights."""
+    from torch import nn
+
+    from zoo.models.networks import Upsampling
+
+    if not isinstance(layer, nn.ConvTranspose2d):
+        return layer
+    sizes = (layer.kernel_size, layer.stride, layer.padding, layer.output_padding)
+    made = Upsampling(layer.in_channels, layer.out_channels, *sizes)
+    made.load_state_dict(layer.state_dict())
+    return made
+
+
 def ours(peer):
     """genae's VAE around the same networks; the Gaussian takes the decoder's sigmoid itself."""
     import torch
@@ -60,7 +74,7 @@ def ours(peer):
             shape = (first.out_features // 16, 4, 4) if convolutional else ()
             layers = [layer for block in blocks for layer in block.children()]
             assert isinstance(layers[-1], nn.Sigmoid)
-            self.first, self.layers = first, nn.Sequential(*layers[:-1])
+            self.first, self.layers = first, nn.Sequential(*map(as_ours, layers[:-1]))
             self.unflatten = nn.Unflatten(1, shape) if convolutional else nn.Identity()
             self.format = torch.channels_last if convolutional else torch.contiguous_format
 
