@@ -80,7 +80,7 @@ class Upsampling(nn.ConvTranspose2d):
         for row, column in itertools.product(range(size), repeat=2):
             place = whole[:, row : row + tall : stride, column : column + broad : stride]
             place += parts[:, :, :, row, column]
-        cut = self.padding[0]
+        cut = int(self.padding[0])
         whole = whole[:, cut : whole.shape[1] - cut, cut : whole.shape[2] - cut]
         if self.bias is not None:
             whole = whole + self.bias
