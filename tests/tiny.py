@@ -51,6 +51,17 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         | {"estimator": "donsker_varadhan", "score": "concatenated", "alpha": 1.0, "gamma": 0.1}
         | {"num_locations": 3},
     },
+    "iwae": {
+        "one-layer": DENSE | BERNOULLI | {"importance_samples": 3},
+        "two-layer": DENSE
+        | BERNOULLI
+        | {"latent_size": 5, "lower_latent_sizes": [3], "upper_hidden_sizes": [6]},
+        "plain": DENSE
+        | COLOUR
+        | SHARED
+        | {"lower_latent_sizes": [2, 1], "upper_hidden_sizes": [], "gradient": "plain"},
+        "convolutional": CONVOLUTIONAL | LOGISTIC | {"importance_samples": 1},
+    },
     "classifier": {
         "convolutional": {
             "image_size": 16,

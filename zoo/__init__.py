@@ -18,12 +18,14 @@ if TYPE_CHECKING:  # the names that __getattr__ finds, for type checkers and edi
     from zoo.models.configuration_classifier import ClassifierConfig as ClassifierConfig
     from zoo.models.configuration_eae import EAEConfig as EAEConfig
     from zoo.models.configuration_infomax import InfoMaxConfig as InfoMaxConfig
+    from zoo.models.configuration_iwae import IWAEConfig as IWAEConfig
     from zoo.models.configuration_vae import VAEConfig as VAEConfig
     from zoo.models.image_processing_genae import GenaeImageProcessor as GenaeImageProcessor
     from zoo.models.modeling_ae import AEModel as AEModel
     from zoo.models.modeling_classifier import ClassifierModel as ClassifierModel
     from zoo.models.modeling_eae import EAEModel as EAEModel
     from zoo.models.modeling_infomax import InfoMaxModel as InfoMaxModel
+    from zoo.models.modeling_iwae import IWAEModel as IWAEModel
     from zoo.models.modeling_vae import VAEModel as VAEModel
     from zoo.registry import list_models as list_models
     from zoo.registry import load_card as load_card

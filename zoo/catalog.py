@@ -98,6 +98,13 @@ ENTRIES = (
         paper="arXiv:1808.06670",
     ),
     Entry(
+        name="iwae",
+        title="importance-weighted autoencoder",
+        config="zoo.models.configuration_iwae:IWAEConfig",
+        model="zoo.models.modeling_iwae:IWAEModel",
+        paper="arXiv:1509.00519",
+    ),
+    Entry(
         name="classifier",
         title="convolutional classifier",
         config="zoo.models.configuration_classifier:ClassifierConfig",

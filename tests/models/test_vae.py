@@ -18,7 +18,7 @@ def linear_gaussian(noise=1.0, latent_size=2):
     model = VAEModel(config).eval()
     model.likelihood.mean = lambda params: params
     model.likelihood.log_prob = lambda params, pictures: gaussian_log_prob(
-        pictures.flatten(1), params.flatten(1), torch.full((9,), 2 * math.log(noise))
+        pictures.flatten(-3), params.flatten(-3), torch.full((9,), 2 * math.log(noise))
     )
     torch.nn.init.normal_(model.encoder.layers[0].weight, 0, 0.1)
     layer = model.decoder.layers[0]

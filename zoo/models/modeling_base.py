@@ -18,7 +18,7 @@ from .loading import LoadsById
 from .networks import DECODERS, ENCODERS
 from .samplers import SAMPLERS, LatentSampler
 
-DECODED_AT_ONCE = 512  # codes; bounds the memory of sampling
+DECODED_AT_ONCE = 256  # codes; bounds the memory of sampling, and fits the caches of a CPU
 INTERPOLATIONS = ("slerp", "linear")
 
 
@@ -143,13 +143,19 @@ class AutoencoderModel(GenaePreTrainedModel):
     def __init__(self, config):
         super().__init__(config)
         self.likelihood = LIKELIHOODS[config.likelihood](config)
-        self.encoder = ENCODERS[config.network](
-            config, self.outputs_per_latent * config.latent_size
-        )
-        self.decoder = DECODERS[config.network](
+        self.encoder = self.make_encoder(config)
+        self.decoder = self.make_decoder(
             config, self.likelihood.parameters_per_channel * config.num_channels
         )
         self.samplers = nn.ModuleDict({name: made(config) for name, made in SAMPLERS.items()})
+
+    def make_encoder(self, config) -> nn.Module:
+        """Pictures to vectors."""
+        return ENCODERS[config.network](config, self.outputs_per_latent * config.latent_size)
+
+    def make_decoder(self, config, num_outputs: int) -> nn.Module:
+        """Codes `(B, d)` to the likelihood's parameters `(B, num_outputs, H, W)`."""
+        return DECODERS[config.network](config, num_outputs)
 
     def encode(self, pixel_values: Tensor) -> Tensor:
         """Codes of pictures, shape `(B, d)`, with gradient, in the model's current mode."""

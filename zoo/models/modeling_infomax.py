@@ -12,9 +12,10 @@ from .bounds import gaussian_kl
 from .configuration_base import one_of
 from .configuration_infomax import TAPS, InfoMaxConfig
 from .distributed import gather_batch
+from .importance import mean_and_log_var
 from .information import ESTIMATES, IN_NATS, PAIRINGS, SCORE_NETWORKS, at_least_float32
 from .modeling_base import GenaePreTrainedModel
-from .modeling_vae import LOG_VARIANCE_RANGE, reparametrize
+from .modeling_vae import reparametrize
 from .networks import normalized, scaled
 
 CHANNELS = (64, 128, 256)
@@ -168,8 +169,7 @@ class InfoMaxModel(GenaePreTrainedModel):
         """Mean and log-variance `(B, d)`; no variance without a prior."""
         if not self.config.gamma:
             return outputs, None
-        mean, log_var = at_least_float32(outputs).chunk(2, dim=1)
-        return mean, log_var.clamp(*LOG_VARIANCE_RANGE)
+        return mean_and_log_var(at_least_float32(outputs))
 
     @staticmethod
     def _sample(mean, log_var, generator=None):

@@ -5,23 +5,26 @@ from torch import Tensor
 from transformers import initialization as init
 
 from .aggregate import RateSplit, rate_split
-from .bounds import ImportanceWeightedBound, gaussian_kl, gaussian_log_prob
+from .bounds import gaussian_kl
 from .configuration_vae import VAEConfig
-from .modeling_base import DECODED_AT_ONCE, AutoencoderModel, AutoencoderOutput, random_generator
-
-LOG_VARIANCE_RANGE = (-10.0, 10.0)
+from .importance import (
+    ImportanceModel,
+    Proposal,
+    gaussian_proposal,
+    mean_and_log_var,
+    standard_normal,
+)
+from .modeling_base import DECODED_AT_ONCE, AutoencoderOutput, random_generator
 
 
 def reparametrize(
     mean: Tensor, log_var: Tensor, generator: torch.Generator | None = None
 ) -> Tensor:
     """A sample of N(mean, exp(log_var)) with gradient to both; drawn on the generator's device."""
-    device = mean.device if generator is None else generator.device
-    noise = torch.randn(mean.shape, generator=generator, device=device).to(mean)
-    return mean + (0.5 * log_var).exp() * noise
+    return mean + (0.5 * log_var).exp() * standard_normal(mean.shape, mean, generator)
 
 
-class VAEModel(AutoencoderModel):
+class VAEModel(ImportanceModel):
     r"""Variational autoencoder (Kingma and Welling, arXiv:1312.6114).
 
     .. math:: L = E_{z \sim p(z|x)}[-\log q(x|z)] + \beta \, KL(p(z|x) \,\|\, N(0, I))
@@ -48,8 +51,7 @@ class VAEModel(AutoencoderModel):
 
     def posterior(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of p(z|x), each of shape `(B, d)`, in the current mode."""
-        mean, log_var = super().encode(pixel_values).chunk(2, dim=1)
-        return mean, log_var.clamp(*LOG_VARIANCE_RANGE)
+        return mean_and_log_var(super().encode(pixel_values))
 
     def encode(self, pixel_values: Tensor) -> Tensor:
         """Posterior means, shape `(B, d)`; `posterior` gives the variances too."""
@@ -86,6 +88,9 @@ class VAEModel(AutoencoderModel):
         self.updates += 1
         return self.config.beta * (self.updates / steps).clamp(max=1)
 
+    def propose(self, pixel_values: Tensor) -> Proposal:
+        return gaussian_proposal(*self.posterior(pixel_values))
+
     def elbo(
         self,
         pixel_values: Tensor,
@@ -105,46 +110,12 @@ class VAEModel(AutoencoderModel):
         with self.inference():
             mean, log_var = self.posterior(pixel_values)
             total = torch.zeros_like(mean[:, 0])
-            for log_prob, _, count in self._posterior_samples(
-                pixel_values, mean, log_var, num_samples, random_generator(seed, generator)
-            ):
-                total += log_prob.view(count, -1).sum(0)
+            for log_likelihood, _ in self._draws(
+                gaussian_proposal(mean, log_var), pixel_values, num_samples,
+                random_generator(seed, generator),
+            ):  # fmt: skip
+                total += log_likelihood.sum(0)
             return total / num_samples - gaussian_kl(mean, log_var).sum(1)
-
-    def log_prob(
-        self,
-        pixel_values: Tensor,
-        num_samples: int = 100,
-        *,
-        seed: int | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        r"""Importance-weighted lower bound on the log-likelihood, in nats, shape `(B,)`.
-
-        .. math:: L_K = E \log \frac1K \sum_k \frac{q(x|z_k)\, q(z_k)}{p(z_k|x)}
-
-        (Burda et al., arXiv:1509.00519). Encoded once and streamed: memory does not grow with K.
-
-        Args:
-            pixel_values: what the likelihood expects; two-valued for a Bernoulli.
-            num_samples: K.
-            seed: of the posterior samples; or a `generator`.
-            generator: instead of a seed.
-        """
-        with self.inference():
-            mean, log_var = self.posterior(pixel_values)
-            bound = ImportanceWeightedBound()
-            for log_prob, latents, count in self._posterior_samples(
-                pixel_values, mean, log_var, num_samples, random_generator(seed, generator)
-            ):
-                latents = latents.view(count, *mean.shape)
-                zeros = torch.zeros_like(latents)
-                bound.update(
-                    log_prob.view(count, -1)
-                    + gaussian_log_prob(latents, zeros, zeros)
-                    - gaussian_log_prob(latents, mean, log_var)
-                )
-            return bound.value()
 
     def rate_split(
         self,
@@ -172,17 +143,3 @@ class VAEModel(AutoencoderModel):
             ]
             mean, log_var = (torch.cat(parts) for parts in zip(*found, strict=True))
             return rate_split(mean, log_var, num_samples, random_generator(seed, generator))
-
-    def _posterior_samples(self, pixel_values, mean, log_var, num_samples, generator):
-        """Yield (log q(x|z), z, samples per picture) for flat chunks of posterior samples."""
-        if num_samples < 1:
-            raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-        device = mean.device if generator is None else generator.device
-        scale = (0.5 * log_var).exp()
-        at_once = max(1, DECODED_AT_ONCE // max(1, len(mean)))
-        for start in range(0, num_samples, at_once):
-            count = min(at_once, num_samples - start)
-            noise = torch.randn((count, *mean.shape), generator=generator, device=device)
-            latents = (mean + scale * noise.to(mean)).flatten(0, 1)
-            pictures = pixel_values.expand(count, *pixel_values.shape).flatten(0, 1)
-            yield self.likelihood.log_prob(self.decoder(latents), pictures), latents, count

@@ -80,6 +80,8 @@ def train(
     arguments = recipe.training_arguments(work)
     set_seed(arguments.seed)
     model = catalog.load(catalog.find(card.architecture).model)(recipe.config)
+    if hasattr(model, "begin_training"):  # weights that start from the data
+        model.begin_training(pictures.pixels.double().mean(0) / 255)
     assert card.data is not None
     try:
         trainer = PictureTrainer(
