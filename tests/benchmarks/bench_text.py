@@ -132,7 +132,10 @@ def measure(implementation: str, options) -> list[list[str]]:
     for name in names:
         row = [f"{name}, {implementation}"]
         for job in options.jobs:
-            own, other = times[job][name], times[job][PEERS.get(name, PEER)]
+            own, other = (
+                times[job][name],
+                times[job][PEERS.get(name, PEER if name in OURS else name)],
+            )
             ratio = median([a / b for a, b in zip(own, other, strict=True)])
             row += [f"{median(own):.2f}", f"{ratio:.2f}" if name in OURS else ""]
         rows.append(row)

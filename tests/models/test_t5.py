@@ -592,3 +592,22 @@ def test_depths_may_differ(inputs):
         made = model(**inputs, output_hidden_states=True)
     assert (len(made.encoder_hidden_states), len(made.decoder_hidden_states)) == (3, 4)
     assert model.generate(inputs["input_ids"], max_new_tokens=3).shape[0] == 4
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_fresh_weights_spread_as_in_transformers(gated):
+    sizes = SIZES | {"d_model": 64, "d_kv": 16, "d_ff": 96, "num_heads": 4, "vocab_size": 200}
+    ours = GenaeT5ForConditionalGeneration(
+        GenaeT5Config(**sizes, is_gated_act=gated, tie_word_embeddings=not gated)
+    )
+    theirs = transformers.T5ForConditionalGeneration(
+        transformers.T5Config(
+            **sizes,
+            feed_forward_proj="gated-gelu" if gated else "relu",
+            tie_word_embeddings=not gated,
+        )
+    )
+    wanted = dict(theirs.named_parameters())
+    wanted.setdefault("lm_head.weight", wanted["shared.weight"])  # which transformers ties
+    for name, parameter in ours.named_parameters():
+        assert parameter.std().item() == pytest.approx(wanted[name].std().item(), rel=0.25), name

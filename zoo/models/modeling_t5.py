@@ -22,8 +22,6 @@ from transformers.utils.generic import can_return_tuple
 from .configuration_t5 import GenaeT5Config
 from .loading import LoadsById
 from .t5_blocks import (
-    T5Attention,
-    T5FeedForward,
     T5Stack,
     T5TokenEncoder,
     chosen,
@@ -48,26 +46,13 @@ class GenaeT5PreTrainedModel(LoadsById, PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module):
-        """The standard deviations of Mesh TensorFlow, as transformers' T5 has them."""
+        """The standard deviations of Mesh TensorFlow, as transformers' T5 has them.
+
+        Only a module with weights of its own is asked, so each matrix knows its spread.
+        """
         super()._init_weights(module)
-        config = self.config
-        spreads = {}
-        if isinstance(module, T5Attention):
-            spreads = {
-                "q": config.d_model * config.d_kv,
-                "k": config.d_model,
-                "v": config.d_model,
-                "o": config.num_heads * config.d_kv,
-                "relative_attention_bias": config.d_model,
-            }
-        elif isinstance(module, T5FeedForward):
-            spreads = dict.fromkeys(module.names, config.d_model) | {"wo": config.d_ff}
-        elif isinstance(module, GenaeT5PreTrainedModel):
-            spreads = {"shared": 1} | ({} if config.tie_word_embeddings else {"lm_head": 1})
-        for name, inputs in spreads.items():
-            if getattr(module, name, None) is not None:
-                std = config.initializer_factor * inputs**-0.5
-                init.normal_(getattr(module, name).weight, std=std)
+        if (spread := getattr(module, "spread", None)) is not None:
+            init.normal_(module.weight, std=self.config.initializer_factor * spread)
 
     def get_input_embeddings(self):
         return self.shared

@@ -68,6 +68,13 @@ def additive(bias: Tensor | None, mask: Tensor | None, dtype: torch.dtype) -> Te
     return torch.where(mask, values, torch.finfo(dtype).min / 2)
 
 
+def matrix(inputs: int, outputs: int) -> Any:
+    """A linear map without bias; `spread` is the standard deviation of its fresh weights."""
+    made: Any = nn.Linear(inputs, outputs, bias=False)
+    made.spread = inputs**-0.5
+    return made
+
+
 class T5Attention(nn.Module):
     """Multi-head attention without scaling of scores."""
 
@@ -76,13 +83,15 @@ class T5Attention(nn.Module):
         self.config, self.layer_idx = config, layer_idx
         self.is_causal = False  # the mask says it all
         width = config.num_heads * config.d_kv
-        self.q, self.k, self.v = (nn.Linear(config.d_model, width, bias=False) for _ in range(3))
-        self.o = nn.Linear(width, config.d_model, bias=False)
+        self.q, self.k, self.v = (matrix(config.d_model, width) for _ in range(3))
+        self.q.spread *= config.d_kv**-0.5  # in place of the scaling of scores
+        self.o = matrix(width, config.d_model)
         self.relative_attention_bias = None
         if table:
             self.relative_attention_bias = nn.Embedding(
                 config.relative_attention_num_buckets, config.num_heads
             )
+            self.relative_attention_bias.spread = config.d_model**-0.5
 
     def forward(self, hidden_states, bias, source=None, cache=None, output_attentions=False):
         query = self.split(self.q, hidden_states)
@@ -128,8 +137,8 @@ class T5FeedForward(nn.Module):
         super().__init__()
         self.names = ("wi_0", "wi_1") if config.is_gated_act else ("wi",)
         for name in self.names:
-            self.add_module(name, nn.Linear(config.d_model, config.d_ff, bias=False))
-        self.wo = nn.Linear(config.d_ff, config.d_model, bias=False)
+            self.add_module(name, matrix(config.d_model, config.d_ff))
+        self.wo = matrix(config.d_ff, config.d_model)
         self.act = activation(config.hidden_act)
         self.dropout = nn.Dropout(config.dropout_rate)
 
