@@ -63,7 +63,7 @@ def probe(
     context = measuring.open_context(model, device=device, quiet=quiet)
     wanted = [check_tap(context.model, name) for name in tap or ()] or taps(context.model)
     trained: Any = getattr(context.card, "data", None)
-    own = trained if trained is not None and data in (None, trained.dataset) else None
+    own: Any = trained if trained is not None and data in (None, trained.dataset) else None
     if own is None and data is None:
         raise UsageError("the model has no card that names a data set; give one with --data")
     request = measuring.Request(

@@ -112,7 +112,8 @@ def _block(content: bytes) -> bytes:
 
 def _blocks(content: bytes, name: str) -> list[bytes]:
     """The contents of all blocks, each checked."""
-    blocks, place = [], len(SIGNATURE)
+    blocks: list[bytes] = []
+    place = len(SIGNATURE)
     while place < len(content):
         end = place + _U32.size
         if end <= len(content):
@@ -146,7 +147,14 @@ def _header(block: bytes, name: str) -> tuple[Identity, tuple[int, int, int], st
         raise ConflictError(f"{name}: has buckets of {bits} bits, this genae {BUCKET_BITS}")
     if mode >= len(MODES) or not 1 <= chains <= count <= MOST_PICTURES:
         raise ValueError("its header cannot be")
-    return Identity(*words, sha256), (shape[0], shape[1], shape[2]), MODES[mode], count, chains
+    model_id, version = words
+    return (
+        Identity(model_id, version, sha256),
+        (shape[0], shape[1], shape[2]),
+        MODES[mode],
+        count,
+        chains,
+    )
 
 
 def _chain(block: bytes) -> Chain:

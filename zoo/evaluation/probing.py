@@ -6,6 +6,8 @@ and deviation of the fitting pictures), AdamW from 1e-3 by a cosine, 20 epochs o
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -108,7 +110,7 @@ def probe_accuracy(
     accuracies = []
     for name in ("trained", "untrained"):
         # Hundreds of megabytes each: only the last tap's are kept, for the next probe.
-        seen = context.latest(name, (*place, subject.seed), lambda name=name: seen_by(name))
+        seen = context.latest(name, (*place, subject.seed), partial(seen_by, name))
         predicted = PROBES[probe](context, seen, subject.generator(f"probe {probe}"))
         accuracies.append((predicted == seen.report_labels).double().mean().item())
     options = {"probe": probe, "tap": tap, "fit_split": fit_split, "num_images": len(chosen)}
@@ -185,14 +187,14 @@ def classify(
             # A last batch of one has no batch statistics.
             for rows in torch.randperm(count, generator=generator).tensor_split(steps):
                 logits = network(seen.fit[rows].to(device))
-                loss = functional.cross_entropy(logits, seen.fit_labels[rows].to(device))
+                loss: Any = functional.cross_entropy(logits, seen.fit_labels[rows].to(device))
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 schedule.step()
     network.eval()
     with torch.no_grad():
-        chunks = seen.report.split(BATCH)
+        chunks = torch.split(seen.report, BATCH)
         return torch.cat([network(chunk.to(device)).argmax(1).cpu() for chunk in chunks])
 
 
@@ -202,7 +204,7 @@ def knn(context: Context, seen: Representation, generator: torch.Generator) -> T
     references = functional.normalize(seen.fit).to(context.device)
     votes = 1 - 1e-3 * torch.arange(NEIGHBORS)
     predicted = []
-    chunks = seen.report.split(QUERIES_AT_ONCE)
+    chunks = torch.split(seen.report, QUERIES_AT_ONCE)
     for chunk in context.track(chunks, f"neighbours in the {seen.name} encoder", len(chunks)):
         queries = functional.normalize(chunk).to(context.device)
         labels = seen.fit_labels[nearest_neighbors(queries, NEIGHBORS, references).cpu()]
