@@ -142,7 +142,7 @@ class TestVerdicts:
             assert said["band"][0] <= said["band"][1]
             keys = list(said)
             assert keys.index("value") < keys.index("band") < keys.index("p_value")
-        assert "deterministic" in found.undefined["rate"]
+        assert "Gaussian noise" in found.undefined["rate"]
         assert "no model" in found.undefined["drift_ratio"]
 
     def test_a_seed_names_the_survey(self):

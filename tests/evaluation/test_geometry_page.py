@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from tests.evaluation.browser import browser, find
+from tests.tiny import TINY
 from zoo.cli import app
 from zoo.errors import UsageError
 from zoo.evaluation.geometry.examining import examine
@@ -58,6 +59,13 @@ def test_a_page_has_every_figure_that_fits_and_none_is_empty(page, architecture,
     assert set(found) == {picture.name for picture in PICTURES} - absent
     for name, picture in found.items():
         assert np.asarray(picture.convert("L")).std() > 5, name
+
+
+def test_codes_of_several_layers_have_no_rate(subject):
+    layers = TINY["iwae"]["two-layer"] | {"image_size": 16}
+    found = examine("two layers", subject("iwae", **layers), 30).survey
+    assert "rate" not in found
+    assert "mmd" in found
 
 
 def test_a_page_names_nothing_outside_itself_and_escapes_names(page):
@@ -185,7 +193,7 @@ def test_the_paragraphs_tell_the_autoencoders_of_mnist_apart(shared_data, monkey
     assert "nats" in found["vae"].paragraph
     assert "adds noise" in found["vae"].paragraph
     for name in ("ae", "eae"):
-        assert "deterministic" in found[name].paragraph
+        assert "without Gaussian noise" in found[name].paragraph
     assert set(found["eae"].findings) != set(found["vae"].findings) != set(found["ae"].findings)
 
 

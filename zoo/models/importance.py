@@ -47,6 +47,11 @@ def gaussian_proposal(mean: Tensor, log_var: Tensor) -> Proposal:
 class ImportanceModel(AutoencoderModel):
     """An autoencoder whose encoder is a distribution: bounds on log q(x) by sampling from it."""
 
+    @property
+    def gaussian_posterior(self) -> bool:
+        """Whether p(z|x) is the diagonal Gaussian that `posterior` describes."""
+        return True
+
     def propose(self, pixel_values: Tensor) -> Proposal:
         """Encode pictures once, ready to be sampled from; in the current mode."""
         raise NotImplementedError

@@ -105,13 +105,17 @@ class IWAEModel(ImportanceModel):
         self.check_pixel_values(pixel_values)
         return mean_and_log_var(self.encoder(pixel_values))
 
+    @property
+    def gaussian_posterior(self) -> bool:
+        return not self.upper_encoders
+
     def posterior(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of p(z|x), each `(B, d)`, of a model with one stochastic layer.
 
         Raises:
             ValueError: with more layers the posterior is no diagonal Gaussian.
         """
-        if self.upper_encoders:
+        if not self.gaussian_posterior:
             raise ValueError(
                 f"the posterior of {1 + len(self.upper_encoders)} stochastic layers is no "
                 "diagonal Gaussian; use encode_sample"

@@ -98,12 +98,13 @@ def examine(name: str, subject: Subject, number: int) -> Examination:
 
 @torch.no_grad()
 def _encode(subject: Subject, pixels: Tensor, binarization: str) -> tuple[Tensor, Tensor | None]:
-    """Posterior means and log-variances; codes and None of a deterministic encoder."""
+    """Posterior means and log-variances; codes and None where the posterior is no Gaussian."""
     model = subject.model
     prepare = subject.binarizer(binarization)
     batches = subject.context.batches(pixels, "encoding", prepare)
-    if not hasattr(model, "posterior"):
-        return torch.cat([model.encode(values).cpu() for values in batches]), None
+    if not getattr(model, "gaussian_posterior", False):
+        draws = subject.generator("codes")
+        return torch.cat([model.encode_sample(x, draws).cpu() for x in batches]), None
     found = [tuple(part.cpu() for part in model.posterior(values)) for values in batches]
     mean, log_var = (torch.cat(parts) for parts in zip(*found, strict=True))
     return mean, log_var

@@ -95,7 +95,7 @@ class Survey:
         return name in self.statistics
 
 
-NO_NOISE = "the encoder is deterministic: it has no noise, and its rate would be infinite"
+NO_NOISE = "the encoder has no Gaussian noise around a mean, whose rate could be computed"
 NO_MODEL = "there is no model behind the codes"
 
 

@@ -255,7 +255,7 @@ def _encoder(s: Survey) -> str:
     overlap = s["overlapping"]
     if "rate" not in s:
         return (
-            "The encoder is deterministic: its codes are points, and balls as wide as the way to "
+            "The codes are taken as points, without Gaussian noise: balls as wide as the way to "
             f"the 5th neighbour stand in for posteriors; {_share(overlap.value)} of them overlap "
             "the nearest."
         )
