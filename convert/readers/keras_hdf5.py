@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from convert.readers.base import Box, Checkpoint, Layer, LazyTensor
+from convert.readers.hdf5_attributes import Attributes
 from convert.readers.keras3 import VARIABLE, keras3_layers
 from zoo.errors import IntegrityError, UnsafeError
 
@@ -72,7 +73,8 @@ def open_hdf5(path: Path) -> Checkpoint:
     checkpoint = Checkpoint(FORMAT, [path], {}, handles=[file])
     try:
         found = dict(_datasets(file, path))
-        for name in (*_ordered(file), *found):
+        attributes = Attributes(path, file, found.values())
+        for name in (*_ordered(file, attributes), *found):
             if name not in found or name in checkpoint.tensors or name in checkpoint.unreadable:
                 continue
             _add(checkpoint, name, found[name], path)
@@ -80,7 +82,7 @@ def open_hdf5(path: Path) -> Checkpoint:
         if VARIABLE.search(next(iter(checkpoint), "")):
             checkpoint.format = "keras3"
         else:
-            checkpoint.details = _details(file)
+            checkpoint.details = _details(file, attributes)
     except (IntegrityError, UnsafeError):
         checkpoint.close()
         raise
@@ -91,11 +93,11 @@ def open_hdf5(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def _details(file: Any) -> list[str]:
+def _details(file: Any, attributes: Attributes) -> list[str]:
     """Whether the model is there beside its weights, and who wrote both."""
     whole = "model_weights" in file
     places = (file, file["model_weights"]) if whole else (file,)
-    version = next((place.attrs["keras_version"] for place in places
+    version = next((attributes.value(place, "keras_version") for place in places
                     if "keras_version" in place.attrs), None)  # fmt: skip
     word = version.decode("utf-8", "replace") if isinstance(version, bytes) else version
     written = [f"written by Keras {word}"] if isinstance(word, str) else []
@@ -154,26 +156,28 @@ def _add(checkpoint: Checkpoint, name: str, dataset: Any, path: Path) -> None:
     checkpoint.tensors[name] = tensor
 
 
-def _ordered(file: Any) -> Iterator[str]:
+def _ordered(file: Any, attributes: Attributes) -> Iterator[str]:
     """Names in Keras's own order, as far as the attributes tell it."""
     for prefix in ("", "model_weights/"):
         group = file[prefix.rstrip("/")] if prefix and prefix.rstrip("/") in file else file
         if prefix and group is file:
             continue
-        for layer in _words(group, "layer_names"):
+        for layer in _words(attributes, group, "layer_names"):
             inner = group.get(layer) if layer in group else None
-            for weight in _words(inner, "weight_names"):
+            for weight in _words(attributes, inner, "weight_names"):
                 yield f"{prefix}{layer}/{weight}"
 
 
-def _words(group: Any, attribute: str) -> list[str]:
+def _words(attributes: Attributes, group: Any, attribute: str) -> list[str]:
     """A list of names in an attribute; long ones are cut into `name0`, `name1` ..."""
     if group is None:
         return []
     names = [attribute] if attribute in group.attrs else []
     while f"{attribute}{len(names)}" in group.attrs and attribute not in group.attrs:
         names.append(f"{attribute}{len(names)}")
-    words = [word for name in names for word in np.atleast_1d(group.attrs[name]).tolist()]
+    words = [
+        word for name in names for word in np.atleast_1d(attributes.value(group, name)).tolist()
+    ]
     return [word.decode("utf-8") if isinstance(word, bytes) else str(word) for word in words]
 
 

@@ -131,11 +131,9 @@ def measure(implementation: str, options) -> list[list[str]]:
     rows = []
     for name in names:
         row = [f"{name}, {implementation}"]
+        peer = PEER if name in OURS else name
         for job in options.jobs:
-            own, other = (
-                times[job][name],
-                times[job][PEERS.get(name, PEER if name in OURS else name)],
-            )
+            own, other = times[job][name], times[job][PEERS.get(name, peer)]
             ratio = median([a / b for a, b in zip(own, other, strict=True)])
             row += [f"{median(own):.2f}", f"{ratio:.2f}" if name in OURS else ""]
         rows.append(row)

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 import convert
 from convert.readers.crc32c import crc32c, mask
+from convert.readers.hdf5_attributes import Attributes
 from convert.readers.protobuf import WireError
 from convert.readers.protobuf import varint as varint_of
 from convert.readers.table import _block
@@ -360,6 +361,31 @@ def test_damaged_files_end_in_our_errors(tmp_path, scratch, kind, count):
     assert fuzz(kind, tmp_path / "in", count, count) < count
 
 
+@pytest.mark.parametrize("version", ["earliest", "latest"])
+def test_a_text_of_four_gigabytes_is_not_believed(tmp_path, version):
+    path = tmp_path / "model.h5"
+    with h5py.File(path, "w", libver=version) as file:
+        file.attrs["layer_names"] = [b"dense_1"]  # of variable length, as a list of bytes becomes
+        group = file.create_group("dense_1")
+        group.attrs["weight_names"] = [b"dense_1/kernel:0", b"dense_1/bias:0"]
+        group.create_dataset("dense_1/kernel:0", data=np.ones((4, 3)))
+        group.create_dataset("dense_1/bias:0", data=np.ones(3))
+    with convert.open_checkpoint(path) as checkpoint:
+        assert list(checkpoint) == ["dense_1/dense_1/kernel:0", "dense_1/dense_1/bias:0"]
+    content = path.read_bytes()
+    with h5py.File(path) as file:
+        ((place, count),) = Attributes(path, file).places("weight_names")
+    assert count == 2
+    assert content[place : place + 4] == (16).to_bytes(4, "little")  # the first name's length
+    if version == "latest":
+        return  # a checksum keeps it
+    path.write_bytes(content[:place] + b"\xf0\xff\xff\xff" + content[place + 4 :])
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(IntegrityError, match=r"model\.h5: .*'weight_names' claims texts of 42949"):
+        convert.open_checkpoint(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < held + 100_000
+
+
 @pytest.mark.parametrize("kind", MAKERS)
 def test_files_cut_anywhere_end_in_our_errors(tmp_path, scratch, kind):
     path = MAKERS[kind](tmp_path)
@@ -504,7 +530,13 @@ def test_a_configuration_of_odd_values(changed):
 
 
 @pytest.mark.parametrize(
-    "count", [150, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.fuzz])]
+    "count",
+    [
+        150,
+        pytest.param(
+            100_000, marks=[pytest.mark.slow, pytest.mark.fuzz, pytest.mark.timeout(6 * 3600)]
+        ),
+    ],
 )
 def test_damaged_texts_end_in_our_errors(tmp_path, count):
     chance = random.Random(count)

@@ -59,7 +59,7 @@ def test_mutated_models_end_in_our_errors(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.fuzz
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(6 * 3600)
 def test_a_hundred_thousand_mutated_models(tmp_path):
     assert 0 < fuzz(tmp_path, 100_000, 1) < 100_000
 

@@ -1,0 +1,107 @@
+"""Attributes of HDF5 files, read only if what they claim could be true.
+
+For a text of variable length the C library allocates what its descriptor claims, up to 4 GiB,
+before it looks for the text. h5py shows no descriptor, so they are looked up in the file: an
+attribute's message lies there in one piece, its name followed by type, shape and value (HDF5 File
+Format Specification 3.0, IV.A.2.m).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+MOST_BYTES = 2**20  # Keras cuts longer lists of names at 64,512
+PIECE = 4 * 2**20  # bytes looked through at a time
+HEAD = struct.Struct("<BBHHH")  # version, flags, sizes of name, type and shape
+MOST_SHAPE = 4096  # bytes of type and shape; a text's are under a hundred
+VERSIONS = {1: (0, 8), 2: (0, 1), 3: (1, 1)}  # bytes between head and name, alignment of parts
+
+
+class Attributes:
+    """Those of one open file; where its data sets' values lie in one piece, none is looked for."""
+
+    def __init__(self, path: Path, file: Any, datasets: Iterable[Any] = ()) -> None:
+        self.path, self.size = path, path.stat().st_size
+        self.descriptor = 8 + file.id.get_create_plist().get_sizes()[0]
+        stored = ((each.id.get_offset(), each.id.get_storage_size()) for each in datasets)
+        self.values = sorted((start, start + size) for start, size in stored if start is not None)
+        self._places: dict[str, list[tuple[int, int]]] = {}
+
+    def value(self, group: Any, name: str) -> Any:
+        """What h5py makes of an attribute.
+
+        Raises:
+            ValueError: it claims more than any that Keras writes, or than the file holds.
+        """
+        held = group.attrs.get_id(name)
+        count = math.prod(held.shape or ())
+        if (claimed := count * held.dtype.itemsize) > MOST_BYTES:
+            raise ValueError(f"attribute {name!r} claims {claimed} bytes")
+        if held.dtype.kind == "O":
+            self._check_texts(name)
+        return group.attrs[name]
+
+    def _check_texts(self, name: str) -> None:
+        if name not in self._places:
+            self._places[name] = list(self.places(name))
+        if not self._places[name]:
+            raise ValueError(f"attribute {name!r} lies nowhere in the file")
+        with self.path.open("rb") as file:
+            for place, count in self._places[name]:
+                file.seek(place)
+                content = file.read(min(count, MOST_BYTES) * self.descriptor)
+                whole = len(content) - len(content) % self.descriptor
+                lengths = (
+                    int.from_bytes(content[at : at + 4], "little")
+                    for at in range(0, whole, self.descriptor)
+                )
+                if (claimed := sum(lengths)) > self.size:
+                    raise ValueError(f"attribute {name!r} claims texts of {claimed} bytes")
+
+    def places(self, name: str) -> Iterator[tuple[int, int]]:
+        """Where the values of all messages with this name begin, and how many they are."""
+        wanted = name.encode() + b"\0"
+        overlap = len(wanted) + HEAD.size + MOST_SHAPE
+        with self.path.open("rb") as file:
+            for start, end in self._gaps():
+                file.seek(start)
+                content = b""
+                while piece := file.read(min(PIECE, end - file.tell())):
+                    content = content[-overlap:] + piece
+                    offset = file.tell() - len(content)
+                    for place, count in _values_in(content, wanted):
+                        yield offset + place, count
+
+    def _gaps(self) -> Iterator[tuple[int, int]]:
+        """The parts of the file between data sets' values."""
+        at = 0
+        for start, end in (*self.values, (self.size, self.size)):
+            if start > at:
+                yield at, min(start, self.size)
+            at = max(at, end)
+
+
+def _values_in(content: bytes, name: bytes) -> Iterator[tuple[int, int]]:
+    """Places and numbers of the values of messages in a piece."""
+    at = content.find(name)
+    while at >= 0:
+        for version, (gap, step) in VERSIONS.items():
+            head = content[max(0, at - gap - HEAD.size) : at - gap]
+            if len(head) == HEAD.size and head[0] == version:
+                sizes = HEAD.unpack(head)[2:]
+                if sizes[0] == len(name):
+                    *before, shape = (-(-size // step) * step for size in sizes)
+                    start = at + sum(before)
+                    yield start + shape, _count(content[start : start + shape])
+        at = content.find(name, at + 1)
+
+
+def _count(shape: bytes) -> int:
+    """How many values a shape's message stands for (Specification 3.0, IV.A.2.b)."""
+    rank, first = (shape[1], 8 if shape[0] == 1 else 4) if len(shape) > 1 else (0, 0)
+    axes = (shape[at : at + 8] for at in range(first, first + 8 * rank, 8))
+    return math.prod(int.from_bytes(axis, "little") for axis in axes)
