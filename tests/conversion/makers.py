@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+import convert
 from tests.conversion.bundles import extents_of as extents_bytes
 from tests.conversion.bundles import field, shape_of, slice_key, table, varint, write_bundle
 from tests.conversion.records import LEGACY
@@ -151,3 +152,10 @@ MAKERS = {
     "tar": lambda folder: _tar(folder, ""),
     "tar.gz": lambda folder: _tar(folder, ":gz"),
 }
+
+
+def read_all(path):
+    """Every tensor of a checkpoint."""
+    with convert.open_checkpoint(path) as checkpoint:
+        for tensor in checkpoint.values():
+            tensor.numpy()

@@ -13,7 +13,7 @@ from convert import tokenizers
 from convert.readers.protobuf import WireError, fields
 from convert.tokenizers.spm_model import check_charsmap
 from tests.conversion.spm_models import BYTES, FOLDER, model, piece
-from tests.conversion.test_hostile_files import damaged
+from tests.conversion.test_damaged_files import damaged
 from zoo.errors import GenaeError
 
 TEXT = "Hello \uff11\uff12 ﬁ e\u0301 今天天气\u3000\u200b [MASK] ½ \n<0x41> 😀"
