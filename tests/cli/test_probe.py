@@ -61,8 +61,8 @@ def test_every_layer_and_probe_stands_beside_the_untrained(saved, bars, run):
 
 
 def test_what_is_printed_for_a_card_can_be_parsed(saved, bars, run):
-    words = "--data", bars, "--tap", "code", "--probe", "knn"
-    code, out, err = run("probe", saved("infomax"), *words, "--toml")
+    model, words = saved("infomax"), ("--data", bars, "--tap", "code", "--probe", "knn")
+    code, out, err = run("probe", model, *words, "--toml")
     assert code == 0, err
     (result,) = tomllib.loads(out)["results"]
     assert result["metric"] == "probe_accuracy"
@@ -70,7 +70,7 @@ def test_what_is_printed_for_a_card_can_be_parsed(saved, bars, run):
         "probe": "knn", "tap": "code", "fit_split": "train", "num_images": 24,
     }  # fmt: skip
     assert "untrained encoder" in out
-    code, out, _ = run("probe", saved("infomax"), *words, "--json")
+    code, out, _ = run("probe", model, *words, "--json")
     (row,) = json.loads(out)
     assert row["measured"] == pytest.approx(result["value"], abs=1e-4)
     assert 0 <= row["floor"] <= 1

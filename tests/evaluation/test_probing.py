@@ -35,6 +35,7 @@ def test_probes_read_what_is_there_and_nothing_else(context, probe, monkeypatch)
         return (predicted == seen.report_labels).double().mean().item()
 
     monkeypatch.setattr("zoo.evaluation.probing.BATCH", 8)
+    monkeypatch.setattr("zoo.evaluation.probing.LEARNING_RATE", 1e-2)
     assert accuracy(labelled_points(shift=8.0)) > 0.95
     assert 0.3 < accuracy(labelled_points(shift=0.0)) < 0.7
 

@@ -26,6 +26,8 @@ CONVERTED = [folder for folder in FOLDERS if Card.load(folder).source is not Non
 TRAINED = [folder for folder in SHIPPED if folder not in CONVERTED]
 MADE_HERE = [folder for folder in FOLDERS if folder not in CONVERTED]
 MOST_PARAMETERS, MOST_BYTES, MOST_TINY_BYTES = 1_000_000, 4_000_000, 300_000
+#: Parameters and bytes of those that are larger: the encoder of a paper whose figures are compared.
+LARGER = {"infomax": (6_000_000, 12_000_000)}
 
 
 def name(folder: Path) -> str:
@@ -133,8 +135,10 @@ class TestTrainedHere:
         assert found == expected
 
     def test_it_is_small(self, folder):
-        assert build_on_meta(Card.load(folder)).num_parameters() < MOST_PARAMETERS
-        assert (folder / "model.safetensors").stat().st_size < MOST_BYTES
+        card = Card.load(folder)
+        parameters, size = LARGER.get(card.architecture, (MOST_PARAMETERS, MOST_BYTES))
+        assert build_on_meta(card).num_parameters() < parameters
+        assert (folder / "model.safetensors").stat().st_size < size
 
 
 @pytest.mark.parametrize("folder", CONVERTED, ids=name)
