@@ -137,7 +137,9 @@ def test_the_registry_says_where_it_looks(hub, monkeypatch, tmp_path):
     assert run("registry", "--from", "./models").out == "alice/ae\n"
     assert run("registry", "--from", "hub", "--search", "AE").out == "alice/ae\n"
     assert run("registry", "--search", "x").code == 2
-    assert run("registry", "--from", "embedded", "--search", "vae-m").out == "genae/vae-mnist\n"
+    assert run("registry", "--from", "embedded", "--search", "vae-f").out == (
+        "genae/vae-fashion-mnist\n"
+    )
 
 
 def test_a_cache_that_cannot_be_written_to_is_named(hub, monkeypatch, tmp_path):

@@ -56,7 +56,7 @@ VERBS = {
     ),
     "compress": Verb(
         "zoo.cli.compress:compress",
-        "Compress pictures without loss into a file that any machine opens.",
+        "Compress pictures without loss.",
         "genae compress PICTURES digits.gnz --model genae/vae-mnist-8bit",
     ),
     "decompress": Verb(
