@@ -114,9 +114,7 @@ def test_without_a_prior_the_code_has_no_noise(built):
     ("alpha", "beta", "gamma"), [(0.0, 1.0, 1.0), (0.5, 0.5, 2), (0.0, 0.0, 0.0)]
 )
 def test_weights_that_reward_forgetting_are_refused_with_the_reason(alpha, beta, gamma):
-    with pytest.raises(
-        StrictDataclassError, match="would be optimal; lower gamma"
-    ):
+    with pytest.raises(StrictDataclassError, match="would be optimal; lower gamma"):
         InfoMaxConfig(alpha=alpha, beta=beta, gamma=gamma)
 
 

@@ -147,10 +147,11 @@ class ConcatenatedScore(nn.Module):
         return self.paired(features.unsqueeze(-3), codes.unsqueeze(-2))
 
 
+Score = DotProductScore | ConcatenatedScore
 SCORE_NETWORKS = {"dot_product": DotProductScore, "concatenated": ConcatenatedScore}
 
 
-def all_pairs(score: nn.Module, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+def all_pairs(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
     """Positive scores `(..., B)`, and `(..., B, B)` with -inf where a code meets its own picture.
 
     Args:
@@ -163,7 +164,7 @@ def all_pairs(score: nn.Module, features: Tensor, codes: Tensor) -> tuple[Tensor
     return scores.diagonal(dim1=-2, dim2=-1), scores.masked_fill(own, NO_PAIR)
 
 
-def derangement(score: nn.Module, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+def derangement(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
     """Positive scores `(..., B)`, and `(..., B, 1)` with the features of the picture before.
 
     A shuffle would leave one picture a batch paired with itself, on average; a roll leaves none.

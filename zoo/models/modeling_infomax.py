@@ -12,7 +12,14 @@ from .bounds import gaussian_kl
 from .configuration_base import one_of
 from .configuration_infomax import TAPS, InfoMaxConfig
 from .distributed import gather_batch
-from .information import ESTIMATES, IN_NATS, PAIRINGS, SCORE_NETWORKS, at_least_float32
+from .information import (
+    ESTIMATES,
+    IN_NATS,
+    PAIRINGS,
+    SCORE_NETWORKS,
+    Score,
+    at_least_float32,
+)
 from .modeling_base import GenaePreTrainedModel
 from .modeling_vae import LOG_VARIANCE_RANGE, reparametrize
 from .networks import normalized, scaled
@@ -224,7 +231,7 @@ class InfoMaxModel(GenaePreTrainedModel):
             local = local[..., drawn[:count]]
         return local.transpose(1, 2)
 
-    def _estimate(self, scores: nn.Module, features: Tensor, codes: Tensor) -> Tensor:
+    def _estimate(self, scores: Score, features: Tensor, codes: Tensor) -> Tensor:
         """The information between features `(B, ..., F)` and the batch's codes, `(...)`."""
         gathered, _ = gather_batch(features)
         # The batch second to last: every location is an estimate of its own.
