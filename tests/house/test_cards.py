@@ -26,7 +26,7 @@ CONVERTED = [folder for folder in FOLDERS if Card.load(folder).source is not Non
 TRAINED = [folder for folder in SHIPPED if folder not in CONVERTED]
 MADE_HERE = [folder for folder in FOLDERS if folder not in CONVERTED]
 MOST_PARAMETERS, MOST_BYTES, MOST_TINY_BYTES = 1_000_000, 4_000_000, 300_000
-#: Parameters and bytes of those that are larger: a paper's encoder, whose figures are compared.
+#: Parameters and bytes of what is larger: the encoder of a paper whose figures are compared.
 LARGER = {"infomax": (6_000_000, 12_000_000)}
 
 

@@ -1,7 +1,9 @@
 """`genae neighbors`: the pictures nearest to a picture in a model's representation."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +12,9 @@ from zoo.cli.inputs import load, read
 from zoo.cli.pictures import Files, Output
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MOST_NEIGHBORS = 100
 DISTANCES = {"cosine": "the angle between representations", "l2": "their Euclidean distance"}
@@ -55,7 +60,8 @@ def neighbors(
     plots.check_sheet(len(queries) * (1 + number), processor.size, processor.size, 1 + number)
     context = Context(network, processor, quiet=quiet)
     of_queries = represent(context, queries, tap)
-    candidates, names, references = queries, [str(file) for file in files], None
+    candidates, names = queries, [str(file) for file in files]
+    references: Tensor | None = None
     if data is not None:
         candidates = context.pictures(data, split).pixels
         names = [f"{data} {split}, picture {row}" for row in range(len(candidates))]

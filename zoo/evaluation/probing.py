@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo.data.pictures import Pictures
 from zoo.errors import UsageError
 from zoo.models.entropy import nearest_neighbors
 
@@ -86,25 +85,21 @@ def probe_accuracy(
     context, tap = subject.context, check_tap(subject.model, tap)
     fit_split = fit_split or train_split(subject)
     check_apart(fit_split, subject.split)
-    fit = labelled(subject, fit_split)
-    report = labelled(subject, subject.split)
+    fit, fit_labels = labelled(subject, fit_split)
+    report, report_labels = labelled(subject, subject.split)
     chosen = subject.order(len(report), "pictures")[:num_images]
 
     def seen_by(name: str) -> Representation:
         model = None
         if name == "untrained":
-            some = fit.pixels[subject.order(len(fit), "calibrating")[:CALIBRATING]]
+            some = fit[subject.order(len(fit), "calibrating")[:CALIBRATING]]
             model = context.once(
                 ("untrained", subject.seed, subject.dataset, fit_split),
                 lambda: untrained(context, some, subject.seed),
             )
-        features = [
-            represent(context, pixels, tap, model)
-            for pixels in (fit.pixels, report.pixels[chosen])
-        ]
+        features = [represent(context, some, tap, model) for some in (fit, report[chosen])]
         standardize(*features)
-        labels = fit.labels, report.labels[chosen]  # type: ignore[index]
-        return Representation(features[0], labels[0], features[1], labels[1], name)  # type: ignore[arg-type]
+        return Representation(features[0], fit_labels, features[1], report_labels[chosen], name)
 
     place = (tap, subject.dataset, subject.config, fit_split, subject.split, num_images)
     accuracies = []
@@ -127,8 +122,8 @@ def check_apart(fit_split: str, split: str) -> None:
         )
 
 
-def labelled(subject: Subject, split: str) -> Pictures:
-    """One split, which must have labels and more than one picture."""
+def labelled(subject: Subject, split: str) -> tuple[Tensor, Tensor]:
+    """8-bit pictures and labels of a split, which must have labels and enough pictures."""
     pictures = subject.context.pictures(subject.dataset, split, subject.config)
     if pictures.labels is None:
         raise UsageError(
@@ -139,7 +134,7 @@ def labelled(subject: Subject, split: str) -> Pictures:
             f"{subject.dataset} {split} has {len(pictures)} pictures, too few for a probe; "
             f"give at least {NEIGHBORS + 1}"
         )
-    return pictures
+    return pictures.pixels, pictures.labels
 
 
 def standardize(fit: Tensor, report: Tensor) -> None:

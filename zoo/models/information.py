@@ -6,7 +6,6 @@ for pairs of the product of the margins Q ("negative"), here other examples of t
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -148,10 +147,14 @@ class ConcatenatedScore(nn.Module):
         return self.paired(features.unsqueeze(-3), codes.unsqueeze(-2))
 
 
-SCORE_NETWORKS = {"dot_product": DotProductScore, "concatenated": ConcatenatedScore}
+Score = DotProductScore | ConcatenatedScore
+SCORE_NETWORKS: dict[str, type[Score]] = {
+    "dot_product": DotProductScore,
+    "concatenated": ConcatenatedScore,
+}
 
 
-def all_pairs(score: Any, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+def all_pairs(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
     """Positive scores `(..., B)`, and `(..., B, B)` with -inf where a code meets its own picture.
 
     Args:
@@ -164,7 +167,7 @@ def all_pairs(score: Any, features: Tensor, codes: Tensor) -> tuple[Tensor, Tens
     return scores.diagonal(dim1=-2, dim2=-1), scores.masked_fill(own, NO_PAIR)
 
 
-def derangement(score: Any, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+def derangement(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
     """Positive scores `(..., B)`, and `(..., B, 1)` with the features of the picture before.
 
     A shuffle would leave one picture a batch paired with itself, on average; a roll leaves none.

@@ -13,7 +13,14 @@ from .configuration_base import one_of
 from .configuration_infomax import TAPS, InfoMaxConfig
 from .distributed import gather_batch
 from .importance import mean_and_log_var
-from .information import ESTIMATES, IN_NATS, PAIRINGS, SCORE_NETWORKS, at_least_float32
+from .information import (
+    ESTIMATES,
+    IN_NATS,
+    PAIRINGS,
+    SCORE_NETWORKS,
+    Score,
+    at_least_float32,
+)
 from .modeling_base import GenaePreTrainedModel
 from .modeling_vae import reparametrize
 from .networks import normalized, scaled
@@ -122,6 +129,8 @@ class InfoMaxModel(GenaePreTrainedModel):
 
     config_class = InfoMaxConfig
     taps = TAPS
+    global_scores: Score
+    local_scores: Score
 
     def __init__(self, config):
         super().__init__(config)
@@ -224,7 +233,7 @@ class InfoMaxModel(GenaePreTrainedModel):
             local = local[..., drawn[:count]]
         return local.transpose(1, 2)
 
-    def _estimate(self, scores: nn.Module, features: Tensor, codes: Tensor) -> Tensor:
+    def _estimate(self, scores: Score, features: Tensor, codes: Tensor) -> Tensor:
         """The information between features `(B, ..., F)` and the batch's codes, `(...)`."""
         gathered, _ = gather_batch(features)
         # The batch second to last: every location is an estimate of its own.
