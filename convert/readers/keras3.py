@@ -7,7 +7,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from convert.readers.archive import Scratch
+from convert.readers.archive import BROKEN, Scratch
 from convert.readers.base import Checkpoint, Layer
 from convert.readers.object_graph import rank
 from zoo.errors import IntegrityError
@@ -53,7 +53,7 @@ def is_keras_zip(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return WEIGHTS in archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except BROKEN:
         return False
 
 
@@ -75,7 +75,7 @@ def open_keras_zip(path: Path) -> Checkpoint:
             with archive.open(WEIGHTS) as source, target.open("wb") as file:
                 shutil.copyfileobj(source, file, PIECE)
         checkpoint = open_hdf5(target)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except BROKEN as error:
         scratch.close()
         raise IntegrityError(f"{path}: not a sound archive ({error})") from None
     except BaseException:

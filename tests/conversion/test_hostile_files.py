@@ -294,6 +294,17 @@ def test_what_is_something_else_is_refused_by_name(tmp_path, scratch, name, cont
         read_all(tmp_path / name)
 
 
+@pytest.mark.parametrize("kind", ["zip", "keras zip"])
+def test_an_archive_of_a_later_version_is_refused(tmp_path, scratch, kind):
+    path = MAKERS[kind](tmp_path)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"PK\1\2")  # the directory; its fourth field is the version needed
+    content[place + 6] = 255
+    path.write_bytes(content)
+    with pytest.raises(GenaeError, match=path.name):
+        read_all(path)
+
+
 def test_places_where_no_file_is(tmp_path):
     for name in ("m.h5", "m.keras", "m.index", "m.ckpt", "empty"):
         (tmp_path / name).mkdir()
