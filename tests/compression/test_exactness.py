@@ -203,8 +203,8 @@ def test_net_rate_is_the_rounded_models_elbo(model, values):
     pixels = values(codec, 600)
     made = chains.encode(codec, pixels, 4)
     net = sum(chain.net_bits for chain in made) / 600
-    # Untrained models of 36 pixels cost up to 1.5 % more, probably as the last code, which the next
-    # pop finds on top, is not of the prior. The models that ship are held to 1 %.
+    # Untrained models of 36 pixels cost up to 1.5 % more, probably as the last code, which the
+    # next pop finds on top, is not of the prior. The models that ship are held to 1 %.
     assert net == pytest.approx(chains.expected_bits(codec, pixels).mean(), rel=0.03)
 
 
