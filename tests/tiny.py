@@ -47,6 +47,7 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         | {"network": "pooled", "score": "concatenated", "negatives": "derangement"}
         | {"alpha": 0.5, "gamma": 0.01, "estimator": "jsd"},
         "global": INFOMAX | {"alpha": 1.0, "beta": 0.0, "global_tap": "features"},
+        "everywhere": INFOMAX | {"negatives": "all_locations", "num_locations": 3},
         "bound": INFOMAX
         | {"estimator": "donsker_varadhan", "score": "concatenated", "alpha": 1.0, "gamma": 0.1}
         | {"num_locations": 3},

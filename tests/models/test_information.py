@@ -15,6 +15,7 @@ from zoo.models.information import (
     DotProductScore,
     donsker_varadhan,
     infonce,
+    information_cap,
     jsd,
 )
 
@@ -138,22 +139,49 @@ def test_every_score_is_of_the_pair_it_says(network, pairing):
         return found.squeeze()
 
     assert positive.shape == (4, 5)
+    everywhere = pairing is PAIRINGS["all_locations"]
+    negative = negative.expand(4, *negative.shape[-2:])
     for code in range(5):
         assert torch.allclose(positive[2, code], of(2, code, code))
         others = {round(value, 9) for value in negative[2, code].tolist() if value != NO_PAIR}
-        true = {round(of(2, other, code).item(), 9) for other in range(5) if other != code}
+        true = {
+            round(of(place, other, code).item(), 9)
+            for place in (range(4) if everywhere else [2])
+            for other in range(5)
+            if other != code
+        }
         assert others <= true
-        assert len(others) == (4 if pairing is PAIRINGS["all_pairs"] else 1)
+        assert (
+            len(others)
+            == {"all_pairs": 4, "all_locations": 16, "derangement": 1}[pairing.__name__]
+        )
+        assert information_cap(negative)[2, code] == pytest.approx(math.log(1 + len(others)))
 
 
 @networks
 @estimates
-def test_with_two_examples_both_kinds_of_negatives_agree(network, estimate):
+def test_all_locations_of_one_location_are_all_pairs(network, estimate):
+    torch.manual_seed(0)
+    score = network(3, 2, 8).double()
+    codes = torch.randn(5, 2).double()
+    for shape in ((5, 3), (1, 5, 3)):
+        features = torch.randn(shape).double()
+        found = [
+            estimate(*PAIRINGS[name](score, features, codes))
+            for name in ("all_pairs", "all_locations")
+        ]
+        assert torch.allclose(*found)
+        assert found[0].shape == found[1].shape == shape[:-2]
+
+
+@networks
+@estimates
+def test_with_two_examples_all_kinds_of_negatives_agree(network, estimate):
     torch.manual_seed(0)
     score = network(3, 2, 8)
     features, codes = torch.randn(2, 3), torch.randn(2, 2)
     found = [estimate(*pairing(score, features, codes)) for pairing in PAIRINGS.values()]
-    assert torch.allclose(*found, atol=1e-6)
+    assert torch.allclose(torch.stack(found), found[0], atol=1e-6)
 
 
 def test_the_concatenated_network_sees_the_code_then_the_features():

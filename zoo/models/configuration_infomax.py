@@ -7,7 +7,7 @@ from .configuration_base import PictureConfig, at_least, one_of
 INFOMAX_NETWORKS = ("strided", "pooled")
 ESTIMATORS = ("infonce", "jsd", "donsker_varadhan")
 SCORES = ("dot_product", "concatenated")
-NEGATIVES = ("all_pairs", "derangement")
+NEGATIVES = ("all_pairs", "all_locations", "derangement")
 TAPS = ("conv", "features", "code")
 
 
@@ -34,7 +34,8 @@ class InfoMaxConfig(PictureConfig):
         estimator: `infonce` or `donsker_varadhan`, bounds in nats, or `jsd`, a score.
         score: `dot_product` of two embeddings or a network on the `concatenated` pair.
         score_size: width of the score networks.
-        negatives: `all_pairs` of the batch, or a `derangement`: one other picture each.
+        negatives: `all_pairs` of the batch at the same location; `all_locations` of the other
+            pictures, as in the paper's InfoNCE; or a `derangement`: one other picture each.
         global_tap: what the code is paired with globally: `conv` or `features`, earlier layers,
             or `code`, the code itself, which is easily told apart and teaches little.
         num_locations: local features drawn in each training step; None takes all.

@@ -27,7 +27,7 @@ def infonce(positive: Tensor, negative: Tensor) -> Tensor:
 
     Args:
         positive: shape `(..., B)`.
-        negative: shape `(..., B, M)`; -inf where there is no pair.
+        negative: shape `(..., B, M)`, or `(B, M)` for all; -inf where there is no pair.
 
     Returns:
         Shape `(...)`, in nats.
@@ -36,9 +36,13 @@ def infonce(positive: Tensor, negative: Tensor) -> Tensor:
         >>> infonce(torch.zeros(3), torch.zeros(3, 2))
         tensor(0.)
     """
-    candidates = torch.cat([positive[..., None], negative], -1)
-    bound = positive - candidates.logsumexp(-1) + count_pairs(candidates, -1).log()
-    return bound.mean(-1)
+    candidates = torch.logaddexp(positive, negative.logsumexp(-1))
+    return (positive - candidates + information_cap(negative)).mean(-1)
+
+
+def information_cap(negative: Tensor) -> Tensor:
+    """Log N in nats, `(..., B)`: what InfoNCE cannot exceed with these negatives."""
+    return (1 + count_pairs(negative, -1)).log()
 
 
 def jsd(positive: Tensor, negative: Tensor) -> Tensor:
@@ -167,6 +171,21 @@ def all_pairs(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Te
     return scores.diagonal(dim1=-2, dim2=-1), scores.masked_fill(own, NO_PAIR)
 
 
+def all_locations(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+    """Positive scores `(L, B)`, and `(B, L * B)`, common to all L locations of the positives.
+
+    A code must tell each local feature of its picture from every location of the other pictures,
+    as in Deep InfoMax's InfoNCE: L times the candidates that `all_pairs` has, so a bound that
+    saturates later. Without locations, `(B, F)`, both are the same. Arguments as of `all_pairs`.
+    """
+    features, codes = score.embed(features, codes)
+    scores = at_least_float32(score.matrix(features.flatten(0, -2), codes))
+    places = scores.unflatten(1, (-1, len(codes)))
+    positive = places.diagonal(dim1=0, dim2=2).reshape(features.shape[:-1])
+    own = torch.eye(len(codes), dtype=torch.bool, device=codes.device)[:, None]
+    return positive, places.masked_fill(own, NO_PAIR).flatten(1)
+
+
 def derangement(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
     """Positive scores `(..., B)`, and `(..., B, 1)` with the features of the picture before.
 
@@ -179,7 +198,11 @@ def derangement(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, 
     return at_least_float32(positive), at_least_float32(negative)[..., None]
 
 
-PAIRINGS = {"all_pairs": all_pairs, "derangement": derangement}
+PAIRINGS = {
+    "all_pairs": all_pairs,
+    "all_locations": all_locations,
+    "derangement": derangement,
+}
 
 
 def at_least_float32(values: Tensor) -> Tensor:

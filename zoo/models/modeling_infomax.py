@@ -1,7 +1,6 @@
 """Encoder trained by mutual information: no decoder, no likelihood."""
 
 import itertools
-import math
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +19,7 @@ from .information import (
     SCORE_NETWORKS,
     Score,
     at_least_float32,
+    information_cap,
 )
 from .modeling_base import GenaePreTrainedModel
 from .modeling_vae import reparametrize
@@ -39,7 +39,8 @@ class InfoMaxOutput(ModelOutput):
         local_information: between code and local features, averaged over locations, in nats.
         global_score: the same pairs' Jensen-Shannon score, from 0 to 2 log 2 and not in nats.
         local_score: likewise, averaged over locations.
-        information_cap: log N in nats, beyond which InfoNCE cannot see.
+        information_cap: log N in nats, beyond which InfoNCE cannot see; of the local term where
+            there are both.
         kl: from the code's Gaussian to the prior, summed over dimensions, in nats.
         latents: the codes that were scored, shape `(B, d)`: samples where there is a prior.
     """
@@ -208,17 +209,16 @@ class InfoMaxModel(GenaePreTrainedModel):
         loss = latents.new_zeros(())
         if config.alpha:
             tapped = {"conv": conv.flatten(1), "features": features, "code": latents}
-            estimate = self._estimate(self.global_scores, tapped[config.global_tap], codes)
+            estimate, cap = self._estimate(self.global_scores, tapped[config.global_tap], codes)
             terms[f"global_{kind}"] = estimate
             loss = loss - config.alpha * estimate
         if config.beta:
             places = self._locations(local.flatten(2))
-            estimate = self._estimate(self.local_scores, places, codes).mean()
-            terms[f"local_{kind}"] = estimate
-            loss = loss - config.beta * estimate
+            estimates, cap = self._estimate(self.local_scores, places, codes)
+            terms[f"local_{kind}"] = estimates.mean()
+            loss = loss - config.beta * estimates.mean()
         if config.estimator == "infonce":
-            candidates = len(codes) if config.negatives == "all_pairs" else 2
-            terms["information_cap"] = latents.new_tensor(math.log(candidates))
+            terms["information_cap"] = cap
         if log_var is not None:
             terms["kl"] = gaussian_kl(mean, log_var).sum(1).mean()
             loss = loss + config.gamma * terms["kl"]
@@ -233,10 +233,11 @@ class InfoMaxModel(GenaePreTrainedModel):
             local = local[..., drawn[:count]]
         return local.transpose(1, 2)
 
-    def _estimate(self, scores: Score, features: Tensor, codes: Tensor) -> Tensor:
-        """The information between features `(B, ..., F)` and the batch's codes, `(...)`."""
+    def _estimate(self, scores: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Information between features `(B, ..., F)` and the batch's codes, `(...)`; its cap."""
         gathered, _ = gather_batch(features)
         # The batch second to last: every location is an estimate of its own.
         gathered = gathered if gathered.ndim == 2 else gathered.transpose(0, 1)
         positive, negative = PAIRINGS[self.config.negatives](scores, gathered, codes)
-        return ESTIMATES[self.config.estimator](positive, negative)
+        cap = information_cap(negative.detach()).max()
+        return ESTIMATES[self.config.estimator](positive, negative), cap
