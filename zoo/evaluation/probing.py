@@ -1,7 +1,10 @@
 """What probes read off a frozen encoder: linear, 200 hidden units, 5 nearest neighbours.
 
-The protocol is one for every tap and every model, and is not tuned: standardised features (mean
-and deviation of the fitting pictures), AdamW from 1e-3 by a cosine, 20 epochs of 256 pictures.
+The protocol is one for every tap and every model: standardised features (mean and deviation of
+the fitting pictures), AdamW from 1e-3 by a cosine, 8 epochs of 256 pictures; after 20 a probe of
+4096 features knows its 40,000 pictures by heart and reads a point less of others. The number was
+chosen on train[35000:40000] of CIFAR-10, fitted to train[:35000], and never on pictures that
+accuracies are reported on.
 """
 
 from collections.abc import Callable
@@ -20,7 +23,7 @@ from .context import Context, Outcome, Subject, check_count
 from .features import base, train_split
 from .taps import check_tap, represent, untrained
 
-EPOCHS = 20
+EPOCHS = 8
 BATCH = 256
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 1e-2
