@@ -1,9 +1,10 @@
 """Attributes of HDF5 files, read only if what they claim could be true.
 
 For a text of variable length the C library allocates what its descriptor claims, up to 4 GiB,
-before it looks for the text. h5py shows no descriptor, so they are looked up in the file: an
-attribute's message lies there in one piece, its name followed by type, shape and value (HDF5 File
-Format Specification 3.0, IV.A.2.m).
+before it looks for the text, and in a damaged collection of texts it walks on the spot for ever.
+h5py shows no descriptor, so they are looked up in the file: an attribute's message lies there in
+one piece, its name followed by type, shape and value (HDF5 File Format Specification 3.0,
+IV.A.2.m), and the value names the collections (III.E).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 MOST_BYTES = 2**20  # Keras cuts longer lists of names at 64,512
 PIECE = 4 * 2**20  # bytes looked through at a time
 HEAD = struct.Struct("<BBHHH")  # version, flags, sizes of name, type and shape
+COLLECTION = b"GCOL\1"
+MOST_TEXTS = 2**16  # of a collection, which numbers them with two bytes
 MOST_SHAPE = 4096  # bytes of type and shape; a text's are under a hundred
 VERSIONS = {1: (0, 8), 2: (0, 1), 3: (1, 1)}  # bytes between head and name, alignment of parts
 
@@ -26,10 +29,13 @@ class Attributes:
 
     def __init__(self, path: Path, file: Any, datasets: Iterable[Any] = ()) -> None:
         self.path, self.size = path, path.stat().st_size
-        self.descriptor = 8 + file.id.get_create_plist().get_sizes()[0]
+        self.address, self.length = file.id.get_create_plist().get_sizes()  # bytes of each
+        self.base = file.userblock_size
         stored = ((each.id.get_offset(), each.id.get_storage_size()) for each in datasets)
         self.values = sorted((start, start + size) for start, size in stored if start is not None)
         self._places: dict[str, list[tuple[int, int]]] = {}
+        self._checked: set[int] = set()  # addresses of collections
+        self._collected = 0  # bytes of them
 
     def value(self, group: Any, name: str) -> Any:
         """What h5py makes of an attribute.
@@ -53,14 +59,41 @@ class Attributes:
         with self.path.open("rb") as file:
             for place, count in self._places[name]:
                 file.seek(place)
-                content = file.read(min(count, MOST_BYTES) * self.descriptor)
-                whole = len(content) - len(content) % self.descriptor
-                lengths = (
-                    int.from_bytes(content[at : at + 4], "little")
-                    for at in range(0, whole, self.descriptor)
-                )
-                if (claimed := sum(lengths)) > self.size:
+                size = 4 + self.address + 4  # length, collection, number in it
+                content = file.read(min(count, MOST_BYTES) * size)
+                texts = [content[at : at + size] for at in range(0, len(content) - size + 1, size)]
+                if (claimed := sum(_number(text[:4]) for text in texts)) > self.size:
                     raise ValueError(f"attribute {name!r} claims texts of {claimed} bytes")
+                for address in {_number(text[4:-4]) for text in texts} - self._checked:
+                    self._check_collection(file, name, self.base + address)
+                    self._checked.add(address)
+
+    def _check_collection(self, file: Any, name: str, address: int) -> None:
+        """Every text in a collection must lie inside of it, so that the next one lies ahead."""
+        head = 8 + self.length  # of the collection, and of each text
+        if address > self.size:
+            return  # which the library refuses, as it does what is no collection
+        file.seek(address)
+        start = file.read(head)
+        if not start.startswith(COLLECTION):
+            return
+        self._collected += _number(start[8:])
+        if self._collected > self.size:
+            raise ValueError(f"attribute {name!r} is kept in texts larger than the file")
+        content, at = start + file.read(max(0, _number(start[8:]) - head)), _aligned(head)
+        for _ in range(MOST_TEXTS):
+            if at + head > len(content):
+                return
+            number, size = _number(content[at : at + 2]), _number(content[at + 8 : at + head])
+            # Number 0 is the free space, whose size includes its head.
+            step = head + _aligned(size) if number else size
+            if step < head or at + step > len(content):
+                raise ValueError(
+                    f"attribute {name!r} is kept in a collection of texts that is damaged: "
+                    f"number {number} claims {size} bytes"
+                )
+            at += step
+        raise ValueError(f"attribute {name!r} is kept with more than {MOST_TEXTS} texts")
 
     def places(self, name: str) -> Iterator[tuple[int, int]]:
         """Where the values of all messages with this name begin, and how many they are."""
@@ -85,6 +118,14 @@ class Attributes:
             at = max(at, end)
 
 
+def _number(content: bytes) -> int:
+    return int.from_bytes(content, "little")
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 8) * 8
+
+
 def _values_in(content: bytes, name: bytes) -> Iterator[tuple[int, int]]:
     """Places and numbers of the values of messages in a piece."""
     at = content.find(name)
@@ -104,4 +145,4 @@ def _count(shape: bytes) -> int:
     """How many values a shape's message stands for (Specification 3.0, IV.A.2.b)."""
     rank, first = (shape[1], 8 if shape[0] == 1 else 4) if len(shape) > 1 else (0, 0)
     axes = (shape[at : at + 8] for at in range(first, first + 8 * rank, 8))
-    return math.prod(int.from_bytes(axis, "little") for axis in axes)
+    return math.prod(map(_number, axes))

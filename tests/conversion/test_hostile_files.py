@@ -248,15 +248,21 @@ def test_a_large_block_of_the_first_version_is_read_in_parts_and_checked(tmp_pat
             found["x"].numpy()
 
 
-@pytest.mark.parametrize("version", ["earliest", "latest"])
-def test_a_text_of_four_gigabytes_is_not_believed(tmp_path, version):
-    path = tmp_path / "model.h5"
-    with h5py.File(path, "w", libver=version) as file:
+def texts_of_variable_length(folder, version, before=0):
+    """A model whose names are in a collection of texts, which begins with `dense_1`."""
+    path = folder / "model.h5"
+    with h5py.File(path, "w", libver=version, userblock_size=before) as file:
         file.attrs["layer_names"] = [b"dense_1"]  # of variable length, as a list of bytes becomes
         group = file.create_group("dense_1")
         group.attrs["weight_names"] = [b"dense_1/kernel:0", b"dense_1/bias:0"]
         group.create_dataset("dense_1/kernel:0", data=np.ones((4, 3)))
         group.create_dataset("dense_1/bias:0", data=np.ones(3))
+    return path
+
+
+@pytest.mark.parametrize("version", ["earliest", "latest"])
+def test_a_text_of_four_gigabytes_is_not_believed(tmp_path, version):
+    path = texts_of_variable_length(tmp_path, version)
     with convert.open_checkpoint(path) as checkpoint:
         assert list(checkpoint) == ["dense_1/dense_1/kernel:0", "dense_1/dense_1/bias:0"]
     content = path.read_bytes()
@@ -271,6 +277,34 @@ def test_a_text_of_four_gigabytes_is_not_believed(tmp_path, version):
     with pytest.raises(IntegrityError, match=r"model\.h5: .*'weight_names' claims texts of 42949"):
         convert.open_checkpoint(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < held + 100_000
+
+
+#: What the first text of a collection claims to take, and the collection itself, in bytes.
+COLLECTIONS = {
+    "another text inside, then nothing on end": (121, 4096),  # the library never comes back
+    "no end": (2**64 - 16, 4096),
+    "more than its collection": (4096, 4096),
+    "more than the file": (7, 2**40),
+    "less than its head": (7, 8),
+}
+
+
+@pytest.mark.parametrize("case", COLLECTIONS)
+@pytest.mark.parametrize("before", [0, 512])
+@pytest.mark.parametrize("version", ["earliest", "latest"])
+def test_a_damaged_collection_of_texts_is_refused_before_it_is_walked(
+    tmp_path, version, before, case
+):
+    path = texts_of_variable_length(tmp_path, version, before)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"GCOL")
+    assert content[at + 16 + 16 :].startswith(b"dense_1")
+    text, whole = COLLECTIONS[case]
+    content[at + 24 : at + 32] = text.to_bytes(8, "little")
+    content[at + 8 : at + 16] = whole.to_bytes(8, "little")
+    path.write_bytes(content)
+    with pytest.raises(IntegrityError, match=r"model\.h5: "):
+        convert.open_checkpoint(path)
 
 
 WRONG = {
