@@ -38,15 +38,22 @@ class Attributes:
         self._collected = 0  # bytes of them
 
     def value(self, group: Any, name: str) -> Any:
-        """What h5py makes of an attribute.
+        """What h5py makes of an attribute that holds text, or nothing.
 
         Raises:
-            ValueError: it claims more than any that Keras writes, or than the file holds.
+            ValueError: it holds something else, which can crash the C library, or claims more
+                than any that Keras writes, or than the file holds.
         """
+        import h5py
+
         held = group.attrs.get_id(name)
-        count = math.prod(held.shape or ())
+        count = 0 if held.shape is None else math.prod(held.shape)
         if (claimed := count * held.dtype.itemsize) > MOST_BYTES:
             raise ValueError(f"attribute {name!r} claims {claimed} bytes")
+        if not count:
+            return []
+        if h5py.check_string_dtype(held.dtype) is None:
+            raise ValueError(f"attribute {name!r} holds no text")
         if held.dtype.kind == "O":
             self._check_texts(name)
         return group.attrs[name]

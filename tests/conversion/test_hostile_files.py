@@ -307,6 +307,30 @@ def test_a_damaged_collection_of_texts_is_refused_before_it_is_walked(
         convert.open_checkpoint(path)
 
 
+def test_a_list_of_no_known_kind_is_no_text(tmp_path):
+    path = texts_of_variable_length(tmp_path, "earliest")
+    content = bytearray(path.read_bytes())
+    kind = content.index(b"layer_names") + 16  # class 9, and whether a text or a sequence
+    assert content[kind : kind + 2] == b"\x19\x01"
+    content[kind + 1] = 3  # neither, at which the library crashes
+    path.write_bytes(content)
+    with pytest.raises(IntegrityError, match=r"model\.h5: .*'layer_names' holds no text"):
+        convert.open_checkpoint(path)
+
+
+@pytest.mark.parametrize("value", [np.zeros(0), np.zeros(0, "S1"), h5py.Empty("S8"), 7, [1.0]])
+def test_names_that_are_no_texts_are_none_or_refused(tmp_path, value):
+    path = texts_of_variable_length(tmp_path, "earliest")
+    with h5py.File(path, "a") as file:
+        file["dense_1"].attrs["weight_names"] = value  # an empty list of Keras is of floats
+    if not np.size(value) or isinstance(value, h5py.Empty):
+        with convert.open_checkpoint(path) as checkpoint:
+            assert len(checkpoint) == 2
+    else:
+        with pytest.raises(IntegrityError, match=r"model\.h5: "):
+            convert.open_checkpoint(path)
+
+
 WRONG = {
     "an error page": b"<!DOCTYPE html><html><title>404 Not Found</title></html>",
     "a pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n",
