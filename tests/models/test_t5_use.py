@@ -5,28 +5,12 @@ import torch
 import transformers
 from torch.nn.functional import cross_entropy, pad
 
+from tests.models.t5_zoo import build
 from zoo.models import TEXT, GenaeT5Config, GenaeT5ForConditionalGeneration
 
-SIZES = {
-    "vocab_size": 30,
-    "d_model": 12,
-    "d_kv": 5,
-    "d_ff": 20,
-    "num_layers": 2,
-    "num_heads": 3,
-}
 TIED = {}
 APART = {"hidden_act": "gelu", "is_gated_act": True, "tie_word_embeddings": False}
 KINDS = pytest.mark.parametrize("options", [TIED, APART], ids=["tied", "apart"])
-
-
-def build(kind=GenaeT5ForConditionalGeneration, **options):
-    model = kind(GenaeT5Config(**SIZES | options)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(0, 0.4)
-    model.tie_weights()
-    return model
 
 
 @pytest.fixture
