@@ -53,6 +53,19 @@ CARD = {
     ],
 }
 
+#: What fetches a model's weights.
+WEIGHTS = r"^GET /.*/resolve/.*safetensors$"
+
+
+def content(folder):
+    """Every file of a folder: path to bytes."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in Path(folder).rglob("*")}
+
+
+def left(cache):
+    """Everything but locks that a cache holds."""
+    return [p for p in cache.root.rglob("*") if ".locks" not in p.parts and not p.is_dir()]
+
 
 @pytest.fixture
 def card_table():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import zoo
-from tests.registry.conftest import release_files
+from tests.registry.conftest import content, release_files
 from zoo import registry
 from zoo.errors import (
     ConflictError,
@@ -23,10 +23,6 @@ from zoo.registry import places
 from zoo.registry.base import File, Release
 from zoo.registry.cache import Cache
 from zoo.registry.folder import Folder
-
-
-def content(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in Path(folder).rglob("*")}
 
 
 @pytest.fixture(params=["disk", "memory"])

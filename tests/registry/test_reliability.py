@@ -8,27 +8,20 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.hubs.faults import Cut, Drop, Flip, Hang, Resize, Status, Swap, Trickle
 from tests.hubs.faults import Fault as Wrong
-from tests.registry.conftest import SOAK, release_files
+from tests.registry.conftest import SOAK, content, release_files
 from zoo import registry
 from zoo.errors import GenaeError, IntegrityError, MissingDependencyError
 from zoo.registry.folder import Folder
-
-WEIGHTS = r"^GET /.*/resolve/.*safetensors$"
 
 
 def few_or(full: int, few: int):
     """A test's number of rounds: a few by default, all in the slow run."""
     return pytest.mark.parametrize("rounds", [few, pytest.param(full, marks=SOAK)])
-
-
-def content(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in Path(folder).rglob("*")}
 
 
 CLIENT = """
