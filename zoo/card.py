@@ -19,7 +19,10 @@ __all__ = ["CARD_FILE", "Card", "Data", "Result", "dumps", "render_readme"]
 
 CARD_FILE = "card.toml"
 #: Fields that are no keys of the card's top level in the same form.
-NOT_TOP_LEVEL = {"path", "text", "budget", "samplers", "stored_as", "data", "results", "train"}
+NOT_TOP_LEVEL = {
+    "path", "text", "budget", "samplers", "stored_as", "cuda_graph",
+    "data", "results", "train",
+}  # fmt: skip
 MAX_BYTES = 256 * 1024  # a hand-written page is a few kilobytes
 
 
@@ -34,6 +37,8 @@ class Data:
         validation_split: likewise, None if nothing is held out.
         license: of the data.
         binarization: `none`, `stochastic` or `threshold`.
+        augmentations: of the pictures in training, in this order; see `zoo.data.augmentation`.
+        num_views: 2 for models that compare two augmented views of each picture.
         sha256: the data files' sums by name; may be empty.
     """
 
@@ -43,6 +48,8 @@ class Data:
     config: str | None = None
     validation_split: str | None = None
     binarization: str = "none"
+    augmentations: list[str] = field(default_factory=list)
+    num_views: int = 1
     sha256: dict[str, str] = field(default_factory=dict)
 
 
@@ -81,9 +88,10 @@ class Result:
 class Card:
     """A checked card; field names are the card's keys.
 
-    `train` holds the training arguments alone; `budget`, `samplers` and `stored_as` (the type in
-    which a trained model's weights are written; they load as float32), which stand beside them in
-    the file, are fields of their own. `path` is the file it was read from. `text` is that file's
+    `train` holds the training arguments alone; `budget`, `samplers`, `stored_as` (the type in
+    which a trained model's weights are written; they load as float32) and `cuda_graph` (whether a
+    GPU is given each step as one graph), which stand beside them in the file, are fields of their
+    own. `path` is the file it was read from. `text` is that file's
     content, so that a copy keeps its comments.
     """
 
@@ -108,6 +116,7 @@ class Card:
     budget: dict[str, Any] | None = None
     samplers: list[str] = field(default_factory=list)
     stored_as: str = "float32"
+    cuda_graph: bool = False
     results: list[Result] = field(default_factory=list)
     source: dict[str, Any] | None = None
     published: dict[str, str] | None = None
@@ -171,6 +180,7 @@ class Card:
         values["budget"] = train.pop("budget", None)
         values["samplers"] = train.pop("samplers", [])
         values["stored_as"] = train.pop("stored_as", "float32")
+        values["cuda_graph"] = train.pop("cuda_graph", False)
         values["train"] = train
         if "data" in table:
             data = dict(table["data"])
@@ -199,6 +209,8 @@ class Card:
                 table["train"]["samplers"] = self.samplers
             if self.stored_as != "float32":
                 table["train"]["stored_as"] = self.stored_as
+            if self.cuda_graph:
+                table["train"]["cuda_graph"] = True
             if self.budget is not None:
                 table["train"]["budget"] = self.budget
         if self.results:
@@ -209,4 +221,4 @@ class Card:
 def _plain(value: Data | Result) -> dict[str, Any]:
     """The fields that were set, as a table."""
     table = {f.name: getattr(value, f.name) for f in fields(value)}
-    return {name: item for name, item in table.items() if item not in (None, {})}
+    return {name: item for name, item in table.items() if item not in (None, {}, [])}

@@ -13,6 +13,7 @@ from zoo.hints import did_you_mean
 ID = re.compile(r"[A-Za-z0-9][\w.-]{0,62}/[A-Za-z0-9][\w.-]{0,62}", re.ASCII)
 STATUSES = ("recipe", "experimental", "stable", "deprecated")
 BINARIZATIONS = ("none", "stochastic", "threshold")
+AUGMENTATIONS = ("shift", "crop", "flip", "color", "gray")
 SAMPLERS = ("gaussian", "mixture")
 STORED_AS = ("float32", "float16")
 FORMATS = ("tf-checkpoint", "keras-hdf5", "keras-zip", "npz")
@@ -131,6 +132,10 @@ DATA = {
     "validation_split": _optional(LINE),
     "license": LINE,
     "binarization": _optional(_choice(BINARIZATIONS)),
+    "augmentations": Key(
+        _some_of(AUGMENTATIONS), f"a list with any of {', '.join(AUGMENTATIONS)}", required=False
+    ),
+    "num_views": _optional(Key(lambda value: value in (1, 2), "1 or 2")),
     "sha256": _optional(HASHES),
 }
 TRAIN = {  # the other keys are the training arguments', checked by building them
@@ -139,6 +144,7 @@ TRAIN = {  # the other keys are the training arguments', checked by building the
         _some_of(SAMPLERS), f"a list with any of {', '.join(SAMPLERS)}", required=False
     ),
     "stored_as": _optional(_choice(STORED_AS)),
+    "cuda_graph": _optional(Key(lambda value: isinstance(value, bool), "true or false")),
 }
 BUDGET = {"device": LINE, "minutes": MAGNITUDE}
 RESULT = {

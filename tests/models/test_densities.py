@@ -309,6 +309,22 @@ def test_the_output_starts_at_the_mean_picture():
     torch.testing.assert_close(model.decode(torch.zeros(1, 4))[0], mean.clamp(0.001, 0.999))
 
 
+@pytest.mark.parametrize("sizes", [[], [2]])
+def test_the_encoder_sees_pictures_minus_the_mean_one_which_is_stored(tmp_path, sizes):
+    model = iwae(lower_latent_sizes=sizes).float()
+    values, mean = torch.rand(2, 1, 3, 3), torch.rand(1, 3, 3)
+    seen = []
+    model.encoder.layers[0].register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    model.begin_training(mean)
+    model.encode(values)
+    torch.testing.assert_close(seen[0], (values - mean).flatten(1))
+    model.save_pretrained(tmp_path)
+    again = IWAEModel.from_pretrained(tmp_path)
+    assert torch.equal(again.mean_picture, mean)
+    torch.testing.assert_close(again.encode(values), model.encode(values))
+    assert torch.equal(iwae().mean_picture, torch.full_like(iwae().mean_picture, 0.5))
+
+
 def test_layers_that_leave_no_top_are_refused():
     with pytest.raises(Exception, match="leave none for the top"):
         IWAEConfig(latent_size=3, lower_latent_sizes=[3])

@@ -183,6 +183,30 @@ def test_training_draws_locations_and_evaluation_takes_them_all(built):
     assert {tuple(place.flatten().tolist()) for place in drawn.transpose(0, 1)} <= columns
 
 
+def test_a_view_that_is_the_same_changes_no_term(built):
+    model, values = built(alpha=0.7, beta=1.3, gamma=0.0)
+    one, two = model(values), model(values, other_view=values)
+    for name in ("loss", "global_information", "local_information", "information_cap"):
+        torch.testing.assert_close(two[name], one[name])
+    torch.testing.assert_close(two.latents, one.latents)
+
+
+@pytest.mark.parametrize("negatives", PAIRINGS)
+def test_two_views_are_scored_against_each_other(built, negatives):
+    model, values = built(negatives=negatives)
+    other = values.flip(-1)
+    found = model(values, other_view=other)
+    torch.testing.assert_close(found.loss, model(other, other_view=values).loss)
+    expected = []
+    for codes_of, features_of in ((values, other), (other, values)):
+        codes, local = model.encode(codes_of), model.encoder(features_of)[0]
+        estimate, _ = model._estimate(model.local_scores, local.flatten(2).transpose(1, 2), codes)
+        expected.append(estimate.mean())
+    torch.testing.assert_close(found.local_information, torch.stack(expected).mean())
+    with pytest.raises(ValueError, match="no other"):
+        model(values[:1], other_view=other[:1])
+
+
 def test_half_precision_scores_are_widened_before_they_are_exponentiated(built):
     model, values = built(gamma=0.1)
     with torch.autocast("cpu", torch.bfloat16):

@@ -225,6 +225,70 @@ def test_logs_name_the_parts_of_the_loss(card, tmp_path, monkeypatch):
         assert logs["loss"] == pytest.approx(logs["reconstruction_loss"] + logs["kl"], rel=1e-4)
 
 
+def test_two_views_are_augmented_apart(card, tmp_path, monkeypatch):
+    seen = []
+
+    def forward(self, pixel_values, other_view=None, return_loss=True):
+        seen.append((pixel_values, other_view))
+        return original(self, pixel_values, return_loss)
+
+    original = VAEModel.forward
+    monkeypatch.setattr(VAEModel, "forward", forward)
+    settings = ["num_train_epochs=1", 'data.augmentations=["flip"]', "data.num_views=2"]
+    train(card(binarization="none"), tmp_path / "out", overrides=settings, quiet=True)
+    first, other = seen[0]
+    same = (first == other).flatten(1).all(1)
+    mirrored = (first == other.flip(-1)).flatten(1).all(1)
+    assert (same | mirrored).all()
+    assert mirrored.any()
+
+
+def test_without_a_gpu_a_graph_changes_nothing(card, tmp_path):
+    whole = weights(train(card(), tmp_path / "a", quiet=True))
+    folder = train(card(), tmp_path / "b", overrides=["cuda_graph=true"], quiet=True)
+    assert_equal(weights(folder), whole)
+    assert Card.load(folder).cuda_graph
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("architecture", ["vae", "iwae", "infomax"])
+def test_a_graph_learns_what_single_kernels_learn(tiny_config, architecture, tmp_path):
+    """From the same weights and pictures, without noise: the same losses and weights."""
+    from transformers import TrainingArguments
+
+    from zoo import catalog
+    from zoo.data.pictures import PictureDataset, Pictures
+    from zoo.training.recipe import DEFAULTS
+
+    config = tiny_config(architecture)
+    shape = (64, config.num_channels, config.image_size, config.image_size)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8)
+    found = []
+    for graph in (False, True):
+        torch.manual_seed(0)
+        model = catalog.load(catalog.find(architecture).model)(config)
+        arguments = TrainingArguments(
+            output_dir=str(tmp_path), max_steps=8, per_device_train_batch_size=16, seed=1,
+            **{**DEFAULTS, "save_strategy": "no", "logging_steps": 4},
+        )  # fmt: skip
+        trainer = PictureTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=PictureDataset(Pictures(pixels.cuda(), None, "x", "y")),
+            binarization="threshold",
+            cuda_graph=graph,
+        )
+        torch.cuda.manual_seed(0)
+        trainer.train()
+        assert (trainer._captured is not None) == graph
+        found.append((model.cpu().state_dict(), trainer.state.log_history))
+    for name, tensor in found[0][0].items():
+        torch.testing.assert_close(found[1][0][name], tensor, atol=2e-3, rtol=2e-3)
+    for one, two in zip(found[0][1], found[1][1], strict=True):
+        for name in {"loss", "kl", "local_information"} & one.keys():
+            assert two[name] == pytest.approx(one[name], rel=2e-2)
+
+
 def test_calibration_gives_the_codes_of_the_train_set_mean_0_and_variance_1(tiny_config):
     model = EAEModel(tiny_config("eae"))
     pixels = torch.randint(0, 256, (700, 1, 16, 16), dtype=torch.uint8)

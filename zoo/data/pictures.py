@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,11 @@ class Pictures:
     def __len__(self) -> int:
         """How many pictures there are."""
         return len(self.pixels)
+
+    def to(self, device: torch.device) -> "Pictures":
+        """The same pictures on a device, where a batch of them is taken at once."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return replace(self, pixels=self.pixels.to(device), labels=labels)
 
 
 def load_pictures(
@@ -142,7 +147,8 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """A batch: `pixels` uint8 `(B, C, H, W)`, and `labels` `(B,)` where there are any."""
-        return self._take(torch.as_tensor(indices, dtype=torch.int64))
+        device = self.pictures.pixels.device
+        return self._take(torch.as_tensor(indices, dtype=torch.int64, device=device))
 
     def _take(self, index: Any) -> dict[str, Tensor]:
         taken = {"pixels": self.pictures.pixels[index]}

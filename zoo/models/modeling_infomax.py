@@ -185,36 +185,51 @@ class InfoMaxModel(GenaePreTrainedModel):
     def _sample(mean, log_var, generator=None):
         return mean if log_var is None else reparametrize(mean, log_var, generator)
 
-    def forward(self, pixel_values: Tensor, return_loss: bool = True) -> InfoMaxOutput:
+    def forward(
+        self,
+        pixel_values: Tensor,
+        other_view: Tensor | None = None,
+        return_loss: bool = True,
+    ) -> InfoMaxOutput:
         """Score a batch; see `InfoMaxOutput`.
+
+        Args:
+            pixel_values: shape `(B, C, H, W)`, floats in [0, 1].
+            other_view: the same pictures, changed in another way. Each view's codes are then
+                scored with the other view's features, and the terms are the means of both (as in
+                Bachman et al., arXiv:1906.00910); a code must tell what the views share.
+            return_loss: without, only the codes are computed.
 
         Raises:
             ValueError: with `return_loss` and fewer than 2 pictures, which leave no negative.
         """
-        self.check_pixel_values(pixel_values)
-        local, conv, features, outputs = self.encoder(pixel_values)
+        views = [pixel_values] if other_view is None else [pixel_values, other_view]
+        for view in views:
+            self.check_pixel_values(view)
+        local, conv, features, outputs = self.encoder(torch.cat(views))
         mean, log_var = self._code(outputs)
         latents = self._sample(mean, log_var)
         if not return_loss:
-            return InfoMaxOutput(latents=latents)
+            return InfoMaxOutput(latents=latents[: len(pixel_values)])
         config = self.config
-        terms: dict[str, Tensor] = {}
-        codes, _ = gather_batch(latents)
-        if len(codes) < 2:
+        if len(gather_batch(latents)[0]) < 2 * len(views):
             raise ValueError(
                 "pixel_values hold 1 picture, which has no other to be told from; the loss needs "
                 "a batch of at least 2 (return_loss=False needs none)"
             )
         kind = "information" if config.estimator in IN_NATS else "score"
+        terms: dict[str, Tensor] = {}
         loss = latents.new_zeros(())
         if config.alpha:
             tapped = {"conv": conv.flatten(1), "features": features, "code": latents}
-            estimate, cap = self._estimate(self.global_scores, tapped[config.global_tap], codes)
-            terms[f"global_{kind}"] = estimate
-            loss = loss - config.alpha * estimate
+            estimates, cap = self._estimate(
+                self.global_scores, tapped[config.global_tap], latents, len(views)
+            )
+            terms[f"global_{kind}"] = estimates.mean()
+            loss = loss - config.alpha * estimates.mean()
         if config.beta:
             places = self._locations(local.flatten(2))
-            estimates, cap = self._estimate(self.local_scores, places, codes)
+            estimates, cap = self._estimate(self.local_scores, places, latents, len(views))
             terms[f"local_{kind}"] = estimates.mean()
             loss = loss - config.beta * estimates.mean()
         if config.estimator == "infonce":
@@ -222,7 +237,7 @@ class InfoMaxModel(GenaePreTrainedModel):
         if log_var is not None:
             terms["kl"] = gaussian_kl(mean, log_var).sum(1).mean()
             loss = loss + config.gamma * terms["kl"]
-        return InfoMaxOutput(loss=loss, latents=latents, **terms)
+        return InfoMaxOutput(loss=loss, latents=latents[: len(pixel_values)], **terms)
 
     def _locations(self, local: Tensor) -> Tensor:
         """Local features `(B, F, L)` as `(B, L, F)`; in training a draw of `num_locations`."""
@@ -233,11 +248,22 @@ class InfoMaxModel(GenaePreTrainedModel):
             local = local[..., drawn[:count]]
         return local.transpose(1, 2)
 
-    def _estimate(self, scores: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Information between features `(B, ..., F)` and the batch's codes, `(...)`; its cap."""
-        gathered, _ = gather_batch(features)
-        # The batch second to last: every location is an estimate of its own.
-        gathered = gathered if gathered.ndim == 2 else gathered.transpose(0, 1)
-        positive, negative = PAIRINGS[self.config.negatives](scores, gathered, codes)
-        cap = information_cap(negative.detach()).max()
-        return ESTIMATES[self.config.estimator](positive, negative), cap
+    def _estimate(
+        self, scores: Score, features: Tensor, codes: Tensor, num_views: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """Information between features `(V B, ..., F)` and codes `(V B, d)` of V views; its cap.
+
+        One view's codes are paired with its own features, two views' with each other's.
+        """
+        estimates, caps = [], []
+        for own, other in zip(
+            codes.chunk(num_views), reversed(features.chunk(num_views)), strict=True
+        ):
+            gathered_codes, _ = gather_batch(own)
+            gathered, _ = gather_batch(other)
+            # The batch second to last: every location is an estimate of its own.
+            gathered = gathered if gathered.ndim == 2 else gathered.transpose(0, 1)
+            positive, negative = PAIRINGS[self.config.negatives](scores, gathered, gathered_codes)
+            caps.append(information_cap(negative.detach()).max())
+            estimates.append(ESTIMATES[self.config.estimator](positive, negative))
+        return torch.stack(estimates), torch.stack(caps).max()

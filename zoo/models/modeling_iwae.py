@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from transformers import initialization as init
 
 from .bounds import gaussian_log_prob
 from .configuration_iwae import IWAEConfig
@@ -73,6 +74,7 @@ class IWAEModel(ImportanceModel):
 
     config_class = IWAEConfig
     decoder: LayeredDecoder
+    mean_picture: Tensor
 
     def __init__(self, config):
         super().__init__(config)
@@ -81,7 +83,15 @@ class IWAEModel(ImportanceModel):
             perceptron([lower, *config.upper_hidden_sizes, 2 * upper], config.activation)
             for lower, upper in itertools.pairwise(sizes)
         )
+        pixels = (config.num_channels, config.image_size, config.image_size)
+        self.register_buffer("mean_picture", torch.full(pixels, 0.5))
         self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module):
+        super()._init_weights(module)
+        if module is self:
+            init.constant_(self.mean_picture, 0.5)
 
     def make_encoder(self, config) -> nn.Module:
         """Pictures to mean and log-variance of the lowest layer."""
@@ -91,19 +101,27 @@ class IWAEModel(ImportanceModel):
         return LayeredDecoder(config, num_outputs)
 
     def begin_training(self, mean_picture: Tensor) -> None:
-        """Start the output bias of a dense Bernoulli decoder at the logit of the mean picture.
+        """Centre the encoder's pictures, and start the decoder, at the mean picture.
 
-        As the paper's authors do, with the mean, `(C, H, W)` in [0, 1], cut to [0.001, 0.999].
+        The mean, `(C, H, W)` in [0, 1], is stored with the weights. Where a dense decoder has a
+        Bernoulli likelihood its output bias starts at the mean's logit, cut to [0.001, 0.999],
+        as the paper's authors do.
         """
+        self.mean_picture.copy_(mean_picture)
         if self.config.network == "dense" and self.config.likelihood == "bernoulli":
             bias = mean_picture.clamp(0.001, 0.999).logit().flatten()
             with torch.no_grad():
                 self.decoder.pixels.layers[-1].bias.copy_(bias)
 
     def _lowest(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the lowest layer, each `(B, s)`."""
+        """Mean and log-variance of the lowest layer, each `(B, s)`.
+
+        The encoder sees pictures minus the mean one, from which it learns faster than from
+        [-1, 1], where most pixels of most pictures are at one end.
+        """
         self.check_pixel_values(pixel_values)
-        return mean_and_log_var(self.encoder(pixel_values))
+        centred = pixel_values - self.mean_picture
+        return mean_and_log_var(self.encoder(0.5 + 0.5 * centred))  # it takes [0, 1] to [-1, 1]
 
     @property
     def gaussian_posterior(self) -> bool:

@@ -79,6 +79,8 @@ def train(
 
     arguments = recipe.training_arguments(work)
     set_seed(arguments.seed)
+    if arguments.device.type == "cuda":  # as convolutions are computed by default
+        torch.backends.cuda.matmul.allow_tf32 = True
     model = catalog.load(catalog.find(card.architecture).model)(recipe.config)
     if hasattr(model, "begin_training"):  # weights that start from the data
         model.begin_training(pictures.pixels.double().mean(0) / 255)
@@ -87,8 +89,11 @@ def train(
         trainer = PictureTrainer(
             model=model,
             args=arguments,
-            train_dataset=PictureDataset(pictures),
+            train_dataset=PictureDataset(pictures.to(arguments.device)),
             binarization=card.data.binarization,
+            augmentations=card.data.augmentations,
+            num_views=card.data.num_views,
+            cuda_graph=card.cuda_graph,
         )
     except ValueError as error:  # arguments that exclude each other
         raise UsageError(f"{card.path}: [train] {one_line(error)}") from error

@@ -3,7 +3,8 @@
 import inspect
 import signal
 import threading
-from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,10 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from zoo.data.augmentation import augment
 from zoo.data.binarization import binarize
+
+from .graphs import CapturedStep
 
 SHOWN_LOSSES = (
     "loss", "reconstruction_loss", "kl", "entropy", "global_information", "local_information",
@@ -27,28 +31,71 @@ def whole_batch(batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class PictureTrainer(Trainer):
-    """Trainer whose batches are 8-bit pictures, turned to floats (and binarised) in the step.
+    """Trainer whose batches are 8-bit pictures, turned to floats in the step.
 
-    Binarisation draws from torch's global generator inside the step, not in the loader, which
-    runs ahead of it; only so is a resumed run the same as an uninterrupted one.
+    There they are augmented and binarised too, from torch's global generator: not in the loader,
+    which runs ahead of the step. Only so is a resumed run the same as an uninterrupted one.
+
+    Args:
+        binarization: a mode of `zoo.data.binarization`.
+        augmentations: names of `zoo.data.augmentation`.
+        num_views: with 2 the model is given `other_view`, augmented apart from `pixel_values`.
+        cuda_graph: launch each step on a GPU as one graph (`CapturedStep`); single steps of one
+            process in one precision only, elsewhere it changes nothing.
     """
 
-    def __init__(self, *args: Any, binarization: str = "none", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        binarization: str = "none",
+        augmentations: Sequence[str] = (),
+        num_views: int = 1,
+        cuda_graph: bool = False,
+        **kwargs: Any,
+    ) -> None:
         kwargs["data_collator"] = whole_batch
         super().__init__(*args, **kwargs)
         self.binarization = binarization
+        self.augmentations = augmentations
+        self.num_views = num_views
+        self.cuda_graph = cuda_graph and (
+            self.args.device.type == "cuda"
+            and self.args.n_gpu == self.args.world_size == 1
+            and self.args.gradient_accumulation_steps == 1
+            and not (self.args.fp16 or self.args.bf16)
+        )
         assert self.model is not None
         self._takes_labels = "labels" in inspect.signature(self.model.forward).parameters
-        self._parts: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device="cpu"))
+        self._captured: CapturedStep | None = None
+        self._parts: dict[str, Tensor] = {}
         self._part_steps = 0
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         inputs = super()._prepare_inputs(inputs)
         pixel_values = inputs.pop("pixels").float().div_(255)
-        inputs["pixel_values"] = binarize(pixel_values, self.binarization)
+        for name in ("pixel_values", "other_view")[: self.num_views]:
+            augmented = augment(pixel_values, self.augmentations)
+            inputs[name] = binarize(augmented, self.binarization)
         if not self._takes_labels:
             inputs.pop("labels", None)
         return inputs
+
+    def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Any:
+        """The loss of a batch, its gradients in the parameters."""
+        self._part_steps += 1
+        if not self.cuda_graph:
+            return super().training_step(model, inputs, num_items_in_batch)
+        if self._captured is None:
+            model.train()
+            self._captured = CapturedStep(partial(self._loss_and_gradients, model), model, inputs)
+            for total in self._parts.values():  # of the warm-up
+                total.zero_()
+        return self._captured(inputs)
+
+    def _loss_and_gradients(self, model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+        loss: Tensor = self.compute_loss(model, self._prepare_inputs(inputs))
+        loss.backward()
+        return loss.detach()
 
     def compute_loss(
         self,
@@ -63,8 +110,9 @@ class PictureTrainer(Trainer):
         )
         for name, value in outputs.items():
             if name != "loss" and torch.is_tensor(value) and value.ndim == 0:
-                self._parts[name] = self._parts[name].to(value.device) + value.detach()
-        self._part_steps += 1
+                if name not in self._parts:
+                    self._parts[name] = torch.zeros_like(value, requires_grad=False)
+                self._parts[name] += value.detach()
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
@@ -72,9 +120,13 @@ class PictureTrainer(Trainer):
         if "loss" in logs and self._part_steps:
             for name, value in self._parts.items():
                 logs[name] = value.item() / self._part_steps
-            self._parts.clear()
+                value.zero_()
             self._part_steps = 0
         super().log(logs, *args, **kwargs)
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """Only where gradients are clipped: for its own sake it costs as much as a small step."""
+        return None if grad_norm is None else super()._get_grad_norm(model, grad_norm=grad_norm)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not estimated: the rule counts six operations per weight, wrong for convolutions."""

@@ -1,0 +1,117 @@
+"""Random changes of pictures that leave alone what they show, for training.
+
+Each takes a batch, floats `(B, C, H, W)` in [0, 1], draws anew for every picture from torch's
+global generator of the batch's device, and returns the same shape and range. Nothing looks at the
+values, so a GPU is never waited for.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+SHIFTED_BY = 0.125  # of the side, at most: 4 of 32 pixels
+LEAST_AREA = 0.3  # of a crop
+STRENGTH = 0.4  # of colours: factors from 0.6 to 1.4
+GRAYED = 0.2  # of the pictures
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
+
+
+def uniform(like: Tensor, low: float, high: float) -> Tensor:
+    """One number for each picture, `(B, 1, 1, 1)`."""
+    return torch.empty_like(like[:, :1, :1, :1]).uniform_(low, high)
+
+
+def window(pixel_values: Tensor, side: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Squares of the pictures, of the given share of the side, resized to the whole.
+
+    Args:
+        pixel_values: `(B, C, H, W)`.
+        side: `(B, 1, 1, 1)`; 1 is the whole picture.
+        x: where the square's middle is, -1 the left edge and 1 the right one.
+        y: likewise from top to bottom.
+
+    Returns:
+        The same shape; what lies outside of a picture is its edge, mirrored.
+    """
+    zero = torch.zeros_like(side)
+    matrix = torch.cat([side, zero, x, zero, side, y], 1).view(-1, 2, 3)
+    grid = functional.affine_grid(matrix, list(pixel_values.shape), align_corners=False)
+    return functional.grid_sample(
+        pixel_values, grid, padding_mode="reflection", align_corners=False
+    ).clamp(0, 1)
+
+
+def shift(pixel_values: Tensor) -> Tensor:
+    """Move each picture by up to an eighth of its side, whole pixels; edges are mirrored."""
+    height, width = pixel_values.shape[-2:]
+    moves = []
+    for pixels in (width, height):
+        reach = int(SHIFTED_BY * pixels)
+        steps = uniform(pixel_values, -reach - 0.5, reach + 0.5).round().clamp(-reach, reach)
+        moves.append(2 * steps / pixels)
+    return window(pixel_values, torch.ones_like(moves[0]), *moves)
+
+
+def crop(pixel_values: Tensor) -> Tensor:
+    """A random square of 30 to 100 % of the area, resized to the whole."""
+    side = uniform(pixel_values, LEAST_AREA, 1).sqrt()
+    x, y = ((1 - side) * uniform(pixel_values, -1, 1) for _ in range(2))
+    return window(pixel_values, side, x, y)
+
+
+def flip(pixel_values: Tensor) -> Tensor:
+    """Mirror half of the pictures, left to right."""
+    return torch.where(uniform(pixel_values, 0, 1) < 0.5, pixel_values.flip(-1), pixel_values)
+
+
+def luminance(pixel_values: Tensor) -> Tensor:
+    """Grey versions, one channel."""
+    if pixel_values.shape[1] != len(LUMINANCE):
+        return pixel_values.mean(1, keepdim=True)
+    red, green, blue = (
+        weight * channel
+        for weight, channel in zip(LUMINANCE, pixel_values.chunk(len(LUMINANCE), 1), strict=True)
+    )
+    return red + green + blue
+
+
+def color(pixel_values: Tensor) -> Tensor:
+    """Change brightness, contrast and saturation, each by up to 40 %."""
+    low, high = 1 - STRENGTH, 1 + STRENGTH
+    pictures = (pixel_values * uniform(pixel_values, low, high)).clamp(0, 1)
+    level = luminance(pictures).mean((1, 2, 3), keepdim=True)
+    pictures = level.lerp(pictures, uniform(pixel_values, low, high)).clamp(0, 1)
+    grey = luminance(pictures).expand_as(pictures)
+    return grey.lerp(pictures, uniform(pixel_values, low, high)).clamp(0, 1)
+
+
+def gray(pixel_values: Tensor) -> Tensor:
+    """Take the colours of a fifth of the pictures away."""
+    return torch.where(
+        uniform(pixel_values, 0, 1) < GRAYED,
+        luminance(pixel_values).expand_as(pixel_values),
+        pixel_values,
+    )
+
+
+AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "shift": shift,
+    "crop": crop,
+    "flip": flip,
+    "color": color,
+    "gray": gray,
+}
+
+
+def augment(pixel_values: Tensor, names: Sequence[str]) -> Tensor:
+    """Apply augmentations by name, in order.
+
+    Args:
+        pixel_values: floats in [0, 1], `(B, C, H, W)`.
+        names: of `AUGMENTATIONS`; a card's are checked when it is read.
+    """
+    for name in names:
+        pixel_values = AUGMENTATIONS[name](pixel_values)
+    return pixel_values
