@@ -135,7 +135,7 @@ DATA = {
     "augmentations": Key(
         _some_of(AUGMENTATIONS), f"a list with any of {', '.join(AUGMENTATIONS)}", required=False
     ),
-    "num_views": _optional(Key(lambda value: value in (1, 2), "1 or 2")),
+    "num_views": _optional(Key(lambda value: _integer(value) and value in (1, 2), "1 or 2")),
     "sha256": _optional(HASHES),
 }
 TRAIN = {  # the other keys are the training arguments', checked by building them

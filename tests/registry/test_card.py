@@ -43,6 +43,16 @@ def test_training_arguments_are_apart_from_budget_and_samplers(card_table):
     assert (card.name, card.data.binarization) == ("eae-toy", "none")
 
 
+def test_a_card_keeps_augmentations_views_and_graph_through_its_tables(card_table):
+    card_table["data"] |= {"augmentations": ["crop", "flip"], "num_views": 2}
+    card_table["train"]["cuda_graph"] = True
+    card = Card.parse(dumps(card_table))
+    assert (card.data.augmentations, card.data.num_views) == (["crop", "flip"], 2)
+    assert card.cuda_graph
+    assert "cuda_graph" not in card.train
+    assert Card.parse(dumps(card.to_dict())) == card
+
+
 def test_a_folder_and_its_file_are_the_same_card(tmp_path, card_table):
     (tmp_path / "card.toml").write_text(dumps(card_table))
     card = Card.load(tmp_path)
@@ -102,6 +112,10 @@ WRONG = {
     "nested table": (_inside("train", budget=3), "budget.*must be a table"),
     "sampler": (_inside("train", samplers=["gausian"]), "any of gaussian, mixture"),
     "binarization": (_inside("data", binarization="coin"), "one of none, stochastic"),
+    "augmentation": (_inside("data", augmentations=["flop"]), "any of shift, crop, flip"),
+    "views": (_inside("data", num_views=3), "1 or 2"),
+    "bool is no count": (_inside("data", num_views=True), "1 or 2"),
+    "graph": (_inside("train", cuda_graph="yes"), "true or false"),
     "hash": (_inside("data", sha256={"a": "b"}), "SHA-256"),
     "commit": (_change(published={"commit": "main"}), "40 hex digits"),
     "escape": (_change(limits="\x1b[2J"), "cannot be printed"),

@@ -120,6 +120,8 @@ def test_settings_change_the_run_and_the_card_that_goes_with_it(card, tmp_path):
         ("hidden_sizes=[0]", "hidden_sizes must be at least 1"),
         ("beta=inf", "beta must be at least 0 and finite"),
         ("train_split='test'", "test"),
+        ("num_views=2", "VAEModel takes one view of each picture"),
+        ("augmentations=['flop']", "any of shift, crop, flip"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_leaves_nothing(card, tmp_path, setting, message):

@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the names that __getattr__ finds, for type checkers and editors
+    from .augmentation import AUGMENTATIONS, augment
     from .binarization import FROZEN_SEED, binarize, freeze_binarized
     from .files import iter_pictures, open_pictures
     from .pictures import PictureDataset, Pictures, load_pictures
@@ -16,6 +17,8 @@ _HOMES = {
     "Pictures": "pictures",
     "PictureDataset": "pictures",
     "load_pictures": "pictures",
+    "AUGMENTATIONS": "augmentation",
+    "augment": "augmentation",
     "FROZEN_SEED": "binarization",
     "binarize": "binarization",
     "freeze_binarized": "binarization",
@@ -25,11 +28,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "AUGMENTATIONS",
     "DATASETS",
     "FROZEN_SEED",
     "PictureDataset",
     "Pictures",
     "Source",
+    "augment",
     "binarize",
     "freeze_binarized",
     "iter_pictures",

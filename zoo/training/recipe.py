@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import tomllib
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig, TrainingArguments
 
 from zoo import catalog
-from zoo.card import Card
+from zoo.card import Card, Data
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 from zoo.models.image_processing_genae import GenaeImageProcessor, GenaeImagesKwargs
@@ -116,6 +117,12 @@ def build_recipe(card: Card) -> Recipe:
         TrainingArguments(output_dir="unused", **arguments)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{card.path}: {one_line(error)}") from error
+    model_class = catalog.load(catalog.find(card.architecture).model)
+    if card.data.num_views > 1 and "other_view" not in signature(model_class.forward).parameters:
+        raise UsageError(
+            f"{card.path}: [data] num_views {card.data.num_views}: {model_class.__name__} takes "
+            "one view of each picture; leave it out"
+        )
     made = {"image_size": processor.output_size, "num_channels": processor.num_channels}
     for field, value in made.items():
         if value != getattr(config, field):
@@ -171,7 +178,7 @@ def home_of(table: dict[str, Any], name: str) -> str:
     entry = catalog.ARCHITECTURES.get(table.get("architecture", ""))
     if entry and name in known_fields(catalog.load(entry.config)) - {"output_dir"}:
         return "config"
-    return "train"
+    return "data" if name in known_fields(Data) else "train"
 
 
 def toml_value(text: str) -> Any:

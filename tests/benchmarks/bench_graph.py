@@ -1,0 +1,91 @@
+"""Training steps a second on a GPU: kernel by kernel, and each step as one CUDA graph.
+
+A card's own training on random pictures that are on the GPU already; both arms take turns, each
+in the steady state after its first steps.
+Run: python tests/benchmarks/bench_graph.py [CARD ...] [--seconds 3] [--rounds 3]
+"""
+
+import argparse
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from side_by_side import ROOT, describe_machine, median, print_table
+
+WARM_UP, LOOK_EVERY, PICTURES = 30, 20, 20_000
+
+
+def rate(folder: Path, seconds: float, graph: bool) -> float:
+    """Steps a second."""
+    import torch
+    from transformers import TrainerCallback
+
+    from zoo import catalog
+    from zoo.card import Card
+    from zoo.data import PictureDataset, Pictures
+    from zoo.training.recipe import build_recipe
+    from zoo.training.trainer import PictureTrainer, without_default_output
+
+    card = Card.load(folder)
+    recipe = build_recipe(card)
+    endless = {"save_strategy": "no", "max_steps": 10**6, "logging_steps": 10**6}
+    recipe = replace(recipe, arguments=recipe.arguments | endless)
+    config, data = recipe.config, card.data
+    assert data is not None
+    shape = (PICTURES, config.num_channels, config.image_size, config.image_size)
+    pictures = Pictures(torch.randint(0, 256, shape, dtype=torch.uint8), None, "noise", "train")
+    marks: list[tuple[int, float]] = []
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            over = bool(marks) and time.perf_counter() - marks[0][1] > seconds
+            if state.global_step == WARM_UP or (over and state.global_step % LOOK_EVERY == 0):
+                torch.cuda.synchronize()
+                marks.append((state.global_step, time.perf_counter()))
+                control.should_training_stop = over
+
+    with tempfile.TemporaryDirectory() as work:
+        arguments = recipe.training_arguments(Path(work))
+        trainer = PictureTrainer(
+            model=catalog.load(catalog.find(card.architecture).model)(config),
+            args=arguments,
+            train_dataset=PictureDataset(pictures.to(arguments.device)),
+            binarization=data.binarization,
+            augmentations=data.augmentations,
+            num_views=data.num_views,
+            cuda_graph=graph,
+        )
+        without_default_output(trainer)
+        trainer.add_callback(Clock())
+        trainer.train()
+    (first, start), (last, end) = marks
+    return (last - first) / (end - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cards", nargs="*", default=["iwae-mnist", "infomax-cifar10"])
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    import torch
+
+    if not torch.cuda.is_available():
+        raise SystemExit("graphs are launched on a CUDA device, and there is none here")
+    torch.backends.cuda.matmul.allow_tf32 = True  # as `genae train` sets it
+    print(describe_machine(), torch.cuda.get_device_name())
+    rows = []
+    for name in options.cards:
+        found: dict[bool, list[float]] = {False: [], True: []}
+        for number in range(options.rounds):
+            for graph in sorted(found, reverse=bool(number % 2)):
+                found[graph].append(rate(ROOT / "cards" / name, options.seconds, graph))
+        single, whole = median(found[False]), median(found[True])
+        rows.append([name, f"{single:.0f}", f"{whole:.0f}", f"{whole / single:.1f}"])
+    headings = ["card", "kernel by kernel", "as a graph", "ratio"]
+    print_table("training steps a second", headings, rows)
+
+
+if __name__ == "__main__":
+    main()
