@@ -1,6 +1,7 @@
 # Every target sets up what it needs: a virtual environment in .venv, made once and kept.
 #   make demo    a tour of the zoo, pictures in out/
-#   make test    the tests (MARKS="not hub and not gpu" includes the slow ones, TESTS=tests/models picks a folder)
+#   make test    the tests (MARKS="not hub and not gpu" includes the slow ones, TESTS=tests/models picks a folder,
+#                JOBS=8 runs so many side by side)
 #   make lint    ruff and mypy
 #   make bench   side-by-side benchmarks
 #   make readme  what follows from the cards: their READMEs and manifests, the table of models
@@ -11,6 +12,7 @@ VENV ?= .venv
 OUT ?= out
 MARKS ?= not slow and not hub and not gpu
 TESTS ?=
+JOBS ?= 2
 
 python := $(VENV)/bin/python
 genae := $(VENV)/bin/genae
@@ -58,7 +60,7 @@ demo: $(VENV)/demo.done
 
 test: $(VENV)/test.done
 	@echo "==> Testing (a few minutes on two cores)"
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(python) -m pytest -q -m "$(MARKS)" $(TESTS)
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(python) -m pytest -q -n $(JOBS) --dist worksteal -m "$(MARKS)" $(TESTS)
 
 lint: $(VENV)/test.done
 	$(VENV)/bin/ruff check .
