@@ -92,6 +92,16 @@ def test_the_area_is_the_share_of_ordered_pairs():
     assert area_under_curve(own + 100, other) == 1
 
 
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "beta_binomial"])
+def test_auroc_takes_the_options_that_it_tells(subject, picture_folder, likelihood):
+    one = subject("vae", likelihood=likelihood)
+    binarized = {"binarization": "threshold"} if likelihood == "bernoulli" else {}
+    settings = {"other": str(picture_folder), "num_samples": 3, "num_images": 10}
+    first = auroc(one, **settings, **binarized)
+    again = auroc(one, **first.options)
+    assert (again.value, again.options) == (first.value, first.options)
+
+
 def test_auroc_of_equal_sets_is_a_half_and_both_ways_add_up(subject, picture_folder):
     one = subject("vae")
     options = {"binarization": "threshold", "num_samples": 5, "num_images": None}

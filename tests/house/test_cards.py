@@ -1,5 +1,6 @@
 """Every card of the zoo can be followed, and every shipped folder is what it says."""
 
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -90,6 +91,8 @@ def test_results_name_metrics_that_can_measure_them(card):
         assert result.dataset in DATASETS
         assert result.protocol.startswith((f"genae evaluate {card.id}", "genae evaluate out/"))
         assert result.metric in result.protocol
+        takes = inspect.signature(metric.function).parameters
+        assert set(result.options) <= set(takes), "the card's own command would be refused"
 
 
 def test_results_are_stated_only_of_weights_that_exist_or_that_a_minute_makes(folder, card):

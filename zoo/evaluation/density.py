@@ -180,6 +180,7 @@ def auroc(
     other: str | None = None,
     other_split: str | None = None,
     binarization: str | None = None,
+    dequantization: str | None = None,
     num_samples: int = 100,
     num_images: int | None = 1000,
 ) -> Outcome:
@@ -193,6 +194,7 @@ def auroc(
         other: the data set that should score lower; None is Fashion-MNIST for MNIST and back.
         other_split: its split; None is that of the data set.
         binarization: of both, as in `elbo`.
+        dequantization: likewise.
         num_samples: importance samples for each picture.
         num_images: a seeded choice of so many of each; None for all.
 
@@ -206,7 +208,7 @@ def auroc(
     stranger = Subject(subject.context, other, other_split or subject.split, subject.seed)
     scores, count = [], 0
     for one in (subject, stranger):
-        make, options = preparation(one, binarization, None)
+        make, options = preparation(one, binarization, dequantization)
         pixels = one.pixels(num_images, frozen=options.get("binarization") == "frozen")
         generator = one.generator("posterior")
         found = [
