@@ -188,17 +188,17 @@ class InfoMaxModel(GenaePreTrainedModel):
     def forward(
         self,
         pixel_values: Tensor,
-        other_view: Tensor | None = None,
         return_loss: bool = True,
+        other_view: Tensor | None = None,
     ) -> InfoMaxOutput:
         """Score a batch; see `InfoMaxOutput`.
 
         Args:
             pixel_values: shape `(B, C, H, W)`, floats in [0, 1].
+            return_loss: without, only the codes are computed.
             other_view: the same pictures, changed in another way. Each view's codes are then
                 scored with the other view's features, and the terms are the means of both (as in
                 Bachman et al., arXiv:1906.00910); a code must tell what the views share.
-            return_loss: without, only the codes are computed.
 
         Raises:
             ValueError: with `return_loss` and fewer than 2 pictures, which leave no negative.
