@@ -5,6 +5,7 @@ import torch
 
 from zoo.card_schema import AUGMENTATIONS as NAMES
 from zoo.data.augmentation import AUGMENTATIONS, augment, color, crop, flip, gray, shift
+from zoo.errors import UsageError
 
 
 @pytest.fixture
@@ -15,6 +16,8 @@ def pictures():
 
 def test_cards_may_name_every_augmentation():
     assert tuple(AUGMENTATIONS) == NAMES
+    with pytest.raises(UsageError, match=r"no augmentation 'flop'\. Did you mean 'flip'"):
+        augment(torch.rand(1, 1, 8, 8), ["flop"])
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)

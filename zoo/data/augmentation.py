@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zoo.errors import UsageError
+from zoo.hints import did_you_mean
+
 SHIFTED_BY = 0.125  # of the side, at most: 4 of 32 pixels
 LEAST_AREA = 0.3  # of a crop
 STRENGTH = 0.4  # of colours: factors from 0.6 to 1.4
@@ -110,8 +113,13 @@ def augment(pixel_values: Tensor, names: Sequence[str]) -> Tensor:
 
     Args:
         pixel_values: floats in [0, 1], `(B, C, H, W)`.
-        names: of `AUGMENTATIONS`; a card's are checked when it is read.
+        names: of `AUGMENTATIONS`.
+
+    Raises:
+        UsageError: if a name is unknown.
     """
     for name in names:
+        if name not in AUGMENTATIONS:
+            raise UsageError(f"no augmentation {name!r}. {did_you_mean(name, AUGMENTATIONS)}")
         pixel_values = AUGMENTATIONS[name](pixel_values)
     return pixel_values
