@@ -91,8 +91,8 @@ class Card:
     `train` holds the training arguments alone; `budget`, `samplers`, `stored_as` (the type in
     which a trained model's weights are written; they load as float32) and `cuda_graph` (whether a
     GPU is given each step as one graph), which stand beside them in the file, are fields of their
-    own. `path` is the file it was read from. `text` is that file's
-    content, so that a copy keeps its comments.
+    own. `path` is the file it was read from. `text` is that file's content, so that a copy keeps
+    its comments.
     """
 
     id: str

@@ -252,6 +252,34 @@ def test_without_a_gpu_a_graph_changes_nothing(card, tmp_path):
     assert Card.load(folder).cuda_graph
 
 
+def test_a_step_that_is_no_graph_is_refused_with_the_way_out(card, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr("zoo.training.trainer.CapturedStep", refuse)
+    original = PictureTrainer.__init__
+
+    def on_a_gpu(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        self.cuda_graph = True
+
+    monkeypatch.setattr(PictureTrainer, "__init__", on_a_gpu)
+    with pytest.raises(UsageError, match=r"VAEModel cannot be one graph \(operation.*false$"):
+        train(card(), tmp_path / "out", quiet=True)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_gradient_norm_is_logged_where_gradients_are_clipped(card, tmp_path, monkeypatch, clip):
+    logged = []
+    monkeypatch.setattr(PictureTrainer, "log", lambda self, logs, *rest: logged.append(logs))
+    extra = f"logging_steps = 5\nmax_grad_norm = {clip}\n"
+    train(card(extra=extra), tmp_path / "out", quiet=True)
+    norms = [logs["grad_norm"] for logs in logged if "grad_norm" in logs]
+    assert len(norms) == (3 if clip else 0)
+    assert all(norm > 0 for norm in norms)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("architecture", ["vae", "iwae", "infomax"])
 def test_a_graph_learns_what_single_kernels_learn(tiny_config, architecture, tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig, TrainingArguments
+from transformers.utils.import_utils import is_torch_tf32_available
 
 from zoo import catalog
 from zoo.card import Card, Data
@@ -56,7 +57,9 @@ class Recipe:
 
     def training_arguments(self, output_dir: Path) -> TrainingArguments:
         """The Trainer's arguments with checkpoints under a folder."""
-        return TrainingArguments(output_dir=str(output_dir), **self.arguments)
+        # A GPU computes convolutions in TF32 unasked; matrix products then, too.
+        precision = {"tf32": True} if is_torch_tf32_available() else {}
+        return TrainingArguments(output_dir=str(output_dir), **{**precision, **self.arguments})
 
 
 def known_fields(kind: type) -> set[str]:

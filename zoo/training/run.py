@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from transformers import set_seed
+from transformers import TrainingArguments, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
 from zoo import catalog, plots
@@ -79,8 +79,6 @@ def train(
 
     arguments = recipe.training_arguments(work)
     set_seed(arguments.seed)
-    if arguments.device.type == "cuda":  # as convolutions are computed by default
-        torch.backends.cuda.matmul.allow_tf32 = True
     model = catalog.load(catalog.find(card.architecture).model)(recipe.config)
     if hasattr(model, "begin_training"):  # weights that start from the data
         model.begin_training(pictures.pixels.double().mean(0) / 255)
@@ -89,7 +87,7 @@ def train(
         trainer = PictureTrainer(
             model=model,
             args=arguments,
-            train_dataset=PictureDataset(pictures.to(arguments.device)),
+            train_dataset=PictureDataset(placed(pictures, card, arguments)),
             binarization=card.data.binarization,
             augmentations=card.data.augmentations,
             num_views=card.data.num_views,
@@ -167,6 +165,17 @@ def load_training_pictures(recipe: Recipe, quiet: bool) -> Pictures:
     if "num_labels" in recipe.card.config and pictures.labels is None:
         raise UsageError(f"{data.dataset} {data.train_split} has no labels for a classifier")
     return pictures
+
+
+def placed(pictures: Pictures, card: Card, arguments: TrainingArguments) -> Pictures:
+    """The pictures on the GPU where a card asks for graphs, whose steps are shorter than copies.
+
+    Elsewhere they stay in memory, which holds more; so they do for loaders that are other
+    processes or pin what they load, as neither takes tensors of a GPU.
+    """
+    if not card.cuda_graph or arguments.dataloader_num_workers or arguments.dataloader_pin_memory:
+        return pictures
+    return pictures.to(arguments.device)
 
 
 def note_other_files(card: Card) -> None:

@@ -16,6 +16,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from zoo.data.augmentation import augment
 from zoo.data.binarization import binarize
+from zoo.errors import UsageError
 
 from .graphs import CapturedStep
 
@@ -40,8 +41,8 @@ class PictureTrainer(Trainer):
         binarization: a mode of `zoo.data.binarization`.
         augmentations: names of `zoo.data.augmentation`.
         num_views: with 2 the model is given `other_view`, augmented apart from `pixel_values`.
-        cuda_graph: launch each step on a GPU as one graph (`CapturedStep`); single steps of one
-            process in one precision only, elsewhere it changes nothing.
+        cuda_graph: launch each step on a GPU as one graph (`CapturedStep`); batches of one size,
+            in one process and one precision only, elsewhere it changes nothing.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class PictureTrainer(Trainer):
             self.args.device.type == "cuda"
             and self.args.n_gpu == self.args.world_size == 1
             and self.args.gradient_accumulation_steps == 1
+            and self.args.dataloader_drop_last  # a graph knows one size of batch
             and not (self.args.fp16 or self.args.bf16)
         )
         assert self.model is not None
@@ -81,13 +83,24 @@ class PictureTrainer(Trainer):
         return inputs
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Any:
-        """The loss of a batch, its gradients in the parameters."""
+        """The loss of a batch, its gradients in the parameters.
+
+        Raises:
+            UsageError: the step cannot be captured as a graph.
+        """
         self._part_steps += 1
         if not self.cuda_graph:
             return super().training_step(model, inputs, num_items_in_batch)
         if self._captured is None:
             model.train()
-            self._captured = CapturedStep(partial(self._loss_and_gradients, model), model, inputs)
+            step = partial(self._loss_and_gradients, model)
+            try:
+                self._captured = CapturedStep(step, model, inputs)
+            except RuntimeError as error:
+                raise UsageError(
+                    f"cuda_graph: a step of {type(model).__name__} cannot be one graph "
+                    f"({str(error).splitlines()[0]}); train with --set cuda_graph=false"
+                ) from error
             for total in self._parts.values():  # of the warm-up
                 total.zero_()
         return self._captured(inputs)
