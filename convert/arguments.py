@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from convert.readers import Checkpoint
 
 CONFIG_NAMES = ("bert_config.json", "config.json", "*config*.json")
+DTYPES = ("float32", "float16", "bfloat16", "float64")  # of a result
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 

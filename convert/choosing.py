@@ -59,7 +59,15 @@ def choose(
         IntegrityError: as `candidates`.
         UsageError: none fits, or several do and nothing decides; the message names them.
     """
-    found = candidates(name, checkpoint, config, options)
+    return only(candidates(name, checkpoint, config, options), checkpoint)
+
+
+def only(found: list[Pair], checkpoint: Checkpoint) -> Pair:
+    """The one family of several that fit a checkpoint.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
     if not found:
         some = ", ".join(list(checkpoint)[:3])
         known = ", ".join(family.name for family in families.FAMILIES)

@@ -10,17 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert import choosing, families, planning, tokenizers
-from convert.arguments import read_config, size_in_bytes
+from convert import planning
 from convert.parity import require
-from convert.planning import Plan
-from convert.renames import rename
-from zoo.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from convert.parity import Parity
-
-DTYPES = ("float32", "float16", "bfloat16", "float64")
+    from convert.planning import Plan
 
 
 @dataclass
@@ -124,45 +119,38 @@ def convert_checkpoint(
         ConflictError: the target exists.
         ToleranceError: outputs differ from the recorded ones; nothing is left behind.
     """
-    from convert import writing
+    from convert import preparing, writing
     from convert.readers import open_checkpoint
-    from zoo.staging import check_new_folder, new_folder
+    from zoo.staging import new_folder
 
     out = Path(out)
-    check_new_folder(out)
-    if dtype is not None and dtype not in DTYPES:
-        raise UsageError(f"no dtype {dtype!r}; use {', '.join(DTYPES)}")
-    shard_bytes = size_in_bytes(max_shard_size)
-    if verify is not None and not Path(verify).is_file():
-        raise NotFoundError(f"{verify} does not exist: give the .npz with recorded outputs")
+    shard_bytes = preparing.check_request(out, dtype, max_shard_size, verify)
     with open_checkpoint(source, verify_checksums=verify_checksums) as checkpoint:
-        beside = checkpoint.files[0].parent
-        options = families.meant_by(family) | tokenizers.with_simplified(options or {}, beside)
-        given, config_name = read_config(source, checkpoint, config)
-        chosen, naming = choosing.choose(family, checkpoint, given, options)
-        settings = choosing.settle(chosen, naming, checkpoint, given, options)
-        plan = planning.plan(chosen, naming, checkpoint, settings, allow_unused)
-        result = chosen.config(settings)
-        if not result["model_type"].startswith("genae_"):
-            plan = Plan(tuple(rename(plan.steps, chosen.renames)), plan.dropped)
-        kinds = {str(checkpoint[name].dtype) for step in plan.steps for name in step.sources}
-        result["dtype"] = dtype or (kinds.pop() if len(kinds) == 1 else "float32")
+        ready = preparing.prepare(
+            source,
+            checkpoint,
+            family=family,
+            config=config,
+            options=options,
+            allow_unused=allow_unused,
+            dtype=dtype,
+        )
+        chosen, _, settings, plan = ready.require()
         report = Report(
             Path(source),
             out,
             checkpoint.format,
             chosen.name,
-            result["architectures"][0],
+            ready.result["architectures"][0],
             plan,
             dict(checkpoint.unreadable),
             settings.defaults,
-            [*checkpoint.notes, *settings.notes, *naming.notes],
+            ready.notes,
             options=settings.lasting(),
             config=settings.config,
         )
-        if config_name:
-            report.notes.append(f"configuration: {config_name}")
         with new_folder(out) as folder:
+            companions = ready.write_tokenizer(folder)  # first: it may be refused
             total = sum(checkpoint[name].nbytes for step in plan.steps for name in step.sources)
             with progress(total) if progress else nullcontext(lambda written: None) as advance:
                 report.files = writing.write(
@@ -173,11 +161,8 @@ def convert_checkpoint(
                     max_shard_bytes=shard_bytes,
                     advance=advance,
                 )
-            _write_json(folder / "config.json", result)
-            report.files.append("config.json")
-            report.files += tokenizers.write_beside(
-                folder, beside, settings, result["model_type"], report.notes
-            )
+            _write_json(folder / "config.json", ready.result)
+            report.files += ["config.json", *companions]
             if verify is not None:
                 from convert.verify import compare
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert import choosing, families, planning, tokenizers
-from convert.arguments import read_config
+from convert import choosing, preparing
 from convert.evidence import options_held, sizes_held
 from convert.families.base import DROPPED
 from convert.families.settling import parts_held
-from zoo.errors import IntegrityError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from convert.readers import Checkpoint
@@ -37,6 +35,7 @@ class Inspection:
         defaults: the other options of the family, with what a conversion takes.
         missing: what a conversion still needs, one line each.
         unreadable: tensors without numbers, and why.
+        exit_code: of the conversion, as far as it is known: 0 where nothing is missing.
     """
 
     source: Path
@@ -52,6 +51,7 @@ class Inspection:
     defaults: dict[str, Any] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
+    exit_code: int = 0
 
 
 def check(
@@ -60,23 +60,45 @@ def check(
     family: str | None = None,
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    verify: str | os.PathLike[str] | None = None,
+    allow_unused: Sequence[str] = (),
+    dtype: str | None = None,
+    max_shard_size: str | int = "5GB",
 ) -> Inspection:
     """Say what a checkpoint is, which family fits and what is missing; reads no weights.
 
+    Everything that stops a conversion before it reads values is found, by the same checks.
+
     Args:
-        source: as `convert_checkpoint`.
+        source: as `convert_checkpoint`, and so on.
         family: look at it as this one.
-        config: as `convert_checkpoint`.
-        options: as `convert_checkpoint`.
+        config: the legacy configuration.
+        options: of the builder.
+        out: the new folder, where one is thought of already.
+        verify: recorded outputs; only looked for.
+        allow_unused: patterns of tensors that may be left over.
+        dtype: of the result.
+        max_shard_size: of a file of the result.
 
     Raises:
-        GenaeError: as `convert.open_checkpoint`, or no family is called so.
+        GenaeError: as `convert.open_checkpoint`; or a size, type or place that a conversion
+            would refuse before it opens the files.
     """
     from convert.readers import open_checkpoint
 
+    preparing.check_request(out, dtype, max_shard_size, verify)
     with open_checkpoint(source) as checkpoint:
-        beside = checkpoint.files[0].parent
-        given = families.meant_by(family) | tokenizers.with_simplified(options or {}, beside)
+        ready = preparing.prepare(
+            source,
+            checkpoint,
+            family=family,
+            config=config,
+            options=options,
+            allow_unused=allow_unused,
+            dtype=dtype,
+        )
+        preparing.check_tokenizer(ready)
         found = Inspection(
             Path(source),
             checkpoint.format,
@@ -84,29 +106,11 @@ def check(
             len(checkpoint),
             sum(tensor.nbytes for tensor in checkpoint.values()),
             sum(any(pattern.search(name) for pattern, _ in DROPPED) for name in checkpoint),
+            missing=[str(problem) for problem in ready.problems],
             unreadable=dict(checkpoint.unreadable),
+            exit_code=ready.problems[0].exit_code if ready.problems else 0,
         )
-        table: dict[str, Any] = {}
-        pairs: list[choosing.Pair] = []
-        try:
-            table, _ = read_config(source, checkpoint, config)
-        except (NotFoundError, IntegrityError) as error:
-            found.missing.append(str(error))
-        try:
-            pairs = choosing.candidates(family, checkpoint, table, given)
-        except IntegrityError as error:
-            found.missing.append(str(error))
-        _describe(found, pairs, checkpoint, table, given)
-        if not pairs:
-            found.missing.append("a family: none that is known fits these tensors")
-        elif len(pairs) > 1:
-            found.missing.append(choosing.several(pairs))
-        elif table:
-            try:
-                settings = choosing.settle(*pairs[0], checkpoint, table, given)
-                planning.plan(*pairs[0], checkpoint, settings)
-            except (UsageError, IntegrityError) as error:
-                found.missing.append(str(error))
+        _describe(found, ready.pairs, checkpoint, ready.config, ready.given)
     return found
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from convert import deriving, families, pairing, recovering
-from convert.arguments import read_json
-from convert.converting import DTYPES, Report
+from convert.arguments import DTYPES, read_json
+from convert.converting import Report
 from convert.planning import Plan
 from convert.writers import Outgoing, vocabulary
 from zoo.errors import NotFoundError, UsageError

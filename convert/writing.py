@@ -67,7 +67,7 @@ def write(
     Raises:
         IntegrityError: a tensor cannot be read, or has a type that safetensors lacks.
     """
-    kinds = {step.target: _kind(tensors[step.sources[0]], dtype) for step in steps}
+    kinds = kinds_of(steps, tensors, dtype)
     shards = list(_shards(steps, kinds, max_shard_bytes))
     count = len(shards)
     names = (
@@ -95,6 +95,17 @@ def write(
         (folder / f"{WEIGHTS}.index.json").write_text(text, encoding="utf-8")
         names.append(f"{WEIGHTS}.index.json")
     return names
+
+
+def kinds_of(
+    steps: Sequence[Step], tensors: Mapping[str, Any], dtype: str | None
+) -> dict[str, np.dtype[Any]]:
+    """The type that each target is written in; arguments as `write`.
+
+    Raises:
+        IntegrityError: safetensors lacks a type.
+    """
+    return {step.target: _kind(tensors[step.sources[0]], dtype) for step in steps}
 
 
 def _kind(tensor: Any, dtype: str | None) -> np.dtype[Any]:

@@ -76,8 +76,20 @@ def convert(
     told = arguments.read_json(options) if options else {}
     told |= dict(arguments.parse_option(text) for text in option or ())
     if look:
-        found = inspection.check(source, family=family, config=config, options=told)
+        found = inspection.check(
+            source,
+            family=family,
+            config=config,
+            options=told,
+            out=out,
+            verify=verify,
+            allow_unused=allow_unused or (),
+            dtype=dtype,
+            max_shard_size=max_shard_size,
+        )
         _show_inspection(found, as_json)
+        if found.exit_code:
+            raise typer.Exit(found.exit_code)
         hint(f"genae convert {shlex.quote(str(source))} OUT", quiet=quiet or as_json)
         return
     if out is None:
