@@ -28,7 +28,6 @@ CONFIG = {
     "hidden_act": "gelu",
 }
 GENAE = "import sys; from zoo.cli import app; app(sys.argv[1:], prog_name='genae')"
-NO_C = "import sys; sys.modules['google_crc32c'] = None; " + GENAE
 SAVE = """
 import sys, numpy as np
 from safetensors.numpy import save_file
@@ -150,12 +149,11 @@ def main() -> None:
     index, target = plain / "bert_model.ckpt.index", str(out / "model")
     python = sys.executable
 
-    def genae(source: Path, code: str = GENAE) -> list[str]:
-        return [python, "-c", code, "convert", str(source), target, "--quiet"]
+    def genae(source: Path) -> list[str]:
+        return [python, "-c", GENAE, "convert", str(source), target, "--quiet"]
 
     arms = {
         "genae, 0.41 GB checkpoint": genae(index),
-        "genae, without the C checksum": genae(index, NO_C),
         "genae, 1.23 GB with slots": genae(slots / "bert_model.ckpt.index"),
         "genae, 0.41 GB Keras HDF5": genae(plain / "model.h5"),
         "cp": ["cp", str(plain / "bert_model.ckpt.data-00000-of-00001"), target],

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench_convert import GENAE, NO_C, ROOT, measure
+from bench_convert import GENAE, ROOT, measure
 from side_by_side import describe_machine, median, print_table
 
 PIECE = 4 * 2**20  # values made at a time
@@ -135,11 +135,8 @@ def main() -> None:
             told = ["convert", str(source), str(out / "model"), "--family", "mt5.1.1", "--quiet"]
             arms = {
                 f"genae, {form}, {size}": [sys.executable, "-c", GENAE, *told],
-                "genae, without the C checksum": [sys.executable, "-c", NO_C, *told],
                 f"cp of {size}": ["cp", str(weights), str(out / "model")],
             }
-            if form != "TensorFlow":
-                del arms["genae, without the C checksum"]
             found = {arm: [] for arm in arms}
             for _ in range(options.rounds):
                 for arm, command in arms.items():

@@ -315,7 +315,11 @@ def test_pictures_from_the_processor_go_in(model, config):
     if getattr(config, "likelihood", None) == "bernoulli":
         pixel_values = pixel_values.round()
     with torch.no_grad():
-        assert model(pixel_values, return_loss=False)
+        found = model(pixel_values, return_loss=False)
+    tensors = [value for value in found.values() if torch.is_tensor(value)]
+    assert tensors
+    assert all(tensor.isfinite().all() for tensor in tensors)
+    assert any(len(tensor) == 2 for tensor in tensors if tensor.ndim)
 
 
 def test_loading_and_saving_warn_of_nothing(entry, model, tmp_path):

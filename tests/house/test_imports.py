@@ -75,7 +75,7 @@ def test_dependencies_are_what_the_code_imports():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     lines = project["dependencies"] + [
         line
-        for extra in ("chinese", "fast", "signing")
+        for extra in ("chinese", "signing")
         for line in project["optional-dependencies"][extra]
     ]
     declared = {re.split(r"[<>=\[]", line)[0] for line in lines}
