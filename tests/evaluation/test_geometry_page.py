@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.evaluation.browser import browser, find
+from tests.evaluation.browser import open_page
 from tests.tiny import TINY
 from zoo.cli import app
 from zoo.errors import UsageError
@@ -78,23 +78,20 @@ def test_a_page_names_nothing_outside_itself_and_escapes_names(page):
         assert row.title.replace("'", "&#x27;") in text
 
 
-@pytest.mark.skipif(find() is None, reason="no browser here")
 def test_a_browser_shows_the_page_without_a_request_or_a_complaint(page, tmp_path):
     file = tmp_path / "page.html"
     file.write_text(page("vae", latent_size=2), encoding="utf-8")
-    with browser(find()) as tab:
-        tab.open(file.as_uri())
-        left = [url for url in tab.requested() if not url.startswith("data:")]
-        assert left == [file.as_uri()]
-        assert tab.said() == []
-        images = tab.value(
+    with open_page(file.as_uri()) as (tab, asked, said):
+        assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()]
+        assert said == []
+        images = tab.evaluate(
             "[...document.images].map(i => i.complete && i.naturalWidth > 300 && i.width > 200)"
         )
         assert len(images) == len(PICTURES)
         assert all(images)
-        assert tab.value("document.querySelectorAll('tr').length") == len(DIAGNOSTICS) + 1
+        assert tab.evaluate("document.querySelectorAll('tr').length") == len(DIAGNOSTICS) + 1
         # Nothing sticks out to the side.
-        assert tab.value("document.documentElement.scrollWidth <= window.innerWidth")
+        assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def test_the_same_numbers_give_the_same_page(page):
