@@ -11,7 +11,7 @@ from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
 ID = re.compile(r"[A-Za-z0-9][\w.-]{0,62}/[A-Za-z0-9][\w.-]{0,62}", re.ASCII)
-STATUSES = ("recipe", "experimental", "stable", "deprecated")
+STATUSES = ("recipe", "fixture", "experimental", "stable", "deprecated")
 BINARIZATIONS = ("none", "stochastic", "threshold")
 AUGMENTATIONS = ("shift", "crop", "flip", "color", "gray")
 SAMPLERS = ("gaussian", "mixture")

@@ -82,6 +82,10 @@ def test_list_shows_every_card():
     assert table.code == 0
     rows = json.loads(run("list", "--json").out)
     assert [row["id"] for row in rows] == [card.id for card in registry.list_models()]
+    assert not [row["id"] for row in rows if row["status"] == "fixture"]
+    everything = json.loads(run("list", "--all", "--json").out)
+    assert len(everything) > len(rows)
+    assert {row["status"] for row in everything if row not in rows} == {"fixture"}
     for row in rows:
         assert {"id", "status", "architecture", "parameters", "bytes", "license", "summary"} <= {
             *row
@@ -263,7 +267,7 @@ def test_info_in_json_holds_the_whole_card():
 
 
 def test_every_card_has_an_info():
-    for card in registry.list_models():
+    for card in registry.list_models(fixtures=True):
         done = run("info", card.id, "-q")
         assert (done.code, done.err) == (0, "")
         assert isinstance(Card.load(card.path), Card)

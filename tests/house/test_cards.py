@@ -104,6 +104,10 @@ def test_a_recipe_has_no_weights_and_the_others_have(folder, card):
     assert (card.status == "recipe") == (not embedded.ships(folder) and not card.published)
 
 
+def test_a_fixture_and_nothing_else_has_random_weights(card):
+    assert (card.status == "fixture") == ("random-weights" in card.tags)
+
+
 @pytest.mark.parametrize("folder", SHIPPED, ids=name)
 class TestShipped:
     """What holds of a folder with weights."""

@@ -94,7 +94,7 @@ def test_the_installed_package_is_the_wheel(call, environment):
 
 
 def test_the_zoo_is_listed(call):
-    rows = json.loads(call("genae", "list", "--json"))
+    rows = json.loads(call("genae", "list", "--all", "--json"))
     assert {row["id"] for row in rows} == {f"genae/{f.name}" for f in embedded.folders()}
 
 

@@ -25,11 +25,17 @@ if TYPE_CHECKING:
 UNITS = ((10**3, "kB"), (10**6, "MB"), (10**9, "GB"))
 
 
-def list_(as_json: Json = False, quiet: Quiet = False) -> None:
+def list_(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Models of random weights too, which serve tests.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Show every model: what it is, how large, under which licence, whether its weights ship."""
     from zoo.registry import describe, list_models
 
-    rows = [describe(card) for card in list_models()]
+    rows = [describe(card) for card in list_models(fixtures=everything)]
     if as_json:
         print_json(rows)
         return

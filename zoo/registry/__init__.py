@@ -32,13 +32,17 @@ __all__ = [
 ]
 
 
-def list_models() -> list[Card]:
+def list_models(*, fixtures: bool = False) -> list[Card]:
     """The card of every model genae knows, in the order of names.
+
+    Args:
+        fixtures: also those of random weights, which only tests and first steps need.
 
     Raises:
         UsageError: a card is malformed.
     """
-    return [Card.load(folder) for folder in embedded.folders()]
+    cards = [Card.load(folder) for folder in embedded.folders()]
+    return [card for card in cards if fixtures or card.status != "fixture"]
 
 
 def load_card(name: str | os.PathLike[str]) -> Card:
