@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from convert import families
+from convert.dialects import DIALECTS, translated
 from convert.families import Family, Settings
 from convert.matching import match
 from convert.naming import Naming, naming_of, scopes_of
@@ -36,14 +38,15 @@ def candidates(
         UsageError: no family has this name.
     """
     naming = naming_of(checkpoint)
-    if naming.kind == "order":
-        return match(name, naming, checkpoint, config, options)
-    for one in (naming, *scopes_of(naming)):
+    plain = () if naming.kind == "order" else (naming, *scopes_of(naming))
+    for one in chain(plain, translated(DIALECTS, checkpoint)):
         fitting = families.fitting(one.names)
         if name is not None and families.find(name).fits(one.names):
             return [(families.find(name), one)]
         if name is None and fitting:
             return [(family, one) for family in fitting]
+    if naming.kind == "order":
+        return match(name, naming, checkpoint, config, options)
     return [(families.find(name), naming)] if name is not None else []
 
 
@@ -99,12 +102,15 @@ def settle(
         UsageError: as `families.settle`, or nothing tells whose model it is.
     """
     _ask_whose(family, checkpoint, options)
-    return families.settle(family, naming.kind, shapes_of(naming, checkpoint), config, options)
+    shapes = shapes_of(naming, checkpoint)
+    if naming.config is not None:
+        config = naming.config(config, shapes)
+    return families.settle(family, naming.kind, shapes, config, options)
 
 
 def shapes_of(naming: Naming, checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
     """The shapes of tensors by the names that rows use."""
-    return {name: tuple(checkpoint[stored].shape) for name, stored in naming.names.items()}
+    return naming.shapes(checkpoint)
 
 
 def _ask_whose(family: Family, checkpoint: Checkpoint, options: Mapping[str, Any]) -> None:

@@ -166,7 +166,9 @@ def convert_checkpoint(
             if verify is not None:
                 from convert.verify import compare
 
-                report.parity = compare(folder, verify, options=settings.options)
+                report.parity = compare(
+                    folder, verify, options=settings.options, notes=report.notes
+                )
                 require(report.parity)
             from convert.model_card import render
 

@@ -33,6 +33,7 @@ class Inspection:
         sizes: of the model, as far as the files tell ("vocab", "hidden", "layers" ...).
         options: of bert4keras's builder, those that the files or the caller decide.
         defaults: the other options of the family, with what a conversion takes.
+        notes: what else a person should know, such as whose names the tensors have.
         missing: what a conversion still needs, one line each.
         unreadable: tensors without numbers, and why.
         exit_code: of the conversion, as far as it is known: 0 where nothing is missing.
@@ -49,6 +50,7 @@ class Inspection:
     sizes: dict[str, int] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
     exit_code: int = 0
@@ -106,6 +108,7 @@ def check(
             len(checkpoint),
             sum(tensor.nbytes for tensor in checkpoint.values()),
             sum(any(pattern.search(name) for pattern, _ in DROPPED) for name in checkpoint),
+            notes=ready.notes or [note for _, naming in ready.pairs[:1] for note in naming.notes],
             missing=[str(problem) for problem in ready.problems],
             unreadable=dict(checkpoint.unreadable),
             exit_code=ready.problems[0].exit_code if ready.problems else 0,

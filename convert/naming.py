@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from convert.ops import KEEP, Op, shape_after
 
 if TYPE_CHECKING:
     from convert.readers import Checkpoint
@@ -17,6 +19,7 @@ LAYER = re.compile(
 )
 MODEL = re.compile(r"(.*/)?(model|functional|sequential)(_\d+)?$")  # as Keras names one itself
 NUMBER = re.compile(r"(\d+)")
+Shapes = Mapping[str, tuple[int, ...]]
 DEEPEST = 3  # scopes that a wrapper may put before every name
 
 
@@ -30,12 +33,35 @@ class Naming:
         names: the name that rows use -> the name as stored.
         layers: of "order": each layer's tensors, as stored.
         notes: how names were told, where they do not tell it themselves.
+        ops: of a dialect: the name that rows use -> what happens before the row's operation.
+        dropped: of a dialect: names as stored that it leaves out, and why.
+        config: of a dialect: what it changes in the legacy configuration, see `Dialect.config`.
     """
 
     kind: str
     names: dict[str, str]
     layers: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
+    ops: Mapping[str, Op] = field(default_factory=dict)
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    config: Callable[[Mapping[str, Any], Shapes], dict[str, Any]] | None = None
+
+    def op(self, name: str) -> Op:
+        """What happens to the tensor that rows call so, before the row's own operation."""
+        return self.ops.get(name, KEEP)
+
+    def shapes(self, tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+        """The shapes that rows find, by the names that they use.
+
+        Args:
+            tensors: by stored name; their `shape` is looked at.
+        """
+        return {
+            name: shape_after(self.op(name), tuple(tensors[stored].shape))
+            if name in self.ops
+            else tuple(tensors[stored].shape)
+            for name, stored in self.names.items()
+        }
 
 
 def naming_of(checkpoint: Checkpoint) -> Naming:

@@ -107,6 +107,44 @@ def resize(shape: tuple[int, ...], scale: float = 1.0) -> Op:
     return Op(f"resized to {shape}", view, None)
 
 
+def merge(axis: int) -> Op:
+    """An axis and the one behind it as one, such as heads and their size.
+
+    Args:
+        axis: the first of the two.
+
+    Returns:
+        An operation that cannot be undone: how many heads there were is left out.
+    """
+
+    def view(source: LazyTensor) -> LazyTensor:
+        from convert.views import Merged
+
+        return Merged(source, axis)
+
+    return Op(f"axes {axis} and {axis + 1} as one", view, None)
+
+
+def part(axis: int, place: int, count: int) -> Op:
+    """One of several equal parts of a tensor, such as the queries of a joint map.
+
+    Args:
+        axis: that is cut.
+        place: of the part, from 0.
+        count: how many parts there are.
+
+    Returns:
+        An operation that cannot be undone: the other parts are left out.
+    """
+
+    def view(source: LazyTensor) -> LazyTensor:
+        from convert.views import Part
+
+        return Part(source, axis, place, count)
+
+    return Op(f"part {place + 1} of {count} along axis {axis}", view, None)
+
+
 def shape_after(op: Op, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape an operation gives, worked out on an array without memory."""
     import numpy as np

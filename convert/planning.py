@@ -91,7 +91,7 @@ def plan(
         used.add(name)
         shape = tuple(tensors[stored[name]].shape)
         wanted = tuple(_sizes_of(row, settings, settings.source_vocab))
-        op = row.op_for(naming.kind)
+        op = then(naming.op(name), row.op_for(naming.kind))
         found = shape_after(op, shape)
         if found != wanted and _can_resize(found, wanted, settings):
             op = then(op, resize(wanted, GROWTH[row.growth](found, wanted)))
@@ -107,7 +107,7 @@ def plan(
             op = then(op, select_rows(keep, settings.compounds))
         steps.append(Step((stored[name],), row.target, final, op))
     takers = _takers(family, naming.kind, layers)
-    dropped: dict[str, str] = {}
+    dropped = dict(naming.dropped)
     for name, original in stored.items():
         if name in used:
             continue

@@ -54,11 +54,19 @@ SCORES = (
 )
 
 
+#: Recorded outputs of heads and poolers, which a checkpoint need not hold.
+HEADS = (
+    *("pooled", "nsp_probs", "mlm_transform", "mlm_logits", "mlm_output", "mlm_probs"),
+    *("discriminator_dense", "discriminator_logits", "discriminator_output"),
+)
+
+
 def compare(
     folder: str | os.PathLike[str],
     reference: str | os.PathLike[str],
     *,
     options: Mapping[str, Any] | None = None,
+    notes: list[str] | None = None,
 ) -> list[Parity]:
     """Run recorded inputs through a converted model.
 
@@ -68,6 +76,7 @@ def compare(
             perhaps `out64_*` (float64), which the model then meets in float64.
         options: what the original's builder was told; `with_discriminator` may name the activation
             behind `out_discriminator_output`, which no model keeps.
+        notes: given the outputs of heads that the model does not have; they are not compared.
 
     Returns:
         One comparison per recorded output, in the order of the file.
@@ -96,6 +105,7 @@ def compare(
         )
     linear = (options or {}).get("with_discriminator") == "linear"
     found: list[Parity] = []
+    without: list[str] = []
     for prefix, dtype in (("out_", torch.float32), ("out64_", torch.float64)):
         wanted = {
             name: array
@@ -109,12 +119,22 @@ def compare(
             ours["discriminator_output"] = ours["discriminator_logits"]
         for name, array in wanted.items():
             key = name.removeprefix(prefix)
+            if key not in ours and key in HEADS:
+                without.append(name)
+                continue
             if key not in ours:
                 raise UsageError(
                     f"{reference}: {name} is an output this model does not have; it has "
                     f"{', '.join(ours)}"
                 )
             found.append(beside(name, ours[key].detach().double().numpy(), array))
+    if without and not found:
+        raise UsageError(
+            f"{reference}: {', '.join(without)} are outputs of heads that this model does not "
+            f"have; it has {', '.join(ours)}"
+        )
+    if without and notes is not None:
+        notes.append(f"not compared, as the model has no such head: {', '.join(without)}")
     return found
 
 

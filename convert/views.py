@@ -9,6 +9,7 @@ import numpy as np
 
 from convert.ops import WINDOW
 from convert.readers.base import Box, LazyTensor, Shape, boxes
+from zoo.errors import IntegrityError
 
 NEAR = 32 * 2**10  # bytes between two rows that are read through sooner than they are jumped over
 PART = 2**17  # values that a norm is summed over at a time
@@ -149,6 +150,49 @@ def _repeated(old: int, new: int) -> np.ndarray:
     times = -(-new // old)
     index = np.arange(new)
     return index // (WINDOW * times) * WINDOW + index % WINDOW if times > 1 else index
+
+
+class Merged(View):
+    """An axis and the one behind it as one."""
+
+    def __init__(self, source: LazyTensor, axis: int) -> None:
+        shape = source.shape
+        if not 0 <= axis < len(shape) - 1:
+            raise IntegrityError(f"{source.name} is {shape}: it has no axes {axis} and {axis + 1}")
+        self.axis, self.inner = axis, shape[axis + 1]
+        super().__init__(source, (*shape[:axis], shape[axis] * self.inner, *shape[axis + 2 :]))
+
+    def block(self, box: Box) -> np.ndarray:
+        """The whole heads that the box touches, cut to it."""
+        where, inner = box[self.axis], self.inner
+        outer = slice(where.start // inner, -(-where.stop // inner))
+        rows = (*box[: self.axis], outer, slice(0, inner), *box[self.axis + 1 :])
+        found = self.source.block(rows)
+        shape = [one.stop - one.start for one in rows]
+        shape[self.axis : self.axis + 2] = [shape[self.axis] * inner]
+        first = where.start - outer.start * inner
+        cut = [slice(None)] * len(shape)
+        cut[self.axis] = slice(first, first + where.stop - where.start)
+        merged: np.ndarray = found.reshape(shape)[tuple(cut)]
+        return merged
+
+
+class Part(View):
+    """One of several equal parts along an axis."""
+
+    def __init__(self, source: LazyTensor, axis: int, place: int, count: int) -> None:
+        shape = list(source.shape)
+        if axis >= len(shape) or shape[axis] % count:
+            raise IntegrityError(f"{source.name} is {source.shape}: not {count} parts on {axis}")
+        shape[axis] //= count
+        self.axis, self.first = axis, place * shape[axis]
+        super().__init__(source, tuple(shape))
+
+    def block(self, box: Box) -> np.ndarray:
+        """The same box, further along the axis."""
+        where = box[self.axis]
+        moved = slice(where.start + self.first, where.stop + self.first)
+        return self.source.block((*box[: self.axis], moved, *box[self.axis + 1 :]))
 
 
 class Beside(LazyTensor):

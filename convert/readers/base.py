@@ -171,6 +171,8 @@ class Checkpoint(Mapping[str, LazyTensor]):
         tensors: by name, in stored order.
         unreadable: names of strings and the like, and why they are no numbers.
         notes: what is legal but odd.
+        full_names: of an object graph: as stored -> what the variable was called when it was made,
+            where the file remembers.
         details: more of the form, in words ("3 data files", "big-endian").
         layers: of Keras's forms, in the order of the model; else empty.
     """
@@ -183,6 +185,7 @@ class Checkpoint(Mapping[str, LazyTensor]):
     handles: list[Any] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
+    full_names: dict[str, str] = field(default_factory=dict)
 
     @property
     def form(self) -> str:

@@ -209,6 +209,7 @@ def _show_inspection(found: "Inspection", as_json: bool) -> None:
         "sizes": found.sizes,
         "options": found.options,
         "defaults": found.defaults,
+        "notes": found.notes,
         "missing": found.missing,
         "unreadable": found.unreadable,
     }
