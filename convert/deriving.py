@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from convert.families import Family
-from convert.families.base import ACTIVATIONS
+from convert.families.activations import ACTIVATIONS, ALIASES, OWN_ACTIVATIONS
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
@@ -67,10 +67,8 @@ UNSAID: dict[str, tuple[type, ...]] = {
 }
 
 #: Names of activations today -> bert4keras's; its `gelu` is the erf form unless told otherwise.
-ACTS = {theirs: name for name, theirs in reversed(ACTIVATIONS.items())} | {
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-}
+ACTS = {theirs: name for name, theirs in reversed(ACTIVATIONS.items())}
+ACTS |= {name: ACTS[theirs] for name, theirs in ALIASES.items()} | {"gelu": "gelu"}
 
 #: Fields in which a model may differ and compute the same, or which the weights tell: transformers
 #: writes that a T5's two matrices are tied where they are not.
@@ -153,9 +151,14 @@ def legacy_config(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(word := next((config[n] for n in ACTIVATION if config.get(n)), None), str):
         gated = word.startswith("gated-") or config.get("is_gated_act") is True
         word = "gelu_new" if word == "gated-gelu" else word.removeprefix("gated-")
-        if word not in ACTS:
-            raise UsageError(f"bert4keras has no activation {word!r}. {did_you_mean(word, ACTS)}")
-        found["hidden_act"] = [ACTS[word], "linear"] if gated else ACTS[word]
+        ours = str(config.get("model_type")).startswith("genae_")
+        known = ACTS | ({name: name for name in OWN_ACTIVATIONS} if ours else {})
+        if word not in known:
+            raise UsageError(
+                f"bert4keras has no activation {word!r}, so this model cannot go back; it has "
+                f"{', '.join(ACTIVATIONS)}"
+            )
+        found["hidden_act"] = [known[word], "linear"] if gated else known[word]
     return found
 
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from convert.families.activations import function_of
 from convert.renames import Rename
 from convert.rows import Row
-from zoo.errors import UsageError
-from zoo.hints import did_you_mean
 
 #: What bert4keras's builder is told and no file records: option -> its value there by default.
 #: None: as the files are.
@@ -61,25 +60,6 @@ CHOICES = {
     "stack": ("both", "encoder", "decoder"),
     "pre_tokenize": ("jieba",),
 }
-
-#: bert4keras's names of activations as transformers has them; `gelu` is what the option says.
-ACTIVATIONS = {
-    "gelu_erf": "gelu",
-    "gelu_tanh": "gelu_pytorch_tanh",
-    "relu": "relu",
-    "swish": "silu",
-    "silu": "silu",
-    "tanh": "tanh",
-    "sigmoid": "sigmoid",
-    "linear": "linear",
-}
-
-#: Names of bert4keras and Keras that transformers lacks, or means otherwise by (`leaky_relu` has
-#: a slope of 0.2 here, 0.01 there): our models alone compute them (`zoo/models/activations.py`).
-OWN_ACTIVATIONS = (
-    *("leaky_relu", "elu", "selu", "softplus", "softsign", "exponential", "hard_sigmoid"),
-    "softmax",
-)
 
 #: Which option decides about a part, for hints.
 PART_OPTIONS = {
@@ -147,17 +127,9 @@ class Settings:
         """The options that are still to be told of the result: not what was done to its tables."""
         return {name: value for name, value in self.options.items() if name not in DONE}
 
-    def activation(self, name: str) -> str:
-        """Translate one of bert4keras's names; those of `OWN_ACTIVATIONS` stay.
-
-        Raises:
-            UsageError: it is none of them.
-        """
-        name = f"gelu_{self.options['gelu']}" if name == "gelu" else name
-        known = ACTIVATIONS | {own: own for own in OWN_ACTIVATIONS}
-        if not isinstance(name, str) or name not in known:
-            raise UsageError(f"no activation {name!r}. {did_you_mean(str(name), known)}")
-        return known[name]
+    def activation(self, name: object) -> str:
+        """The function that a name means; arguments and errors as `function_of`."""
+        return function_of(name, self.options["gelu"])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from convert.families.base import OWN_ACTIVATIONS, Settings
+from convert.families.activations import OWN_ACTIVATIONS
+from convert.families.base import Settings
 from convert.ops import KEEP, TRANSPOSE
 from convert.rows import Row, condition, dense, norm
 from zoo.errors import UsageError

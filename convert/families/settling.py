@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from convert.families.activations import GELUS, function_of
 from convert.families.base import (
     CHOICES,
     CONFIG_OPTIONS,
@@ -55,11 +56,12 @@ def settle(
     chosen = dict(family.options) | {
         name: value for name, value in options.items() if name in family.options
     }
-    if chosen["autoresize_weights"] and not str(merged.get("hidden_act", "gelu")).startswith(
-        "gelu"
+    act = merged.get("hidden_act", "gelu")
+    if chosen["autoresize_weights"] and (
+        not isinstance(act, str) or function_of(act, chosen["gelu"]) not in GELUS
     ):
         raise UsageError(
-            f"autoresize_weights with hidden_act {merged['hidden_act']!r}: bert4keras scales such "
+            f"autoresize_weights with hidden_act {act!r}: bert4keras scales such "
             "weights in its own way, of which there is no record; only gelu is known"
         )
     if chosen.get("hierarchical_position") is True:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from convert.families.base import COMMON, OWN_ACTIVATIONS, Family, Settings
+from convert.families.activations import GELUS, OWN_ACTIVATIONS, is_plain_gelu
+from convert.families.base import COMMON, Family, Settings
 from convert.ops import KEEP, TRANSPOSE
 from convert.rows import Row
 from zoo.errors import UsageError
@@ -275,7 +276,7 @@ def config(version: Version, settings: Settings) -> dict[str, Any]:
     if kind == "EncoderModel" or kind == "DecoderForCausalLM":
         sizes["is_encoder_decoder"] = False
     if legacy or kind == "DecoderForCausalLM":  # transformers has no decoder alone
-        gelu = "gelu_tanh" if not legacy and version.gated and act == "gelu" else act
+        gelu = "gelu_tanh" if not legacy and version.gated and is_plain_gelu(act) else act
         return {
             "architectures": [f"GenaeT5{kind}"],
             "model_type": "genae_t5",
@@ -299,19 +300,20 @@ def projection(version: Version, settings: Settings, act: str) -> str:
     Raises:
         UsageError: transformers' T5 cannot say it.
     """
-    if settings.activation(act) in OWN_ACTIVATIONS:
+    function = settings.activation(act)
+    if function in OWN_ACTIVATIONS:
         raise UsageError(
             f"hidden_act {act}: transformers' T5 has no such activation, or another of that name; "
             "give semantics=bert4keras"
         )
     if not version.gated:
-        return settings.activation(act)
-    if act == "gelu_erf":
+        return function
+    if function == GELUS[0] and not is_plain_gelu(act):
         raise UsageError(
-            "hidden_act gelu_erf: transformers' gated T5 has the tanh form alone; give "
-            "semantics=bert4keras"
+            f"hidden_act {act} is the erf form: transformers' gated T5 has the tanh form alone; "
+            "give semantics=bert4keras"
         )
-    return "gated-gelu" if act.startswith("gelu") else f"gated-{settings.activation(act)}"
+    return "gated-gelu" if function in GELUS else f"gated-{function}"
 
 
 def family_of(version: Version) -> Family:

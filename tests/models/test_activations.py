@@ -1,5 +1,6 @@
 """Activations are what bert4keras and Keras 2 define under their names, wherever they end up."""
 
+import json
 import math
 
 import numpy as np
@@ -7,7 +8,16 @@ import pytest
 import torch
 
 import convert
-from convert.families.base import ACTIVATIONS, OWN_ACTIVATIONS, Settings
+from convert.families.activations import (
+    ACTIVATIONS,
+    ALIASES,
+    BEYOND,
+    KNOWN,
+    OWN_ACTIVATIONS,
+    WEIGHTED,
+    function_of,
+)
+from convert.families.base import Settings
 from tests.conversion.records import LEGACY
 from zoo.errors import UsageError
 from zoo.models.activations import OWN, activation
@@ -92,11 +102,80 @@ def test_a_converted_model_computes_it(name, place, tmp_path):
     np.testing.assert_allclose(act, DEFINED[name](dense), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["mish", "hard_silu", "Gelu", ["gelu", "linear"], None, 3])
-def test_names_of_another_time_are_refused_by_name(name, tmp_path):
-    with pytest.raises(UsageError, match="no activation"):
+def test_every_name_of_transformers_is_taken_for_the_function_that_it_is_there():
+    """Numbers decide: a name means what transformers computes by it, or Keras 2 and bert4keras."""
+    from transformers.activations import ACT2CLS, ACT2FN
+
+    values = torch.cat([torch.linspace(-15, 15, 601), torch.tensor([-0.5, 0.5])]).double()
+    assert {*ACT2CLS} <= {"gelu", *KNOWN, *WEIGHTED}
+    for name in {*ACT2CLS} - {*WEIGHTED, *OWN_ACTIVATIONS}:
+        found = activation(function_of(name, "erf"))(values)
+        torch.testing.assert_close(found, ACT2FN[name](values), rtol=1e-6, atol=1e-6, msg=name)
+    for name in WEIGHTED:
+        with pytest.raises(UsageError, match="weights of its own"):
+            function_of(name, "erf")
+
+
+def test_two_functions_never_share_a_name():
+    """Both forms of gelu and the clipped one differ, and so does whatever is not an alias."""
+    values = torch.linspace(-15, 15, 601).double()
+    computed = {name: activation(name)(values) for name in {*KNOWN.values()}}
+    for one, first in computed.items():
+        for other, second in computed.items():
+            assert one == other or (first - second).abs().max() > 1e-5, (one, other)
+    assert {*ALIASES.values()} == {"gelu", "gelu_pytorch_tanh"}
+    assert {*BEYOND}.isdisjoint(ACTIVATIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        *(("GELU", "gelu"), ("Gelu", "gelu"), ("ReLU", "relu"), ("SiLU", "silu")),
+        *(("gelu_fast", "gelu_pytorch_tanh"), ("gelu_new", "gelu_pytorch_tanh")),
+        *(("gelu-new", "gelu_pytorch_tanh"), ("gelu_python", "gelu"), ("mish", "mish")),
+        *(("quick_gelu", "quick_gelu"), ("gelu_10", "gelu_10"), ("hard_silu", "hardswish")),
+    ],
+)
+def test_names_of_other_libraries_and_other_cases_are_understood(name, function, tmp_path):
+    report = bring_over(tmp_path, "bert_gelu_tanh", hidden_act=name)
+    config = json.loads((tmp_path / "out/config.json").read_text("utf-8"))
+    assert (report.architecture, config["hidden_act"]) == ("BertForMaskedLM", function)
+
+
+@pytest.mark.parametrize("name", ["gelu_nwe", "snake", "geluu", ["gelu", "linear"], None, 3, ""])
+def test_unknown_names_are_refused_and_no_function_is_guessed(name, tmp_path):
+    with pytest.raises(UsageError, match="no activation") as caught:
         bring_over(tmp_path, "bert_full", hidden_act=name)
+    assert "Did you mean" not in str(caught.value)
+    assert "hidden_act=NAME" in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["gelu_new", "gelu_fast", "GELU", "gelu_pytorch_tanh"])
+def test_gated_t5_of_google_takes_the_tanh_form_under_every_name(name, tmp_path):
+    bring_over(tmp_path, "t5_v1_1", hidden_act=[name, "linear"], semantics="google")
+    config = json.loads((tmp_path / "out/config.json").read_text("utf-8"))
+    assert config["feed_forward_proj"] == "gated-gelu"
+
+
+@pytest.mark.parametrize("name", ["gelu_erf", "gelu_python"])
+def test_gated_t5_of_google_has_no_erf_form_under_any_name(name, tmp_path):
+    with pytest.raises(UsageError, match="semantics=bert4keras"):
+        bring_over(tmp_path, "t5_v1_1", hidden_act=[name, "linear"], semantics="google")
+
+
+def test_what_bert4keras_lacks_does_not_go_back(tmp_path):
+    bring_over(tmp_path, "bert_full", hidden_act="mish")
+    with pytest.raises(UsageError, match="no activation 'mish'"):
+        convert.convert_back(tmp_path / "out", tmp_path / "back", to="tf-checkpoint")
+
+
+@pytest.mark.parametrize("name", ["leaky_relu", "softsign"])
+def test_what_is_ours_and_bert4keras_s_goes_back(name, tmp_path):
+    bring_over(tmp_path, "bert_full", hidden_act=name)
+    convert.convert_back(tmp_path / "out", tmp_path / "back", to="tf-checkpoint")
+    config = json.loads((tmp_path / "back/bert_config.json").read_text("utf-8"))
+    assert config["hidden_act"] == name
 
 
 def test_the_t5_of_transformers_has_none_of_ours(tmp_path):
