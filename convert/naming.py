@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from convert.layer_weights import by_name
 from convert.ops import KEEP, Op, shape_after
 
 if TYPE_CHECKING:
     from convert.readers import Checkpoint
     from convert.readers.base import Layer
 
-#: Layers that bert4keras names; their weights have names of their own in no release of Keras.
+#: Layers that bert4keras names.
 LAYER = re.compile(
     r"^((Encoder-|Decoder-)?(Embedding|Transformer|Output)-|MLM-|NSP-|Pooler-|Discriminator-)"
 )
 MODEL = re.compile(r"(.*/)?(model|functional|sequential)(_\d+)?$")  # as Keras names one itself
-NUMBER = re.compile(r"(\d+)")
 Shapes = Mapping[str, tuple[int, ...]]
 DEEPEST = 3  # scopes that a wrapper may put before every name
 
@@ -70,6 +70,7 @@ def naming_of(checkpoint: Checkpoint) -> Naming:
     bundled = not layers and list(_layers_of_names(list(checkpoint)))
     if bundled:  # written by another script, under Keras's names
         layers = bundled
+    layers = [(name, by_name(tensors)) for name, tensors in layers]
     if not layers:
         return Naming("tensorflow", {name.removesuffix(":0"): name for name in checkpoint})
     if not any(LAYER.match(name) for name, _ in layers):
@@ -114,36 +115,14 @@ def _unnested(layer: Layer) -> Iterator[tuple[str, list[str]]]:
 
 
 def _layers_of_names(names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Layers of names such as `Transformer-0-FeedForward/dense_9/kernel`.
-
-    Weights stand in the order of Keras: numbered as they were made, kernel before bias, beta
-    before gamma.
-    """
+    """Layers of names such as `Transformer-0-FeedForward/dense_9/kernel`."""
     groups: dict[str, list[str]] = {}
     for name in names:
         layer, _, rest = name.partition("/")
         if rest and LAYER.match(layer) and not SLOT.search(name):
             groups.setdefault(layer, []).append(name)
-    for layer, members in groups.items():
-        made = sorted(members, key=_made)
-        scales = [name for name in made if "/scale_offset" in name]
-        maps = [name for name in made if name not in scales]
-        # A gated attention unit makes its scales before its last map; each has its own numbers.
-        yield layer, [*maps[:-1], *scales, *maps[-1:]] if scales else made
+    yield from groups.items()
 
 
 #: Optimizer slots beside the weights.
 SLOT = re.compile(r"/(adam_[mv]|Adam\w*|LAMB\w*|lamb_[mv])$|_slot_\w+$|/\.OPTIMIZER_SLOT/")
-KINDS = ("kernel", "bias", "embeddings", "beta", "gamma")
-
-
-def _made(name: str) -> list[Any]:
-    *scopes, kind = name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE").split("/")[1:]
-    order = KINDS.index(kind.partition(":")[0]) if kind.partition(":")[0] in KINDS else len(KINDS)
-    words = [
-        (0, int(word), "") if word.isdigit() else (1, 0, word)
-        for scope in scopes
-        for word in NUMBER.split(scope)
-        if word
-    ]
-    return [words, order, kind]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from convert import layer_weights
 from convert.families.base import DROPPED, PART_OPTIONS, WITHOUT, Family, Settings
 from convert.naming import Naming
 from convert.ops import WINDOW, Op, resize, select_rows, shape_after, then
@@ -89,6 +90,9 @@ def plan(
             problems.append(f"absent from the checkpoint: {name or row.target}{hint}")
             continue
         used.add(name)
+        if naming.kind == "keras" and (problem := _contradiction(row, stored[name])):
+            problems.append(problem)
+            continue
         shape = tuple(tensors[stored[name]].shape)
         wanted = tuple(_sizes_of(row, settings, settings.source_vocab))
         op = then(naming.op(name), row.op_for(naming.kind))
@@ -125,6 +129,18 @@ def plan(
     if problems:
         raise IntegrityError(_disagreement(family, problems))
     return Plan(tuple(steps), dropped)
+
+
+def _contradiction(row: Row, stored: str) -> str | None:
+    """What to say where a weight's own name is another than its place among its layer's."""
+    offset, wanted = layer_weights.is_offset(stored), row.target.endswith(".bias")
+    if offset is None or offset is wanted:
+        return None
+    words = ("a scale or a map (gamma, kernel)", "an offset (beta, bias)")
+    return (
+        f"of another kind: {stored} is by its name {words[offset]}, where {row.layer} has "
+        f"{words[wanted]} for {row.target}; the names of that layer's weights contradict its place"
+    )
 
 
 def _can_resize(found: tuple[int, ...], wanted: tuple[int, ...], settings: Settings) -> bool:

@@ -21,6 +21,8 @@ HEAD = struct.Struct("<BBHHH")  # version, flags, sizes of name, type and shape
 COLLECTION = b"GCOL\1"
 MOST_TEXTS = 2**16  # of a collection, which numbers them with two bytes
 MOST_SHAPE = 4096  # bytes of type and shape; a text's are under a hundred
+#: First bytes of a type that is text of one length, which claims no more than it holds (IV.A.2.d).
+FIXED = (b"\x13", b"\x23", b"\x33")
 VERSIONS = {1: (0, 8), 2: (0, 1), 3: (1, 1)}  # bytes between head and name, alignment of parts
 
 
@@ -143,6 +145,8 @@ def _values_in(content: bytes, name: bytes) -> Iterator[tuple[int, int]]:
                 sizes = HEAD.unpack(head)[2:]
                 if sizes[0] == len(name):
                     *before, shape = (-(-size // step) * step for size in sizes)
+                    if content[at + before[0] : at + before[0] + 1] in FIXED:
+                        continue  # of another attribute with this name, beside one to be checked
                     start = at + sum(before)
                     yield start + shape, _count(content[start : start + shape])
         at = content.find(name, at + 1)

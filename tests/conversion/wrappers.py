@@ -71,7 +71,8 @@ def attributes(layer: str, arrays: list[np.ndarray]) -> list[str]:
             return ["gamma"]
         hidden = ["hidden_dense/kernel"] * (len(arrays) == 5)
         return ["beta", "gamma", *hidden, "beta_dense/kernel", "gamma_dense/kernel"][: len(arrays)]
-    return (["kernel", "bias"] if kind == "dense" else ["embeddings"])[: len(arrays)]
+    kinds = {"dense": ["kernel", "bias"], "scale_offset": ["beta"]}
+    return kinds.get(kind, ["embeddings"])[: len(arrays)]
 
 
 def object_graph(layers: Layers, folder: Path) -> Path:
