@@ -1,15 +1,17 @@
-"""Data sets that are plain folders of picture files."""
+"""Data sets that are plain folders of image files."""
 
-import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.errors import UsageError
+from zoo.errors import NotFoundError, UsageError
 
 from .files import list_pictures
+from .splits import KEYWORDS, assign, canonical, labels_of
 
-SPLITS = ("train", "validation", "valid", "test")
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # what `datasets` reads
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
@@ -30,50 +32,97 @@ class Rows:
 
 
 def open_folder(name: str, folder: Path, split: str, max_rows: int | None) -> Rows:
-    """A plain folder of pictures: folders named as splits, or everything is "train".
+    """A plain folder of images, its splits and classes as `datasets` has them.
 
-    Class numbers come from file names such as `0017-3.png`, else from the sub-folders.
+    Splits are those of `splits.assign`, classes those of `splits.labels_of`. A split may also be
+    asked for by another word for it, such as "val". Hidden files and what lies in folders such as
+    `__MACOSX` are no part of it. What lies outside of every split is named on stderr.
+
+    Args:
+        name: what messages call the data set.
+        folder: where it is.
+        split: in the slicing syntax of `datasets`.
+        max_rows: of the split, the first so many.
+
+    Raises:
+        NotFoundError: if there are no images.
+        UsageError: if the split is absent, malformed or empty.
     """
     from datasets import ReadInstruction
 
-    parts = [part for part in SPLITS if (folder / part).is_dir()]
-    splits = {part: list_pictures(folder / part) for part in parts}
-    splits = splits or {"train": list_pictures(folder)}
+    paths = _listed(folder)
+    members = assign(paths)
+    labels = labels_of(members)
+    _note_rest(name, folder, paths, len(members))
+    splits = {
+        each: [row for row, member in enumerate(members) if member.split == each]
+        for each in KEYWORDS
+    }
+    splits = {each: rows for each, rows in splits.items() if rows}
     try:
-        lengths = {part: len(files) for part, files in splits.items()}
-        wanted = ReadInstruction.from_spec(split).to_absolute(lengths)
+        lengths = {each: len(rows) for each, rows in splits.items()}
+        wanted = ReadInstruction.from_spec(canonical(split)).to_absolute(lengths)
     except (ValueError, AssertionError) as error:
-        raise UsageError(f"data set {name}, split {split!r}: {error}") from error
-    files = [
-        (part.splitname, file)
-        for part in wanted
-        for file in splits[part.splitname][part.from_ or 0 : part.to]
-    ][:max_rows]
-    if not files:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"data set {name}, split {split!r}: {reason}") from error
+    rows = [row for part in wanted for row in splits[part.splitname][part.from_ or 0 : part.to]]
+    rows = rows[:max_rows]
+    if not rows:
         raise UsageError(f"data set {name}: the split {split!r} is empty; ask for more of it")
+    files = [folder / members[row].path for row in rows]
     return Rows(
-        contents=(file for _, file in files),
+        contents=iter(files),
         count=len(files),
-        labels=_labels_of(folder, splits, files),
-        names=[str(file) for _, file in files],
+        labels=None if labels is None else [labels[row] for row in rows],
+        names=list(map(str, files)),
     )
 
 
-def _labels_of(
-    folder: Path, splits: dict[str, list[Path]], files: list[tuple[str, Path]]
-) -> list[int] | None:
-    """Class numbers of a plain folder, from names or sub-folders, or None."""
-    numbers = [re.search(r"-(\d+)$", file.stem) for _, file in files]
-    if all(numbers):
-        return [int(number[1]) for number in numbers if number]
+def metadata_file(folder: Path) -> Path | None:
+    """The table that says which images a data set has and what they are, if there is one."""
+    found = sorted(file for file in folder.rglob("metadata.*") if file.name in METADATA)
+    return next((file for file in found if not _unwanted(file.relative_to(folder))), None)
 
-    def category(part: str, file: Path) -> str:
-        top = folder / part if (folder / part).is_dir() else folder
-        inside = file.relative_to(top).parts
-        return inside[0] if len(inside) > 1 else ""
 
-    # Numbered over all splits, so that a slice of one keeps the numbers of the whole.
-    categories = sorted({category(part, file) for part in splits for file in splits[part]})
-    if "" in categories:
-        return None
-    return [categories.index(category(part, file)) for part, file in files]
+def _listed(folder: Path) -> list[Path]:
+    """The images below a folder in the order of `datasets`, as paths from there on."""
+    try:
+        found = [file.relative_to(folder) for file in list_pictures(folder)]
+    except NotFoundError:
+        found = []
+    found = [path for path in found if not _unwanted(path)]
+    if not found:
+        packed = sorted(path.name for path in folder.rglob("*") if _is_archive(path))
+        raise NotFoundError(
+            f"{folder}: holds no images but archives ({', '.join(packed[:3])}); unpack them there"
+            if packed
+            else f"{folder}: holds no pictures; put PNG or JPEG files there"
+        )
+    return sorted(found, key=Path.as_posix)
+
+
+def _unwanted(path: Path) -> bool:
+    """Whether a file is hidden or in a folder that systems make for themselves."""
+    return any(part.startswith(".") for part in path.parts) or any(
+        folder.startswith("__") for folder in path.parts[:-1]
+    )
+
+
+def _is_archive(path: Path) -> bool:
+    return path.suffix.lower() in ARCHIVES and path.is_file()
+
+
+def _note_rest(name: str, folder: Path, paths: list[Path], count: int) -> None:
+    """Say on stderr what is not read, as it changes what is trained on."""
+    if rest := len(paths) - count:
+        print(
+            f"data set {name}: {rest} of {len(paths)} images lie in no split and are left out; "
+            "where a class is named like a split, put all classes into a folder train",
+            file=sys.stderr,
+        )
+    packed = sorted(path.name for path in folder.iterdir() if _is_archive(path))
+    if packed:
+        print(
+            f"data set {name}: archives are not read ({', '.join(packed[:3])}); unpack them there",
+            file=sys.stderr,
+        )

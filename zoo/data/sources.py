@@ -12,7 +12,8 @@ from zoo.errors import IntegrityError, NotAllowedError, NotFoundError, UsageErro
 from zoo.hints import did_you_mean
 from zoo.registry import embedded
 
-from .folders import Rows, open_folder
+from .folders import METADATA, Rows, metadata_file, open_folder
+from .splits import canonical
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,12 @@ def open_rows(
     """
     source = DATASETS.get(str(dataset), Source(str(dataset)))
     place = locate(str(dataset))
-    if isinstance(place, Path) and place.is_dir() and not any(place.rglob("*.parquet")):
-        return open_folder(str(dataset), place, split, max_rows)
-    table = _load_table(str(dataset), place, config or source.config, split, quiet)
+    described = None
+    if isinstance(place, Path) and place.is_dir() and not _holds_tables(place):
+        described = metadata_file(place)
+        if described is None:
+            return open_folder(str(dataset), place, split, max_rows)
+    table = _load_table(str(dataset), place, config or source.config, split, quiet, described)
     if max_rows is not None:
         table = table.select(range(min(max_rows, len(table))))
     if not len(table):
@@ -123,8 +127,29 @@ def locate(name: str) -> Path | str:
     )
 
 
-def _load_table(name: str, place: Path | str, config: str | None, split: str, quiet: bool) -> Any:
-    """The split as a `datasets.Dataset`, failures told in genae's words."""
+def _holds_tables(folder: Path) -> bool:
+    """Whether a folder's rows are in Parquet files."""
+    return any(file.name not in METADATA for file in folder.rglob("*.parquet"))
+
+
+def _load_table(
+    name: str,
+    place: Path | str,
+    config: str | None,
+    split: str,
+    quiet: bool,
+    described: Path | None = None,
+) -> Any:
+    """The split as a `datasets.Dataset`, failures told in genae's words.
+
+    Args:
+        name: what messages call the data set.
+        place: its folder or file, or its id on the Hub.
+        config: the configuration, None for the only one.
+        split: in the slicing syntax of `datasets`.
+        quiet: draw no bars of downloads.
+        described: where the place is a folder of images, the table of what they are.
+    """
     import datasets
     import pyarrow as pa  # type: ignore[import-untyped]
     from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
@@ -133,6 +158,9 @@ def _load_table(name: str, place: Path | str, config: str | None, split: str, qu
         with _no_bars(quiet):
             if isinstance(place, Path) and place.is_file():
                 return datasets.load_dataset("parquet", data_files=str(place), split=split)
+            if described is not None:
+                where, part = str(place), canonical(split)
+                return _numbered(datasets.load_dataset("imagefolder", data_dir=where), part)
             return datasets.load_dataset(str(place), name=config, split=split)
     except DatasetNotFoundError as error:
         if "gated" in str(error):
@@ -150,7 +178,29 @@ def _load_table(name: str, place: Path | str, config: str | None, split: str, qu
         ) from error
     except (ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())
+        if described is not None and "file_name" in reason:
+            reason += f" ({described}); name that column, or rename the file and it is not read"
         raise UsageError(f"data set {name}, split {split!r}: {reason}") from error
+
+
+def _numbered(tables: Any, split: str) -> Any:
+    """One split of several tables, `label` as numbers: words in their order over all splits."""
+    import datasets
+
+    lengths = {each: len(table) for each, table in tables.items()}
+    wanted = datasets.ReadInstruction.from_spec(split).to_absolute(lengths)
+    parts = [tables[each.splitname] for each in wanted]
+    parts = [
+        part.select(range(each.from_ or 0, len(part) if each.to is None else each.to))
+        for part, each in zip(parts, wanted, strict=True)
+    ]
+    table = datasets.concatenate_datasets(parts)
+    if getattr(table.features.get("label"), "dtype", None) in ("string", "large_string"):
+        words = {word for each in tables.values() for word in each.unique("label")}
+        if None not in words:
+            kind = datasets.ClassLabel(names=sorted(words))
+            table = table.cast_column("label", kind)
+    return table
 
 
 def _absent(name: str, place: Path | str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.data.splits import canonical
 from zoo.errors import UsageError
 from zoo.plots import to_uint8
 
@@ -147,13 +148,15 @@ def _real_pictures(subject: Subject, num_images: int) -> tuple[Tensor, Tensor | 
 
 
 def base(split: str) -> str:
-    """A split without its slice; slices of one split may overlap.
+    """A split without its slice, under its usual name; slices of one split may overlap.
 
     Example:
         >>> base("train[:500]")
         'train'
+        >>> base("val")
+        'validation'
     """
-    return split.partition("[")[0]
+    return canonical(split.partition("[")[0])
 
 
 def train_split(subject: Subject) -> str:

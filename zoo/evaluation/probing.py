@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zoo.data.splits import canonical
 from zoo.errors import UsageError
 from zoo.models.entropy import nearest_neighbors
 
@@ -117,8 +118,8 @@ def probe_accuracy(
 
 def check_apart(fit_split: str, split: str) -> None:
     """Raise `UsageError` where a probe would surely report on pictures it was fitted to."""
-    whole = fit_split == base(fit_split) and base(fit_split) == base(split)
-    if fit_split == split or whole:
+    whole = "[" not in fit_split and base(fit_split) == base(split)
+    if canonical(fit_split) == canonical(split) or whole:
         raise UsageError(
             f"a probe fitted to {fit_split!r} and reported on {split!r} has seen the answers; "
             "give two parts without a common picture, such as train[:40000] and train[40000:]"
