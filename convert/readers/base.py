@@ -175,6 +175,7 @@ class Checkpoint(Mapping[str, LazyTensor]):
             where the file remembers.
         details: more of the form, in words ("3 data files", "big-endian").
         layers: of Keras's forms, in the order of the model; else empty.
+        places: folders in which its configuration and vocabulary may lie, the nearest first.
     """
 
     format: str
@@ -186,6 +187,7 @@ class Checkpoint(Mapping[str, LazyTensor]):
     layers: list[Layer] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
     full_names: dict[str, str] = field(default_factory=dict)
+    places: list[Path] = field(default_factory=list)
 
     @property
     def form(self) -> str:

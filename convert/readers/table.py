@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from convert.readers.crc32c import crc32c, mask
@@ -17,6 +18,13 @@ FOOTER = 48
 MAGIC = bytes.fromhex("57fb808b247547db")
 TRAILER = 5  # compression type, masked checksum
 LARGE = 2**20  # bytes of a block that is left in its file
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file ends as TensorFlow's tables do."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - len(MAGIC)))
+        return file.read() == MAGIC
 
 
 def entries(data: Any) -> Iterator[tuple[bytes, Any]]:

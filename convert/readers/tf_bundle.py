@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from convert.readers.base import Box, Checkpoint, LazyTensor, assemble, nbytes
+from convert.readers.contents import check_content
 from convert.readers.protobuf import WireError, bytes_of, fields, number_of, signed
 from convert.readers.slices import (
     DTYPES,
@@ -75,6 +76,7 @@ class Shards:
                     f"{path} is missing: the index says {self.count} data file(s); there is "
                     f"{', '.join(there) or 'none'}"
                 )
+            check_content(path, raw=True)
             self._sizes[shard] = path.stat().st_size
         return self._sizes[shard]
 
