@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from convert.readers import Checkpoint
     from convert.readers.base import Layer
 
-#: Layers that bert4keras names.
+#: Layers that bert4keras names, in its releases before 0.5.2 (`Encoder-1-`) as keras-bert does.
 LAYER = re.compile(
-    r"^((Encoder-|Decoder-)?(Embedding|Transformer|Output)-|MLM-|NSP-|Pooler-|Discriminator-)"
+    r"^((Encoder-|Decoder-)?(Embedding|Transformer|Output)-|MLM-|NSP-|Pooler-|Discriminator-"
+    r"|Encoder-\d+-|NSP$)"
 )
+#: What bert4keras called a layer in other releases (0.1 to 0.6) -> its name since.
+RENAMED = {"MLM-Proba": "MLM-Bias"}
 MODEL = re.compile(r"(.*/)?(model|functional|sequential)(_\d+)?$")  # as Keras names one itself
 Shapes = Mapping[str, tuple[int, ...]]
 DEEPEST = 3  # scopes that a wrapper may put before every name
@@ -64,13 +67,17 @@ class Naming:
         }
 
 
+def layers_of(checkpoint: Checkpoint) -> list[tuple[str, list[str]]]:
+    """Keras's layers, each with its weights in the order of places; empty where there are none."""
+    layers = [part for layer in checkpoint.layers for part in _unnested(layer)]
+    if not layers:  # written by another script, under Keras's names
+        layers = list(_layers_of_names(list(checkpoint)))
+    return [(RENAMED.get(name, name), by_name(tensors)) for name, tensors in layers]
+
+
 def naming_of(checkpoint: Checkpoint) -> Naming:
     """How a checkpoint calls its tensors."""
-    layers = [part for layer in checkpoint.layers for part in _unnested(layer)]
-    bundled = not layers and list(_layers_of_names(list(checkpoint)))
-    if bundled:  # written by another script, under Keras's names
-        layers = bundled
-    layers = [(name, by_name(tensors)) for name, tensors in layers]
+    layers = layers_of(checkpoint)
     if not layers:
         return Naming("tensorflow", {name.removesuffix(":0"): name for name in checkpoint})
     if not any(LAYER.match(name) for name, _ in layers):

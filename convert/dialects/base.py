@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from convert.naming import Naming, Shapes
+from convert.naming import Naming, Shapes, layers_of
 from convert.ops import KEEP, Op, shape_after
 from zoo.errors import IntegrityError
 
@@ -57,8 +57,9 @@ class Dialect:
         outer: the same of names outside the scope, or under the scope that this one lies in.
         kind: "tensorflow" where rules give TensorFlow's names, "keras" where they give
             `Layer#slot`.
-        reads: "names", as stored without `:0` and the like; "layers", `layer#slot` of a Keras
-            file; "full", the names of variables that an object graph remembers.
+        reads: "names", as stored without `:0` and the like; "layers", of a Keras file `layer#slot`
+            and, behind a blank, the weight's own name in that layer (`MLM-Norm#0 beta`); "full",
+            the names of variables that an object graph remembers.
         first: the number that the first block has; None is the smallest that there is.
         blocks: how many there must be; None is any number.
         config: what the dialect changes in the legacy configuration, made of it and of the
@@ -98,11 +99,11 @@ def readable(reads: str, checkpoint: Checkpoint) -> dict[str, str]:
     """The names that rules read -> the names as stored."""
     if reads == "layers":
         numbered = {
-            f"{layer.name}#{slot}": name
-            for layer in checkpoint.layers
-            for slot, name in enumerate(layer.tensors)
+            f"{layer}#{slot} {SUFFIX.sub('', name).rpartition('/')[2]}": name
+            for layer, tensors in layers_of(checkpoint)
+            for slot, name in enumerate(tensors)
         }
-        rest = set(checkpoint) - set(numbered.values())
+        rest = set(checkpoint) - set(numbered.values()) if numbered else set()
         return numbered | {name: name for name in checkpoint if name in rest}
     called = checkpoint.full_names if reads == "full" else {}
     if reads == "full" and not called:
@@ -112,6 +113,8 @@ def readable(reads: str, checkpoint: Checkpoint) -> dict[str, str]:
 
 #: What is behind a name and says nothing.
 SUFFIX = re.compile(r"(/\.ATTRIBUTES/VARIABLE_VALUE|:0)$")
+#: A weight by its layer and place, as "layers" are read.
+PLACE = re.compile(r"(.+#\d+) .*")
 
 
 def _scopes(dialect: Dialect, names: Mapping[str, str]) -> dict[str, None]:
@@ -151,7 +154,9 @@ def _translate(
     first = min(numbers, default=0) if dialect.first is None else dialect.first
     known = {name for name, _, _ in matches}
     translation = {
-        name.removeprefix(scope): stored for name, stored in names.items() if name not in known
+        PLACE.sub(r"\1", name.removeprefix(scope)): stored
+        for name, stored in names.items()
+        if name not in known
     }
     if len(translation) != len(names) - len(known):
         return None

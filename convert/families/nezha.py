@@ -52,5 +52,7 @@ FAMILY = Family(
     ),
     rows=ROWS,
     config=config,
+    # Until 0.5.8 bert4keras kept one in every layer.
+    dropped=((r"^Embedding-Relative-Position#\d+$", "computed from the configuration"),),
     paper="arXiv:1909.00204",
 )
