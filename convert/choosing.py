@@ -95,13 +95,23 @@ def settle(
     checkpoint: Checkpoint,
     config: Mapping[str, Any],
     options: Mapping[str, Any],
+    has_words: bool = False,
 ) -> Settings:
     """What holds for a conversion; arguments as `families.settle`.
+
+    Args:
+        family: the family.
+        naming: what the tensors are called.
+        checkpoint: the files.
+        config: the legacy configuration.
+        options: what the builder was told.
+        has_words: whether its vocabulary is a list of tokens, not a SentencePiece model.
 
     Raises:
         UsageError: as `families.settle`, or nothing tells whose model it is.
     """
-    _ask_whose(family, checkpoint, options)
+    if has_words:
+        _ask_whose(family, options)
     shapes = shapes_of(naming, checkpoint)
     if naming.config is not None:
         config = naming.config(config, shapes)
@@ -113,14 +123,12 @@ def shapes_of(naming: Naming, checkpoint: Checkpoint) -> dict[str, tuple[int, ..
     return naming.shapes(checkpoint)
 
 
-def _ask_whose(family: Family, checkpoint: Checkpoint, options: Mapping[str, Any]) -> None:
-    """Raise where nothing tells whether Google or bert4keras trained a model.
+def _ask_whose(family: Family, options: Mapping[str, Any]) -> None:
+    """Raise where nothing tells whether Google or bert4keras trained a model with a BERT's tokens.
 
     T5-PEGASUS has mT5's tensors with the vocabulary of a BERT, and computes otherwise.
     """
-    folder = checkpoint.files[0].parent
-    borrowed = (folder / "vocab.txt").is_file() and not any(folder.glob("*.model"))
-    if "semantics" in family.options and "semantics" not in options and borrowed:
+    if "semantics" in family.options and "semantics" not in options:
         raise UsageError(
             f"a {family.title} checkpoint with a vocab.txt and no SentencePiece model, as "
             "T5-PEGASUS: was it trained in bert4keras (--option semantics=bert4keras) or is it "

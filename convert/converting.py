@@ -32,6 +32,7 @@ class Report:
         unreadable: tensors without numbers, and why.
         defaults: options that nobody gave, with the values that held.
         notes: what a person should know.
+        warnings: those of the notes that a person should see in any case.
         files: names in the folder.
         options: those of bert4keras's builder that hold of the result.
         config: the legacy configuration, the options that it has a word for merged in.
@@ -47,6 +48,7 @@ class Report:
     unreadable: dict[str, str]
     defaults: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
@@ -91,6 +93,7 @@ def convert_checkpoint(
     dtype: str | None = None,
     max_shard_size: str | int = "5GB",
     verify_checksums: bool = True,
+    vocab: str | os.PathLike[str] | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> Report:
     """Turn a legacy checkpoint into safetensors, config and tokenizer, without TensorFlow.
@@ -109,6 +112,8 @@ def convert_checkpoint(
         dtype: "float32", "float16" ... for every floating-point tensor; None keeps them.
         max_shard_size: bytes, or text such as "5GB".
         verify_checksums: check what the checkpoint says of its own bytes.
+        vocab: a list of tokens such as vocab.txt, or a SentencePiece model; "none" for none; None
+            looks near the files.
         progress: given the total bytes, returns a context manager that gives a function which is
             told bytes as they are written.
 
@@ -134,6 +139,7 @@ def convert_checkpoint(
             options=options,
             allow_unused=allow_unused,
             dtype=dtype,
+            vocab=vocab,
         )
         chosen, _, settings, plan = ready.require()
         report = Report(
@@ -146,6 +152,7 @@ def convert_checkpoint(
             dict(checkpoint.unreadable),
             settings.defaults,
             ready.notes,
+            warnings=list(ready.vocabulary.warnings),
             options=settings.lasting(),
             config=settings.config,
         )

@@ -67,6 +67,7 @@ def check(
     allow_unused: Sequence[str] = (),
     dtype: str | None = None,
     max_shard_size: str | int = "5GB",
+    vocab: str | os.PathLike[str] | None = None,
 ) -> Inspection:
     """Say what a checkpoint is, which family fits and what is missing; reads no weights.
 
@@ -82,6 +83,7 @@ def check(
         allow_unused: patterns of tensors that may be left over.
         dtype: of the result.
         max_shard_size: of a file of the result.
+        vocab: the vocabulary.
 
     Raises:
         GenaeError: as `convert.open_checkpoint`; or a size, type or place that a conversion
@@ -99,6 +101,7 @@ def check(
             options=options,
             allow_unused=allow_unused,
             dtype=dtype,
+            vocab=vocab,
         )
         preparing.check_tokenizer(ready)
         found = Inspection(
@@ -114,6 +117,8 @@ def check(
             exit_code=ready.problems[0].exit_code if ready.problems else 0,
         )
         _describe(found, ready.pairs, checkpoint, ready.config, ready.given)
+        if ready.settings is not None and "do_lower_case" in found.defaults:
+            found.defaults["do_lower_case"] = ready.settings.defaults.get("do_lower_case")
     return found
 
 

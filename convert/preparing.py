@@ -36,6 +36,7 @@ class Prepared:
         config: the legacy configuration; empty where there is none.
         config_name: the name of its file; empty where it was given as a table.
         pairs: the families that fit, each with what the tensors are called there.
+        vocabulary: the one near the checkpoint, or the one that was given.
         settings: what holds for the conversion.
         plan: what becomes of every tensor.
         result: the `config.json` to write.
@@ -48,6 +49,7 @@ class Prepared:
     config: dict[str, Any] = field(default_factory=dict)
     config_name: str = ""
     pairs: list[choosing.Pair] = field(default_factory=list)
+    vocabulary: tokenizers.Found = field(default_factory=lambda: tokenizers.Found(None))
     settings: Settings | None = None
     plan: Plan | None = None
     result: dict[str, Any] = field(default_factory=dict)
@@ -75,7 +77,7 @@ class Prepared:
         """Write the tokenizer's files; arguments and errors as `tokenizers.write_beside`."""
         assert self.settings is not None
         return tokenizers.write_beside(
-            folder, self.beside, self.settings, self.result["model_type"], self.notes
+            folder, self.vocabulary, self.settings, self.result["model_type"], self.notes
         )
 
 
@@ -114,6 +116,7 @@ def prepare(
     options: Mapping[str, Any] | None = None,
     allow_unused: Sequence[str] = (),
     dtype: str | None = None,
+    vocab: str | os.PathLike[str] | None = None,
 ) -> Prepared:
     """Find out what a conversion will do, and what stops it; reads no values.
 
@@ -125,21 +128,24 @@ def prepare(
         options: of the builder.
         allow_unused: patterns of tensors that may be left over.
         dtype: of the result.
+        vocab: the vocabulary.
 
     Raises:
         UsageError: no family is called so.
     """
     ready = Prepared(checkpoint, families.meant_by(family))
     try:
-        ready.given |= tokenizers.with_simplified(options or {}, ready.beside)
-    except GenaeError as error:
-        ready.problems.append(error)
-        return ready
-    try:
         ready.config, ready.config_name = read_config(source, checkpoint, config)
     except GenaeError as error:
         ready.problems.append(error)
     asked = bool(ready.problems)  # for a configuration, which layers without names need as well
+    try:
+        sizes = _vocabulary_sizes(ready.config, options or {})
+        ready.vocabulary = tokenizers.choose_vocabulary(ready.beside, vocab, sizes)
+        ready.given |= tokenizers.with_simplified(options or {}, ready.vocabulary)
+    except GenaeError as error:
+        ready.problems.append(error)
+        return ready
     try:
         ready.pairs = choosing.candidates(family, checkpoint, ready.config, ready.given)
         pair = choosing.only(ready.pairs, checkpoint)
@@ -150,6 +156,13 @@ def prepare(
     except GenaeError as error:
         ready.problems.append(error)
     return ready
+
+
+def _vocabulary_sizes(config: Mapping[str, Any], options: Mapping[str, Any]) -> list[int]:
+    """How many tokens a vocabulary may have: one a row, or as many as are kept."""
+    rows, keep = config.get("vocab_size"), options.get("keep_tokens")
+    kept = len(keep) if isinstance(keep, list | tuple) else None
+    return [size for size in (rows, kept) if type(size) is int and size > 0]
 
 
 def check_tokenizer(ready: Prepared) -> None:
@@ -172,7 +185,9 @@ def _settle(
 ) -> None:
     """Settings, plan and configuration of the result, for one family."""
     checkpoint = ready.checkpoint
-    settings = choosing.settle(family, naming, checkpoint, ready.config, ready.given)
+    settings = choosing.settle(
+        family, naming, checkpoint, ready.config, ready.given, ready.vocabulary.words is not None
+    )
     ready.settings = settings
     plan = planning.plan(family, naming, checkpoint, settings, allow_unused)
     result = family.config(settings)

@@ -1,10 +1,14 @@
 """The tokenizers of bert4keras as files that transformers loads."""
 
-from convert.tokenizers.beside import find_vocabulary, with_simplified, write_beside
+from convert.tokenizers.beside import with_simplified, write_beside
+from convert.tokenizers.casing import Casing, casing_of, casing_of_pieces
+from convert.tokenizers.finding import Found, choose_vocabulary, find_vocabulary
 from convert.tokenizers.sentencepiece import keep_pieces, write_sentencepiece
 from convert.tokenizers.spm_model import SpmModel, read_spm
 from convert.tokenizers.vocabulary import (
+    Vocabulary,
     keep_vocab,
+    load_vocab,
     read_vocab,
     read_words,
     simplify_vocab,
@@ -14,10 +18,17 @@ from convert.tokenizers.wordpiece import DIFFERENCES, NOT_WRITTEN, truncate, wri
 __all__ = [
     "DIFFERENCES",
     "NOT_WRITTEN",
+    "Casing",
+    "Found",
     "SpmModel",
+    "Vocabulary",
+    "casing_of",
+    "casing_of_pieces",
+    "choose_vocabulary",
     "find_vocabulary",
     "keep_pieces",
     "keep_vocab",
+    "load_vocab",
     "read_spm",
     "read_vocab",
     "read_words",

@@ -2,53 +2,41 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert import cjk
+from convert.tokenizers.casing import Casing, casing_of, casing_of_pieces, checked
+from convert.tokenizers.finding import VOCAB, Found, fits, is_pieces, refused
 from convert.tokenizers.sentencepiece import keep_pieces, write_sentencepiece
 from convert.tokenizers.spm_model import SpmModel, read_spm
-from convert.tokenizers.vocabulary import FIRST, UNKNOWN, keep_vocab, read_vocab, simplify_vocab
+from convert.tokenizers.vocabulary import (
+    FIRST,
+    UNKNOWN,
+    keep_vocab,
+    load_vocab,
+    pad_vocab,
+    read_vocab,
+    simplify_vocab,
+)
 from convert.tokenizers.wordpiece import write_tokenizer
-from zoo.errors import IntegrityError, UsageError
+from zoo.errors import UsageError
 
 if TYPE_CHECKING:
     from convert.families.base import Settings
 
-VOCAB = "vocab.txt"
-#: Names that SentencePiece models were published under, taken before any other `*.model`.
-KNOWN_MODELS = ("spiece.model", "sentencepiece.model", "spm.model", "chinese_vocab.model")
 #: Families whose texts end with the piece for that.
 ENDED = "t5"
 
 
-def find_vocabulary(folder: Path) -> Path | None:
-    """The vocabulary beside a checkpoint, `vocab.txt` or a SentencePiece model; None without.
-
-    Raises:
-        UsageError: there are several.
-    """
-    known = [folder / name for name in KNOWN_MODELS if (folder / name).is_file()]
-    found = known or sorted(path for path in folder.glob("*.model") if path.is_file())
-    if (folder / VOCAB).is_file():
-        found.append(folder / VOCAB)
-    if len(found) > 1:
-        raise UsageError(
-            f"several vocabularies lie beside the checkpoint: {', '.join(p.name for p in found)}; "
-            "leave the one that belongs to it and move the others away"
-        )
-    return next(iter(found), None)
-
-
-def with_simplified(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def with_simplified(options: Mapping[str, Any], vocabulary: Found) -> dict[str, Any]:
     """Options in which `simplified` has become the `keep_tokens` that bert4keras gets of it.
 
     Args:
         options: `simplified`, and the tokens that `startswith` puts first: [PAD], [UNK], [CLS]
             and [SEP] unless told.
-        folder: of the checkpoint and its vocab.txt.
+        vocabulary: the checkpoint's.
 
     Raises:
         UsageError: it says `keep_tokens` too, there is no vocab.txt, or `startswith` is no list of
@@ -64,10 +52,11 @@ def with_simplified(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         raise UsageError(
             "simplified and keep_tokens: the first computes the second from vocab.txt; give one"
         )
-    place = find_vocabulary(folder)
-    if place is None or place.name != VOCAB:
+    place = vocabulary.words
+    if place is None:
         raise UsageError(
-            "simplified leaves out tokens of a vocab.txt, and none lies beside the checkpoint"
+            "simplified leaves out tokens of a vocab.txt, and none lies beside the checkpoint; "
+            "give --vocab FILE"
         )
     tokens = read_vocab(place)
     first = [token for token in FIRST if token in tokens] if first is None else first
@@ -83,13 +72,13 @@ def with_simplified(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def write_beside(
-    folder: Path, source: Path, settings: Settings, model_type: str, notes: list[str]
+    folder: Path, vocabulary: Found, settings: Settings, model_type: str, notes: list[str]
 ) -> list[str]:
-    """Write the tokenizer's files, where a vocabulary lies beside the checkpoint.
+    """Write the tokenizer's files, where there is a vocabulary.
 
     Args:
         folder: where to.
-        source: the folder of the checkpoint.
+        vocabulary: the checkpoint's.
         settings: what decides about the conversion; what is found out here goes to its defaults.
         model_type: of the result.
         notes: what a person should know is added to them.
@@ -98,18 +87,22 @@ def write_beside(
         The names of the files.
 
     Raises:
-        UsageError: several vocabularies, or options that do not go with the one there is.
+        UsageError: options that do not go with the vocabulary there is.
         IntegrityError: it is damaged, or of another size than the checkpoint.
     """
-    place = find_vocabulary(source)
+    place = vocabulary.path
+    notes += [*vocabulary.notes, *vocabulary.warnings]
     if place is None:
         if settings.options["pre_tokenize"]:
             raise UsageError(
                 f"pre_tokenize={settings.options['pre_tokenize']} without a vocabulary: put the "
-                f"{VOCAB} or SentencePiece model that belongs to the checkpoint beside it"
+                f"{VOCAB} or SentencePiece model that belongs to the checkpoint beside it, or "
+                "give --vocab FILE"
             )
         notes.append(
-            f"no {VOCAB} and no SentencePiece model beside the checkpoint: the result has no "
+            "no vocabulary was asked for: the result has no tokenizer"
+            if vocabulary.given
+            else f"no {VOCAB} and no SentencePiece model beside the checkpoint: the result has no "
             "tokenizer"
         )
         return []
@@ -120,62 +113,100 @@ def write_beside(
         ),
         "pre_tokenize": settings.options["pre_tokenize"],
     }
-    if place.name != VOCAB:
-        model = _kept_pieces(place, settings, notes)
-        return write_sentencepiece(folder, model, end=ENDED in model_type, **common)
-    tokens = _kept_tokens(place, settings)
+    if is_pieces(place):
+        whole = read_spm(place)
+        casing = _casing(casing_of_pieces(whole, place.name), settings, notes)
+        model = _kept_pieces(place.name, whole, settings, notes)
+        return write_sentencepiece(
+            folder,
+            model,
+            do_lower_case=casing.lower and not casing.inside,
+            end=ENDED in model_type,
+            **common,
+        )
+    read = load_vocab(place)
+    notes += read.notes
+    casing = _casing(casing_of(read.tokens, place.name), settings, notes)
+    tokens = _kept_tokens(vocabulary, read.tokens, settings, notes)
     words = sum(len(token) > 1 and all(map(cjk.is_cjk, token)) for token in tokens)
     if words and not common["pre_tokenize"]:
         notes.append(
-            f"{words} tokens of {VOCAB} are words of several ideographs, which no text gives "
+            f"{words} tokens of {place.name} are words of several ideographs, which no text gives "
             "unless it is cut into words first, as bert4keras's pre_tokenize does: "
             "--option pre_tokenize=jieba"
         )
-    lower = settings.options["do_lower_case"]
-    if lower is None:  # a vocabulary for cased text has capitals
-        lower = not any(re.search("[A-Z]", word) for word in tokens if not word.startswith("["))
-        settings.defaults["do_lower_case"] = lower
-    return write_tokenizer(folder, tokens, do_lower_case=bool(lower), **common)
+    return write_tokenizer(folder, tokens, do_lower_case=casing.lower, **common)
 
 
-def _kept_tokens(place: Path, settings: Settings) -> list[str]:
-    tokens = read_vocab(place)
-    if len(tokens) != settings.source_vocab:
-        raise IntegrityError(
-            f"{place} has {len(tokens)} tokens, the checkpoint {settings.source_vocab}; put the "
-            "vocabulary that belongs to it there, or move this one away"
+def _casing(told: Casing, settings: Settings, notes: list[str]) -> Casing:
+    """What the option says, else what the vocabulary does; the reason goes to the notes."""
+    given = checked(settings.options["do_lower_case"])
+    if given is None:
+        settings.defaults["do_lower_case"] = told.lower
+        notes.append(f"do_lower_case={told.lower}: {told.why}")
+        return told
+    if given == told.lower:
+        return told
+    if told.inside:
+        notes.append(f"do_lower_case={given} was given, and texts are lower-cased: {told.why}")
+        return told
+    notes.append(
+        f"do_lower_case={given} was given; left out, it would be {told.lower}: {told.why}"
+    )
+    return Casing(given, told.why)
+
+
+def _kept_tokens(
+    vocabulary: Found, tokens: list[str], settings: Settings, notes: list[str]
+) -> list[str]:
+    assert vocabulary.path is not None
+    name, count, rows = vocabulary.path.name, len(tokens), settings.source_vocab
+    keep: Sequence[int] | None = settings.options["keep_tokens"]
+    extra = settings.compounds
+    if _cut_already(name, count, keep, rows, "tokens", notes):
+        keep = None
+    elif count > rows or not (fits(count, rows) or vocabulary.given):
+        raise refused(f"{vocabulary.path} has {count} tokens", rows)
+    elif count < rows:
+        tokens = pad_vocab(tokens, rows)
+        last = f" to {tokens[-1]}" if rows - count > 1 else ""
+        notes.append(
+            f"{name} has {count} tokens, the checkpoint {rows} rows of embeddings: those behind "
+            f"the tokens pad the table; they are called {tokens[count]}{last}, which no text gives"
         )
-    keep, extra = settings.options["keep_tokens"], settings.compounds
     if keep is None and not extra:
         return tokens
     return keep_vocab(tokens, range(len(tokens)) if keep is None else keep, len(extra))
 
 
-def _kept_pieces(place: Path, settings: Settings, notes: list[str]) -> SpmModel:
-    model = read_spm(place)
+def _kept_pieces(name: str, model: SpmModel, settings: Settings, notes: list[str]) -> SpmModel:
     count, rows = len(model.pieces), settings.source_vocab
     keep: Sequence[int] | None = settings.options["keep_tokens"]
     if count > rows:
-        raise IntegrityError(
-            f"{place} has {count} pieces, the checkpoint {rows} rows of embeddings: a piece "
-            "without a row has no meaning. Put the model that belongs to the checkpoint there, "
-            "or move this one away"
-        )
-    if keep is not None and count == len(keep) < rows:
-        notes.append(
-            f"{place.name} has {count} pieces, as many as keep_tokens keeps: it is taken as cut "
-            "down already"
-        )
+        raise refused(f"{name} has {count} pieces", rows)
+    if _cut_already(name, count, keep, rows, "pieces", notes):
         keep = None
     elif count < rows:
         notes.append(
-            f"{place.name} has {count} pieces, the checkpoint {rows} rows of embeddings: those "
+            f"{name} has {count} pieces, the checkpoint {rows} rows of embeddings: those "
             "behind the pieces pad the table, and no text gives them"
         )
     extra = settings.compounds
-    if extra and keep is None and count < rows:
+    if extra and keep is None and count < rows and settings.options["keep_tokens"] is None:
         raise UsageError(
-            f"compound_tokens go behind the {rows} rows, but {place.name} has {count} pieces; "
+            f"compound_tokens go behind the {rows} rows, but {name} has {count} pieces; "
             "give keep_tokens as well"
         )
     return keep_pieces(model, keep, len(extra))
+
+
+def _cut_already(
+    name: str, count: int, keep: Sequence[int] | None, rows: int, what: str, notes: list[str]
+) -> bool:
+    """Whether a vocabulary has the kept tokens alone, as `keep_tokens` wants to make it."""
+    if keep is None or not count == len(keep) < rows or max(keep, default=0) < count:
+        return False
+    notes.append(
+        f"{name} has {count} {what}, as many as keep_tokens keeps: it is taken as cut down already"
+    )
+    return True

@@ -7,11 +7,15 @@ is in `DIFFERENCES`.
 from __future__ import annotations
 
 import struct
+import sys
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convert import cjk
 from convert.tokenizers.files import special_tokens, template, write_files
 from convert.tokenizers.spm_model import SPACE, Kind, Piece, SpmModel
 from zoo.errors import UsageError
@@ -110,6 +114,44 @@ def _float32(value: float) -> float:
     return float(struct.unpack("<f", struct.pack("<f", value))[0])
 
 
+@cache
+def accents() -> str:
+    """A class of regular expressions: what combines with a letter, as Python has it."""
+    found: list[list[int]] = []
+    for code in range(sys.maxunicode + 1):
+        if unicodedata.combining(chr(code)):
+            if found and found[-1][1] == code - 1:
+                found[-1][1] = code
+            else:
+                found.append([code, code])
+    return "[" + "".join(f"\\x{{{low:X}}}-\\x{{{high:X}}}" for low, high in found) + "]"
+
+
+def lowered(spaces: bool = True) -> list[normalizers.Normalizer]:
+    """What Google's ALBERT does to texts before SentencePiece sees them (`preprocess_text`).
+
+    Spaces are made one, letters are taken apart (NFKD), accents left out, the rest lower-cased.
+    bert4keras leaves it to the caller. transformers' `AlbertTokenizer` does so as well, and writes
+    `` and '' as ", which Google's code does not.
+
+    Args:
+        spaces: whether to touch spaces.
+    """
+    from tokenizers import Regex, normalizers
+
+    one_space = [
+        normalizers.Replace(Regex(r"[\s\x{1C}-\x{1F}]+"), " "),
+        normalizers.Replace(Regex(r"\A | \z"), ""),
+    ]
+    return [
+        *(one_space if spaces else []),
+        normalizers.NFKD(),
+        normalizers.Replace(Regex(accents()), ""),
+        normalizers.Replace(Regex(cjk.FINAL_SIGMA), "\N{GREEK SMALL LETTER FINAL SIGMA}"),
+        normalizers.Lowercase(),
+    ]
+
+
 def steps(model: SpmModel, pre_tokenize: str | None = None) -> list[normalizers.Normalizer]:
     """SentencePiece's normalization, in its order."""
     from tokenizers import Regex, normalizers
@@ -176,6 +218,7 @@ def write_sentencepiece(
     model: SpmModel,
     *,
     max_length: int,
+    do_lower_case: bool = False,
     end: bool = False,
     segments: bool = True,
     pre_tokenize: str | None = None,
@@ -186,6 +229,7 @@ def write_sentencepiece(
         folder: where to.
         model: the pieces, in the order of ids, and how texts are normalized.
         max_length: tokens the model takes.
+        do_lower_case: lower-case and strip accents first, as `lowered`.
         end: end texts with the piece for that, as T5 wants it. Else they stand between [CLS] and
             [SEP] where there are such pieces, and alone where not.
         segments: whether the model takes `token_type_ids`.
@@ -199,7 +243,8 @@ def write_sentencepiece(
     vocabulary = scores(model)
     unk = model.pieces.index(model.unk)
     tokenizer = Tokenizer(models.Unigram(vocabulary, unk, model.byte_fallback))
-    if found := steps(model, pre_tokenize):
+    first_steps = lowered(spaces=not pre_tokenize) if do_lower_case else []
+    if found := [*first_steps, *steps(model, pre_tokenize)]:
         tokenizer.normalizer = normalizers.Sequence(found)
     tokenizer.decoder = decoders.Sequence(joints(model))
     texts = {text for text, _ in vocabulary}
@@ -214,7 +259,13 @@ def write_sentencepiece(
     tokenizer.post_processor = template(tokenizer, first, last)
     others = [piece.text for piece in model.pieces if piece.kind is Kind.CONTROL]
     tokenizer.add_special_tokens([text for text in others if text not in special.values()])
-    settings = {"model_max_length": max_length}
+    settings = {"do_lower_case": do_lower_case, "model_max_length": max_length}
     return write_files(
-        folder, tokenizer, settings, special, segments, pre_tokenize, whole_text_steps=0
+        folder,
+        tokenizer,
+        settings,
+        special,
+        segments,
+        pre_tokenize,
+        whole_text_steps=len(first_steps),
     )

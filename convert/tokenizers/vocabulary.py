@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+import itertools
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from convert import cjk
@@ -12,13 +14,33 @@ from zoo.errors import IntegrityError, NotFoundError, UsageError
 UNKNOWN = "[UNK]"
 #: What `simplify_vocab` puts first in every example of bert4keras's.
 FIRST = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]")
+#: Names that no text gives: it is split at brackets.
+UNUSED = re.compile(r"\[unused([0-9]{1,9})\]")
+#: The line ends of a file opened as text, and of one that was so opened twice; not those of
+#: `splitlines`, which has U+2028 as well.
+LINE_END = re.compile("\r*\n|\r")
+SHOWN = 3  # of many that a note is about
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A list of tokens, read.
+
+    Attributes:
+        tokens: in the order of their ids, all different.
+        notes: what was unusual, and what was made of it.
+    """
+
+    tokens: list[str]
+    notes: list[str]
 
 
 def read_words(path: str | Path) -> list[str]:
     """The first word of each line, as bert4keras's `load_vocab` takes it; a blank line gives "".
 
     Args:
-        path: a vocabulary in UTF-8; a byte-order mark is no part of its first token.
+        path: a vocabulary in UTF-8; a byte-order mark is no part of its first token. Where every
+            line has columns, parted by tabs, the first of them counts.
 
     Returns:
         One word a line, repeated ones too.
@@ -27,7 +49,11 @@ def read_words(path: str | Path) -> list[str]:
         NotFoundError: there is no such file.
         IntegrityError: it is not UTF-8.
     """
-    path = Path(path)
+    return _read(Path(path))[0]
+
+
+def _read(path: Path) -> tuple[list[str], list[str]]:
+    """The words, and the second columns where there are such."""
     if not path.is_file():
         raise NotFoundError(f"{path} does not exist; check the name")
     data = path.read_bytes()
@@ -38,39 +64,124 @@ def read_words(path: str | Path) -> list[str]:
         raise IntegrityError(
             f"{path}: not UTF-8 at byte {error.start}, line {line}; save the file as UTF-8"
         ) from None
-    # The line ends of a file opened as text: not those of `splitlines`, which has U+2028 as well.
-    return [(line.split() or [""])[0] for line in io.StringIO(text, newline=None)]
+    if text.startswith("version https://git-lfs"):
+        raise IntegrityError(f"{path}: a Git LFS pointer; fetch the file with `git lfs pull`")
+    lines = LINE_END.split(text)
+    lines = lines[:-1] if lines[-1] == "" else lines
+    full = [line for line in lines if line.strip()]
+    if not full or not all("\t" in line.rstrip() for line in full):
+        return [_first(line) for line in lines], []
+    columns = [line.split("\t") for line in lines]
+    seconds = [column[1].strip() for column in columns if len(column) > 1]
+    return [_first(column[0]) for column in columns], seconds
+
+
+def _first(text: str) -> str:
+    return (text.split() or [""])[0]
 
 
 def read_vocab(path: str | Path) -> list[str]:
-    """The tokens of a vocabulary, in the order of their ids.
+    """The tokens of a vocabulary; arguments and errors as `load_vocab`."""
+    return load_vocab(path).tokens
+
+
+def load_vocab(path: str | Path) -> Vocabulary:
+    """Read a vocabulary as Google's reader does: ids are the numbers of lines, from 0.
+
+    A blank line is the empty token, and of a repeated token the last line counts. The rows of the
+    other lines are called `[unused...]`, which no text gives. bert4keras's reader counts otherwise
+    behind a repeated line: there two tokens have one id.
 
     Args:
-        path: as `read_words`.
-
-    Returns:
-        The tokens, all different: bert4keras gives a repeated token an id that another token has
-        as well, which no tokenizer's file can say.
+        path: as `read_words`; blank lines at its end are none.
 
     Raises:
         NotFoundError: there is no such file.
-        IntegrityError: it is not UTF-8, a token occurs twice, or there is none for unknown words.
+        IntegrityError: it is not UTF-8, a second column has other ids than the lines, or there is
+            no token for unknown words.
     """
-    tokens = read_words(path)
-    seen: dict[str, int] = {}
-    for number, token in enumerate(tokens, start=1):
-        if token in seen:
-            raise IntegrityError(
-                f"{path}: line {number} repeats {token!r} of line {seen[token]}; every token "
-                "needs an id of its own"
-            )
-        seen[token] = number
-    if UNKNOWN not in seen:
-        raise IntegrityError(
-            f"{path}: none of its {len(tokens)} lines is {UNKNOWN}, which words that are not in "
-            "it become; is this the vocabulary of a BERT tokenizer?"
+    path = Path(path)
+    words, seconds = _read(path)
+    _check_ids(path, seconds)
+    count = len(words)
+    while words and not words[-1]:
+        words.pop()
+    if UNKNOWN not in words:
+        raise _no_unknown(path, words)
+    notes = []
+    if blanks := count - len(words):
+        which = (
+            "the blank line at its end is"
+            if blanks == 1
+            else f"{blanks} blank lines at its end are"
         )
-    return tokens
+        notes.append(f"{path.name}: {which} no token")
+    places: dict[str, list[int]] = {}
+    for number, word in enumerate(words):
+        places.setdefault(word, []).append(number)
+    names = free_names(places)
+    tokens = list(words)
+    for numbers in places.values():
+        for number in numbers[:-1]:
+            tokens[number] = next(names)
+    if blank := places.pop("", None):
+        notes.append(
+            f"{path.name}: {_lines(blank)} blank, the empty token to Google's reader; no text "
+            "gives it"
+        )
+    repeated = {word: numbers for word, numbers in places.items() if len(numbers) > 1}
+    if repeated:
+        shown = "; ".join(
+            f"{word!r} in lines {', '.join(str(number + 1) for number in numbers)}"
+            for word, numbers in itertools.islice(repeated.items(), SHOWN)
+        )
+        more = f" and {len(repeated) - SHOWN} more" if len(repeated) > SHOWN else ""
+        notes.append(
+            f"{path.name} has tokens more than once: {shown}{more}. As in Google's reader the "
+            "last line has the token; the other rows are called [unused...], which no text gives"
+        )
+    return Vocabulary(tokens, notes)
+
+
+def _lines(numbers: Sequence[int]) -> str:
+    shown = ", ".join(str(number + 1) for number in numbers[:SHOWN])
+    more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
+    return f"lines {shown}{more} are" if len(numbers) > 1 else f"line {shown} is"
+
+
+def _check_ids(path: Path, seconds: Sequence[str]) -> None:
+    """Raise where a second column gives the ids in another order than the lines."""
+    if not seconds or not all(re.fullmatch("[0-9]{1,9}", one) for one in seconds):
+        return
+    ids = [int(one) for one in seconds]
+    ordered = list(range(len(ids)))
+    if sorted(ids) == ordered and ids not in (ordered, ordered[::-1]):
+        line = next(number for number in ordered if ids[number] != number)
+        raise IntegrityError(
+            f"{path}: its second column has other ids than the lines (line {line + 1} has "
+            f"{ids[line]}); sort the lines by that column"
+        )
+
+
+def _no_unknown(path: Path, words: Sequence[str]) -> IntegrityError:
+    like = [word for word in words if word.strip("[]<>").lower() == "unk"]
+    hint = f" (it has {like[0]!r})" if like else ""
+    return IntegrityError(
+        f"{path}: none of its {len(words)} lines is {UNKNOWN}, which words that are not in it "
+        f"become{hint}; is this the vocabulary of a BERT tokenizer?"
+    )
+
+
+def free_names(taken: Collection[str]) -> Iterator[str]:
+    """Names for rows that no text gives: the numbers behind those that are taken."""
+    found = (UNUSED.fullmatch(token) for token in taken)
+    last = max((int(match[1]) for match in found if match), default=0)
+    return (f"[unused{number}]" for number in itertools.count(last + 1))
+
+
+def pad_vocab(tokens: Sequence[str], rows: int) -> list[str]:
+    """The vocabulary with names for the rows behind its tokens."""
+    return [*tokens, *itertools.islice(free_names(tokens), max(0, rows - len(tokens)))]
 
 
 def simplify_vocab(

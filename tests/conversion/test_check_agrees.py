@@ -50,6 +50,20 @@ def with_copy(name, other):
     return lambda folder: shutil.copy(folder / name, folder / other)
 
 
+def moved(name, other):
+    return lambda folder: (folder / name).rename(folder / other)
+
+
+def another(name):
+    """A second vocabulary of the same size, with other tokens."""
+
+    def change(folder):
+        lines = (folder / "vocab.txt").read_text("utf-8").splitlines()
+        (folder / name).write_text("\n".join(lines[::-1]) + "\n", "utf-8")
+
+    return change
+
+
 def nothing(folder):
     pass
 
@@ -67,7 +81,9 @@ CASES = {
     "vocabulary_repeats": ("bert_full", vocabulary(lambda v: [*v[:-1], v[5]]), {}, ""),
     "vocabulary_longer": ("bert_full", vocabulary(lambda v: [*v, "more"]), {}, "tokens"),
     "vocabulary_shorter": ("bert_full", vocabulary(lambda v: v[:-2]), {}, ""),
-    "two_vocabularies": ("bert_full", with_copy("vocab.txt", "spiece.model"), {}, "several"),
+    "two_vocabularies": ("bert_full", another("vocab_other.txt"), {}, "several"),
+    "vocabulary_twice": ("bert_full", with_copy("vocab.txt", "my_vocab.txt"), {}, None),
+    "other_name": ("bert_full", moved("vocab.txt", "vocab_chinese.txt"), {}, None),
     "no_vocabulary": ("bert_full", without("vocab.txt"), {}, None),
     "no_vocabulary_to_cut": (
         "bert_full", without("vocab.txt"), {"options": {"pre_tokenize": "jieba"}}, "pre_tokenize",

@@ -15,6 +15,7 @@ from zoo.errors import IntegrityError, UsageError
 
 FOLDER = FIXTURES / "tokenizer"
 TOKENS = tokenizers.read_vocab(FOLDER / "vocab.txt")
+ODD = FOLDER / "vocab_odd.txt"
 ENDS = {"right": -2, "left": 1}
 
 
@@ -127,14 +128,16 @@ def test_simplified_vocabularies_tokenize_as_recorded(load):
         assert found["input_ids"] == case["ids"], case
 
 
-def test_an_odd_vocabulary_is_read_as_recorded_and_refused():
+def test_an_odd_vocabulary_is_read_as_recorded_and_counted_by_lines():
     ids = {}
-    for word in tokenizers.read_words(FOLDER / "vocab_odd.txt"):
+    for word in tokenizers.read_words(ODD):
         ids[word] = len(ids)
     assert ids == recorded("vocab")["load_vocab_odd"]
     assert len(set(ids.values())) < len(ids)  # two tokens with one id: no list says that
-    with pytest.raises(IntegrityError, match=r"vocab_odd.txt: line 7 repeats '该' of line 5"):
-        tokenizers.read_vocab(FOLDER / "vocab_odd.txt")
+    by_lines = {token: number for number, token in enumerate(tokenizers.read_words(ODD))}
+    tokens = tokenizers.read_vocab(ODD)
+    assert {token: tokens.index(token) for token in by_lines} == by_lines
+    assert set(tokens) - set(by_lines) == {"[unused1]", "[unused2]", "[unused3]"}
 
 
 def test_line_ends_marks_and_blank_lines(tmp_path):

@@ -37,6 +37,13 @@ def convert(
     config: Annotated[
         Path | None, typer.Option(help="The bert_config.json, where it is not beside the files.")
     ] = None,
+    vocab: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The vocab.txt or SentencePiece model, if not beside the files; none for none.",
+        ),
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="As told to build_transformer_model; repeatable."),
@@ -70,7 +77,8 @@ def convert(
     from convert import arguments, converting, inspection
 
     if to is not None:
-        for word, given in (("--check", look), ("--verify", verify), ("--config", config)):
+        there = {"--check": look, "--verify": verify, "--config": config, "--vocab": vocab}
+        for word, given in there.items():
             if given:
                 raise UsageError(f"{word} is for the way there; leave it out beside --to")
     told = arguments.read_json(options) if options else {}
@@ -80,6 +88,7 @@ def convert(
             source,
             family=family,
             config=config,
+            vocab=vocab,
             options=told,
             out=out,
             verify=verify,
@@ -116,6 +125,7 @@ def convert(
         out,
         family=family,
         config=config,
+        vocab=vocab,
         options=told,
         verify=verify,
         allow_unused=allow_unused or (),
@@ -137,6 +147,8 @@ def _answer(report: "Report", as_json: bool, quiet: bool) -> None:
     """What became of everything, as a table or as JSON."""
     if as_json:
         print_json(report.to_dict() | {"out": str(report.out), "files": report.files})
+        for warning in report.warnings:
+            say(warning)
         return
     _show(report, quiet)
     what = report.architecture.removeprefix("Genae")
@@ -178,7 +190,7 @@ def _show(report: "Report", quiet: bool) -> None:
         given = ", ".join(f"{key}={value}" for key, value in report.defaults.items())
         say(f"not given, so taken: {given}", quiet=quiet)
     for note in report.notes:
-        say(note, quiet=quiet)
+        say(note, quiet=quiet and note not in report.warnings)
     if report.parity:
         parity = Table("output", box=None, pad_edge=False)
         for heading in ("largest difference", "relative", "tolerance", ""):

@@ -1,0 +1,280 @@
+"""Which file near a checkpoint is its vocabulary.
+
+Names are hints; whether a file fits is told by its tokens, of which there is one for each row of
+the embeddings, or some fewer where the table was padded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from convert.tokenizers.spm_model import read_spm
+from convert.tokenizers.vocabulary import load_vocab
+from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
+
+VOCAB = "vocab.txt"
+#: Names that SentencePiece models were published under, taken before any other `*.model`.
+KNOWN_MODELS = (
+    *("spiece.model", "sentencepiece.model", "spm.model", "chinese_vocab.model"),
+    "30k-clean.model",
+)
+#: Endings of other files that may be a list of tokens.
+ENDINGS = ("", ".txt", ".vocab", ".dic", ".dict", ".tsv")
+#: Bytes of the largest file that is read to see whether it is a list of tokens; LaBSE has 5.2 MB.
+LARGEST = 16 * 2**20
+#: Files that begin so are weights or archives: HDF5, zip, gzip.
+NO_MODELS = (b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x1f\x8b")
+#: Vocabularies of forms that are not converted.
+OTHER_FORMS = ("vocab.json", "encoder.json", "tokenizer.json", "vocab.pkl", "vocab.pickle")
+#: Tables are padded to multiples of this and of less.
+MOST_PADDING = 1024
+#: What is given in place of a file to have none.
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found.
+
+    Attributes:
+        path: the vocabulary; None without.
+        given: whether it was named, not looked for.
+        notes: why it was taken.
+        warnings: what was not taken, though it looks like a vocabulary.
+    """
+
+    path: Path | None
+    given: bool = False
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> Path | None:
+        """The same where it is a list of tokens, one a line."""
+        return None if self.path is None or is_pieces(self.path) else self.path
+
+
+def is_pieces(path: Path) -> bool:
+    """Whether a vocabulary is a SentencePiece model, not a list of tokens."""
+    if path.suffix in (".model", ".txt"):
+        return path.suffix == ".model"
+    try:
+        path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def fits(count: int, rows: int) -> bool:
+    """Whether a vocabulary could be that of a table, the rows behind it padding."""
+    return 0 <= rows - count < MOST_PADDING and 2 * count >= rows
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that may be the vocabulary.
+
+    Attributes:
+        path: the file.
+        sure: whether its name says so.
+    """
+
+    path: Path
+    sure: bool = False
+
+    @cached_property
+    def tokens(self) -> tuple[str, ...] | None:
+        """Its tokens or pieces; None where it is no vocabulary."""
+        try:
+            if is_pieces(self.path):
+                return tuple(piece.text for piece in read_spm(self.path).pieces)
+            return tuple(load_vocab(self.path).tokens)
+        except (GenaeError, OSError):
+            return None
+
+    @property
+    def count(self) -> int:
+        """How many tokens it has; -1 where it is no vocabulary."""
+        return -1 if self.tokens is None else len(self.tokens)
+
+    def __str__(self) -> str:
+        return f"{self.path.name} ({self.count} tokens)" if self.tokens else self.path.name
+
+
+def find_vocabulary(folder: Path, sizes: Sequence[int] = ()) -> Path | None:
+    """The vocabulary near a checkpoint, a list of tokens or a SentencePiece model; None without.
+
+    Args:
+        folder: of the checkpoint.
+        sizes: as `choose_vocabulary`.
+
+    Raises:
+        UsageError: there are several, and their sizes do not decide.
+    """
+    return choose_vocabulary(folder, sizes=sizes).path
+
+
+def choose_vocabulary(
+    folder: Path,
+    given: str | os.PathLike[str] | None = None,
+    sizes: Sequence[int] = (),
+) -> Found:
+    """Find the vocabulary near a checkpoint, and say why it is the one.
+
+    Args:
+        folder: of the checkpoint; its `assets`, those of the SavedModel that it may be a part of,
+            and the folder above are looked through as well.
+        given: the file, where a person named it; "none" for none.
+        sizes: how many tokens it may have, the likeliest first; none if that is not known.
+
+    Raises:
+        NotFoundError: the named file does not exist.
+        UsageError: there are several, and their sizes do not decide.
+    """
+    if given is not None:
+        return _named(Path(given))
+    passed: list[Candidate] = []
+    for place, far in _places(folder):
+        near = list(_candidates(place, sizes))
+        taken = _take(near, sizes, far)
+        if taken is not None:
+            return Found(taken.path, notes=tuple(_reasons(taken, near, folder, sizes)))
+        passed += [one for one in near if one.tokens is not None]
+    return Found(None, warnings=tuple(_warnings(passed, folder, sizes)))
+
+
+def _named(path: Path) -> Found:
+    if str(path) == NONE and not path.exists():
+        return Found(None, given=True)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: give the vocabulary's file in it")
+    if not path.is_file():
+        raise NotFoundError(f"{path} does not exist: give the vocabulary's file, or {NONE}")
+    return Found(path, given=True, notes=(f"vocabulary: {path.name}, as given",))
+
+
+def _places(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """Where a vocabulary can lie, and whether that is so far that its size must be exact."""
+    yield folder, False
+    yield folder / "assets", False
+    if folder.name == "variables":  # of a SavedModel or a module of TensorFlow Hub
+        yield folder.parent / "assets", False
+    yield folder.parent, True
+
+
+def _candidates(folder: Path, sizes: Sequence[int]) -> Iterator[Candidate]:
+    """The files of a folder that may be vocabularies; those that are called so first."""
+    try:
+        entries = sorted(folder.iterdir())
+        files = [path for path in entries if path.name[:1] != "." and path.is_file()]
+    except OSError:
+        return
+    models = [path for path in files if path.suffix == ".model" and not _is_weights(path)]
+    known = [path for path in models if path.name in KNOWN_MODELS]
+    yield from (Candidate(path, True) for path in known or models)
+    yield from (Candidate(path, True) for path in files if path.name == VOCAB)
+    others = [path for path in files if path.suffix in ENDINGS and path.name != VOCAB]
+    for path in others:
+        one = Candidate(path)
+        called = "vocab" in path.name.lower()
+        if path.stat().st_size <= LARGEST and (called or one.count in sizes):
+            if one.tokens is not None:
+                yield one
+
+
+def _is_weights(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(8).startswith(NO_MODELS)
+    except OSError:
+        return False
+
+
+def _take(near: list[Candidate], sizes: Sequence[int], far: bool) -> Candidate | None:
+    """The one that belongs to the checkpoint, or None.
+
+    Raises:
+        UsageError: several may.
+    """
+    sure = [one for one in near if one.sure]
+    if len(near) == 1 and sure and not far:
+        return sure[0]  # whatever is the matter with it is said where it is read
+    if not sizes and not far:
+        return _only(sure or near, sizes)
+    for size in sizes:
+        exact = _different(one for one in near if one.count == size)
+        if far and len(exact) > 1:
+            return None
+        if exact:
+            return _only(exact, sizes)
+    if far:
+        return None
+    close = _different(one for one in near if any(fits(one.count, size) for size in sizes))
+    return _only(close or sure, sizes)
+
+
+def _only(several: list[Candidate], sizes: Sequence[int]) -> Candidate | None:
+    if len(several) > 1:
+        counts = " and ".join(str(one.count) for one in several if one.tokens is not None)
+        sizes_known = f" (they have {counts} tokens, the checkpoint {sizes[0]} rows)"
+        raise UsageError(
+            "several vocabularies lie beside the checkpoint: "
+            f"{', '.join(one.path.name for one in several)}; leave the one that belongs to it, or "
+            f"name it with --vocab FILE{sizes_known if sizes and counts else ''}"
+        )
+    return several[0] if several else None
+
+
+def _different(several: Iterable[Candidate]) -> list[Candidate]:
+    """The first of those with the same tokens."""
+    return list({one.tokens: one for one in reversed(list(several))}.values())[::-1]
+
+
+def _reasons(
+    taken: Candidate, near: list[Candidate], folder: Path, sizes: Sequence[int]
+) -> Iterator[str]:
+    """Why it was taken, where that is not plain."""
+    others = [str(one) for one in near if one is not taken]
+    if others and sizes:
+        yield (
+            f"vocabulary: {taken}, because the checkpoint has {sizes[0]} rows of embeddings; "
+            f"not {', '.join(others)}"
+        )
+    elif taken.path.parent != folder:
+        where = os.path.relpath(taken.path, folder)
+        yield f"vocabulary: {where}, seen from the checkpoint's folder"
+    elif not taken.sure:
+        yield f"vocabulary: {taken}"
+
+
+def _warnings(passed: list[Candidate], folder: Path, sizes: Sequence[int]) -> Iterator[str]:
+    rows = f"; the checkpoint has {sizes[0]} rows of embeddings" if sizes else ""
+    for one in passed:
+        where = os.path.relpath(one.path, folder)
+        yield (
+            f"{where} looks like a vocabulary and is not taken: it has {one.count} tokens{rows}. "
+            "If it belongs to the checkpoint, give --vocab FILE"
+        )
+    for name in OTHER_FORMS:
+        if (folder / name).is_file():
+            yield (
+                f"{name} looks like a vocabulary and is not taken: a list of tokens (vocab.txt) "
+                "or a SentencePiece model is read"
+            )
+
+
+def refused(what: str, rows: int) -> IntegrityError:
+    """What to say of a vocabulary that is of another size than the checkpoint.
+
+    Args:
+        what: the file and what it has, in words.
+        rows: of the embeddings.
+    """
+    return IntegrityError(
+        f"{what}, the checkpoint {rows} rows of embeddings; give the vocabulary that belongs to "
+        f"it with --vocab FILE, or --vocab {NONE} to convert without a tokenizer"
+    )
