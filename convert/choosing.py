@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from convert import families
+from convert.averages import as_stored, averages_of, in_place
 from convert.dialects import DIALECTS, translated
 from convert.families import Family, Settings
 from convert.matching import match
@@ -35,8 +38,48 @@ def candidates(
 
     Raises:
         IntegrityError: names mean nothing, and shapes and order are of no family.
-        UsageError: no family has this name.
+        UsageError: no family has this name, the configuration is another family's, or averages are
+            asked for that are not there.
     """
+    averages = averages_of(checkpoint)
+    wanted = _wants_averages(options, averages, checkpoint)
+    if not wanted:
+        found = _candidates(name, checkpoint, config, options)
+        if found and averages:
+            return [(family, replace(one, notes=(*one.notes, KEPT))) for family, one in found]
+        raw = not averages or any(stored in checkpoint for stored in averages)
+        if found or raw:
+            return found
+    found = _candidates(name, in_place(checkpoint, averages), config, options)
+    return [(family, as_stored(one, averages, checkpoint)) for family, one in found]
+
+
+#: What is said of a checkpoint with averages.
+KEPT = "averaged weights are left out; --option averaged=true takes them in place of the raw ones"
+
+
+def _wants_averages(
+    options: Mapping[str, Any], averages: Mapping[str, str], checkpoint: Checkpoint
+) -> bool:
+    """Whether averages are asked for, and are there."""
+    wanted = options.get("averaged")
+    if wanted not in (None, True, False):
+        raise UsageError(f"averaged is {wanted!r}; it can be true or false")
+    if wanted and not averages:
+        raise UsageError(
+            f"averaged=true: {checkpoint.files[0].name} holds no averaged weights "
+            "(.../ExponentialMovingAverage); leave the option out"
+        )
+    return bool(wanted)
+
+
+def _candidates(
+    name: str | None,
+    checkpoint: Checkpoint,
+    config: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> list[Pair]:
+    """As `candidates`, whatever the weights are called."""
     naming = naming_of(checkpoint)
     plain = () if naming.kind == "order" else (naming, *scopes_of(naming))
     for one in chain(plain, translated(DIALECTS, checkpoint)):
@@ -44,10 +87,42 @@ def candidates(
         if name is not None and families.find(name).fits(one.names):
             return [(families.find(name), one)]
         if name is None and fitting:
-            return [(family, one) for family in fitting]
+            return [
+                (family, _why(one, family, fitting, config))
+                for family in _decided(fitting, config)
+            ]
     if naming.kind == "order":
         return match(name, naming, checkpoint, config, options)
     return [(families.find(name), naming)] if name is not None else []
+
+
+def _why(
+    naming: Naming, family: Family, fitting: list[Family], config: Mapping[str, Any]
+) -> Naming:
+    """The naming with a note where the configuration, not the files, told the family."""
+    if len(fitting) < 2 or not family.is_told_by(config):
+        return naming
+    note = f"{family.title}, as the configuration says; the names alone do not tell it"
+    return replace(naming, notes=(*naming.notes, note))
+
+
+def _decided(fitting: list[Family], config: Mapping[str, Any]) -> list[Family]:
+    """Of the families that fit, those that the configuration names, if it names any.
+
+    Raises:
+        UsageError: it says what is true of another family alone.
+    """
+    told = [family for family in fitting if family.is_told_by(config)]
+    others = [family for family in families.FAMILIES if family.contradicts(config, fitting)]
+    if fitting and others and not told:
+        key, value = next(iter(others[0].says.items()))
+        raise UsageError(
+            f"the configuration says {key}: {json.dumps(value)}, as {others[0].title}'s do, but "
+            f"the tensors are those of {' or '.join(family.title for family in fitting)}: is it "
+            f"the right configuration (--config)? If it is, name the family: --family "
+            f"{fitting[0].name}"
+        )
+    return told or fitting
 
 
 def choose(

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert import choosing, preparing
+from convert import choosing, heads, preparing
 from convert.evidence import options_held, sizes_held
-from convert.families.base import DROPPED
+from convert.families.base import UNSAID
 from convert.families.settling import parts_held
+from convert.leftovers import why_left_over
 
 if TYPE_CHECKING:
     from convert.readers import Checkpoint
@@ -30,6 +31,7 @@ class Inspection:
         dropped: how many a conversion leaves out (optimizer slots ...).
         families: names of the families that fit; several where the files do not decide.
         parts: heads and other parts that the files hold.
+        heads: of fine-tuning, each with its tensors; they are not converted.
         sizes: of the model, as far as the files tell ("vocab", "hidden", "layers" ...).
         options: of bert4keras's builder, those that the files or the caller decide.
         defaults: the other options of the family, with what a conversion takes.
@@ -47,6 +49,7 @@ class Inspection:
     dropped: int
     families: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
@@ -110,7 +113,7 @@ def check(
             checkpoint.form,
             len(checkpoint),
             sum(tensor.nbytes for tensor in checkpoint.values()),
-            sum(any(pattern.search(name) for pattern, _ in DROPPED) for name in checkpoint),
+            sum(why_left_over(name) is not None for name in checkpoint),
             notes=ready.notes or [note for _, naming in ready.pairs[:1] for note in naming.notes],
             missing=[str(problem) for problem in ready.problems],
             unreadable=dict(checkpoint.unreadable),
@@ -131,22 +134,26 @@ def _describe(
 ) -> None:
     """Put down what the files say to every family that fits."""
     found.families = [family.name for family, _ in pairs]
-    heads = config.get("num_attention_heads")
+    count = config.get("num_attention_heads")
     told: list[tuple[set[str], dict[str, int], dict[str, Any]]] = []
     for family, naming in pairs:
         shapes = choosing.shapes_of(naming, checkpoint)
         held = {part for part, there in parts_held(family, naming.kind, shapes).items() if there}
         sizes = sizes_held(family, naming.kind, shapes)
-        number = heads if type(heads) is int and heads > 0 else None
+        number = count if type(count) is int and count > 0 else None
         told.append((held, sizes, options_held(family, naming.kind, shapes, number)))
     if not told:
         return
+    shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.items()}
+    found.heads = [str(head) for head in heads.find(pairs[0][1], shapes)]
     found.parts = sorted(set.intersection(*(held for held, _, _ in told)))
     found.sizes = _common([sizes for _, sizes, _ in told])
     found.options = _common([options for _, _, options in told]) | dict(given)
     families_options = _common([dict(family.options) for family, _ in pairs])
     found.defaults = {
-        name: value for name, value in families_options.items() if name not in found.options
+        name: value
+        for name, value in families_options.items()
+        if name not in found.options and name not in UNSAID
     }
 
 

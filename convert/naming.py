@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from convert.layer_weights import by_name
+from convert.leftovers import why_left_over
 from convert.ops import KEEP, Op, shape_after
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Naming:
         ops: of a dialect: the name that rows use -> what happens before the row's operation.
         dropped: of a dialect: names as stored that it leaves out, and why.
         config: of a dialect: what it changes in the legacy configuration, see `Dialect.config`.
+        averaged: where averages are taken in place of the weights: all of them, as stored.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Naming:
     ops: Mapping[str, Op] = field(default_factory=dict)
     dropped: Mapping[str, str] = field(default_factory=dict)
     config: Callable[[Mapping[str, Any], Shapes], dict[str, Any]] | None = None
+    averaged: frozenset[str] = frozenset()
 
     def op(self, name: str) -> Op:
         """What happens to the tensor that rows call so, before the row's own operation."""
@@ -126,10 +129,6 @@ def _layers_of_names(names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     groups: dict[str, list[str]] = {}
     for name in names:
         layer, _, rest = name.partition("/")
-        if rest and LAYER.match(layer) and not SLOT.search(name):
+        if rest and LAYER.match(layer) and not why_left_over(name):
             groups.setdefault(layer, []).append(name)
     yield from groups.items()
-
-
-#: Optimizer slots beside the weights.
-SLOT = re.compile(r"/(adam_[mv]|Adam\w*|LAMB\w*|lamb_[mv])$|_slot_\w+$|/\.OPTIMIZER_SLOT/")

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convert import layer_weights
-from convert.families.base import DROPPED, PART_OPTIONS, WITHOUT, Family, Settings
+from convert import heads, layer_weights
+from convert.families.base import PART_OPTIONS, WITHOUT, Family, Settings
+from convert.leftovers import why_left_over
 from convert.naming import Naming
 from convert.ops import WINDOW, Op, resize, select_rows, shape_after, then
 from convert.rows import GROWTH, Row, expand
-from zoo.errors import IntegrityError
+from zoo.errors import IntegrityError, UsageError
 from zoo.hints import nearest
 
 SHOWN = 12  # leftovers in a message; a whole foreign model should not fill the screen
@@ -73,6 +74,7 @@ def plan(
 
     Raises:
         IntegrityError: tensors are absent, of another shape, or left over; names all of them.
+        UsageError: there is a head of fine-tuning, or averages are asked for that are not there.
     """
     stored = naming.names
     layers = settings.config["num_hidden_layers"]
@@ -110,6 +112,8 @@ def plan(
         if row.shape[0] == "vocab" and (keep is not None or settings.compounds):
             op = then(op, select_rows(keep, settings.compounds))
         steps.append(Step((stored[name],), row.target, final, op))
+    found_heads = _heads(naming, tensors)
+    behind: list[heads.Head] = []
     takers = _takers(family, naming.kind, layers)
     dropped = dict(naming.dropped)
     for name, original in stored.items():
@@ -122,12 +126,24 @@ def plan(
         if reason := _why_dropped(family, called, takers.get(name), settings, allow_unused):
             dropped[original] = reason
             continue
+        if head := found_heads.get(original):
+            if settings.options.get("head") == "none":
+                dropped[original] = f"{head.title}, left out by head=none"
+            elif head not in behind:
+                behind.append(head)
+            continue
         part = takers.get(name)
         option = PART_OPTIONS.get(part or "")
         hint = f", which {option}=True would take" if option else f" (part {part})" if part else ""
         problems.append(f"not in the map: {original} {tuple(tensors[original].shape)}{hint}")
     if problems:
-        raise IntegrityError(_disagreement(family, problems))
+        raise IntegrityError(_disagreement(family, problems, behind))
+    if behind:
+        raise UsageError(
+            f"the checkpoint holds a head of fine-tuning, which is not converted: "
+            f"{'; '.join(map(str, behind))}. To convert the model without it: --option head=none"
+        )
+    _check_averages(naming, steps)
     return Plan(tuple(steps), dropped)
 
 
@@ -143,6 +159,23 @@ def _contradiction(row: Row, stored: str) -> str | None:
     )
 
 
+def _heads(naming: Naming, tensors: Mapping[str, Any]) -> dict[str, heads.Head]:
+    """Tensors of heads of fine-tuning, as stored -> the head."""
+    shapes = {stored: tuple(tensors[stored].shape) for stored in naming.names.values()}
+    return {stored: head for head in heads.find(naming, shapes) for stored in head.tensors}
+
+
+def _check_averages(naming: Naming, steps: Sequence[Step]) -> None:
+    """Raise where averages are taken and a weight has none."""
+    without = [name for step in steps for name in step.sources if name not in naming.averaged]
+    if naming.averaged and without:
+        more = f" and {len(without) - SHOWN} more" if len(without) > SHOWN else ""
+        raise UsageError(
+            f"averaged=true: of {len(without)} weights there is no average: "
+            f"{', '.join(without[:SHOWN])}{more}; without the option the raw weights are taken"
+        )
+
+
 def _can_resize(found: tuple[int, ...], wanted: tuple[int, ...], settings: Settings) -> bool:
     """Whether the option is on, and each axis that grows has whole pairs."""
     return (
@@ -152,12 +185,13 @@ def _can_resize(found: tuple[int, ...], wanted: tuple[int, ...], settings: Setti
     )
 
 
-def _disagreement(family: Family, problems: list[str]) -> str:
+def _disagreement(family: Family, problems: list[str], behind: list[heads.Head]) -> str:
     more = len(problems) - SHOWN
     lines = "".join(f"\n  {problem}" for problem in problems[:SHOWN])
     return (
         f"the checkpoint and the map of {family.title} disagree on {len(problems)} tensors:{lines}"
         + (f"\n  and {more} more" if more > 0 else "")
+        + "".join(f"\nBehind it is a head of fine-tuning, {head}." for head in behind)
         + "\nIs it the right configuration (--config) and are the options those of the model "
         "(--option KEY=VALUE)? What is to be left out on purpose: --allow-unused PATTERN."
     )
@@ -187,8 +221,9 @@ def _why_dropped(
     allow_unused: Sequence[str],
 ) -> str | None:
     """Why a tensor, by any of its names, may be left over, or None where it may not."""
-    known = [(pattern.pattern, reason) for pattern, reason in DROPPED]
-    for words, reason in (*known, *family.dropped):
+    if reason := next(filter(None, map(why_left_over, called)), None):
+        return reason
+    for words, reason in family.dropped:
         if any(re.search(words, name) for name in called):
             return reason
     option = PART_OPTIONS.get(part or "")

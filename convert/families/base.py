@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,9 +21,13 @@ COMMON: dict[str, Any] = {
     "pre_tokenize": None,
     "simplified": False,
     "startswith": None,
+    "averaged": False,
+    "head": None,
 }
 #: Of these, what a conversion does once and for all.
-DONE = ("autoresize_weights", "keep_tokens", "compound_tokens")
+DONE = ("autoresize_weights", "keep_tokens", "compound_tokens", "averaged", "head")
+#: Of these, what is said only where the files have something that it decides.
+UNSAID = ("averaged", "head")
 TRANSFORMER: dict[str, Any] = {
     "application": "encoder",
     "shared_segment_embeddings": False,
@@ -59,6 +62,7 @@ CHOICES = {
     "semantics": ("google", "bert4keras"),
     "stack": ("both", "encoder", "decoder"),
     "pre_tokenize": ("jieba",),
+    "head": ("none",),
 }
 
 #: Which option decides about a part, for hints.
@@ -150,6 +154,7 @@ class Family:
         renames: to transformers' names, where the result is a model of its.
         behind: Keras layer -> the one that Keras lists before it, where the table does not.
         dropped: names left out on purpose, patterns, each with the reason.
+        says: entries that only this family's configurations have: a key and its value.
     """
 
     name: str
@@ -164,6 +169,17 @@ class Family:
     renames: tuple[Rename, ...] = ()
     behind: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[tuple[str, str], ...] = ()
+    says: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_told_by(self, config: Mapping[str, Any]) -> bool:
+        """Whether a legacy configuration says that its model is of this family."""
+        says = {"model_type": self.name, **self.says}
+        return any(config.get(key) == value for key, value in says.items())
+
+    def contradicts(self, config: Mapping[str, Any], fitting: Collection[Family]) -> bool:
+        """Whether a configuration says what only this family's say, and its files do not fit."""
+        said = any(config.get(key) == value for key, value in self.says.items())
+        return said and self not in fitting
 
     def fits(self, names: Collection[str]) -> bool:
         """Whether a checkpoint with these names could be one of the family."""
@@ -171,18 +187,3 @@ class Family:
             all((word[1:] not in names) if word[0] == "!" else word in names for word in telltale)
             for telltale in self.telltales
         )
-
-
-#: Tensors that no model reads, dropped on purpose: a pattern of their names, and what they are.
-DROPPED = tuple(
-    (re.compile(pattern), reason)
-    for pattern, reason in (
-        (r"(^|/)global_step$", "step counter"),
-        (r"(^|/)(adam_[mv]|Adam(_1)?|AdamWeightDecay\w*(_1)?)$", "optimizer slot"),
-        (r"(^|/)(LAMB\w*|lamb_[mv])$", "optimizer slot"),
-        (r"_slot_(v|vr|vc|m)$", "optimizer slot"),
-        (r"(^|/)beta[12]_power$", "optimizer slot"),
-        (r"/\.OPTIMIZER_SLOT/|^optimizer(_weights)?/|^save_counter/", "optimizer slot"),
-        (r"/ExponentialMovingAverage$", "moving average"),
-    )
-)

@@ -55,4 +55,5 @@ FAMILY = Family(
     # Until 0.5.8 bert4keras kept one in every layer.
     dropped=((r"^Embedding-Relative-Position#\d+$", "computed from the configuration"),),
     paper="arXiv:1909.00204",
+    says={"use_relative_position": True},
 )

@@ -10,6 +10,7 @@ from convert.families.base import (
     CHOICES,
     CONFIG_OPTIONS,
     PART_OPTIONS,
+    UNSAID,
     WITHOUT,
     Family,
     Settings,
@@ -80,7 +81,7 @@ def settle(
     settings.defaults = {
         name: settings.parts.get(_part_of(name), chosen[name])
         for name in family.options
-        if name not in options
+        if name not in options and name not in UNSAID
     }
     return settings
 

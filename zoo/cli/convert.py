@@ -218,6 +218,7 @@ def _show_inspection(found: "Inspection", as_json: bool) -> None:
         "left out": found.dropped,
         "families": found.families,
         "parts": found.parts,
+        "heads": found.heads,
         "sizes": found.sizes,
         "options": found.options,
         "defaults": found.defaults,

@@ -1,0 +1,232 @@
+"""Heads of fine-tuning are named as such, and left out where somebody says so."""
+
+import h5py
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import convert
+from convert import families, heads
+from convert.naming import Naming
+from convert.rows import expand
+from tests.conversion.records import LEGACY
+from tests.conversion.rewritten import rewritten, weights_of
+from zoo.cli import app
+from zoo.errors import IntegrityError, UsageError
+
+#: Tensors of a head -> how it is named. 24 is the width of the recorded models.
+HEADS = {
+    "a classifier of 4 labels": {"output_weights": (4, 24), "output_bias": (4,)},
+    "a classifier of 8 labels": {"loss/output_weights": (8, 24), "loss/output_bias": (8,)},
+    "a classifier of one value (a regression, or one choice)": {
+        "output_weights": (1, 24),
+        "output_bias": (1,),
+    },
+    "question answering (SQuAD)": {
+        "cls/squad/output_weights": (2, 24),
+        "cls/squad/output_bias": (2,),
+    },
+    "question answering with unanswerable questions (SQuAD 2)": {
+        "start_logits/dense/kernel": (24, 1),
+        "start_logits/dense/bias": (1,),
+    },
+    "the head of task_specific/mnli of 3 labels": {
+        "task_specific/mnli/dense/kernel": (24, 3),
+        "task_specific/mnli/dense/bias": (3,),
+    },
+    "a CRF of 7 labels": {"crf_loss/transitions": (7, 7)},
+    "a tagger of 7 labels": {
+        "project/hidden/W": (24, 24),
+        "project/hidden/b": (24,),
+        "project/logits/W": (24, 7),
+        "project/logits/b": (7,),
+    },
+    "a classifier of 5 labels": {"dense/kernel": (24, 5), "dense/bias": (5,)},
+    "a classifier of 6 labels": {"classifier/kernel": (24, 6), "classifier/bias": (6,)},
+}
+
+
+def zeros(shapes):
+    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("title", HEADS)
+def test_a_head_is_named_and_left_out_on_request(title, tmp_path):
+    source = rewritten("bert_full", tmp_path / "in", lambda a: a | zeros(HEADS[title]))
+    with pytest.raises(UsageError) as caught:
+        convert.convert_checkpoint(source, tmp_path / "out")
+    assert f"{title}: {', '.join(HEADS[title])}. " in str(caught.value)
+    assert "--option head=none" in str(caught.value)
+    found = convert.check(source)
+    assert (found.missing, found.exit_code) == ([str(caught.value)], 2)
+    assert found.heads == [f"{title}: {', '.join(HEADS[title])}"]
+    given = {"head": "none"}
+    assert convert.check(source, options=given).missing == []
+    report = convert.convert_checkpoint(source, tmp_path / "out", options=given)
+    assert {report.plan.dropped[name] for name in HEADS[title]} == {
+        f"{title}, left out by head=none"
+    }
+    convert.convert_checkpoint(LEGACY / "bert_full/bert_model.ckpt.index", tmp_path / "plain")
+    ours, plain = weights_of(tmp_path / "out"), weights_of(tmp_path / "plain")
+    assert all(np.array_equal(ours[name], plain[name]) for name in ours.keys() | plain.keys())
+    assert "head" not in report.options
+
+
+def test_no_weight_of_any_family_is_a_head():
+    for family in families.FAMILIES:
+        parts = {part: True for row in family.rows for part in row.part.split("+")}
+        rows = [*expand(family.rows, parts, 2)]
+        for kind in ("tensorflow", "keras"):
+            names = {name: name for row in rows if (name := row.name_in(kind))}
+            assert heads.find(Naming(kind, names), dict.fromkeys(names, (2, 2))) == []
+
+
+def test_two_heads_are_two(tmp_path):
+    more = HEADS["a tagger of 7 labels"] | HEADS["a CRF of 7 labels"]
+    source = rewritten("bert_full", tmp_path / "in", lambda a: a | zeros(more))
+    assert [one.partition(":")[0] for one in convert.check(source).heads] == [
+        "a CRF of 7 labels",
+        "a tagger of 7 labels",
+    ]
+    convert.convert_checkpoint(source, tmp_path / "out", options={"head": "none"})
+
+
+def test_patterns_of_a_person_still_count(tmp_path):
+    more = HEADS["a classifier of 4 labels"]
+    source = rewritten("bert_full", tmp_path / "in", lambda a: a | zeros(more))
+    report = convert.convert_checkpoint(source, tmp_path / "out", allow_unused=["output_*"])
+    assert report.plan.dropped["output_bias"] == "allowed by output_*"
+
+
+def test_slots_of_a_head_are_no_head(tmp_path):
+    more = HEADS["a classifier of 4 labels"]
+    slots = {f"{name}/adam_m": shape for name, shape in more.items()}
+    source = rewritten("bert_full", tmp_path / "in", lambda a: a | zeros(more | slots))
+    assert convert.check(source).heads == ["a classifier of 4 labels: output_weights, output_bias"]
+
+
+def test_what_is_no_head_is_no_head(tmp_path):
+    stray = zeros({"bert/encoder/layer_3/output/dense/bias": (24,), "more/of/this": (3,)})
+    source = rewritten("bert_full", tmp_path / "in", lambda a: a | stray)
+    with pytest.raises(IntegrityError, match="not in the map: more/of/this"):
+        convert.convert_checkpoint(source, tmp_path / "out", options={"head": "none"})
+
+
+def test_a_wrong_configuration_beside_a_head_says_both(tmp_path):
+    more = HEADS["a classifier of 4 labels"]
+    source = rewritten(
+        "bert_full", tmp_path / "in", lambda a: a | zeros(more), {"num_hidden_layers": 4}
+    )
+    with pytest.raises(IntegrityError, match="absent from the checkpoint") as caught:
+        convert.convert_checkpoint(source, tmp_path / "out")
+    assert "a classifier of 4 labels" in str(caught.value)
+
+
+@pytest.fixture
+def dense(tmp_path):
+    """Keras files with layers behind the model: in both layouts of names."""
+
+    def make(file, *layers):
+        source = tmp_path / "in"
+        rewritten("bert_full", source)
+        for path in source.glob("model.ckpt*"):
+            path.unlink()
+        path = source / file
+        path.write_bytes((LEGACY / "bert_full" / file).read_bytes())
+        with h5py.File(path, "a") as h5:
+            names = [*h5.attrs["layer_names"]]
+            for layer, shapes in layers:
+                group = h5.create_group(layer)
+                weights = [f"{layer}/{word}:0" for word in shapes]
+                for name, shape in zip(weights, shapes.values(), strict=True):
+                    group.create_dataset(name, data=np.zeros(shape, np.float32))
+                group.attrs["weight_names"] = np.array(weights, "S")
+                names.append(layer.encode())
+            h5.attrs["layer_names"] = np.array(names, "S")
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize("file", ["model.weights", "model_tf2.h5"])
+def test_a_layer_behind_a_keras_model_is_a_head(file, dense, tmp_path):
+    source = dense(file, ("dense_25", {"kernel": (24, 2), "bias": (2,)}))
+    with pytest.raises(UsageError, match=r"a classifier of 2 labels: .*dense_25"):
+        convert.convert_checkpoint(source, tmp_path / "out")
+    report = convert.convert_checkpoint(source, tmp_path / "out", options={"head": "none"})
+    assert [why for why in report.plan.dropped.values() if "head=none" in why] == [
+        "a classifier of 2 labels, left out by head=none"
+    ] * 2
+
+
+def test_several_layers_are_one_head(dense, tmp_path):
+    source = dense(
+        "model.weights",
+        ("bidirectional_1", {"forward/kernel": (24, 40), "forward/bias": (40,)}),
+        ("dense_25", {"kernel": (20, 7), "bias": (7,)}),
+        ("conditional_random_field_1", {"_trans": (7, 7)}),
+    )
+    (head,) = convert.check(source).heads
+    assert head.startswith("layers of fine-tuning of 7 labels: ")
+    convert.convert_checkpoint(source, tmp_path / "out", options={"head": "none"})
+
+
+def test_a_layer_behind_layers_without_names_is_a_head(tmp_path):
+    folder = rewritten("bert_encoder", tmp_path / "in")
+    for path in folder.glob("model.ckpt*"):
+        path.unlink()
+    from tests.conversion.bundles import write_bundle
+
+    with convert.open_checkpoint(LEGACY / "bert_encoder/tf2_object") as found:
+        arrays = {name: tensor.numpy() for name, tensor in found.items()}
+    top = "layer_with_weights-99/{}/.ATTRIBUTES/VARIABLE_VALUE"
+    head = {top.format("kernel"): (30, 3), top.format("bias"): (3,)}
+    write_bundle(folder, arrays | zeros(head), strings=["_CHECKPOINTABLE_OBJECT_GRAPH"])
+    with pytest.raises(UsageError, match=r"a classifier of 3 labels: layer_with_weights-99"):
+        convert.convert_checkpoint(folder, tmp_path / "out")
+    convert.convert_checkpoint(folder, tmp_path / "out", options={"head": "none"})
+
+
+def test_a_block_that_the_configuration_leaves_out_is_no_head(tmp_path):
+    folder = rewritten("bert_encoder", tmp_path / "in", config={"num_hidden_layers": 1})
+    source, config = LEGACY / "bert_encoder/tf2_object", folder / "bert_config.json"
+    found = convert.check(source, family="bert", config=config)
+    assert found.heads == []
+    assert "not in the map" in found.missing[0]
+
+
+def test_the_command_says_what_to_do(tmp_path):
+    more = HEADS["a classifier of 4 labels"]
+    source = rewritten("bert_full", tmp_path / "in", lambda a: a | zeros(more))
+    run = CliRunner().invoke(app, ["convert", str(source), str(tmp_path / "out")])
+    assert run.exit_code == 2
+    assert "--option head=none" in run.output
+    run = CliRunner().invoke(app, ["convert", str(source), "--check"])
+    assert "a classifier of 4 labels" in run.output
+    told = ["convert", str(source), str(tmp_path / "out"), "--option", "head=none"]
+    assert CliRunner().invoke(app, told).exit_code == 0
+    with pytest.raises(UsageError, match="head is 'keep'; it can be none"):
+        convert.convert_checkpoint(source, tmp_path / "two", options={"head": "keep"})
+
+
+def test_nezha_is_told_by_its_configuration(tmp_path):
+    def change(arrays):
+        return arrays
+
+    source = rewritten("nezha", tmp_path / "a", change)
+    assert {*convert.check(source).families} == {"nezha", "roformer"}
+    source = rewritten("nezha", tmp_path / "b", change, {"use_relative_position": True})
+    report = convert.convert_checkpoint(source, tmp_path / "out")
+    assert report.family == "nezha"
+    assert any("as the configuration says" in note for note in report.notes)
+    for says in (
+        {"model_type": "roformer"},
+        {"use_relative_position": True, "model_type": "bert"},
+    ):
+        source = rewritten("roformer", tmp_path / "c", change, says)
+        found = convert.check(source).families
+        assert found == [says["model_type"].replace("bert", "nezha")]
+    source = rewritten("bert_full", tmp_path / "d", change, {"use_relative_position": True})
+    with pytest.raises(UsageError, match="use_relative_position: true, as NEZHA's do"):
+        convert.convert_checkpoint(source, tmp_path / "two")
+    assert convert.convert_checkpoint(source, tmp_path / "two", family="bert").family == "bert"
