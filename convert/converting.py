@@ -37,6 +37,7 @@ class Report:
         options: those of bert4keras's builder that hold of the result.
         config: the legacy configuration, the options that it has a word for merged in.
         parity: outputs beside recorded ones, where that was asked for.
+        result: the `config.json` of the result; empty on the way back.
     """
 
     source: Path
@@ -53,6 +54,7 @@ class Report:
     options: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     parity: list[Parity] = field(default_factory=list)
+    result: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything in types that JSON has, without places on this machine."""
@@ -155,6 +157,7 @@ def convert_checkpoint(
             warnings=list(ready.vocabulary.warnings),
             options=settings.lasting(),
             config=settings.config,
+            result=ready.result,
         )
         with new_folder(out) as folder:
             companions = ready.write_tokenizer(folder)  # first: it may be refused

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convert import planning
+from convert import advice, planning
 
 if TYPE_CHECKING:
     from convert.converting import Report
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 def render(report: Report, family: Family) -> str:
     """Markdown with the front matter that the Hub reads."""
     ours = report.architecture.startswith("Genae")
-    auto = "AutoModel" + report.architecture.removeprefix("Genae").removeprefix("Bert")
-    auto = auto.removesuffix("Model") if auto.endswith("ModelModel") else auto
     lines = [
         "---",
         f"library_name: {'genae' if ours else 'transformers'}",
@@ -29,11 +27,10 @@ def render(report: Report, family: Family) -> str:
         f"{family.title} ({family.paper}), converted by genae from the {report.format} checkpoint "
         f"`{report.source.name}`, without TensorFlow.",
         "",
-        "```python",
-        *(["import zoo.models"] if ours else []),
-        f"from transformers import {auto}",
+        "In this folder:",
         "",
-        f'model = {auto}.from_pretrained("{report.out.name}")',
+        "```python",
+        *advice.block(report),
         "```",
         "",
         f"{planning.parameters(report.plan.steps):,} values in {len(report.plan.steps)} tensors; "

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert import choosing, families, planning, tokenizers, writing
+from convert import advice, choosing, families, planning, tokenizers, writing
 from convert.arguments import DTYPES, read_config, size_in_bytes
 from convert.planning import Plan
 from convert.renames import rename
@@ -145,11 +145,11 @@ def prepare(
         ready.given |= tokenizers.with_simplified(options or {}, ready.vocabulary)
     except GenaeError as error:
         ready.problems.append(error)
-        return ready
+    stopped = bool(ready.problems)
     try:
         ready.pairs = choosing.candidates(family, checkpoint, ready.config, ready.given)
         pair = choosing.only(ready.pairs, checkpoint)
-        if not asked:
+        if not stopped:
             _settle(ready, *pair, allow_unused, dtype)
     except IntegrityError as error:
         ready.problems += [] if asked else [error]
@@ -198,5 +198,6 @@ def _settle(
     result["dtype"] = dtype or (kinds.pop() if len(kinds) == 1 else "float32")
     ready.plan, ready.result = plan, result
     ready.notes = [*checkpoint.notes, *settings.notes, *naming.notes]
+    ready.notes += advice.expected(result, [step.target for step in plan.steps])
     if ready.config_name:
         ready.notes.append(f"configuration: {ready.config_name}")

@@ -144,13 +144,21 @@ def _ours(name: str, title: str, stem: str, head: str, paper: str, module: str =
     )
 
 
-#: Heads of text models: the Auto class that finds them, the Hub's pipeline tag.
+#: Heads of text models, as names of classes end: the Auto class that finds them, the Hub's
+#: pipeline tag. The first that fits counts.
 HEADS = {
     "ForMaskedLM": ("AutoModelForMaskedLM", "fill-mask"),
     "ForCausalLM": ("AutoModelForCausalLM", "text-generation"),
     "LMHeadModel": ("AutoModelForCausalLM", "text-generation"),
     "ForConditionalGeneration": ("AutoModelForSeq2SeqLM", "text-generation"),
     "ForPreTraining": ("AutoModelForPreTraining", "feature-extraction"),
+    "ForNextSentencePrediction": ("AutoModelForNextSentencePrediction", "text-classification"),
+    "ForSequenceClassification": ("AutoModelForSequenceClassification", "text-classification"),
+    "ForTokenClassification": ("AutoModelForTokenClassification", "token-classification"),
+    "ForQuestionAnswering": ("AutoModelForQuestionAnswering", "question-answering"),
+    "ForMultipleChoice": ("AutoModelForMultipleChoice", "text-classification"),
+    "EncoderModel": ("AutoModelForTextEncoding", "feature-extraction"),
+    "Model": ("AutoModel", "feature-extraction"),
 }
 
 #: What converted checkpoints become: models of transformers where it has the architecture, ours
@@ -247,6 +255,20 @@ def find_config(model_type: str | None, architectures: Iterable[str] = ()) -> En
         f"model_type {model_type!r} is not one of genae's. {hint} "
         "Models of other libraries load with transformers.AutoModel."
     )
+
+
+def auto_class(architecture: str) -> str:
+    """The Auto class of transformers that finds a model class; empty where none does.
+
+    Args:
+        architecture: of a text model, as `config.json` names it.
+
+    Example:
+        >>> auto_class("AlbertForPreTraining"), auto_class("GenaeT5EncoderModel")
+        ('AutoModelForPreTraining', 'AutoModelForTextEncoding')
+    """
+    found = (auto for ending, (auto, _) in HEADS.items() if architecture.endswith(ending))
+    return next(found, "")
 
 
 def model_for(entry: Entry, architectures: Iterable[str] = ()) -> Any:

@@ -32,8 +32,9 @@ MORE = {
     "decoding": {"numpy"},
     "tokenization_genae": {"tokenizers", "jieba"},
 }
-# zoo.errors and zoo.hints are plain standard library: one set of errors and exit codes for both.
+# Of zoo the plain standard library: one table of architectures, one set of errors for both.
 CONVERT = {"numpy", "ml_dtypes", "h5py", "safetensors", "tokenizers", "google_crc32c"} | {
+    "zoo.catalog",
     "zoo.errors",
     "zoo.hints",
     "zoo.staging",

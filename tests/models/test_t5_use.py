@@ -35,8 +35,12 @@ def test_auto_classes_find_it_in_every_precision(auto, kind, dtype, ids, tmp_pat
     assert not any(info.values())
     assert {parameter.dtype for parameter in again.parameters()} == {dtype}
     more = {} if "Encoder" in kind.__name__ else {"decoder_input_ids": ids}
+    exactly = more
+    if "Decoder" in kind.__name__:  # it attends to an encoder's
+        states = torch.ones(*ids.shape, model.config.d_model)
+        exactly, more = ({"encoder_hidden_states": states.to(one)} for one in (model.dtype, dtype))
     with torch.no_grad():
-        exact, found = model(ids, **more)[0], again.eval()(ids, **more)[0]
+        exact, found = model(ids, **exactly)[0], again.eval()(ids, **more)[0]
         assert torch.equal(again(ids, **more)[0], found)
         as_tuple = again(ids, **more, return_dict=False)
     assert isinstance(as_tuple, tuple)

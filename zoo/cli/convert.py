@@ -1,6 +1,5 @@
 """The verb that brings a legacy checkpoint over."""
 
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +10,13 @@ import typer
 from zoo.cli.common import Json, Quiet, console, hint, print_json, say, show_progress
 from zoo.cli.models import size
 from zoo.errors import UsageError
+from zoo.hints import command
 
 if TYPE_CHECKING:
     from convert.converting import Report
     from convert.inspection import Inspection
+
+SHARD = "5GB"
 
 
 def convert(
@@ -62,7 +64,7 @@ def convert(
     dtype: Annotated[
         str | None, typer.Option(help="float32, float16, bfloat16; as stored if not given.")
     ] = None,
-    max_shard_size: Annotated[str, typer.Option(help="Of one safetensors file.")] = "5GB",
+    max_shard_size: Annotated[str, typer.Option(help="Of one safetensors file.")] = SHARD,
     to: Annotated[
         str | None,
         typer.Option(help="The way back: PATH is a model's folder; tf-checkpoint or keras-hdf5."),
@@ -74,12 +76,12 @@ def convert(
 
     With --to the other way: a converted or fine-tuned folder becomes a checkpoint again.
     """
-    from convert import arguments, converting, inspection
+    from convert import advice, arguments, converting, inspection
 
     if to is not None:
         there = {"--check": look, "--verify": verify, "--config": config, "--vocab": vocab}
-        for word, given in there.items():
-            if given:
+        for word, value in there.items():
+            if value:
                 raise UsageError(f"{word} is for the way there; leave it out beside --to")
     told = arguments.read_json(options) if options else {}
     told |= dict(arguments.parse_option(text) for text in option or ())
@@ -99,7 +101,26 @@ def convert(
         _show_inspection(found, as_json)
         if found.exit_code:
             raise typer.Exit(found.exit_code)
-        hint(f"genae convert {shlex.quote(str(source))} OUT", quiet=quiet or as_json)
+        given: dict[str, list[Any]] = {
+            "--family": [family],
+            "--config": [config],
+            "--vocab": [vocab],
+            "--option": option or [],
+            "--options": [options],
+            "--verify": [verify],
+            "--allow-unused": allow_unused or [],
+            "--dtype": [dtype],
+            "--max-shard-size": [None if max_shard_size == SHARD else max_shard_size],
+        }
+        words = [
+            part
+            for word, values in given.items()
+            for one in values
+            if one is not None
+            for part in (word, one)
+        ]
+        again = command("genae", "convert", source, out or "OUT", *words)
+        hint(again, quiet=quiet or as_json)
         return
     if out is None:
         raise UsageError("give the new folder: genae convert PATH OUT (or --check)")
@@ -118,7 +139,7 @@ def convert(
             progress=bar,
         )
         _answer(report, as_json, quiet)
-        hint(_build(report), quiet=quiet or as_json)
+        hint(advice.build_call(report), quiet=quiet or as_json)
         return
     report = converting.convert_checkpoint(
         source,
@@ -134,13 +155,7 @@ def convert(
         progress=bar,
     )
     _answer(report, as_json, quiet)
-    if as_json:
-        return
-    what = report.architecture.removeprefix("Genae")
-    auto = "AutoModel" + what.removeprefix("Bert").removesuffix("Model")
-    first = "import zoo.models; " if what != report.architecture else ""
-    code = f"{first}from transformers import {auto}; {auto}.from_pretrained({str(out)!r})"
-    hint(f"python -c {shlex.quote(code)}", quiet=quiet)
+    hint(advice.load_command(report), quiet=quiet or as_json)
 
 
 def _answer(report: "Report", as_json: bool, quiet: bool) -> None:
@@ -153,16 +168,6 @@ def _answer(report: "Report", as_json: bool, quiet: bool) -> None:
     _show(report, quiet)
     what = report.architecture.removeprefix("Genae")
     say(f"{report.out}: {what}, {', '.join(report.files)}", quiet=quiet)
-
-
-def _build(report: "Report") -> str:
-    """The call that builds the model in bert4keras."""
-    files = {"tf-checkpoint": "bert_model.ckpt", "keras-hdf5": None}[report.format]
-    place = [str(report.out / name) for name in ("bert_config.json", files) if name]
-    told = "".join(f", {key}={value!r}" for key, value in report.options.items())
-    call = f"build_transformer_model({', '.join(map(repr, place))}{told})"
-    weights = str(report.out / "model.weights")
-    return call if files else f"{call}.load_weights({weights!r})"
 
 
 @contextmanager

@@ -218,6 +218,7 @@ TEXT: dict[Any, dict[Any, Any]] = {
     },
     GenaeT5Config: {
         AutoModel: GenaeT5Model,
+        AutoModelForCausalLM: GenaeT5DecoderForCausalLM,
         AutoModelForSeq2SeqLM: GenaeT5ForConditionalGeneration,
         AutoModelForTextEncoding: GenaeT5EncoderModel,
     },

@@ -1,0 +1,120 @@
+"""What to type next: the lines of Python that load a result, and the commands behind `try:`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zoo import catalog
+from zoo.errors import UsageError
+from zoo.hints import literal, python
+
+if TYPE_CHECKING:
+    from convert.converting import Report
+
+PLACE = '"."'  # the folder in which a README stands
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a model is loaded exactly as it is: nothing random is added.
+
+    Attributes:
+        imports: statements, the last of which imports the loader.
+        loader: a class with `from_pretrained`.
+        more: what `from_pretrained` is given behind the place.
+    """
+
+    imports: tuple[str, ...]
+    loader: str
+    more: str = ""
+
+    def call(self, place: str) -> str:
+        """The call that loads the model from a place, a literal."""
+        return f"{self.loader}.from_pretrained({place}{self.more})"
+
+
+def loading(config: Mapping[str, Any], targets: Collection[str]) -> Loading:
+    """How transformers loads a model.
+
+    Args:
+        config: the model's `config.json`.
+        targets: names of its tensors.
+    """
+    architecture = str(config["architectures"][0])
+    own = architecture.startswith("Genae")
+    loader = catalog.auto_class(architecture) or architecture
+    home = "zoo.models" if own and loader == architecture else "transformers"
+    register = ("import zoo.models",) if own and home == "transformers" else ()
+    lacks = loader == "AutoModel" and _may_lack(config, targets)
+    more = ", add_pooling_layer=False" if lacks else ""
+    return Loading((*register, f"from {home} import {loader}"), loader, more)
+
+
+def _may_lack(config: Mapping[str, Any], targets: Collection[str]) -> bool:
+    """Whether transformers would add a pooler of random numbers."""
+    try:
+        entry = catalog.find_config(str(config.get("model_type")))
+    except UsageError:  # a model of transformers that the catalog does not have
+        return False
+    return bool(entry.optional) and not any(map(entry.leaves_open, targets))
+
+
+def expected(config: Mapping[str, Any], targets: Collection[str]) -> list[str]:
+    """What transformers says of a result when it loads it, and what to think of it."""
+    architecture = str(config["architectures"][0])
+    try:
+        entry = catalog.find_config(str(config.get("model_type")))
+    except UsageError:
+        return []
+    notes = []
+    if entry.rebuilt and not any(map(entry.rebuilds, targets)):
+        notes.append(
+            f"transformers calls {entry.rebuilt} missing when it loads the result: it computes "
+            "this table itself, and nothing is missing"
+        )
+    if entry.optional and catalog.auto_class(architecture) == "AutoModelForMaskedLM":
+        held = [name for name in targets if entry.leaves_open(name)]
+        if held:
+            notes.append(
+                f"the pooler of the files is kept; {architecture} has none and calls "
+                f"{held[0]} unexpected, AutoModel takes it"
+            )
+    return notes
+
+
+def block(report: Report) -> list[str]:
+    """The lines of Python of a result's README, to be run in its folder."""
+    how = _loading(report)
+    lines = [*how.imports, "", f"model = {how.call(PLACE)}"]
+    plain = not report.options.get("pre_tokenize")  # jieba comes with an extra of genae's
+    if "tokenizer.json" in report.files and plain and "transformers" in how.imports[-1]:
+        lines[len(how.imports) - 1] += ", AutoTokenizer"
+        lines.append(f"tokenizer = AutoTokenizer.from_pretrained({PLACE})")
+    return lines
+
+
+def load_command(report: Report) -> str:
+    """The command that loads a result."""
+    how = _loading(report)
+    return python(*how.imports, how.call(literal(report.out)))
+
+
+def build_call(report: Report) -> str:
+    """The line of Python that builds, in bert4keras, what the way back has written."""
+    given = [repr((report.out / "bert_config.json").as_posix())]
+    if report.format == "tf-checkpoint":
+        given.append(repr((report.out / "bert_model.ckpt").as_posix()))
+    given += [f"{key}={value!r}" for key, value in report.options.items()]
+    line = (
+        "from bert4keras.models import build_transformer_model; "
+        f"model = build_transformer_model({', '.join(given)})"
+    )
+    if report.format == "tf-checkpoint":
+        return line
+    return f"{line}; model.load_weights({(report.out / 'model.weights').as_posix()!r})"
+
+
+def _loading(report: Report) -> Loading:
+    return loading(report.result, [step.target for step in report.plan.steps])

@@ -1,0 +1,243 @@
+"""What a conversion tells people to do next is done: every printed line, every README's code."""
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+import torch
+import transformers
+
+import zoo.models
+from convert import advice
+from tests.conversion.records import LEGACY, MODELS, options, record, sources
+from zoo import catalog, hints
+from zoo.cli import app
+
+#: Fixtures of transformers' classes that have one tensor less or more than the files, by design.
+SAID = {
+    "bert_v1": ("unexpected_keys", "bert.pooler."),
+    "roberta": ("unexpected_keys", "bert.pooler."),
+    "roformer_small": ("missing_keys", "roformer.encoder.embed_positions.weight"),
+}
+
+
+@pytest.fixture
+def run(capsys):
+    """`run("convert", ...)`: exit code, stdout, and the words behind `try:`."""
+
+    def call(*words):
+        capsys.readouterr()
+        code = 0
+        try:
+            app([str(word) for word in words], prog_name="genae")
+        except SystemExit as end:
+            code = end.code or 0
+        said = capsys.readouterr()
+        tried = [
+            line.removeprefix("try: ")
+            for line in said.err.splitlines()
+            if line.startswith("try: ")
+        ]
+        return code, said.out, tried
+
+    return call
+
+
+def code_of(command):
+    """The Python of a `python -c`, as sh hands it over."""
+    words = shlex.split(command)
+    assert words[:2] == ["python", "-c"]
+    assert len(words) == 3
+    return words[2]
+
+
+def block_of(readme):
+    """The code of a README."""
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", readme, re.M | re.S))
+
+
+def loaded(code):
+    """What the last statement of some code loads, and what transformers says of it."""
+    *lines, last = ast.parse(code).body
+    values = {}
+    exec(compile(ast.Module(lines, []), "README", "exec"), values)
+    call = last.value
+    call.keywords.append(ast.keyword("output_loading_info", ast.Constant(True)))
+    expression = ast.fix_missing_locations(ast.Expression(call))
+    return eval(compile(expression, "README", "eval"), values)
+
+
+def given(name):
+    """The options of a fixture as words of the command line."""
+    told = options(record(name)).items()
+    pairs = (("--option", f"{key}={json.dumps(value)}") for key, value in told)
+    return [word for pair in pairs for word in pair]
+
+
+def check_result(name, out, command):
+    """Run what is advised of a result: the command, and the README's code in its folder."""
+    architecture = json.loads((out / "config.json").read_text("utf-8"))["architectures"][0]
+    model, said = loaded(code_of(command))
+    assert type(model).__name__ == architecture
+    kind, beginning = SAID.get(name, ("", ""))
+    for keys in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        odd = [key for key in said[keys] if keys != kind or not str(key).startswith(beginning)]
+        assert not odd
+    values = {}
+    exec(block_of((out / "README.md").read_text("utf-8")), values)  # in its folder
+    again = values["model"]
+    assert type(again) is type(model)
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True)
+    )
+    if (out / "tokenizer.json").is_file():
+        assert values["tokenizer"]("[CLS]").input_ids
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_follows_a_conversion_loads_the_model(name, run, tmp_path, monkeypatch):
+    out = tmp_path / "it's a $model"
+    config = LEGACY / name / "bert_config.json"
+    words = ["--family", record(name)["model"], "--config", config, *given(name)]
+    source = sources(name)[0]
+    code, _, (looked,) = run("convert", "--check", source, out, *words)
+    assert code == 0
+    again = shlex.split(looked)
+    assert again[0] == "genae"
+    code, _, (command,) = run(*again[1:])
+    assert code == 0
+    monkeypatch.chdir(out)
+    check_result(name, out, command)
+    text = (out / "README.md").read_text("utf-8")
+    assert ("calls" in text) == (name in SAID)
+
+
+@pytest.mark.parametrize("to", ["tf-checkpoint", "keras-hdf5"])
+@pytest.mark.parametrize("name", ["bert_full", "gpt2", "t5"])
+def test_the_line_for_bert4keras_names_what_is_there(name, to, run, tmp_path, monkeypatch):
+    ours, out = tmp_path / "ours", tmp_path / "it's a $model"
+    words = ["--family", record(name)["model"], *given(name)]
+    assert run("convert", sources(name)[0], ours, *words)[0] == 0
+    code, _, (line,) = run("convert", "--to", to, ours, out)
+    assert code == 0
+    seen = []
+
+    class Model:
+        def load_weights(self, path):
+            seen.append(path)
+
+    class models:
+        def build_transformer_model(config_path=None, checkpoint_path=None, **told):
+            seen.extend([config_path, *([checkpoint_path] * (checkpoint_path is not None))])
+            assert told["model"] == record(name)["model"]
+            return Model()
+
+    monkeypatch.setitem(sys.modules, "bert4keras", type(sys)("bert4keras"))
+    monkeypatch.setitem(sys.modules, "bert4keras.models", models)
+    values = {}
+    exec(line, values)
+    assert isinstance(values["model"], Model)
+    assert [path.rpartition("/")[0] for path in seen] == [str(out)] * 2
+    assert all(list(out.glob(path.rpartition("/")[2] + "*")) for path in seen)
+
+
+@pytest.mark.parametrize("stack", ["encoder", "decoder"])
+@pytest.mark.parametrize("semantics", ["google", "bert4keras"])
+def test_one_stack_of_t5_is_loaded_alone(stack, semantics, run, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    source = LEGACY / "t5/bert_model.ckpt"
+    words = ("--family", f"t5_{stack}", "--option", f"semantics={semantics}")
+    code, _, (command,) = run("convert", source, out, *words)
+    assert code == 0
+    monkeypatch.chdir(out)
+    check_result("t5", out, command)
+
+
+def architectures():
+    """Every class of the catalog and of the families that transformers or genae has."""
+    found = {entry.model_class for entry in catalog.CONVERTED}
+    found |= {
+        name for name in dir(zoo.models) if name.startswith("Genae") and "Config" not in name
+    }
+    found -= {"GenaeImageProcessor", "GenaeWordTokenizer"}
+    return sorted(found)
+
+
+@pytest.mark.parametrize("architecture", architectures())
+def test_every_class_is_found_by_its_auto_class(architecture):
+    auto = getattr(transformers, catalog.auto_class(architecture))
+    owner = zoo.models if hasattr(zoo.models, architecture) else transformers
+    model = getattr(owner, architecture)
+    assert auto._model_mapping[model.config_class] is model
+
+
+def test_an_unknown_head_is_loaded_by_its_own_class():
+    config = {"architectures": ["GenaeBertForWhatever"], "model_type": "genae_bert"}
+    how = advice.loading(config, [])
+    assert how.imports == ("from zoo.models import GenaeBertForWhatever",)
+    assert how.call("x") == "GenaeBertForWhatever.from_pretrained(x)"
+
+
+NAMES = (
+    *("plain", "two words", "it's", 'a "quoted" one', "$HOME", "`id`", "back\\slash", "a\\$b"),
+    *("-n", "~", "*", "#x", "a;b", "a&b", "(a)", "[a]", "{a,b}", "%PATH%", "!x", "春", "a=b", "^"),
+    *("trailing\\", "tab\tbed", "line\nfeed", "", "a\\\\b", "<x>", "|", "'", '"'),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_words_reach_a_program_through_sh_as_they_are(name):
+    show = "import sys; sys.stdout.buffer.write(ascii(sys.argv[1:]).encode())"
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(show)} {hints.command(name, 'x')}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, check=True)
+    assert ast.literal_eval(done.stdout.decode()) == [name, "x"]
+    code = hints.python(
+        f"import sys; sys.stdout.buffer.write(ascii({hints.literal(name)}).encode())"
+    )
+    line = code.replace("python", shlex.quote(sys.executable), 1)
+    done = subprocess.run(["sh", "-c", line], capture_output=True, check=True)
+    assert ast.literal_eval(done.stdout.decode()) == name
+
+
+def as_cmd_reads(line):
+    """Words as Windows splits a command line: double quotes alone, a backslash before them."""
+    words, word, quoted, begun, slashes = [], "", False, False, 0
+    for sign in line:
+        if sign == "\\":
+            slashes += 1
+            continue
+        if sign == '"':
+            word += "\\" * (slashes // 2)
+            begun = True
+            if slashes % 2:
+                word += sign
+            else:
+                quoted = not quoted
+        elif sign == " " and not quoted:
+            word += "\\" * slashes
+            if begun or word:
+                words.append(word)
+            word, begun = "", False
+        else:
+            word += "\\" * slashes + sign
+        slashes = 0
+    return [*words, word + "\\" * slashes]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_python_reaches_cmd_as_it_is(name):
+    command = hints.python(f"print({hints.literal(name)})")
+    assert command.count('"') == 2
+    assert not set("%\n") & set(command)
+    words = as_cmd_reads(command)
+    assert words[:2] == ["python", "-c"]
+    assert ast.literal_eval(words[2].removeprefix("print")) == name
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if not set('$`"\\!\n') & set(n)])
+def test_words_reach_cmd_as_they_are(name):
+    assert as_cmd_reads(hints.command("genae", name)) == ["genae", name]
