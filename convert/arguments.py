@@ -3,52 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoo.errors import IntegrityError, NotFoundError, UsageError
 
-if TYPE_CHECKING:
-    from convert.readers import Checkpoint
-
-CONFIG_NAMES = ("bert_config.json", "config.json", "*config*.json")
 DTYPES = ("float32", "float16", "bfloat16", "float64")  # of a result
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-
-
-def read_config(
-    source: str | os.PathLike[str],
-    checkpoint: Checkpoint,
-    config: str | os.PathLike[str] | Mapping[str, Any] | None,
-) -> tuple[dict[str, Any], str]:
-    """The legacy configuration and the name of its file.
-
-    Args:
-        source: what was opened.
-        checkpoint: beside whose files it is looked for.
-        config: its content, or its file; None looks.
-
-    Raises:
-        NotFoundError: there is none.
-        IntegrityError: it is not a JSON table.
-    """
-    if isinstance(config, Mapping):
-        return dict(config), ""
-    if config is None:
-        folder = checkpoint.files[0].parent
-        found = (path for name in CONFIG_NAMES for path in sorted(folder.glob(name)))
-        path = next(found, None)
-        if path is None:
-            raise NotFoundError(
-                f"no bert_config.json beside {Path(source).name}: the number of attention heads "
-                "is in no weights file; give --config FILE"
-            )
-    else:
-        path = Path(config)
-    return read_json(path), path.name
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -56,10 +18,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         NotFoundError: there is no such file.
-        IntegrityError: it is not a JSON table.
+        IntegrityError: it is not a JSON table; says what it is, such as a web page.
     """
+    from convert.readers.contents import check_content
+
     if not path.is_file():
         raise NotFoundError(f"{path} does not exist; check the name")
+    check_content(path)
     try:
         table = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:

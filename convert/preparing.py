@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert import advice, choosing, families, planning, tokenizers, writing
-from convert.arguments import DTYPES, read_config, size_in_bytes
+from convert.arguments import DTYPES, size_in_bytes
+from convert.companions import read_config
 from convert.planning import Plan
 from convert.renames import rename
 from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
@@ -135,7 +136,7 @@ def prepare(
     """
     ready = Prepared(checkpoint, families.meant_by(family))
     try:
-        ready.config, ready.config_name = read_config(source, checkpoint, config)
+        ready.config, ready.config_name = read_config(source, checkpoint, config, family, options)
     except GenaeError as error:
         ready.problems.append(error)
     asked = bool(ready.problems)  # for a configuration, which layers without names need as well

@@ -156,7 +156,7 @@ def _in_folder(folder: Path) -> Located:
     named, said = named_in(folder / NAMED)
     among = [path for path in finds.good if path.suffix not in KERAS_ENDINGS]
     if named and (not finds.good or (named in finds.good and among == finds.good)):
-        return Located(named, folder, said)
+        return Located(named, folder, said if len(finds.good) != 1 else [])
     if len(finds.good) > 1:
         names = ", ".join(
             f"{path}" if isinstance(path, Inside) else path.relative_to(folder).as_posix()

@@ -24,7 +24,7 @@ def convert(
         Path,
         typer.Argument(
             metavar="PATH",
-            help="A checkpoint's folder, prefix, .index or `checkpoint` file; or .weights/.h5.",
+            help="A checkpoint's folder, prefix or file; .weights/.h5; a zip, tar or ZIP!PLACE.",
         ),
     ],
     out: Annotated[
