@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert import cjk
+from convert.readers.contents import check_content
 from zoo.errors import IntegrityError, NotFoundError, UsageError
 
 UNKNOWN = "[UNK]"
@@ -56,6 +57,7 @@ def _read(path: Path) -> tuple[list[str], list[str]]:
     """The words, and the second columns where there are such."""
     if not path.is_file():
         raise NotFoundError(f"{path} does not exist; check the name")
+    check_content(path)
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")

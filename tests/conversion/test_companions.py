@@ -154,3 +154,17 @@ def test_one_may_be_given_as_a_folder_or_inside_an_archive(tmp_path):
     assert found_in(archive, f"{archive}!in/bert_config.json")[0] == WRONG
     with pytest.raises(NotFoundError, match=r"bert\.zip!in/absent\.json"):
         found_in(archive, f"{archive}!in/absent.json")
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "spiece.model"])
+def test_what_is_no_vocabulary_is_told(tmp_path, name):
+    folder = folder_with(tmp_path / "in", {"bert_config.json": RIGHT})
+    (folder / name).write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    )
+    with pytest.raises(IntegrityError, match=rf"{name}: a Git LFS pointer"):
+        convert.convert_checkpoint(folder, tmp_path / "out")
+    assert "Git LFS pointer" in " ".join(convert.check(folder).missing)
+    (folder / name).write_text("<!doctype html><title>Sign in</title>")
+    with pytest.raises(IntegrityError, match=rf"{name}: a web page"):
+        convert.convert_checkpoint(folder, tmp_path / "out")
