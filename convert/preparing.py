@@ -142,7 +142,9 @@ def prepare(
     asked = bool(ready.problems)  # for a configuration, which layers without names need as well
     try:
         sizes = _vocabulary_sizes(ready.config, options or {})
-        ready.vocabulary = tokenizers.choose_vocabulary(ready.beside, vocab, sizes)
+        places = checkpoint.places or [ready.beside]
+        above = [places[-1].absolute().parent, Path(source).absolute().parent]
+        ready.vocabulary = tokenizers.choose_vocabulary(places, vocab, sizes, above)
         ready.given |= tokenizers.with_simplified(options or {}, ready.vocabulary)
     except GenaeError as error:
         ready.problems.append(error)

@@ -32,6 +32,8 @@ NO_MODELS = (b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x1f\x8b")
 OTHER_FORMS = ("vocab.json", "encoder.json", "tokenizer.json", "vocab.pkl", "vocab.pickle")
 #: Tables are padded to multiples of this and of less.
 MOST_PADDING = 1024
+#: Where a SavedModel or a module of TensorFlow Hub has its files.
+ASSETS = "assets"
 #: What is given in place of a file to have none.
 NONE = "none"
 
@@ -105,31 +107,32 @@ class Candidate:
         return f"{self.path.name} ({self.count} tokens)" if self.tokens else self.path.name
 
 
-def find_vocabulary(folder: Path, sizes: Sequence[int] = ()) -> Path | None:
+def find_vocabulary(*places: Path, sizes: Sequence[int] = ()) -> Path | None:
     """The vocabulary near a checkpoint, a list of tokens or a SentencePiece model; None without.
 
     Args:
-        folder: of the checkpoint.
-        sizes: as `choose_vocabulary`.
+        places: as `choose_vocabulary`.
+        sizes: as well.
 
     Raises:
         UsageError: there are several, and their sizes do not decide.
     """
-    return choose_vocabulary(folder, sizes=sizes).path
+    return choose_vocabulary(places, sizes=sizes).path
 
 
 def choose_vocabulary(
-    folder: Path,
+    places: Sequence[Path],
     given: str | os.PathLike[str] | None = None,
     sizes: Sequence[int] = (),
+    above: Sequence[Path] = (),
 ) -> Found:
     """Find the vocabulary near a checkpoint, and say why it is the one.
 
     Args:
-        folder: of the checkpoint; its `assets`, those of the SavedModel that it may be a part of,
-            and the folder above are looked through as well.
+        places: folders to look through, the checkpoint's own first; `assets` in them as well.
         given: the file, where a person named it; "none" for none.
         sizes: how many tokens it may have, the likeliest first; none if that is not known.
+        above: folders where other vocabularies may lie as well: from there, the size is exact.
 
     Raises:
         NotFoundError: the named file does not exist.
@@ -138,13 +141,13 @@ def choose_vocabulary(
     if given is not None:
         return _named(Path(given))
     passed: list[Candidate] = []
-    for place, far in _places(folder):
+    for place, far in _in_turn(places, above):
         near = list(_candidates(place, sizes))
         taken = _take(near, sizes, far)
         if taken is not None:
-            return Found(taken.path, notes=tuple(_reasons(taken, near, folder, sizes)))
+            return Found(taken.path, notes=tuple(_reasons(taken, near, places[0], sizes)))
         passed += [one for one in near if one.tokens is not None]
-    return Found(None, warnings=tuple(_warnings(passed, folder, sizes)))
+    return Found(None, warnings=tuple(_warnings(passed, places, sizes)))
 
 
 def _named(path: Path) -> Found:
@@ -157,13 +160,15 @@ def _named(path: Path) -> Found:
     return Found(path, given=True, notes=(f"vocabulary: {path.name}, as given",))
 
 
-def _places(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Where a vocabulary can lie, and whether that is so far that its size must be exact."""
-    yield folder, False
-    yield folder / "assets", False
-    if folder.name == "variables":  # of a SavedModel or a module of TensorFlow Hub
-        yield folder.parent / "assets", False
-    yield folder.parent, True
+def _in_turn(places: Sequence[Path], above: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
+    """Folders, each once, and whether one is so far that the size must be exact."""
+    seen: set[str] = set()
+    for folders, far in ((places, False), (above, True)):
+        for folder in folders:
+            for place in (folder, folder / ASSETS):
+                if (name := os.path.abspath(place)) not in seen and place.is_dir():
+                    seen.add(name)
+                    yield place, far
 
 
 def _candidates(folder: Path, sizes: Sequence[int]) -> Iterator[Candidate]:
@@ -251,19 +256,21 @@ def _reasons(
         yield f"vocabulary: {taken}"
 
 
-def _warnings(passed: list[Candidate], folder: Path, sizes: Sequence[int]) -> Iterator[str]:
+def _warnings(
+    passed: list[Candidate], places: Sequence[Path], sizes: Sequence[int]
+) -> Iterator[str]:
     rows = f"; the checkpoint has {sizes[0]} rows of embeddings" if sizes else ""
     for one in passed:
-        where = os.path.relpath(one.path, folder)
+        where = os.path.relpath(one.path, places[0])
         yield (
             f"{where} looks like a vocabulary and is not taken: it has {one.count} tokens{rows}. "
             "If it belongs to the checkpoint, give --vocab FILE"
         )
-    for name in OTHER_FORMS:
-        if (folder / name).is_file():
+    for path in (place / name for place in places for name in OTHER_FORMS):
+        if path.is_file():
             yield (
-                f"{name} looks like a vocabulary and is not taken: a list of tokens (vocab.txt) "
-                "or a SentencePiece model is read"
+                f"{path.name} looks like a vocabulary and is not taken: a list of tokens "
+                "(vocab.txt) or a SentencePiece model is read; give one with --vocab FILE"
             )
 
 

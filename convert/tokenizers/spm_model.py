@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convert.readers.contents import check_content
+from convert.readers.contents import what_is
 from convert.readers.protobuf import WireError, bytes_of, fields, number_of
 from zoo.errors import IntegrityError, NotFoundError, UsageError
 
@@ -93,7 +93,10 @@ def read_spm(path: str | Path) -> SpmModel:
     path = Path(path)
     if not path.is_file():
         raise NotFoundError(f"{path} does not exist; check the name")
-    check_content(path, raw=path.stat().st_size > 0)  # zeros are no model of a known kind
+    if (instead := what_is(path, raw=path.stat().st_size > 0)) is not None:
+        raise IntegrityError(
+            f"{path}: no SentencePiece model, or a damaged one ({instead.words}); {instead.step}"
+        )
     try:
         return _parse(path.read_bytes())
     except WireError as error:

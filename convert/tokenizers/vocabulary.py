@@ -48,7 +48,7 @@ def read_words(path: str | Path) -> list[str]:
 
     Raises:
         NotFoundError: there is no such file.
-        IntegrityError: it is not UTF-8.
+        IntegrityError: it is not UTF-8, or something else than a vocabulary.
     """
     return _read(Path(path))[0]
 
@@ -66,8 +66,6 @@ def _read(path: Path) -> tuple[list[str], list[str]]:
         raise IntegrityError(
             f"{path}: not UTF-8 at byte {error.start}, line {line}; save the file as UTF-8"
         ) from None
-    if text.startswith("version https://git-lfs"):
-        raise IntegrityError(f"{path}: a Git LFS pointer; fetch the file with `git lfs pull`")
     lines = LINE_END.split(text)
     lines = lines[:-1] if lines[-1] == "" else lines
     full = [line for line in lines if line.strip()]

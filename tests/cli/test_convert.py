@@ -49,6 +49,31 @@ def test_quiet_is_the_answer_alone(run, tmp_path):
     assert said
 
 
+def test_a_vocabulary_that_is_passed_over_is_said_when_quiet_too(run, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for file in FULL.glob("b*"):
+        shutil.copy(file, folder)
+    other = tmp_path / "elsewhere/any name.txt"
+    other.parent.mkdir()
+    shutil.copy(FULL / "vocab.txt", other)
+    (folder / "my_vocab.txt").write_text("[PAD]\n[UNK]\n")
+    for how in ("--quiet", "--json"):
+        code, _, err = run("convert", folder, tmp_path / how, how)
+        assert code == 0
+        (line,) = err.splitlines()
+        assert line.startswith("my_vocab.txt looks like a vocabulary and is not taken")
+        assert line.endswith("give --vocab FILE")
+    code, said, err = run("convert", folder, tmp_path / "out", "-q", "--vocab", other)
+    assert (code, err) == (0, "")
+    assert (tmp_path / "out/vocab.txt").read_bytes() == other.read_bytes()
+    code, said, _ = run("convert", "--check", folder, "--vocab", other, "--json")
+    assert code == 0
+    assert "vocabulary: any name.txt, as given" in json.loads(said)["notes"]
+    code, _, err = run("convert", "--to", "keras-hdf5", tmp_path / "out", "B", "--vocab", other)
+    assert (code, "--vocab is for the way there" in err) == (2, True)
+
+
 def test_json_has_every_tensor(run, tmp_path):
     code, said, _ = run("convert", FULL / "bert_model.ckpt", tmp_path / "out", "--json", "-q")
     table = json.loads(said)

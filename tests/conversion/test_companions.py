@@ -162,9 +162,9 @@ def test_what_is_no_vocabulary_is_told(tmp_path, name):
     (folder / name).write_text(
         "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
     )
-    with pytest.raises(IntegrityError, match=rf"{name}: a Git LFS pointer"):
+    with pytest.raises(IntegrityError, match=rf"{name}: .*a Git LFS pointer"):
         convert.convert_checkpoint(folder, tmp_path / "out")
     assert "Git LFS pointer" in " ".join(convert.check(folder).missing)
     (folder / name).write_text("<!doctype html><title>Sign in</title>")
-    with pytest.raises(IntegrityError, match=rf"{name}: a web page"):
+    with pytest.raises(IntegrityError, match=rf"{name}: .*a web page"):
         convert.convert_checkpoint(folder, tmp_path / "out")
