@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from convert.readers.archive import is_clutter, split
 from convert.tokenizers.spm_model import read_spm
 from convert.tokenizers.vocabulary import load_vocab
 from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
@@ -130,7 +131,8 @@ def choose_vocabulary(
 
     Args:
         places: folders to look through, the checkpoint's own first; `assets` in them as well.
-        given: the file, where a person named it; "none" for none.
+        given: the file where a person named it, a folder to look in, or "none" for none; also a
+            name or place in the folders, such as `bert.zip!inner/vocab.txt` of an archive.
         sizes: how many tokens it may have, the likeliest first; none if that is not known.
         above: folders where other vocabularies may lie as well: from there, the size is exact.
 
@@ -139,7 +141,7 @@ def choose_vocabulary(
         UsageError: there are several, and their sizes do not decide.
     """
     if given is not None:
-        return _named(Path(given))
+        return _named(Path(given).expanduser(), places, sizes)
     passed: list[Candidate] = []
     for place, far in _in_turn(places, above):
         near = list(_candidates(place, sizes))
@@ -150,11 +152,18 @@ def choose_vocabulary(
     return Found(None, warnings=tuple(_warnings(passed, places, sizes)))
 
 
-def _named(path: Path) -> Found:
+def _named(path: Path, places: Sequence[Path], sizes: Sequence[int]) -> Found:
     if str(path) == NONE and not path.exists():
         return Found(None, given=True)
     if path.is_dir():
-        raise UsageError(f"{path} is a folder: give the vocabulary's file in it")
+        found = choose_vocabulary([path], sizes=sizes)
+        if found.path is None:
+            raise NotFoundError(f"{path}: holds no vocabulary; give its file: --vocab FILE")
+        return replace(found, given=True, notes=(f"vocabulary: {found.path.name}, as given",))
+    if not path.exists():
+        inside = split(path)
+        inner = path if inside is None else Path(inside[1])
+        path = next((place / inner for place in places if (place / inner).is_file()), path)
     if not path.is_file():
         raise NotFoundError(f"{path} does not exist: give the vocabulary's file, or {NONE}")
     return Found(path, given=True, notes=(f"vocabulary: {path.name}, as given",))
@@ -175,7 +184,7 @@ def _candidates(folder: Path, sizes: Sequence[int]) -> Iterator[Candidate]:
     """The files of a folder that may be vocabularies; those that are called so first."""
     try:
         entries = sorted(folder.iterdir())
-        files = [path for path in entries if path.name[:1] != "." and path.is_file()]
+        files = [path for path in entries if not is_clutter(path.name) and path.is_file()]
     except OSError:
         return
     models = [path for path in files if path.suffix == ".model" and not _is_weights(path)]

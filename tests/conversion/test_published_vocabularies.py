@@ -238,9 +238,15 @@ def test_a_vocabulary_beside_the_archive(folder):
     with zipfile.ZipFile(folder.parent / "bert.zip", "w") as archive:
         for file in folder.iterdir():
             archive.write(file, file.name)
+        archive.write(put(folder.parent / "other", OTHER), "other/vocab_a.txt")
+    (folder.parent / "other").unlink()
     put(folder.parent / "vocab.txt", LINES)
-    report = convert.convert_checkpoint(folder.parent / "bert.zip", folder.parent / "out")
-    assert "vocab.txt" in report.files
+    source, out = folder.parent / "bert.zip", folder.parent / "out"
+    report = convert.convert_checkpoint(source, out)
+    assert (out / "vocab.txt").read_text("utf-8").split() == LINES
+    inner = f"{source}!other/vocab_a.txt"
+    report = convert.convert_checkpoint(source, folder.parent / "second", vocab=inner)
+    assert notes_with(report, "vocabulary: vocab_a.txt, as given")
 
 
 def test_a_vocabulary_is_found_where_its_size_is_not_known(folder):
@@ -306,8 +312,12 @@ def test_where_no_size_decides_the_file_is_named(folder, tmp_path):
     report, _ = bring_over(folder, vocab=str(folder / "vocab.txt"), simplified=True)
     with pytest.raises(NotFoundError, match=r"absent.txt does not exist"):
         bring_over(folder, vocab=folder / "absent.txt")
-    with pytest.raises(UsageError, match="is a folder"):
+    assert notes_with(bring_over(folder, vocab="vocab_entity.txt")[0], "vocab_entity.txt, as")
+    assert bring_over(folder, vocab=put(tmp_path / "b/vocab.txt", LINES).parent)[0].files
+    with pytest.raises(UsageError, match="several vocabularies"):
         bring_over(folder, vocab=folder)
+    with pytest.raises(NotFoundError, match="holds no vocabulary"):
+        bring_over(folder, vocab=tmp_path / "above")
 
 
 def test_what_looks_like_a_vocabulary_is_named(folder):
