@@ -37,9 +37,12 @@ CONVERT = {"numpy", "ml_dtypes", "h5py", "safetensors", "tokenizers", "google_cr
     "zoo.catalog",
     "zoo.errors",
     "zoo.hints",
+    "zoo.lazy",
     "zoo.staging",
 }
-BARE = {f"zoo.{name}" for name in "errors hints staging catalog card_schema card_text".split()}
+BARE = {
+    f"zoo.{name}" for name in "errors hints lazy staging catalog card_schema card_text".split()
+}
 
 
 def named(path: Path) -> Iterator[tuple[int, str, int]]:
@@ -116,7 +119,7 @@ def test_the_island_imports_only_torch_transformers_and_siblings(path):
 
 
 @pytest.mark.parametrize(
-    "name", ["errors", "hints", "staging", "catalog", "card", "card_schema", "card_text"]
+    "name", ["errors", "hints", "lazy", "staging", "catalog", "card", "card_schema", "card_text"]
 )
 def test_cards_and_catalog_need_only_the_standard_library(name):
     allowed = BARE | {"zoo.card"} if name == "card_text" else BARE  # typing only

@@ -1,12 +1,5 @@
 """Training from cards, on `transformers.Trainer`."""
 
-from typing import Any
+from zoo import lazy
 
-
-def __getattr__(name: str) -> Any:
-    """`train`, imported when it is first used."""
-    if name == "train":
-        from .run import train
-
-        return train
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy.attach(__name__)

@@ -1,0 +1,154 @@
+"""A model, or what its inputs pass first, by name: an id or a folder."""
+
+import os
+from inspect import signature
+from logging import ERROR
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo import catalog
+from zoo.errors import IntegrityError, NotFoundError, UsageError
+from zoo.registry import embedded, resolve
+from zoo.registry.header import safetensors_header
+from zoo.registry.manifest import read_config
+
+if TYPE_CHECKING:
+    from zoo.models.image_processing_genae import GenaeImageProcessor
+
+
+def from_pretrained(
+    name: str | os.PathLike[str], *, revision: str | None = None, **kwargs: Any
+) -> Any:
+    """Load a model without knowing its class.
+
+    `transformers.AutoModel` does the same for folders, once `zoo.models` is imported; ids go
+    through genae's registry here and in each class's own `from_pretrained`, not there.
+
+    Args:
+        name: an id such as `genae/vae-mnist`, or a folder.
+        revision: a version of the model, such as `v1.0.0`.
+        **kwargs: passed on to the class's own `from_pretrained`. Code that lies beside a model of
+            another architecture runs only with `trust_remote_code=True`.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        NotFoundError: there is no such model, or its folder holds no weights; the message says
+            what is near or how to train it.
+        NotAllowedError: it is gated on the Hub.
+        IntegrityError: its files differ from their manifest.
+        UsageError: the model is another library's, or the name empty.
+        UnsafeError: its only weights are pickled.
+    """
+    place = resolve(name, revision)
+    config = read_config(Path(place))
+    try:
+        entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
+    except UsageError:
+        if not kwargs.get("trust_remote_code"):
+            raise
+        return _load_with_its_code(place, config, kwargs)
+    kwargs.pop("trust_remote_code", None)  # ours is installed: the same class without the code
+    _check_weights_exist(place)
+    model_class = catalog.model_for(entry, config.get("architectures") or ())
+    return _complete(
+        model_class, place, kwargs | _without_pooler(model_class, place, entry), entry
+    )
+
+
+def _load_with_its_code(place: str, config: dict[str, Any], kwargs: dict[str, Any]) -> Any:
+    """Load a model whose folder brings its own class; the user said that its code may run."""
+    import transformers
+
+    classes = config.get("auto_map") if isinstance(config.get("auto_map"), dict) else {}
+    finders = [name for name in classes or () if name.startswith("AutoModel")]
+    finder = getattr(transformers, finders[0] if finders else "AutoModel")
+    return finder.from_pretrained(place, **kwargs)
+
+
+def load_image_processor(name: str | os.PathLike[str]) -> "GenaeImageProcessor":
+    """The image processor of a model: an id or a folder.
+
+    Raises:
+        NotFoundError: there is no such model, or no `preprocessor_config.json` beside it.
+        NotAllowedError: it is gated on the Hub.
+        IntegrityError: that file is malformed.
+    """
+    from zoo.models import GenaeImageProcessor
+
+    place = resolve(name)
+    path = Path(place) / "preprocessor_config.json"
+    if not path.is_file():
+        raise NotFoundError(
+            f"{name} has no {path.name}, which says how pictures go in; save its "
+            "GenaeImageProcessor there"
+        )
+    read_config(path.parent, path.name)  # transformers stumbles over other JSON in many ways
+    try:
+        return GenaeImageProcessor.from_pretrained(place)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise IntegrityError(
+            f"{path}: makes no image processor ({reason}); get it again"
+        ) from error
+
+
+def _check_weights_exist(folder: str) -> None:
+    if not embedded.ships(Path(folder)):
+        raise NotFoundError(
+            f"{folder} has a config.json but no weights ({' or '.join(embedded.WEIGHTS)}); "
+            "save the model there or get it again"
+        )
+
+
+def _without_pooler(model_class: Any, place: str, entry: catalog.Entry) -> dict[str, Any]:
+    """What builds transformers' encoder without a pooler where the files hold none."""
+    if not entry.optional or "add_pooling_layer" not in signature(model_class).parameters:
+        return {}
+    headers = map(safetensors_header, sorted(Path(place).glob("*.safetensors")))
+    held = any(entry.leaves_open(name) for header in headers for name in header)
+    return {} if held else {"add_pooling_layer": False}
+
+
+def _complete(
+    model_class: Any,
+    place: str | os.PathLike[str],
+    kwargs: dict[str, Any],
+    entry: catalog.Entry,
+) -> Any:
+    """Load a model, refusing weights that are not exactly the config's.
+
+    transformers would fill what is missing with random numbers and go on.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers.utils import logging
+
+    wanted = kwargs.pop("output_loading_info", False)
+    before = logging.get_verbosity()
+    logging.set_verbosity(ERROR)
+    try:
+        # Sizes that differ are reported by name only when they are tolerated at first.
+        kwargs["ignore_mismatched_sizes"] = True
+        model, report = model_class.from_pretrained(place, output_loading_info=True, **kwargs)
+    except (StrictDataclassError, RuntimeError, TypeError) as error:
+        raise IntegrityError(
+            f"{place}: config.json and weights make no model: {' '.join(str(error).split())}"
+        ) from error
+    finally:
+        logging.set_verbosity(before)
+    for kind, allows in (
+        ("missing", entry.rebuilds),
+        ("unexpected", entry.leaves_open),
+        ("mismatched", None),
+    ):
+        keys = [
+            key for key in report.get(f"{kind}_keys") or () if not (allows and allows(str(key)))
+        ]
+        if keys:
+            names = ", ".join(sorted(str(key) for key in keys)[:3])
+            raise IntegrityError(
+                f"{place}: the weights are not those of config.json: {len(keys)} {kind}, such as "
+                f"{names}; get the model again"
+            )
+    return (model, report) if wanted else model
