@@ -11,7 +11,18 @@ from typing import Any
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
-PROCESSOR = "zoo.models.image_processing_genae:GenaeImageProcessor"
+PROCESSOR = "zoo.models.images.image_processing_genae:GenaeImageProcessor"
+
+#: What a model can do: verbs, metrics and trainer ask for this, never for an architecture's name.
+ABILITIES = {
+    "encodes": "turns images into vectors of features",
+    "reconstructs": "turns images into codes and back",
+    "samples": "draws images",
+    "bounds": "bounds the log-likelihood of images from below",
+    "compresses": "codes images by bits back",
+    "classifies": "predicts labels of images",
+}
+AUTOENCODES = ("encodes", "reconstructs", "samples")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,7 @@ class Entry:
         type: the `model_type` of another library's model; empty for genae's own.
         rebuilt: end of the name of a tensor that its class computes anew where files lack it.
         optional: part of the names of tensors that files and class may have without each other.
+        can: what its models can do, words of `ABILITIES`.
     """
 
     name: str
@@ -43,6 +55,17 @@ class Entry:
     type: str = ""
     rebuilt: str = ""
     optional: str = ""
+    can: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> bool:
+        """Whether genae has its classes; transformers has the others'."""
+        return self.module.startswith("zoo.")
+
+    @property
+    def module(self) -> str:
+        """The module of the model class."""
+        return self.model.partition(":")[0]
 
     @property
     def model_type(self) -> str:
@@ -68,49 +91,55 @@ class Entry:
         return name == self.model_class or (not self.processor and str(name).startswith(stem))
 
 
-ENTRIES = (
+IMAGES = (
     Entry(
         name="ae",
         title="autoencoder",
-        config="zoo.models.configuration_ae:AEConfig",
-        model="zoo.models.modeling_ae:AEModel",
+        config="zoo.models.images.configuration_ae:AEConfig",
+        model="zoo.models.images.modeling_ae:AEModel",
+        can=AUTOENCODES,
     ),
     Entry(
         name="vae",
         title="variational autoencoder",
-        config="zoo.models.configuration_vae:VAEConfig",
-        model="zoo.models.modeling_vae:VAEModel",
+        config="zoo.models.images.configuration_vae:VAEConfig",
+        model="zoo.models.images.modeling_vae:VAEModel",
         paper="arXiv:1312.6114",
+        can=(*AUTOENCODES, "bounds", "compresses"),
     ),
     Entry(
         name="eae",
         title="entropic autoencoder",
-        config="zoo.models.configuration_eae:EAEConfig",
-        model="zoo.models.modeling_eae:EAEModel",
+        config="zoo.models.images.configuration_eae:EAEConfig",
+        model="zoo.models.images.modeling_eae:EAEModel",
         paper="Ghose et al., UAI 2020",
+        can=AUTOENCODES,
     ),
     Entry(
         name="infomax",
         title="mutual-information encoder",
-        config="zoo.models.configuration_infomax:InfoMaxConfig",
-        model="zoo.models.modeling_infomax:InfoMaxModel",
+        config="zoo.models.images.configuration_infomax:InfoMaxConfig",
+        model="zoo.models.images.modeling_infomax:InfoMaxModel",
         task="image-feature-extraction",
         paper="arXiv:1808.06670",
+        can=("encodes",),
     ),
     Entry(
         name="iwae",
         title="importance-weighted autoencoder",
-        config="zoo.models.configuration_iwae:IWAEConfig",
-        model="zoo.models.modeling_iwae:IWAEModel",
+        config="zoo.models.images.configuration_iwae:IWAEConfig",
+        model="zoo.models.images.modeling_iwae:IWAEModel",
         paper="arXiv:1509.00519",
+        can=(*AUTOENCODES, "bounds"),
     ),
     Entry(
         name="classifier",
         title="convolutional classifier",
-        config="zoo.models.configuration_classifier:ClassifierConfig",
-        model="zoo.models.modeling_classifier:ClassifierModel",
+        config="zoo.models.images.configuration_classifier:ClassifierConfig",
+        model="zoo.models.images.modeling_classifier:ClassifierModel",
         auto="AutoModelForImageClassification",
         task="image-classification",
+        can=("classifies",),
     ),
 )
 
@@ -134,8 +163,8 @@ def _ours(name: str, title: str, stem: str, head: str, paper: str, module: str =
     return Entry(
         name=f"genae_{name}",
         title=title,
-        config=f"zoo.models.configuration_{module or name}:Genae{stem}Config",
-        model=f"zoo.models.modeling_{module or name}:Genae{stem}{head}",
+        config=f"zoo.models.text.configuration_{module or name}:Genae{stem}Config",
+        model=f"zoo.models.text.modeling_{module or name}:Genae{stem}{head}",
         auto=auto,
         task=task,
         paper=paper,
@@ -163,7 +192,7 @@ HEADS = {
 
 #: What converted checkpoints become: models of transformers where it has the architecture, ours
 #: where it lacks it or an option.
-CONVERTED = (
+TEXTS = (
     _theirs("bert", "BERT", "Bert", "ForMaskedLM", "arXiv:1810.04805", optional=POOLER),
     _theirs("albert", "ALBERT", "Albert", "ForMaskedLM", "arXiv:1909.11942", optional=POOLER),
     _theirs(
@@ -199,7 +228,8 @@ CONVERTED = (
     ),
 )  # fmt: skip
 
-ARCHITECTURES: dict[str, Entry] = {entry.name: entry for entry in ENTRIES}
+#: Every architecture by its name.
+ARCHITECTURES: dict[str, Entry] = {entry.name: entry for entry in (*IMAGES, *TEXTS)}
 
 
 def load(reference: str) -> Any:
@@ -217,7 +247,7 @@ def load(reference: str) -> Any:
 
 
 def class_name(reference: str) -> str:
-    """The attribute's name: `zoo.models.modeling_ae:AEModel` -> `AEModel`."""
+    """The attribute's name: `zoo.models.images.modeling_ae:AEModel` -> `AEModel`."""
     return reference.partition(":")[2]
 
 
@@ -227,10 +257,9 @@ def find(name: str) -> Entry:
     Raises:
         UsageError: no architecture has this name; the message has the nearest.
     """
-    known = {entry.name: entry for entry in (*ENTRIES, *CONVERTED)}
-    if name not in known:
-        raise UsageError(f"no architecture named {name!r}. {did_you_mean(name, known)}")
-    return known[name]
+    if name not in ARCHITECTURES:
+        raise UsageError(f"no architecture named {name!r}. {did_you_mean(name, ARCHITECTURES)}")
+    return ARCHITECTURES[name]
 
 
 def find_config(model_type: str | None, architectures: Iterable[str] = ()) -> Entry:
@@ -244,17 +273,22 @@ def find_config(model_type: str | None, architectures: Iterable[str] = ()) -> En
         UsageError: the configuration is not one of genae's.
     """
     names = set(architectures)
-    for entry in (*ENTRIES, *CONVERTED):
+    for entry in ARCHITECTURES.values():
         if entry.model_type == model_type:
             return entry
-    for entry in ENTRIES:
+    for entry in IMAGES:
         if model_type is None and entry.model_class in names:
             return entry
-    hint = did_you_mean(str(model_type), [entry.model_type for entry in ENTRIES])
+    hint = did_you_mean(str(model_type), [entry.model_type for entry in ARCHITECTURES.values()])
     raise UsageError(
         f"model_type {model_type!r} is not one of genae's. {hint} "
         "Models of other libraries load with transformers.AutoModel."
     )
+
+
+def able(ability: str) -> list[str]:
+    """Names of the architectures that can do something, a word of `ABILITIES`."""
+    return [entry.name for entry in ARCHITECTURES.values() if ability in entry.can]
 
 
 def auto_class(architecture: str) -> str:
@@ -271,6 +305,25 @@ def auto_class(architecture: str) -> str:
     return next(found, "")
 
 
+def heads(entry: Entry) -> dict[str, str]:
+    """The model classes of one of genae's architectures, each with the Auto class that finds it.
+
+    An image model is one class; of a text model every class of its module that has its
+    configuration is a head.
+    """
+    if entry.processor:
+        return {entry.model_class: entry.auto}
+    config, module = load(entry.config), importlib.import_module(entry.module)
+    return {
+        name: auto_class(name)
+        for name, kind in vars(module).items()
+        if getattr(kind, "config_class", None) is config
+        and not name.endswith("PreTrainedModel")
+        and kind.__module__ == entry.module
+        and name.startswith(class_name(entry.config).removesuffix("Config"))
+    }
+
+
 def model_for(entry: Entry, architectures: Iterable[str] = ()) -> Any:
     """The class that a `config.json` names, where it is one of the architecture's, else the row's.
 
@@ -278,7 +331,7 @@ def model_for(entry: Entry, architectures: Iterable[str] = ()) -> Any:
         entry: the row.
         architectures: the file's class names; they are looked up in the row's own module alone.
     """
-    config, module = load(entry.config), entry.model.partition(":")[0]
+    config, module = load(entry.config), entry.module
     for name in architectures:
         found = getattr(importlib.import_module(module), str(name), None)
         if isinstance(found, type) and getattr(found, "config_class", None) is config:
@@ -288,5 +341,5 @@ def model_for(entry: Entry, architectures: Iterable[str] = ()) -> Any:
 
 def classes() -> dict[str, str]:
     """Every public class by name, as references: models, configurations, image processors."""
-    references = [ref for e in ENTRIES for ref in (e.model, e.config, e.processor)]
+    references = [ref for e in IMAGES for ref in (e.model, e.config, e.processor)]
     return {class_name(reference): reference for reference in references}

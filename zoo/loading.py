@@ -13,7 +13,7 @@ from zoo.registry.header import safetensors_header
 from zoo.registry.manifest import read_config
 
 if TYPE_CHECKING:
-    from zoo.models.image_processing_genae import GenaeImageProcessor
+    from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
 
 def from_pretrained(
@@ -52,9 +52,8 @@ def from_pretrained(
     kwargs.pop("trust_remote_code", None)  # ours is installed: the same class without the code
     _check_weights_exist(place)
     model_class = catalog.model_for(entry, config.get("architectures") or ())
-    return _complete(
-        model_class, place, kwargs | _without_pooler(model_class, place, entry), entry
-    )
+    kwargs |= _without_pooler(model_class, place, entry)
+    return _complete(model_class, place, kwargs, entry)
 
 
 def _load_with_its_code(place: str, config: dict[str, Any], kwargs: dict[str, Any]) -> Any:
@@ -75,7 +74,8 @@ def load_image_processor(name: str | os.PathLike[str]) -> "GenaeImageProcessor":
         NotAllowedError: it is gated on the Hub.
         IntegrityError: that file is malformed.
     """
-    from zoo.models import GenaeImageProcessor
+    from zoo.models import seam
+    from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
     place = resolve(name)
     path = Path(place) / "preprocessor_config.json"
@@ -86,7 +86,8 @@ def load_image_processor(name: str | os.PathLike[str]) -> "GenaeImageProcessor":
         )
     read_config(path.parent, path.name)  # transformers stumbles over other JSON in many ways
     try:
-        return GenaeImageProcessor.from_pretrained(place)
+        with seam.found():
+            return GenaeImageProcessor.from_pretrained(place)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise IntegrityError(
@@ -124,13 +125,16 @@ def _complete(
     from huggingface_hub.errors import StrictDataclassError
     from transformers.utils import logging
 
+    from zoo.models import seam
+
     wanted = kwargs.pop("output_loading_info", False)
     before = logging.get_verbosity()
     logging.set_verbosity(ERROR)
     try:
         # Sizes that differ are reported by name only when they are tolerated at first.
         kwargs["ignore_mismatched_sizes"] = True
-        model, report = model_class.from_pretrained(place, output_loading_info=True, **kwargs)
+        with seam.found():
+            model, report = model_class.from_pretrained(place, output_loading_info=True, **kwargs)
     except (StrictDataclassError, RuntimeError, TypeError) as error:
         raise IntegrityError(
             f"{place}: config.json and weights make no model: {' '.join(str(error).split())}"

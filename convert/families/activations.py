@@ -35,7 +35,8 @@ ALIASES = {
 }
 
 #: Names of bert4keras and Keras that transformers lacks, or means otherwise by (`leaky_relu` has
-#: a slope of 0.2 here, 0.01 there): our models alone compute them (`zoo/models/activations.py`).
+#: a slope of 0.2 here, 0.01 there): our models alone compute them, in
+#: `zoo/models/text/activations.py`.
 OWN_ACTIVATIONS = (
     *("leaky_relu", "elu", "selu", "softplus", "softsign", "exponential", "hard_sigmoid"),
     "softmax",

@@ -1,6 +1,6 @@
 """What the tables of text families are made of: embeddings, blocks and heads, and their config.
 
-Names of ours are those of `zoo.models.modeling_text`.
+Names of ours are those of `zoo.models.text.modeling_text`.
 """
 
 from collections.abc import Mapping

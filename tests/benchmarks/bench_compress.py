@@ -26,7 +26,7 @@ from zoo.compression import chains, load_codec
 from zoo.compression.container import Container
 from zoo.compression.verbs import symbols
 from zoo.data import freeze_binarized, load_pictures
-from zoo.models.image_processing_genae import GenaeImageProcessor
+from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
 FEW = 300  # pictures, as a person might have
 

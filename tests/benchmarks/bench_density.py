@@ -40,7 +40,7 @@ def as_ours(layer):
     """A transposed convolution as genae's decoders have it, with the same weights."""
     from torch import nn
 
-    from zoo.models.networks import Upsampling
+    from zoo.models.images.networks import Upsampling
 
     if not isinstance(layer, nn.ConvTranspose2d):
         return layer
@@ -93,7 +93,7 @@ def bare(model, pictures, codes):
     """Decoder and likelihood of given codes `(K, B, d)`, in pieces as large as genae's."""
     import torch
 
-    from zoo.models.modeling_base import DECODED_AT_ONCE
+    from zoo.models.images.modeling_autoencoder import DECODED_AT_ONCE
 
     with torch.no_grad():
         for chunk in codes.split(max(1, DECODED_AT_ONCE // len(pictures))):

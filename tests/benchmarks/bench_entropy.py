@@ -21,7 +21,7 @@ ARMS = ("genae", "cdist", "cdist direct")
 
 def genae(points):
     """Neighbours searched without a graph, then the distances of those found."""
-    from zoo.models.entropy import neighbor_distances
+    from zoo.models.images.entropy import neighbor_distances
 
     return neighbor_distances(points, NEIGHBORS).log().sum()
 

@@ -42,7 +42,7 @@ def log_weights(model, pictures, samples):
     """Log importance weights `(samples, B)`, everything at once."""
     import torch
 
-    from zoo.models.bounds import gaussian_log_prob
+    from zoo.models.images.bounds import gaussian_log_prob
 
     mean, log_var = (part.expand(samples, -1, -1) for part in model.posterior(pictures))
     latents = mean + (0.5 * log_var).exp() * torch.randn(mean.shape)

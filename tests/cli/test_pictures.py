@@ -10,7 +10,7 @@ from PIL import Image
 
 from zoo import catalog
 from zoo.cli import app
-from zoo.models.image_processing_genae import GenaeImageProcessor
+from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
 
 def opened(path) -> Image.Image:

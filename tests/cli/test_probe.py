@@ -9,7 +9,7 @@ from PIL import Image
 
 from zoo import catalog
 from zoo.cli import app
-from zoo.models.image_processing_genae import GenaeImageProcessor
+from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
 
 @pytest.fixture(scope="module")

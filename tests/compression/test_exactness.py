@@ -19,7 +19,7 @@ from zoo.compression.distributions import BernoulliPixels, BetaBinomialPixels, P
 from zoo.compression.integers import ACTIVATION_BITS, EXACT, IntegerNetwork
 from zoo.compression.tables import BUCKETS, STORED, tables
 from zoo.errors import UsageError
-from zoo.models.likelihoods import BetaBinomial
+from zoo.models.images.likelihoods import BetaBinomial
 
 UNIT = 2.0**ACTIVATION_BITS
 

@@ -9,7 +9,7 @@ from zoo.compression import chains, load_codec
 from zoo.compression.container import Container
 from zoo.compression.verbs import symbols
 from zoo.data import freeze_binarized, load_pictures
-from zoo.models.image_processing_genae import GenaeImageProcessor
+from zoo.models.images.image_processing_genae import GenaeImageProcessor
 from zoo.registry import embedded
 
 BARS = {"vae-mnist-binary": 0.19, "vae-mnist-8bit": 1.41}  # bits per pixel, seed bits apart

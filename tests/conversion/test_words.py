@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from convert import tokenizers
 from tests.conversion.spm_models import FOLDER, VARIANTS
 from zoo.models import GenaeWordTokenizer
-from zoo.models.tokenization_genae import jieba_words
+from zoo.models.text.tokenization_genae import jieba_words
 
 TOKENS = tokenizers.read_vocab(FOLDER / "vocab.txt")
 WORDS = ["今天天气", "不错"]

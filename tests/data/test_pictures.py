@@ -22,7 +22,7 @@ from zoo.data import (
     load_pictures,
 )
 from zoo.errors import IntegrityError, NotFoundError, UsageError
-from zoo.models.image_processing_genae import GenaeImageProcessor
+from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
 GREY = GenaeImageProcessor(size=28)
 # SHA-256 of the published draws: of a ramp of all values, and of the 10,000 MNIST test pictures.

@@ -9,7 +9,7 @@ from PIL import Image
 from transformers import AutoImageProcessor
 
 import zoo.models  # noqa: F401  (registers the processor)
-from zoo.models.image_processing_genae import GenaeImageProcessor
+from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
 MNIST = {"num_channels": 1, "size": 28, "pad_size": 32}
 
@@ -177,19 +177,6 @@ def test_saved_and_loaded_is_the_same(settings, tmp_path):
     assert GenaeImageProcessor.from_pretrained(tmp_path, size=7, pad_size=None).size == 7
     saved = json.loads((tmp_path / "preprocessor_config.json").read_text())
     assert saved["image_processor_type"] == "GenaeImageProcessor"
-
-
-def test_resolve_is_asked_first(tmp_path, monkeypatch):
-    GenaeImageProcessor(size=9).save_pretrained(tmp_path)
-    asked = []
-
-    def resolve(name, revision=None):
-        asked.append((name, revision))
-        return str(tmp_path)
-
-    monkeypatch.setattr(GenaeImageProcessor, "resolve", staticmethod(resolve))
-    assert GenaeImageProcessor.from_pretrained("someone/model", revision="v1").size == 9
-    assert asked == [("someone/model", "v1")]
 
 
 @pytest.mark.parametrize(

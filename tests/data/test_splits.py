@@ -12,7 +12,7 @@ from zoo.data import load_pictures
 from zoo.data.splits import SPLIT_OF, canonical
 from zoo.errors import IntegrityError, NotFoundError, UsageError
 from zoo.evaluation.probing import check_apart
-from zoo.models.image_processing_genae import GenaeImageProcessor
+from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
 TINY = GenaeImageProcessor(size=2)
 SPLITS = ("train", "validation", "test")

@@ -1,11 +1,12 @@
 import inspect
+import re
 import subprocess
 import sys
 
 import pytest
 
 from zoo import catalog
-from zoo.evaluation.metrics import DEFAULTS, METRICS, defaults, find
+from zoo.evaluation.metrics import METRICS, defaults, find
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
@@ -17,16 +18,26 @@ def test_every_row_names_a_function_whose_options_have_defaults(metric):
         assert option.default is not inspect.Parameter.empty
     assert metric.function.__name__ == metric.name
     assert metric.function.__doc__
-    assert set(metric.kinds) <= set(catalog.ARCHITECTURES)
+    assert metric.needs in catalog.ABILITIES
+    assert catalog.able(metric.needs)
     assert find(metric.name) is metric
 
 
 def test_every_architecture_has_defaults_that_fit_it():
-    for kind in catalog.ARCHITECTURES:
-        assert defaults(kind, "gaussian")
-    for kind, likelihood, names in DEFAULTS:
-        assert all(METRICS[name].refusal(kind, likelihood) is None for name in names
-                   if likelihood or not METRICS[name].likelihoods)  # fmt: skip
+    for entry in catalog.IMAGES:
+        for likelihood in ("gaussian", "bernoulli", "discretized_logistic", "beta_binomial"):
+            names = defaults(entry.name, likelihood)
+            assert names
+            assert not [n for n in names if METRICS[n].refusal(entry.name, likelihood)]
+
+
+def test_no_module_asks_for_an_architecture_by_name(root):
+    names = "|".join(entry.name for entry in catalog.IMAGES)
+    name = rf"[\"']({names})[\"']"
+    asked = re.compile(rf"architecture (not )?in [A-Z(\[{{]|[!=]= {name}|{name}, {name}")
+    for path in (root / "zoo").rglob("*.py"):
+        if path.name not in ("catalog.py", "hints.py") and "models" not in path.parts:
+            assert not asked.search(path.read_text("utf-8")), path
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)

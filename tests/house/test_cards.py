@@ -194,5 +194,5 @@ class TestConverted:
 
 def test_every_converted_architecture_and_family_ships_a_model():
     cards = [Card.load(folder) for folder in CONVERTED]
-    assert {entry.name for entry in catalog.CONVERTED} == {card.architecture for card in cards}
+    assert {entry.name for entry in catalog.TEXTS} == {card.architecture for card in cards}
     assert {family.name for family in FAMILIES} == {card.source["family"] for card in cards}

@@ -104,18 +104,29 @@ def test_banned_packages_are_imported_nowhere(path):
     assert not found
 
 
-# Its __init__ never travels: it is where genae puts the registry into the base classes.
-ISLANDERS = sorted(p for p in (ROOT / "zoo/models").rglob("*.py") if p.stem != "__init__")
+ISLANDS = [ROOT / "zoo/models/images", ROOT / "zoo/models/text"]
+ISLANDERS = sorted(p for i in ISLANDS for p in i.rglob("*.py") if p.stem != "__init__")
 
 
 @pytest.mark.parametrize("path", ISLANDERS, ids=of)
 def test_the_island_imports_only_torch_transformers_and_siblings(path):
-    assert path.parent == ROOT / "zoo/models", "the island is flat"
+    assert path.parent in ISLANDS, "an island is flat"
     allowed = ISLAND | MORE.get(path.stem, set())
     assert not strangers(path, allowed)
     for level, module, line in named(path):
         # The Hub's code copier follows `from .sibling import x` and nothing else.
         assert level == 0 or (level == 1 and module and "." not in module), f"{of(path)}:{line}"
+
+
+def test_both_islands_refuse_by_the_same_rules():
+    images, text = ((island / "checks.py").read_text("utf-8") for island in ISLANDS)
+    assert images == text
+
+
+def test_no_line_about_registries_travels():
+    assert len(ISLANDERS) > 40
+    for path in ISLANDERS:
+        assert "resolve" not in path.read_text("utf-8"), of(path)
 
 
 @pytest.mark.parametrize(

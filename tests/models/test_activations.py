@@ -20,7 +20,7 @@ from convert.families.activations import (
 from convert.families.base import Settings
 from tests.conversion.records import LEGACY
 from zoo.errors import UsageError
-from zoo.models.activations import OWN, activation
+from zoo.models.text.activations import OWN, activation
 
 ERF = np.vectorize(math.erf)
 #: Definitions, by the name in Keras or bert4keras.

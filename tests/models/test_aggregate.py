@@ -13,8 +13,9 @@ from torch.distributions import (
     kl_divergence,
 )
 
-from zoo.models import VAEConfig, VAEModel, aggregate
-from zoo.models.aggregate import AggregatePosterior, rate_split
+from zoo.models import VAEConfig, VAEModel
+from zoo.models.images import aggregate
+from zoo.models.images.aggregate import AggregatePosterior, rate_split
 
 
 def encodings(count=50, size=3, spread=1.0):

@@ -5,9 +5,9 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 
 from zoo.models import AEConfig, AEModel, EAEConfig, EAEModel
-from zoo.models.entropy import kozachenko_leonenko_entropy
-from zoo.models.modeling_base import interpolate_latents
-from zoo.models.samplers import FullGaussian, GaussianMixture
+from zoo.models.images.entropy import kozachenko_leonenko_entropy
+from zoo.models.images.modeling_autoencoder import interpolate_latents
+from zoo.models.images.samplers import FullGaussian, GaussianMixture
 
 TINY = {"image_size": 8, "width_multiplier": 0.02, "latent_size": 3}
 

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 import convert
 import zoo
 from tests.conversion.records import LEGACY, options, record
-from zoo.models.decoding import beam_search, largest, random_sample
+from zoo.models.text.decoding import beam_search, largest, random_sample
 
 NAMES = sorted(path.parent.name for path in LEGACY.glob("*/decode.json"))
 SHARED = ("end_id", "minlen", "min_ends", "topk", "temperature")

@@ -7,8 +7,8 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from zoo.models import IWAEConfig, IWAEModel, VAEConfig, VAEModel
-from zoo.models.annealing import annealed_log_prob, bidirectional_gap, temperatures
-from zoo.models.bounds import ImportanceWeightedBound, gaussian_log_prob
+from zoo.models.images.annealing import annealed_log_prob, bidirectional_gap, temperatures
+from zoo.models.images.bounds import ImportanceWeightedBound, gaussian_log_prob
 
 SIDE, LATENTS, NOISE = 6, 32, 0.1
 PIXELS = SIDE**2

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from zoo.models import entropy
-from zoo.models.entropy import (
+from zoo.models.images import entropy
+from zoo.models.images.entropy import (
     LEAST_ROWS,
     SMALLEST_GROUPED,
     kozachenko_leonenko_entropy,

@@ -10,7 +10,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 
 from zoo.models import InfoMaxConfig, InfoMaxModel
-from zoo.models.information import PAIRINGS
+from zoo.models.images.information import PAIRINGS
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "infomax"
 TERMS = ("global_information", "local_information", "global_score", "local_score")
@@ -305,12 +305,12 @@ def test_the_max_pooled_encoder_and_its_scores_are_those_of_the_original():
         for kind, logits in (("pos", positive), ("neg", negative)):
             close(logits.sigmoid().movedim(-1, 0), f"{name}_{kind}")
         # The original's loss, but for the 1e-6 inside its logarithms.
-        from zoo.models.information import jsd
+        from zoo.models.images.information import jsd
 
         score = jsd(positive, negative[..., None]).mean().item()
         loss = float(expected[f"{name}_info_loss"])
         assert 2 * math.log(2) - score == pytest.approx(loss, abs=1e-4)
-    from zoo.models.bounds import gaussian_kl
+    from zoo.models.images.bounds import gaussian_kl
 
     mean_kl = gaussian_kl(mean, log_var).mean().item()
     assert mean_kl == pytest.approx(float(expected["prior_kl_loss_batch"]), rel=1e-6)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from zoo.models.information import (
+from zoo.models.images.information import (
     ESTIMATES,
     NO_PAIR,
     PAIRINGS,

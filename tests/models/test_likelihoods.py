@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Normal
 
 from zoo.models import AEConfig
-from zoo.models.likelihoods import (
+from zoo.models.images.likelihoods import (
     LIKELIHOODS,
     Bernoulli,
     BetaBinomial,

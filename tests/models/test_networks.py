@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.models.networks import Upsampling
+from zoo.models.images.networks import Upsampling
 
 
 @pytest.mark.parametrize(

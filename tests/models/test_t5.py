@@ -8,8 +8,8 @@ import transformers
 from huggingface_hub.errors import StrictDataclassError
 
 from tests.models.t5_zoo import GATED, KINDS, PLAIN, SIZES, TIED, build, make_inputs
-from zoo.models.configuration_t5 import GenaeT5Config
-from zoo.models.modeling_t5 import (
+from zoo.models.text.configuration_t5 import GenaeT5Config
+from zoo.models.text.modeling_t5 import (
     GenaeT5DecoderForCausalLM,
     GenaeT5EncoderModel,
     GenaeT5ForConditionalGeneration,

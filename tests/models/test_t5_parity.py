@@ -12,11 +12,11 @@ from convert.families import t5
 from convert.rows import expand
 from tests.conversion.records import LEGACY
 from tests.models.t5_zoo import PLAIN, SIZES, build, make_inputs
-from zoo.models.configuration_t5 import GenaeT5Config
-from zoo.models.modeling_t5 import (
+from zoo.models.text.configuration_t5 import GenaeT5Config
+from zoo.models.text.modeling_t5 import (
     GenaeT5ForConditionalGeneration,
 )
-from zoo.models.t5_blocks import buckets
+from zoo.models.text.t5_blocks import buckets
 
 FIXTURES = [
     name

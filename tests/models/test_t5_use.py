@@ -5,8 +5,10 @@ import torch
 import transformers
 from torch.nn.functional import cross_entropy, pad
 
+import zoo.models
 from tests.models.t5_zoo import build
-from zoo.models import TEXT, GenaeT5Config, GenaeT5ForConditionalGeneration
+from zoo import catalog
+from zoo.models import GenaeT5ForConditionalGeneration
 
 TIED = {}
 APART = {"hidden_act": "gelu", "is_gated_act": True, "tie_word_embeddings": False}
@@ -22,7 +24,10 @@ def ids():
 
 @pytest.mark.parametrize(
     ("auto", "kind"),
-    [(auto, kind) for auto, kind in TEXT[GenaeT5Config].items()],
+    [
+        (getattr(transformers, auto), getattr(zoo.models, name))
+        for name, auto in catalog.heads(catalog.find("genae_t5")).items()
+    ],
     ids=lambda kind: kind.__name__,
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -34,11 +39,10 @@ def test_auto_classes_find_it_in_every_precision(auto, kind, dtype, ids, tmp_pat
     assert type(again) is kind
     assert not any(info.values())
     assert {parameter.dtype for parameter in again.parameters()} == {dtype}
-    more = {} if "Encoder" in kind.__name__ else {"decoder_input_ids": ids}
-    exactly = more
-    if "Decoder" in kind.__name__:  # it attends to an encoder's
-        states = torch.ones(*ids.shape, model.config.d_model)
-        exactly, more = ({"encoder_hidden_states": states.to(one)} for one in (model.dtype, dtype))
+    more = exactly = {} if "Encoder" in kind.__name__ else {"decoder_input_ids": ids}
+    if "Decoder" in kind.__name__:
+        states = torch.randn(*ids.shape, model.config.d_model)
+        exactly, more = ({"encoder_hidden_states": states.to(d)} for d in (torch.float32, dtype))
     with torch.no_grad():
         exact, found = model(ids, **exactly)[0], again.eval()(ids, **more)[0]
         assert torch.equal(again(ids, **more)[0], found)

@@ -169,7 +169,7 @@ def test_rotary_scores_depend_on_the_distance_alone(ids):
 
 
 def test_relative_offsets_are_clipped():
-    from zoo.models.text_attention import relative_vectors
+    from zoo.models.text.attention import relative_vectors
 
     vectors = relative_vectors(6, 6, 4, 2, torch.zeros(1))
     assert torch.equal(vectors[0, 2], vectors[0, 5])

@@ -40,7 +40,7 @@ def test_every_family_has_the_heads_that_apply():
     found: dict[str, set[str]] = {}
     for config, kind, auto in MODELS:
         found.setdefault(config.model_type, set()).add(auto.removeprefix("AutoModel"))
-        assert kind.__module__.startswith("zoo.models.modeling_")
+        assert kind.__module__.startswith("zoo.models.text.modeling_")
     always = {"", "ForSequenceClassification", "ForTokenClassification"}
     assert found == {
         family: always | {f"For{head}" for head in heads} for family, heads in HEADS.items()

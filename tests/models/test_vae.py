@@ -7,7 +7,7 @@ import torch
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from zoo.models import VAEConfig, VAEModel
-from zoo.models.bounds import ImportanceWeightedBound, gaussian_kl, gaussian_log_prob
+from zoo.models.images.bounds import ImportanceWeightedBound, gaussian_kl, gaussian_log_prob
 
 
 def linear_gaussian(noise=1.0, latent_size=2):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from zoo.models import TEXT
+import zoo.models
+from zoo import catalog
 
 SIZES = {
     "vocab_size": 30,
@@ -21,10 +22,10 @@ OWN = {
     "genae_nezha": {"max_relative_position": 3},
 }
 MODELS = [
-    (config, model, auto.__name__)
-    for config, heads in TEXT.items()
-    for auto, model in heads.items()
-    if config.model_type != "genae_t5"  # two stacks: test_t5.py
+    (catalog.load(entry.config), getattr(zoo.models, name), auto)
+    for entry in catalog.TEXTS
+    if entry.own and entry.name != "genae_t5"  # two stacks: test_t5.py
+    for name, auto in catalog.heads(entry).items()
 ]
 NAMES = [model.__name__ for _, model, _ in MODELS]
 #: Heads that read what the pooler makes, or hand it on.

@@ -170,7 +170,7 @@ def test_the_readme_carries_every_result_in_its_front_matter(card_table):
     assert render_readme(card, {"parameters": 12345}) == text
 
 
-@pytest.mark.parametrize("entry", catalog.ENTRIES, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", catalog.IMAGES, ids=lambda entry: entry.name)
 def test_every_reference_of_the_catalog_can_be_loaded(entry):
     for reference in (entry.config, entry.model, entry.processor):
         assert catalog.load(reference).__name__ == catalog.class_name(reference)

@@ -363,29 +363,39 @@ def test_a_card_with_a_published_commit_is_fetched_and_held_to_its_own_manifest(
 LOAD_WITHOUT_GENAE = """
 import sys
 sys.modules["zoo"] = None  # as if genae were not installed
-from transformers import AutoModel
-model = AutoModel.from_pretrained("alice/toy", trust_remote_code=True)
+import transformers
+auto = getattr(transformers, sys.argv[1])
+model = auto.from_pretrained("alice/toy", trust_remote_code=True)
 total = sum(p.detach().double().abs().sum() for p in model.parameters())
 print(type(model).__name__, float(total))
 """
 
 
+@pytest.mark.parametrize(
+    ("source", "auto", "kind"),
+    [
+        (None, "AutoModel", "EAEModel"),
+        ("cards/tiny-simbert", "AutoModelForCausalLM", "GenaeBertForCausalLM"),
+        ("cards/tiny-t5-1-1", "AutoModelForSeq2SeqLM", "GenaeT5ForConditionalGeneration"),
+    ],
+)
 def test_code_that_travels_loads_where_genae_is_not(
-    ready, server, open_hub, monkeypatch, tmp_path
+    source, auto, kind, ready, server, open_hub, monkeypatch, tmp_path
 ):
     hub = open_hub()
     monkeypatch.setattr(registry, "open_remote", lambda place: hub)
-    zoo.push(ready, "alice/toy", with_code=True)
+    source = source or ready
+    zoo.push(source, "alice/toy", with_code=True)
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "PYTHONPATH"))}
     env |= {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "other"), "HF_HUB_OFFLINE": "0"}
     done = subprocess.run(
-        [sys.executable, "-c", LOAD_WITHOUT_GENAE],
+        [sys.executable, "-c", LOAD_WITHOUT_GENAE, auto],
         cwd=tmp_path, env=env, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     name, total = done.stdout.split()
-    own = zoo.from_pretrained(ready)
-    assert name == "EAEModel"
+    own = zoo.from_pretrained(str(source).replace("cards/", "genae/"))
+    assert name == kind
     assert float(total) == pytest.approx(
         float(sum(p.detach().double().abs().sum() for p in own.parameters())), rel=1e-12
     )

@@ -291,7 +291,7 @@ def test_tied_weights_may_be_stored_under_any_of_their_names(registry_root, monk
             self.register_buffer("scratch", output.bias.new_zeros(7), persistent=False)
             super().post_init()
 
-    monkeypatch.setattr("zoo.models.modeling_eae.EAEModel", Tied)
+    monkeypatch.setattr("zoo.models.images.modeling_eae.EAEModel", Tied)
     folder = registry_root / "eae-toy"
     path = folder / "model.safetensors"
     Tied(zoo.EAEConfig.from_pretrained(folder)).save_pretrained(folder)
@@ -397,17 +397,27 @@ def test_anothers_model_that_is_out_of_reach_is_named(registry_root):
             load("someone/model")
 
 
-def test_models_find_the_registry_however_they_are_imported():
+@pytest.mark.parametrize(
+    "name",
+    "EAEModel EAEConfig GenaeImageProcessor GenaeBertForMaskedLM GenaeBertConfig GenaeT5Model "
+    "GenaeT5Config GenaeWordTokenizer".split(),
+)
+def test_every_class_asks_the_registry(name):
     import zoo.models
-    from zoo.models.configuration_base import GenaeConfig
 
-    for base in (
-        zoo.models.EAEModel,
-        zoo.models.GenaeBertForMaskedLM,
-        GenaeConfig,
-        zoo.models.GenaeImageProcessor,
-    ):
-        assert base.resolve is zoo.registry.resolve
+    kind = getattr(zoo.models, name)
+    with pytest.raises(NotFoundError, match="someone/model at v1"):
+        kind.from_pretrained("someone/model", revision="v1")
+
+
+def test_a_model_is_checked_once_however_it_is_loaded(monkeypatch, registry_root):
+    from zoo.registry import _check_folder
+
+    seen = []
+    monkeypatch.setattr("zoo.registry._check_folder", lambda f: (seen.append(f), _check_folder(f)))
+    zoo.from_pretrained("genae/eae-toy")
+    zoo.EAEModel.from_pretrained("genae/eae-toy")
+    assert len(seen) == 2
 
 
 def test_weights_that_are_not_the_configs_are_refused(tmp_path, tiny_config):

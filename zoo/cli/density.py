@@ -208,7 +208,7 @@ def _summary(plan: "Plan", rows: list[list[float]]) -> dict[str, Any]:
 
 def _gap(context: "Context", plan: "Plan", count: int, temperatures: int) -> dict[str, float]:
     """Bounds from both sides on pictures that the model makes."""
-    from zoo.models.annealing import bidirectional_gap
+    from zoo.models.images.annealing import bidirectional_gap
 
     chains = plan.samples if plan.method == "annealed" else METHODS["annealed"]
     bounds = bidirectional_gap(

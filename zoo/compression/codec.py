@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo import catalog
 from zoo.card import CARD_FILE, Card
 from zoo.errors import ConflictError, IntegrityError, NotFoundError, UsageError
 from zoo.registry import embedded, list_models, resolve
@@ -78,7 +79,7 @@ class Codec:
 def coded(card: Card) -> bool:
     """Whether a card's model is one that can compress."""
     return (
-        card.architecture == "vae"
+        "compresses" in catalog.find(card.architecture).can
         and card.config.get("network") == "dense"
         and card.config.get("likelihood") in PIXELS
     )

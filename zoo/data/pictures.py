@@ -18,7 +18,7 @@ from .progress_bar import progress
 from .sources import open_rows
 
 if TYPE_CHECKING:
-    from zoo.models.image_processing_genae import GenaeImageProcessor
+    from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
 SHOWN_PROBLEMS = 5  # a damaged data set should not fill the screen
 

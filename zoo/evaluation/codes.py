@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import UsageError
-from zoo.models.entropy import kozachenko_leonenko_entropy
+from zoo.models.images.entropy import kozachenko_leonenko_entropy
 
 from .context import Outcome, Subject, check_count
 

@@ -141,7 +141,7 @@ def _importance(
 def _annealed(
     model: Any, values: Tensor, plan: Plan, generator: torch.Generator
 ) -> tuple[Tensor, ...]:
-    from zoo.models.annealing import annealed_log_prob
+    from zoo.models.images.annealing import annealed_log_prob
 
     return tuple(
         annealed_log_prob(

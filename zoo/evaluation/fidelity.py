@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import UsageError
-from zoo.models.entropy import neighbor_distances
+from zoo.models.images.entropy import neighbor_distances
 
 from .context import Outcome, Subject, check_count
 from .features import feature_sets

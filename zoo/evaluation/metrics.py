@@ -5,15 +5,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from zoo import catalog
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
 if TYPE_CHECKING:
     from .context import Outcome
-
-AUTOENCODERS = ("ae", "vae", "eae", "iwae")
-BOUNDED = ("vae", "iwae")  # have a bound on the log-likelihood
-ENCODERS = (*AUTOENCODERS, "infomax")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,7 @@ class Metric:
         name: what a card's `metric` says.
         unit: of the value.
         reference: `module:function` in this package; see `function`.
-        kinds: architectures it can measure, names of the catalog.
+        needs: what a model must be able to do, a word of `catalog.ABILITIES`.
         likelihoods: likelihoods it can measure; empty for all.
         digits: decimals worth keeping in a card.
         tolerance: suggested for a new result: wide enough for another machine or another
@@ -37,7 +34,7 @@ class Metric:
     name: str
     unit: str
     reference: str
-    kinds: tuple[str, ...]
+    needs: str
     digits: int
     tolerance: float
     title: str
@@ -60,8 +57,9 @@ class Metric:
 
     def refusal(self, kind: str, likelihood: str | None) -> str | None:
         """Why a model cannot be measured by this metric, or None when it can."""
-        if kind not in self.kinds:
-            return f"{self.name} measures {', '.join(self.kinds)} models, and this is {kind!r}"
+        if self.needs not in catalog.find(kind).can:
+            kinds = ", ".join(catalog.able(self.needs))
+            return f"{self.name} measures {kinds} models, and this is {kind!r}"
         if self.likelihoods and likelihood not in self.likelihoods:
             return (
                 f"{self.name} measures models with a {' or '.join(self.likelihoods)} likelihood, "
@@ -72,7 +70,7 @@ class Metric:
 
 def _fidelity(name: str, unit: str, digits: int, tolerance: float, title: str) -> Metric:
     return Metric(
-        name, unit, f"fidelity:{name}", AUTOENCODERS, digits, tolerance, title,
+        name, unit, f"fidelity:{name}", "samples", digits, tolerance, title,
         relative=name == "frechet_distance",
     )  # fmt: skip
 
@@ -80,28 +78,28 @@ def _fidelity(name: str, unit: str, digits: int, tolerance: float, title: str) -
 _ROWS = (
     Metric(
         "reconstruction_mse", "per pixel, [0, 1]", "reconstruction:reconstruction_mse",
-        AUTOENCODERS, 5, 0.01, "mean squared error of reconstructions", relative=True,
+        "reconstructs", 5, 0.01, "mean squared error of reconstructions", relative=True,
     ),
     Metric(
         "elbo", "nats per picture", "likelihood:elbo",
-        BOUNDED, 2, 0.5, "evidence lower bound; analytic KL of a VAE",
+        "bounds", 2, 0.5, "evidence lower bound; analytic KL of a VAE",
     ),
     Metric(
         "iwae", "nats per picture", "likelihood:iwae",
-        BOUNDED, 2, 0.5, "importance-weighted lower bound",
+        "bounds", 2, 0.5, "importance-weighted lower bound",
     ),
     Metric(
         "auroc", "share", "density:auroc",
-        BOUNDED, 4, 0.01, "own pictures likelier than another data set's",
+        "bounds", 4, 0.01, "own pictures likelier than another data set's",
     ),
     Metric(
         "bits_per_dim", "bits per pixel and channel", "likelihood:bits_per_dim",
-        BOUNDED, 3, 0.01, "upper bound on the code length",
+        "bounds", 3, 0.01, "upper bound on the code length",
         likelihoods=("discretized_logistic", "beta_binomial"),
     ),
     Metric(
         "entropy_gap", "nats", "codes:entropy_gap",
-        AUTOENCODERS, 2, 0.1, "entropy of the codes minus that of normal codes",
+        "reconstructs", 2, 0.1, "entropy of the codes minus that of normal codes",
     ),
     _fidelity("frechet_distance", "squared feature units", 3, 0.03, "between Gaussian fits"),
     _fidelity("precision", "share", 4, 0.01, "samples within the real pictures' manifold"),
@@ -110,32 +108,28 @@ _ROWS = (
     _fidelity("coverage", "share", 4, 0.01, "real neighbourhoods that hold a sample"),
     Metric(
         "accuracy", "share", "accuracy:accuracy",
-        ("classifier",), 4, 0.001, "labels predicted correctly",
+        "classifies", 4, 0.001, "labels predicted correctly",
     ),
     Metric(
         "probe_accuracy", "share", "probing:probe_accuracy",
-        ENCODERS, 4, 0.01, "labels that a probe reads off the frozen encoder",
+        "encodes", 4, 0.01, "labels that a probe reads off the frozen encoder",
         floor="an untrained encoder",
     ),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 
-# What to measure where a card states nothing: (architecture, likelihood or None for any, metrics).
+# What to measure where a card states nothing: what a model can do and its likelihood, or None for
+# any.
 DEFAULTS = (
-    *((kind, None, ("reconstruction_mse", "entropy_gap")) for kind in AUTOENCODERS),
-    *(
-        row
-        for kind in BOUNDED
-        for row in (
-            (kind, "bernoulli", ("elbo", "iwae")),
-            (kind, "discretized_logistic", ("elbo", "bits_per_dim")),
-            (kind, "beta_binomial", ("elbo", "bits_per_dim")),
-        )
-    ),
-    ("classifier", None, ("accuracy",)),
-    ("infomax", None, ("probe_accuracy",)),
+    ("reconstructs", None, ("reconstruction_mse", "entropy_gap")),
+    ("bounds", "bernoulli", ("elbo", "iwae")),
+    ("bounds", "discretized_logistic", ("elbo", "bits_per_dim")),
+    ("bounds", "beta_binomial", ("elbo", "bits_per_dim")),
+    ("classifies", None, ("accuracy",)),
 )
+#: The same for a model that does none of these.
+OTHERWISE = ("probe_accuracy",)
 
 
 def find(name: str) -> Metric:
@@ -153,8 +147,9 @@ def find(name: str) -> Metric:
 
 def defaults(kind: str, likelihood: str | None) -> list[str]:
     """Names of the metrics for a model whose card states no results."""
-    rows = [names for k, q, names in DEFAULTS if k == kind and q in (None, likelihood)]
-    return [name for names in rows for name in names]
+    can = catalog.find(kind).can
+    rows = [names for a, q, names in DEFAULTS if a in can and q in (None, likelihood)]
+    return [name for names in rows or [OTHERWISE] for name in names]
 
 
 def display_name(name: str, options: dict[str, Any]) -> str:

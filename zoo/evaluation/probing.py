@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from zoo.data.splits import canonical
 from zoo.errors import UsageError
-from zoo.models.entropy import nearest_neighbors
+from zoo.models.images.entropy import nearest_neighbors
 
 from .context import Context, Outcome, Subject, check_count
 from .features import base, train_split

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zoo.errors import UsageError
-from zoo.models.entropy import nearest_neighbors
+from zoo.models.images.entropy import nearest_neighbors
 
 DISTANCES = ("cosine", "l2")
 

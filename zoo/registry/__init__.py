@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.card import CARD_FILE, Card
-from zoo.errors import IntegrityError, NotFoundError, UnsafeError, UsageError
+from zoo.errors import IntegrityError, NotFoundError, UnsafeError
 from zoo.registry import embedded, manifest
 from zoo.registry.base import Published, Report
 from zoo.registry.header import is_pickle, safetensors_header
@@ -22,7 +22,6 @@ __all__ = [
     "Report",
     "describe",
     "fetch",
-    "install",
     "list_models",
     "load_card",
     "pull",
@@ -214,18 +213,3 @@ def push(
     registry = open_remote(to)
     with prepare(source, name, version=version, private=private, with_code=with_code) as release:
         return registry.push(release, dry_run=dry_run, progress=progress)
-
-
-def install() -> None:
-    """Let the island's base classes find models through `resolve`; imports torch.
-
-    Code that was copied to the Hub keeps their own `resolve`, which changes nothing.
-    """
-    from zoo.models.configuration_base import GenaeConfig
-    from zoo.models.image_processing_genae import GenaeImageProcessor
-    from zoo.models.loading import LoadsById
-
-    for base in (GenaeConfig, LoadsById, GenaeImageProcessor):
-        if not hasattr(base, "resolve"):
-            raise UsageError(f"{base.__name__} has no attribute 'resolve' to install into.")
-        base.resolve = staticmethod(resolve)

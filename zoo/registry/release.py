@@ -159,15 +159,16 @@ def _add_code(root: Path, card: Card) -> None:
         UsageError: transformers has the architecture itself.
     """
     entry = catalog.find(card.architecture)
-    if entry.type:
+    if not entry.own:
         raise UsageError(
             f"{card.architecture!r} is transformers' own architecture, which loads it without "
             "code: leave --with-code out."
         )
     from transformers.dynamic_module_utils import get_relative_import_files
 
-    island = Path(catalog.__file__).parent / "models"
-    classes = {"config.json": {"AutoConfig": entry.config, entry.auto: entry.model}}
+    root_of_code = Path(catalog.__file__).parents[1]
+    heads = {auto: f"{entry.module}:{name}" for name, auto in catalog.heads(entry).items()}
+    classes = {"config.json": {"AutoConfig": entry.config} | heads}
     if (root / "preprocessor_config.json").is_file():
         classes["preprocessor_config.json"] = {"AutoImageProcessor": entry.processor}
         classes["config.json"]["AutoImageProcessor"] = entry.processor
@@ -177,12 +178,12 @@ def _add_code(root: Path, card: Card) -> None:
         text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
         (root / file).write_text(text, encoding="utf-8", newline="\n")
         for reference in references.values():
-            start = island / f"{reference.partition(':')[0].rpartition('.')[2]}.py"
+            start = root_of_code / f"{reference.partition(':')[0].replace('.', '/')}.py"
             for path in (start, *map(Path, get_relative_import_files(str(start)))):
                 shutil.copyfile(path, root / path.name)
 
 
 def _in_repo(reference: str) -> str:
-    """`zoo.models.modeling_eae:EAEModel` -> `modeling_eae.EAEModel`."""
+    """`zoo.models.images.modeling_eae:EAEModel` -> `modeling_eae.EAEModel`."""
     module, _, name = reference.partition(":")
     return f"{module.rpartition('.')[2]}.{name}"

@@ -102,7 +102,7 @@ def _check_tensors(folder: Path, found: dict[str, list[int]]) -> list[str]:
         return []
     model_class = catalog.model_for(entry, config.get("architectures") or ())
     try:
-        stored_shapes = catalog.load("zoo.models.modeling_base:stored_shapes")
+        stored_shapes = catalog.load("zoo.models.images.modeling_autoencoder:stored_shapes")
         expected = dict(_untied(stored_shapes(model_class, config), config))
     except Exception as error:  # a wrong config stops its class, transformers or torch anywhere
         return [f"config.json: makes no model ({' '.join(str(error).split())})"]

@@ -16,7 +16,7 @@ from zoo import catalog
 from zoo.card import Card, Data
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
-from zoo.models.image_processing_genae import GenaeImageProcessor, GenaeImagesKwargs
+from zoo.models.images.image_processing_genae import GenaeImageProcessor, GenaeImagesKwargs
 
 # What genae prefers to transformers' defaults; a card's [train] wins.
 DEFAULTS: dict[str, Any] = {

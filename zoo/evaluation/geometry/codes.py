@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from zoo.errors import UsageError
-from zoo.models.aggregate import AggregatePosterior
-from zoo.models.entropy import neighbor_distances
+from zoo.models.images.aggregate import AggregatePosterior
+from zoo.models.images.entropy import neighbor_distances
 
 BANDWIDTH_NEIGHBORS = 5  # k of the balls that stand in for posteriors of a deterministic encoder
 LEAST = 30  # codes below which no statistic means much

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from zoo.models.entropy import kozachenko_leonenko_entropy
+from zoo.models.images.entropy import kozachenko_leonenko_entropy
 
 from .codes import Codes
 from .tools import Reading, Readings, Tools

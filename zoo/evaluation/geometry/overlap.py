@@ -4,8 +4,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from zoo.models.entropy import nearest_neighbors
-from zoo.models.modeling_base import interpolate_latents
+from zoo.models.images.entropy import nearest_neighbors
+from zoo.models.images.modeling_autoencoder import interpolate_latents
 
 from .codes import Codes
 from .tools import Reading, Readings, Tools

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from zoo.models.modeling_base import interpolate_latents
+from zoo.models.images.modeling_autoencoder import interpolate_latents
 
 from .codes import Codes
 from .overlap import pairs_of

@@ -2,7 +2,7 @@
 
 import torch
 
-from zoo.models.aggregate import rate_split
+from zoo.models.images.aggregate import rate_split
 
 from .codes import Codes
 from .tools import Reading, Readings, Tools

@@ -1,0 +1,91 @@
+"""Settings of the encoder trained by mutual information."""
+
+from huggingface_hub.dataclasses import strict
+
+from .checks import at_least, one_of
+from .configuration_image import PictureConfig
+
+INFOMAX_NETWORKS = ("strided", "pooled")
+ESTIMATORS = ("infonce", "jsd", "donsker_varadhan")
+SCORES = ("dot_product", "concatenated")
+NEGATIVES = ("all_pairs", "all_locations", "derangement")
+TAPS = ("conv", "features", "code")
+
+
+@strict
+class InfoMaxConfig(PictureConfig):
+    r"""Encoder trained by mutual information (Deep InfoMax, Hjelm et al., arXiv:1808.06670).
+
+    .. math:: L = -\alpha I_{global} - \beta I_{local} + \gamma KL(p(z|x) \,\|\, N(0, I))
+
+    in nats per picture: the KL is summed over the code's dimensions, the local information
+    averaged over locations. Networks whose weight is 0 are not made.
+
+    Attributes:
+        latent_size: dimension d of the code.
+        network: `strided`, the paper's encoder of 32x32 pictures (convolutions 4x4 of stride 2,
+            a dense layer of features), or `pooled` (five convolutions 3x3, three halvings by
+            maxima, features by one global maximum).
+        width_multiplier: of the convolutions' 64, 128 and 256 channels.
+        feature_size: width of the dense layer before the code (`strided`).
+        alpha: weight of the information between the code and what `global_tap` names.
+        beta: weight of the information between the code and the local features.
+        gamma: weight of the prior, as the closed-form KL of a Gaussian code; 0 means no prior
+            and a code without noise.
+        estimator: `infonce` or `donsker_varadhan`, bounds in nats, or `jsd`, a score.
+        score: `dot_product` of two embeddings or a network on the `concatenated` pair.
+        score_size: width of the score networks.
+        negatives: `all_pairs` of the batch at the same location; `all_locations` of the other
+            pictures, as in the paper's InfoNCE; or a `derangement`: one other picture each.
+        global_tap: what the code is paired with globally: `conv` or `features`, earlier layers,
+            or `code`, the code itself, which is easily told apart and teaches little.
+        num_locations: local features drawn in each training step; None takes all.
+    """
+
+    model_type = "genae_infomax"
+
+    num_channels: int = 3
+    latent_size: int = 64
+    network: str = "strided"
+    width_multiplier: float | int = 1.0
+    feature_size: int = 1024
+    alpha: float | int = 0.0
+    beta: float | int = 1.0
+    gamma: float | int = 0.0
+    estimator: str = "infonce"
+    score: str = "dot_product"
+    score_size: int = 512
+    negatives: str = "all_pairs"
+    global_tap: str = "conv"
+    num_locations: int | None = None
+
+    def validate_infomax(self):
+        """Check names, sizes, and that keeping information pays more than forgetting does."""
+        one_of("network", self.network, INFOMAX_NETWORKS)
+        one_of("estimator", self.estimator, ESTIMATORS)
+        one_of("score", self.score, SCORES)
+        one_of("negatives", self.negatives, NEGATIVES)
+        one_of("global_tap", self.global_tap, TAPS)
+        for field in ("latent_size", "feature_size", "score_size"):
+            at_least(field, getattr(self, field), 1)
+        for field in ("alpha", "beta", "gamma"):
+            at_least(field, getattr(self, field), 0)
+        if self.num_locations is not None:
+            at_least("num_locations", self.num_locations, 1)
+        if not 0 < self.width_multiplier < float("inf"):
+            raise ValueError(
+                f"width_multiplier must be positive and finite, got {self.width_multiplier}"
+            )
+        if self.image_size % 8:
+            raise ValueError(
+                "image_size must be a multiple of 8, which three halvings need, got "
+                f"{self.image_size}; pad the pictures (pad_size of the image processor)"
+            )
+        if self.gamma >= self.alpha + self.beta:
+            # Mean KL = information + KL of all codes together to the prior (`ELBO surgery`), so
+            # at equal weights what is left is that last KL, and a constant code makes it 0.
+            raise ValueError(
+                f"gamma {self.gamma} must be below alpha + beta = {self.alpha + self.beta}: each "
+                "nat that the code keeps costs at least gamma in the KL and earns at most alpha + "
+                "beta, so a code that ignores the picture would be optimal; lower gamma"
+            )

@@ -1,0 +1,306 @@
+"""What all models share: loading by id, pictures in, codes, pictures out."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.utils.generic import ModelOutput
+
+from .checks import one_of
+from .configuration_image import PictureConfig
+from .likelihoods import LIKELIHOODS, Likelihood
+from .networks import DECODERS, ENCODERS
+from .samplers import SAMPLERS, LatentSampler
+
+DECODED_AT_ONCE = 256  # codes; bounds the memory of sampling, and fits the caches of a CPU
+INTERPOLATIONS = ("slerp", "linear")
+
+
+class GenaePreTrainedModel(PreTrainedModel):
+    """Base of every model: ids are translated by a registry, weights start from Glorot's rule."""
+
+    config_class = PictureConfig
+    base_model_prefix = "model"
+    main_input_name = "pixel_values"
+    accepts_loss_kwargs = False  # the Trainer then scales the loss under accumulation itself
+
+    @torch.no_grad()
+    def _init_weights(self, module):
+        super()._init_weights(module)
+        if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            init.xavier_uniform_(module.weight)
+        elif isinstance(module, Likelihood) and module.scale == "shared":
+            init.constant_(module.log_scale, module.initial_log_scale)
+        elif isinstance(module, LatentSampler):
+            for buffer in module.buffers(recurse=False):
+                init.zeros_(buffer)
+
+    def check_pixel_values(self, pixel_values: Tensor) -> None:
+        """Raise `ValueError` unless the pictures have the config's shape and lie in [0, 1].
+
+        The range is checked outside of training only, where the cost of looking does not matter.
+        """
+        config = self.config
+        shape = (config.num_channels, config.image_size, config.image_size)
+        if pixel_values.ndim != 4 or tuple(pixel_values.shape[1:]) != shape:
+            raise ValueError(
+                f"pixel_values must have shape (batch, {', '.join(map(str, shape))}), got "
+                f"{tuple(pixel_values.shape)}; the model's image processor makes that shape"
+            )
+        if not pixel_values.is_floating_point():
+            raise ValueError(
+                f"pixel_values must be floats in [0, 1], got {pixel_values.dtype}; divide 8-bit "
+                "pictures by 255 or use the model's image processor"
+            )
+        if not self.training and pixel_values.numel() and not pixel_values.is_meta:
+            lowest, highest = (value.item() for value in pixel_values.aminmax())
+            if not (lowest >= 0 and highest <= 1):
+                raise ValueError(
+                    f"pixel_values must lie in [0, 1], got [{lowest:g}, {highest:g}]; divide "
+                    "8-bit pictures by 255 or use the model's image processor"
+                )
+
+    @contextlib.contextmanager
+    def inference(self) -> Iterator[None]:
+        """Eval mode without a graph for the length of a `with`; each module's mode comes back."""
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+
+def stored_shapes(model_class, config: dict) -> dict[frozenset[str], list[int]]:
+    """The tensors that a checkpoint holds, told from the config alone and without memory.
+
+    Args:
+        model_class: genae's or transformers'.
+        config: the content of `config.json`.
+
+    Returns:
+        A shape for every tensor under all its names, several where weights are tied; buffers
+        that are not stored are left out.
+    """
+    with torch.device("meta"):
+        model = model_class(model_class.config_class.from_dict(dict(config)))
+    names: dict[int, set[str]] = {}
+    tensors = model.state_dict(keep_vars=True)
+    for name, tensor in tensors.items():  # one object wherever it is tied
+        names.setdefault(id(tensor), set()).add(name)
+    return {frozenset(own): list(tensors[min(own)].shape) for own in names.values()}
+
+
+def random_generator(
+    seed: int | None, generator: torch.Generator | None
+) -> torch.Generator | None:
+    """The generator given, one for the seed, or None for torch's global one."""
+    if seed is None:
+        return generator
+    if generator is not None:
+        raise ValueError("give a seed or a generator, not both")
+    return torch.Generator().manual_seed(seed)
+
+
+@dataclass
+class AutoencoderOutput(ModelOutput):
+    """What an autoencoder's forward returns; losses are nats per picture, averaged over a batch.
+
+    Attributes:
+        loss: what training minimises; None without `return_loss`.
+        reconstruction_loss: minus the log-likelihood of the pictures given their codes.
+        kl: from posterior to prior, summed over latent dimensions (VAE).
+        entropy: of the batch of codes, estimated from nearest neighbours (EAE).
+        reconstruction: expected pictures, shape `(B, C, H, W)`, in [0, 1].
+        latents: the codes that were decoded, shape `(B, d)`.
+    """
+
+    loss: Tensor | None = None
+    reconstruction_loss: Tensor | None = None
+    kl: Tensor | None = None
+    entropy: Tensor | None = None
+    reconstruction: Tensor | None = None
+    latents: Tensor | None = None
+
+
+class AutoencoderModel(GenaePreTrainedModel):
+    """Encoder, decoder, likelihood and samplers; subclasses say what a code is and what it costs.
+
+    Pictures are `pixel_values` of shape `(B, C, H, W)`, floats in [0, 1]; codes are `latents` of
+    shape `(B, d)`.
+    """
+
+    outputs_per_latent = 1  # of the encoder: 2 for a mean and a log-variance
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.likelihood = LIKELIHOODS[config.likelihood](config)
+        self.encoder = self.make_encoder(config)
+        self.decoder = self.make_decoder(
+            config, self.likelihood.parameters_per_channel * config.num_channels
+        )
+        self.samplers = nn.ModuleDict({name: made(config) for name, made in SAMPLERS.items()})
+
+    def make_encoder(self, config) -> nn.Module:
+        """Pictures to vectors."""
+        return ENCODERS[config.network](config, self.outputs_per_latent * config.latent_size)
+
+    def make_decoder(self, config, num_outputs: int) -> nn.Module:
+        """Codes `(B, d)` to the likelihood's parameters `(B, num_outputs, H, W)`."""
+        return DECODERS[config.network](config, num_outputs)
+
+    def encode(self, pixel_values: Tensor) -> Tensor:
+        """Codes of pictures, shape `(B, d)`, with gradient, in the model's current mode."""
+        self.check_pixel_values(pixel_values)
+        return self.encoder(pixel_values)
+
+    def encode_sample(
+        self, pixel_values: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Codes as the decoder meets them, `(B, d)`: posterior samples where there is noise."""
+        return self.encode(pixel_values)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Expected pictures of codes, shape `(B, C, H, W)`, in [0, 1], with gradient."""
+        self.check_latents(latents)
+        return self.likelihood.mean(self.decoder(latents))
+
+    def check_latents(self, latents: Tensor) -> None:
+        """Raise `ValueError` unless codes have shape `(B, d)`."""
+        if latents.ndim != 2 or latents.shape[1] != self.config.latent_size:
+            raise ValueError(
+                f"latents must have shape (batch, {self.config.latent_size}), got "
+                f"{tuple(latents.shape)}"
+            )
+
+    def reconstruct(self, pixel_values: Tensor) -> Tensor:
+        """Encode and decode without a graph, in eval mode; shape and range as the input's."""
+        with self.inference():
+            return self.decode(self.encode(pixel_values))
+
+    def interpolate(self, a: Tensor, b: Tensor, steps: int, mode: str = "slerp") -> Tensor:
+        """Pictures on the way from one to another through their codes.
+
+        Args:
+            a: pictures, shape `(B, C, H, W)`.
+            b: pictures, same shape.
+            steps: pictures a row, both ends included; at least 2.
+            mode: `slerp`, along the arc, which keeps the norm typical of normal codes, or
+                `linear`, which shrinks it in the middle.
+
+        Returns:
+            Shape `(B, steps, C, H, W)`, in [0, 1]; the ends are the reconstructions of a and b.
+
+        Raises:
+            ValueError: for an unknown mode, fewer than 2 steps, or unequal shapes.
+        """
+        one_of("mode", mode, INTERPOLATIONS)
+        if steps < 2:
+            raise ValueError(f"steps must be at least 2, got {steps}")
+        if a.shape != b.shape:
+            raise ValueError(f"a has shape {tuple(a.shape)}, b {tuple(b.shape)}: make them equal")
+        with self.inference():
+            start, end = self.encode(a), self.encode(b)
+            path = interpolate_latents(start, end, steps, mode)
+            pictures = self._decode_in_chunks(path.flatten(0, 1))
+            return pictures.unflatten(0, (len(a), steps))
+
+    def sample(
+        self,
+        num_samples: int,
+        *,
+        sampler: str = "prior",
+        temperature: float = 1.0,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        latents: Tensor | None = None,
+    ) -> Tensor:
+        """Draw codes and decode them, without a graph, in eval mode.
+
+        Args:
+            num_samples: N.
+            sampler: `prior` for N(0, I); `gaussian` (full covariance) or `mixture`, both fitted
+                to the training codes after training.
+            temperature: factor on the standard deviation of the codes, 0 or more.
+            seed: names the random codes, the same on every device.
+            generator: instead of a seed.
+            latents: decode these codes, shape `(N, d)`, instead of drawing.
+
+        Returns:
+            Expected pictures, shape `(N, C, H, W)`, floats in [0, 1].
+
+        Raises:
+            ValueError: for an unknown or unfitted sampler, a negative temperature, or latents of
+                another shape.
+        """
+        if num_samples < 1:
+            raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+        if latents is None:
+            latents = self.sample_latents(
+                num_samples, sampler=sampler, temperature=temperature, seed=seed,
+                generator=generator,
+            )  # fmt: skip
+        elif len(latents) != num_samples:
+            raise ValueError(f"num_samples is {num_samples}, but there are {len(latents)} latents")
+        with self.inference():
+            return self._decode_in_chunks(latents.to(self.device, self.dtype))
+
+    def sample_latents(
+        self,
+        num_samples: int,
+        *,
+        sampler: str = "prior",
+        temperature: float = 1.0,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Draw codes, shape `(N, d)`; arguments and errors as in `sample`."""
+        one_of("sampler", sampler, tuple(SAMPLERS))
+        if not 0 <= temperature < math.inf:
+            raise ValueError(f"temperature must be 0 or more and finite, got {temperature}")
+        distribution = cast(LatentSampler, self.samplers[sampler])
+        if not distribution.fitted:
+            raise ValueError(
+                f"the {sampler} sampler of this model has not been fitted; use sampler='prior', "
+                f"or train from a card whose [train] samplers name {sampler!r}"
+            )
+        generator = random_generator(seed, generator)
+        return distribution.draw(num_samples, temperature, generator)
+
+    def _decode_in_chunks(self, latents: Tensor) -> Tensor:
+        return torch.cat([self.decode(chunk) for chunk in latents.split(DECODED_AT_ONCE)])
+
+    def _reconstruction(self, latents: Tensor, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """Expected pictures, and minus their log-likelihood averaged over the batch."""
+        params = self.decoder(latents)
+        loss = -self.likelihood.log_prob(params, pixel_values).mean()
+        return self.likelihood.mean(params), loss
+
+
+def interpolate_latents(start: Tensor, end: Tensor, steps: int, mode: str) -> Tensor:
+    """Codes from start to end, both `(B, d)`, as `(B, steps, d)`.
+
+    The spherical path turns the direction evenly and changes the norm evenly; where the two
+    directions are (anti)parallel, or one code is zero, it is the straight line.
+    """
+    share = torch.linspace(0, 1, steps, device=start.device, dtype=start.dtype)[None, :, None]
+    start, end = start[:, None], end[:, None]
+    straight = start + share * (end - start)
+    if mode == "linear":
+        return straight
+    norms = [code.norm(dim=-1, keepdim=True).clamp(min=1e-12) for code in (start, end)]
+    directions = start / norms[0], end / norms[1]
+    angle = (directions[0] * directions[1]).sum(-1, keepdim=True).clamp(-1, 1).acos()
+    sine = angle.sin()
+    turned = ((1 - share) * angle).sin() * directions[0] + (share * angle).sin() * directions[1]
+    norm = norms[0] + share * (norms[1] - norms[0])
+    bent = (sine > 1e-4) & (torch.minimum(*norms) > 1e-6)
+    return torch.where(bent, norm * turned / sine.clamp(min=1e-4), straight)

@@ -1,0 +1,224 @@
+"""The text model, and what stands on one; the families name them (`modeling_bert.py`).
+
+Heads: `text_heads.py`, `text_classification.py`.
+
+Names of modules and parameters are those of transformers' BERT, so that weights go both ways where
+transformers has the architecture. Its models are better supported: these are for what it lacks.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.cache_utils import Cache, DynamicCache
+from transformers.modeling_outputs import (
+    BaseModelOutputWithPoolingAndCrossAttentions,
+)
+from transformers.utils.generic import can_return_tuple
+
+from .activations import activation
+from .attention import Context, GatedAttentionUnit, relative_vectors, rotary_angles
+from .blocks import (
+    BLOCKS,
+    ConditionalLayerNorm,
+    Encoder,
+    Pooler,
+    TextEmbeddings,
+    make_norm,
+    visible,
+)
+
+
+class TextPreTrainedModel(PreTrainedModel):
+    """What all text models share."""
+
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_attention_backend = True
+    _no_split_modules = ["TextEmbeddings", *(block.__name__ for block in BLOCKS.values())]  # noqa: RUF012
+
+    @torch.no_grad()
+    def _init_weights(self, module):
+        super()._init_weights(module)
+        if isinstance(module, ConditionalLayerNorm) and module.conditional:
+            init.zeros_(module.condition_bias.weight)
+            init.zeros_(module.condition_weight.weight)
+        elif isinstance(module, PredictionHead):
+            init.zeros_(module.bias)
+        elif isinstance(module, GatedAttentionUnit):
+            init.ones_(module.query_scale)
+            init.ones_(module.key_scale)
+
+
+class TextModel(TextPreTrainedModel):
+    """A text model without heads; see `TextConfig` for the options.
+
+    `hidden_states` begins with the embeddings, normalised and mapped to `hidden_size`, and ends
+    with `last_hidden_state`.
+    """
+
+    def __init__(self, config, add_pooling_layer=True):
+        super().__init__(config)
+        self.embeddings = TextEmbeddings(config)
+        self.embeddings_project = None
+        if config.embedding_width != config.hidden_size:
+            self.embeddings_project = nn.Linear(
+                config.embedding_width, config.hidden_size, bias=config.use_bias
+            )
+        self.encoder = Encoder(config)
+        self.final_norm = make_norm(config.hidden_size, config) if config.final_norm else None
+        self.pooler = Pooler(config) if config.pooler and add_pooling_layer else None
+        self.post_init()
+
+    def get_input_embeddings(self):
+        return self.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value):
+        self.embeddings.word_embeddings = value
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        condition: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        **kwargs,
+    ):
+        config = self.config
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give input_ids or inputs_embeds, one of them")
+        embeds = self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds
+        batch, length = embeds.shape[:2]
+        output_attentions = bool(
+            config.output_attentions if output_attentions is None else output_attentions
+        )
+        collect = (
+            config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        )
+        can_cache = config.attention_mask_kind != "full"
+        use_cache = can_cache and bool(config.use_cache if use_cache is None else use_cache)
+        checkpointing = any(layer.gradient_checkpointing for layer in self.encoder.layer)
+        if config.residual_attention_scores or (self.training and checkpointing):
+            use_cache = False
+        if use_cache and past_key_values is None:
+            past_key_values = DynamicCache(config=config)
+        past = past_key_values.get_seq_length() if past_key_values is not None else 0
+        if token_type_ids is None:
+            token_type_ids = torch.zeros((batch, length), dtype=torch.long, device=embeds.device)
+        if position_ids is None:
+            position_ids = torch.arange(past, past + length, device=embeds.device)[None]
+        if attention_mask is None:
+            attention_mask = self.default_mask(input_ids, token_type_ids, past)
+        hidden = self.embeddings(embeds, token_type_ids, position_ids, condition)
+        if self.embeddings_project is not None:
+            hidden = self.embeddings_project(hidden)
+        context = Context(
+            mask=visible(config, attention_mask, token_type_ids, past),
+            keys=past + length,
+            condition=condition,
+            cache=past_key_values if use_cache else None,
+            output_attentions=output_attentions,
+            **self.positions(position_ids, past, hidden),
+        )
+        states, attentions = [hidden], []
+        scores: Tensor | None = None
+        for index, layer in enumerate(self.encoder):
+            previous = scores if config.residual_attention_scores else None
+            hidden, weights, scores = layer(hidden, context, index, previous)
+            states.append(hidden)
+            attentions.append(weights)
+        if self.final_norm is not None:
+            hidden = states[-1] = self.final_norm(hidden, condition)
+        return BaseModelOutputWithPoolingAndCrossAttentions(
+            last_hidden_state=hidden,
+            pooler_output=None if self.pooler is None else self.pooler(hidden),
+            past_key_values=past_key_values if use_cache else None,
+            hidden_states=tuple(states) if collect else None,
+            attentions=tuple(attentions) if output_attentions else None,
+        )
+
+    def positions(self, position_ids, past, hidden) -> dict[str, Any]:
+        """What attention has to know of positions, once for all layers."""
+        config, size = self.config, self.config.key_head_size
+        if config.position_kind == "rotary":
+            return {"rotary": rotary_angles(position_ids, size, hidden.dtype)}
+        if config.position_kind == "relative":
+            length, furthest = hidden.shape[1], config.max_relative_position
+            return {"relative": relative_vectors(length, past + length, size, furthest, hidden)}
+        return {}
+
+    def default_mask(self, input_ids, token_type_ids, past):
+        """bert4keras's own: id 0 is not seen, but for the first position."""
+        if input_ids is None:
+            return torch.ones(
+                (token_type_ids.shape[0], past + token_type_ids.shape[1]),
+                dtype=torch.bool,
+                device=token_type_ids.device,
+            )
+        mask = input_ids != (self.config.pad_token_id or 0)
+        if self.config.shared_segment_embeddings:
+            mask = mask & (token_type_ids != 0)
+        if past == 0:
+            mask = torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], 1)
+        return torch.cat([mask.new_ones((len(mask), past)), mask], 1)
+
+
+class HeadTransform(nn.Module):
+    """Back to the embeddings' width."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.embedding_width)
+        self.act = activation(config.hidden_act)
+        self.LayerNorm = make_norm(config.embedding_width, config, config.head_norm_eps)
+
+    def forward(self, hidden_states, condition=None):
+        return self.LayerNorm(self.act(self.dense(hidden_states)), condition)
+
+
+class PredictionHead(nn.Module):
+    """Logits over tokens, tied to the table of tokens."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.transform = HeadTransform(config)
+        self.decoder = nn.Linear(config.embedding_width, config.vocab_size)
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+
+    def forward(self, hidden_states, condition=None):
+        return self.decoder(self.transform(hidden_states, condition))
+
+
+class WithBackbone(TextPreTrainedModel):
+    """A head on the family's model, which lies under `base_model_prefix`."""
+
+    model_class: ClassVar[type]
+
+    def __init__(self, config):
+        super().__init__(config)
+        setattr(self, self.base_model_prefix, self.model_class(config))
+
+    def run(
+        self,
+        input_ids=None,
+        attention_mask=None,
+        token_type_ids=None,
+        position_ids=None,
+        condition=None,
+        inputs_embeds=None,
+        **kwargs,
+    ):
+        """The backbone's output as an object; arguments as its own."""
+        return self.base_model(
+            input_ids, attention_mask, token_type_ids, position_ids, condition, inputs_embeds,
+            **kwargs | {"return_dict": True},
+        )  # fmt: skip
