@@ -159,7 +159,7 @@ def test_one_stack_of_t5_is_loaded_alone(stack, semantics, run, tmp_path, monkey
 
 def architectures():
     """Every class of the catalog and of the families that transformers or genae has."""
-    found = {entry.model_class for entry in catalog.CONVERTED}
+    found = {entry.model_class for entry in catalog.TEXTS}
     found |= {
         name for name in dir(zoo.models) if name.startswith("Genae") and "Config" not in name
     }
