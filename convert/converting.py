@@ -161,7 +161,7 @@ def convert_checkpoint(
         )
         with new_folder(out) as folder:
             companions = ready.write_tokenizer(folder)  # first: it may be refused
-            total = sum(checkpoint[name].nbytes for step in plan.steps for name in step.sources)
+            total = sum(checkpoint[name].nbytes for step in plan.steps for name in {*step.sources})
             with progress(total) if progress else nullcontext(lambda written: None) as advance:
                 report.files = writing.write(
                     folder,

@@ -12,6 +12,7 @@ from convert.leftovers import why_left_over
 from convert.ops import KEEP, Op, shape_after
 
 if TYPE_CHECKING:
+    from convert.families.base import Settings
     from convert.readers import Checkpoint
     from convert.readers.base import Layer
 
@@ -41,6 +42,7 @@ class Naming:
         dropped: of a dialect: names as stored that it leaves out, and why.
         config: of a dialect: what it changes in the legacy configuration, see `Dialect.config`.
         averaged: where averages are taken in place of the weights: all of them, as stored.
+        result: of a dialect: what it changes in the result's, see `Dialect.result`.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Naming:
     dropped: Mapping[str, str] = field(default_factory=dict)
     config: Callable[[Mapping[str, Any], Shapes], dict[str, Any]] | None = None
     averaged: frozenset[str] = frozenset()
+    result: Callable[[dict[str, Any], Settings], dict[str, Any]] | None = None
 
     def op(self, name: str) -> Op:
         """What happens to the tensor that rows call so, before the row's own operation."""

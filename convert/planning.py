@@ -30,17 +30,24 @@ class Step:
         target: ours.
         shape: of the target.
         op: what happens to each.
+        ops: what happens to each, where that is not the same.
     """
 
     sources: tuple[str, ...]
     target: str
     shape: tuple[int, ...]
     op: Op
+    ops: tuple[Op, ...] = ()
 
     @property
     def source(self) -> str:
         """What to print as its name."""
-        return " + ".join(self.sources)
+        return " + ".join(dict.fromkeys(self.sources))
+
+    @property
+    def parts(self) -> Iterator[tuple[str, Op]]:
+        """Each source with what happens to it."""
+        return zip(self.sources, self.ops or (self.op,) * len(self.sources), strict=True)
 
 
 @dataclass(frozen=True)

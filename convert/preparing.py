@@ -194,6 +194,8 @@ def _settle(
     ready.settings = settings
     plan = planning.plan(family, naming, checkpoint, settings, allow_unused)
     result = family.config(settings)
+    if naming.result is not None:
+        result = naming.result(result, settings)
     if not result["model_type"].startswith("genae_"):
         plan = Plan(tuple(rename(plan.steps, family.renames)), plan.dropped)
     writing.kinds_of(plan.steps, checkpoint, dtype)

@@ -59,6 +59,10 @@ def _join(steps: list[Step]) -> Step:
     if len(steps) == 1:
         return steps[0]
     shape = (*steps[0].shape[:-1], sum(step.shape[-1] for step in steps))
+    parts = [pair for step in steps for pair in step.parts]
     return replace(
-        steps[0], sources=tuple(source for step in steps for source in step.sources), shape=shape
+        steps[0],
+        sources=tuple(source for source, _ in parts),
+        shape=shape,
+        ops=tuple(op for _, op in parts),
     )

@@ -160,7 +160,7 @@ def _pieces(step: Step, tensors: Mapping[str, Any], kind: np.dtype[Any]) -> Iter
 
     from convert.views import Beside
 
-    parts = [step.op.view(tensors[name]) for name in step.sources]
+    parts = [op.view(tensors[name]) for name, op in step.parts]
     made = parts[0] if len(parts) == 1 else Beside(parts)
     if tuple(made.shape) != step.shape:
         raise IntegrityError(f"{step.source}: became {made.shape}, not {step.shape}")

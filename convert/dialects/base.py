@@ -16,12 +16,15 @@ from convert.ops import KEEP, Op, shape_after
 from zoo.errors import IntegrityError
 
 if TYPE_CHECKING:
+    from convert.families.base import Settings
     from convert.readers import Checkpoint
     from convert.readers.base import LazyTensor
 
 #: An operation that needs other tensors of the checkpoint: of the rule's match and of the lazy
 #: tensors by the names that rules read.
 Making = Callable[["re.Match[str]", Mapping[str, "LazyTensor"]], Op]
+#: What gives the names that rules read -> the names as stored.
+Reading = Callable[["Checkpoint"], dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,14 @@ class Dialect:
             `Layer#slot`.
         reads: "names", as stored without `:0` and the like; "layers", of a Keras file `layer#slot`
             and, behind a blank, the weight's own name in that layer (`MLM-Norm#0 beta`); "full",
-            the names of variables that an object graph remembers.
+            the names of variables that an object graph remembers; or what gives names -> the names
+            as stored.
         first: the number that the first block has; None is the smallest that there is.
         blocks: how many there must be; None is any number.
         config: what the dialect changes in the legacy configuration, made of it and of the
             shapes by the names that rows use.
+        result: what the dialect changes in the `config.json` of the result, made of it and of
+            what holds for the conversion.
         notes: more to say of the result.
     """
 
@@ -73,10 +79,11 @@ class Dialect:
     rules: tuple[Rule, ...]
     outer: tuple[Rule, ...] = ()
     kind: str = "tensorflow"
-    reads: str = "names"
+    reads: str | Reading = "names"
     first: int | None = 0
     blocks: int | None = None
     config: Callable[[Mapping[str, Any], Shapes], dict[str, Any]] | None = None
+    result: Callable[[dict[str, Any], Settings], dict[str, Any]] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -95,8 +102,10 @@ def translated(dialects: Sequence[Dialect], checkpoint: Checkpoint) -> Iterator[
                 yield found
 
 
-def readable(reads: str, checkpoint: Checkpoint) -> dict[str, str]:
+def readable(reads: str | Reading, checkpoint: Checkpoint) -> dict[str, str]:
     """The names that rules read -> the names as stored."""
+    if not isinstance(reads, str):
+        return reads(checkpoint)
     if reads == "layers":
         numbered = {
             f"{layer}#{slot} {SUFFIX.sub('', name).rpartition('/')[2]}": name
@@ -191,4 +200,5 @@ def _translate(
         ops=ops,
         dropped=dropped,
         config=dialect.config,
+        result=dialect.result,
     )
