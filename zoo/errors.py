@@ -64,6 +64,10 @@ class ToleranceError(GenaeError):
     exit_code = 9
 
 
+class DivergedError(GenaeError):
+    """A training whose loss or tensors are no longer finite numbers."""
+
+
 class InterruptedRunError(GenaeError):
     """Stopped by the user after what could be saved was saved."""
 

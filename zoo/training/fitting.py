@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from zoo.data.binarization import binarize
-from zoo.errors import GenaeError
+from zoo.errors import DivergedError, GenaeError
+
+from .divergence import check_tensors
 
 BATCH = 512
 
@@ -26,9 +28,11 @@ class _WithoutLoss(nn.Module):
 
 def batches(pixels: Tensor, binarization: str, device: torch.device) -> Iterator[Tensor]:
     """8-bit pictures `(N, C, H, W)` as float batches in [0, 1], in order."""
-    for chunk in pixels.split(BATCH):
-        if len(chunk) > 1:  # batch norm cannot learn from one picture
-            yield binarize(chunk.to(device).float() / 255, binarization)
+    chunks = list(pixels.split(BATCH))
+    if len(chunks) > 1 and len(chunks[-1]) == 1:  # batch norm cannot learn from one picture
+        chunks[-2:] = [pixels[-BATCH - 1 :]]
+    for chunk in chunks:
+        yield binarize(chunk.to(device).float() / 255, binarization)
 
 
 @torch.no_grad()
@@ -66,18 +70,27 @@ def fit_samplers(model: Any, codes: Tensor, names: list[str], seed: int) -> None
 
     `gaussian` is one full-covariance Gaussian, `mixture` one of `num_mixture_components` by
     expectation maximisation (scikit-learn's `GaussianMixture`).
+
+    Raises:
+        DivergedError: codes are not finite, or spread so far that nothing can be fitted to them.
     """
+    check_tensors([("the codes' tensor", codes)])
     from sklearn.mixture import GaussianMixture
 
     for name in names:
         sampler = model.samplers[name]
         components = 1 if name == "gaussian" else model.config.num_mixture_components
         fit = GaussianMixture(components, reg_covar=1e-6, random_state=seed)
-        fit.fit(codes.double().numpy())
+        try:
+            fit.fit(codes.double().numpy())
+        except ValueError as error:  # covariances that are not positive definite
+            raise unfitted(name, codes) from error
         means, covariances, weights = (
             torch.from_numpy(value) for value in (fit.means_, fit.covariances_, fit.weights_)
         )
-        scale_trils = torch.linalg.cholesky(covariances)
+        scale_trils, failed = torch.linalg.cholesky_ex(covariances)
+        if failed.any():
+            raise unfitted(name, codes)
         if name == "gaussian":
             sampler.mean.copy_(means[0])
             sampler.scale_tril.copy_(scale_trils[0])
@@ -85,6 +98,11 @@ def fit_samplers(model: Any, codes: Tensor, names: list[str], seed: int) -> None
             sampler.weights.copy_(weights)
             sampler.means.copy_(means)
             sampler.scale_trils.copy_(scale_trils)
+
+
+def unfitted(name: str, codes: Tensor) -> DivergedError:
+    """What to say of codes that no Gaussian can be fitted to."""
+    return DivergedError(f"codes reach {codes.abs().max():.3g}, to which no {name} can be fitted")
 
 
 @torch.no_grad()
@@ -107,7 +125,7 @@ def stored_weights(model: Any, stored_as: str) -> dict[str, Tensor]:
         if not rounded.isfinite().all() and tensor.isfinite().all():
             raise GenaeError(
                 f"{name} has values beyond {stored_as}, up to {tensor.abs().max():.3g}; train "
-                "with --set stored_as=float32, and with a larger file"
+                "with a lower learning_rate, or with --set stored_as=float32 and a larger file"
             )
         tensor.copy_(rounded)
         stored[name] = rounded

@@ -4,7 +4,8 @@ import shutil
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,23 @@ from zoo.data.pictures import PictureDataset, Pictures, load_pictures
 from zoo.data.sources import locate
 from zoo.errors import (
     ConflictError,
-    GenaeError,
+    DivergedError,
     InterruptedRunError,
     NotFoundError,
     UsageError,
 )
 from zoo.registry import manifest
 
-from .fitting import calibrate_batch_norm, encode_all, fit_samplers, stored_weights
+from .batches import check_together
+from .divergence import (
+    advice,
+    check_model,
+    check_outputs,
+    check_tensors,
+    check_value,
+    holds_finite,
+)
+from .fitting import batches, calibrate_batch_norm, encode_all, fit_samplers, stored_weights
 from .recipe import Recipe, build_recipe, one_line, override
 from .trainer import BarCallback, InterruptCallback, PictureTrainer, without_default_output
 
@@ -59,7 +69,8 @@ def train(
         The output folder.
 
     Raises:
-        UsageError: the card or a setting is wrong, or there are fewer pictures than a batch.
+        UsageError: the card or a setting is wrong, or batch, data set and model do not fit.
+        DivergedError: the loss, a tensor or an output is no finite number; nothing is written.
         ConflictError: the output holds something, an interrupted run is in the way, or the run
             to resume was made from another card.
         NotFoundError: nothing to resume, or the data set is nowhere.
@@ -74,14 +85,54 @@ def train(
     work = output.with_name(output.name + ".training")
     checkpoint = find_checkpoint(card, output, work, resume)
     pictures = load_training_pictures(recipe, quiet)
-    work.mkdir(parents=True, exist_ok=True)
-    (work / CARD_FILE).write_text(card.text, encoding="utf-8")
-
     arguments = recipe.training_arguments(work)
     set_seed(arguments.seed)
     model = catalog.load(catalog.find(card.architecture).model)(recipe.config)
+    check_together(model, recipe, arguments, pictures)
     if hasattr(model, "begin_training"):  # weights that start from the data
         model.begin_training(pictures.pixels.double().mean(0) / 255)
+    with checkpoints_in(work, card):
+        try:
+            fit(model, recipe, arguments, pictures, checkpoint, quiet)
+            finish(model, recipe, pictures)
+            export(model, recipe, output)
+        except DivergedError as error:
+            last = next(iter(complete_checkpoints(work)[::-1]), None)
+            text = advice(str(error), arguments.learning_rate, work, last)
+            raise DivergedError(text) from error
+    shutil.rmtree(work)
+    return output
+
+
+@contextmanager
+def checkpoints_in(work: Path, card: Card) -> Iterator[None]:
+    """The folder of a run with its card; it stays after an error if there is something in it."""
+    work.mkdir(parents=True, exist_ok=True)
+    (work / CARD_FILE).write_text(card.text, encoding="utf-8")
+    try:
+        yield
+    except BaseException:
+        if {path.name for path in work.iterdir()} == {CARD_FILE}:
+            shutil.rmtree(work)
+        raise
+
+
+def fit(
+    model: Any,
+    recipe: Recipe,
+    arguments: TrainingArguments,
+    pictures: Pictures,
+    checkpoint: str | None,
+    quiet: bool,
+) -> None:
+    """Run the Trainer to its end, or to a Ctrl-C.
+
+    Raises:
+        UsageError: arguments exclude each other.
+        DivergedError: the loss or a tensor is no longer a finite number.
+        InterruptedRunError: stopped by Ctrl-C after a checkpoint was saved.
+    """
+    card = recipe.card
     assert card.data is not None
     try:
         trainer = PictureTrainer(
@@ -97,20 +148,22 @@ def train(
         raise UsageError(f"{card.path}: [train] {one_line(error)}") from error
     without_default_output(trainer)
     console = Console(stderr=True)
+    bar = BarCallback(console)
     if console.is_terminal and not quiet:
-        trainer.add_callback(BarCallback(console))
+        trainer.add_callback(bar)
     with InterruptCallback() as interrupt:
         trainer.add_callback(interrupt)
-        trainer.train(resume_from_checkpoint=checkpoint)
+        try:
+            trained = trainer.train(resume_from_checkpoint=checkpoint)
+        finally:
+            bar.progress.stop()
     if interrupt.interrupted:
         raise InterruptedRunError(
             f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; saved in "
-            f"{work}; the same command with --resume goes on from there"
+            f"{arguments.output_dir}; the same command with --resume goes on from there"
         )
-    finish(model, recipe, pictures)
-    export(model, recipe, output)
-    shutil.rmtree(work)
-    return output
+    check_value("the loss", trained.training_loss)
+    check_model(model)
 
 
 def find_checkpoint(card: Card, output: Path, work: Path, resume: bool) -> str | None:
@@ -127,7 +180,13 @@ def find_checkpoint(card: Card, output: Path, work: Path, resume: bool) -> str |
                 f"the run in {work} was started from another card or other settings; resume it "
                 "with those, or remove it"
             )
-        return str(found[-1])
+        for folder in reversed(found):
+            if holds_finite(folder):
+                return str(folder)
+        raise DivergedError(
+            f"no checkpoint in {work} can be read and holds finite numbers alone; remove it and "
+            "train again, with a lower learning_rate if the training diverged"
+        )
     if found:
         raise ConflictError(
             f"{work} holds an interrupted run; --resume goes on with it, or remove it"
@@ -142,28 +201,13 @@ def complete_checkpoints(work: Path) -> list[Path]:
 
 
 def load_training_pictures(recipe: Recipe, quiet: bool) -> Pictures:
-    """The train split, decoded; fewer pictures than a batch are refused."""
+    """The train split, decoded; files other than the card's are noted."""
     data = recipe.card.data
     assert data is not None
     pictures = load_pictures(
         data.dataset, data.train_split, recipe.processor, config=data.config, quiet=quiet
     )
     note_other_files(recipe.card)
-    batch = recipe.arguments.get("per_device_train_batch_size", 8)
-    if recipe.arguments["dataloader_drop_last"] and len(pictures) < batch:
-        raise UsageError(
-            f"{data.dataset} {data.train_split} has {len(pictures)} pictures, fewer than one "
-            f"batch of {batch}; lower it with --set per_device_train_batch_size={len(pictures)}"
-        )
-    components = getattr(recipe.config, "num_mixture_components", 0)
-    if "mixture" in recipe.card.samplers and len(pictures) < components:
-        raise UsageError(
-            f"{data.dataset} {data.train_split} has {len(pictures)} pictures, fewer than the "
-            f"mixture's {components} components; lower it with "
-            f"--set num_mixture_components={len(pictures)}"
-        )
-    if "num_labels" in recipe.card.config and pictures.labels is None:
-        raise UsageError(f"{data.dataset} {data.train_split} has no labels for a classifier")
     return pictures
 
 
@@ -196,7 +240,11 @@ def note_other_files(card: Card) -> None:
 
 
 def finish(model: Any, recipe: Recipe, pictures: Pictures) -> None:
-    """Batch-norm statistics of the whole train split, then the samplers the card names."""
+    """Batch-norm statistics of the whole train split, then the samplers the card names.
+
+    Raises:
+        DivergedError: a tensor or what the model then computes is no finite number.
+    """
     data = recipe.card.data
     assert data is not None
     set_seed(recipe.arguments.get("seed", 42))
@@ -204,12 +252,9 @@ def finish(model: Any, recipe: Recipe, pictures: Pictures) -> None:
     if recipe.card.samplers:
         seed = recipe.arguments.get("seed", 42)
         codes = encode_all(model, pictures.pixels, data.binarization, seed)
-        if not codes.isfinite().all():
-            raise GenaeError(
-                "the training diverged: codes are not finite; train again with a lower "
-                "learning_rate"
-            )
         fit_samplers(model, codes, recipe.card.samplers, seed)
+    check_model(model)
+    check_outputs(model, next(batches(pictures.pixels, data.binarization, model.device)))
 
 
 def export(model: Any, recipe: Recipe, output: Path) -> None:
@@ -223,6 +268,7 @@ def export(model: Any, recipe: Recipe, output: Path) -> None:
         (folder / CARD_FILE).write_text(recipe.card.text, encoding="utf-8")
         if hasattr(model, "sample"):
             pictures = model.sample(SHOWN_SAMPLES, seed=0)
+            check_tensors([("a sample", pictures)])
             plots.save_grid(recipe.processor.crop_padding(pictures), folder / "samples.png")
         made = {"by": "genae train", "from": recipe.card.id, "torch": torch.__version__}
         manifest.write(folder, recipe.card, made, parameters=model.num_parameters())

@@ -18,6 +18,7 @@ from zoo.data.augmentation import augment
 from zoo.data.binarization import binarize
 from zoo.errors import UsageError
 
+from .divergence import check_model, check_optimizer, check_value
 from .graphs import CapturedStep
 
 SHOWN_LOSSES = (
@@ -71,6 +72,7 @@ class PictureTrainer(Trainer):
         self._captured: CapturedStep | None = None
         self._parts: dict[str, Tensor] = {}
         self._part_steps = 0
+        self._unlogged_loss = torch.zeros(())
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         inputs = super()._prepare_inputs(inputs)
@@ -129,13 +131,31 @@ class PictureTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Add the loss's parts to what is logged."""
+        """Add the loss's parts to what is logged.
+
+        Raises:
+            DivergedError: the loss is no longer a finite number.
+        """
+        if "loss" in logs:
+            check_value(f"the loss, at step {self.state.global_step},", logs["loss"])
         if "loss" in logs and self._part_steps:
             for name, value in self._parts.items():
                 logs[name] = value.item() / self._part_steps
                 value.zero_()
             self._part_steps = 0
         super().log(logs, *args, **kwargs)
+
+    def _maybe_log_save_evaluate(self, tr_loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        self._unlogged_loss = tr_loss
+        super()._maybe_log_save_evaluate(tr_loss, *args, **kwargs)
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Save finite numbers only: a later checkpoint replaces an earlier one."""
+        check_value("the loss", self._unlogged_loss.item())
+        assert self.model is not None
+        check_model(self.model)
+        check_optimizer(self.optimizer)
+        super()._save_checkpoint(*args, **kwargs)
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         """Only where gradients are clipped: for its own sake it costs as much as a small step."""

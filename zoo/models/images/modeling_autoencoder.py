@@ -30,6 +30,11 @@ class GenaePreTrainedModel(PreTrainedModel):
     main_input_name = "pixel_values"
     accepts_loss_kwargs = False  # the Trainer then scales the loss under accumulation itself
 
+    @property
+    def min_batch_size(self) -> int:
+        """Images that the loss of a batch needs at least, over all processes together."""
+        return 1
+
     @torch.no_grad()
     def _init_weights(self, module):
         super()._init_weights(module)

@@ -29,6 +29,11 @@ class EAEModel(AutoencoderModel):
         )
         self.post_init()
 
+    @property
+    def min_batch_size(self) -> int:
+        """Images that the loss needs: each one's neighbours, and two for a variance."""
+        return max(2, self.config.num_neighbors + 1)
+
     def encode(self, pixel_values: Tensor) -> Tensor:
         """Batch-normalised codes, shape `(B, d)`; training mode needs at least 2 pictures."""
         codes, own = self._batch_codes(pixel_values)

@@ -149,6 +149,11 @@ class InfoMaxModel(GenaePreTrainedModel):
             self.local_scores = network(self.encoder.local_size, size, config.score_size)
         self.post_init()
 
+    @property
+    def min_batch_size(self) -> int:
+        """Images that the loss needs: one more, to be told from."""
+        return 2
+
     def encode(self, pixel_values: Tensor, tap: str = "code") -> Tensor:
         """What a layer says of pictures, with gradient, in the model's current mode.
 

@@ -244,5 +244,6 @@ class Gate:
     def __call__(self, samples: Tensor) -> Tensor:
         """The same values."""
         gated = samples.view_as(samples)
-        gated.register_hook(lambda gradient: gradient * self.weights[..., None])
+        # In the gradient's own type, which under autocast is not that of the weights.
+        gated.register_hook(lambda gradient: gradient * self.weights[..., None].to(gradient.dtype))
         return gated
