@@ -145,6 +145,41 @@ def part(axis: int, place: int, count: int) -> Op:
     return Op(f"part {place + 1} of {count} along axis {axis}", view, None)
 
 
+def times(other: LazyTensor) -> Op:
+    """A matrix times another one.
+
+    Args:
+        other: what stands on the right.
+
+    Returns:
+        An operation that cannot be undone: the two factors are one matrix.
+    """
+
+    def view(source: LazyTensor) -> LazyTensor:
+        from convert.views import Product
+
+        return Product(source, other)
+
+    return Op(f"times {other.name}", view, None)
+
+
+def _identity(source: LazyTensor) -> LazyTensor:
+    from convert.views import Identity
+
+    return Identity(source)
+
+
+def _zeros(source: LazyTensor) -> LazyTensor:
+    from convert.views import Zeros
+
+    return Zeros(source)
+
+
+#: What a model's layout asks for and a dialect does without: of the tensor's last axis, or shape.
+IDENTITY = Op("an identity in place of it", _identity, None)
+ZEROS = Op("zeros in place of it", _zeros, None)
+
+
 def shape_after(op: Op, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape an operation gives, worked out on an array without memory."""
     import numpy as np

@@ -195,6 +195,55 @@ class Part(View):
         return self.source.block((*box[: self.axis], moved, *box[self.axis + 1 :]))
 
 
+class Product(View):
+    """A matrix times another one, summed in float64."""
+
+    def __init__(self, source: LazyTensor, other: LazyTensor) -> None:
+        if len(source.shape) != 2 or len(other.shape) != 2 or source.shape[1] != other.shape[0]:
+            raise IntegrityError(
+                f"{source.name} is {source.shape} and {other.name} {other.shape}: "
+                "they cannot be multiplied"
+            )
+        super().__init__(source, (source.shape[0], other.shape[1]))
+        self.other = other
+
+    def block(self, box: Box) -> np.ndarray:
+        """The rows of one times the columns of the other."""
+        inner = slice(0, self.other.shape[0])
+        left = self.source.block((box[0], inner)).astype(np.float64)
+        right = self.other.block((inner, box[1])).astype(np.float64)
+        made: np.ndarray = (left @ right).astype(self.dtype)
+        return made
+
+    def verify(self) -> None:
+        """Check both."""
+        self.source.verify()
+        self.other.verify()
+
+
+class Identity(View):
+    """An identity of the size of the source's last axis."""
+
+    def __init__(self, source: LazyTensor) -> None:
+        super().__init__(source, source.shape[-1:] * 2)
+
+    def block(self, box: Box) -> np.ndarray:
+        """Ones where row and column are the same."""
+        rows, columns = (np.arange(where.start, where.stop) for where in box)
+        return (rows[:, None] == columns).astype(self.dtype)
+
+
+class Zeros(View):
+    """Zeros of the source's shape."""
+
+    def __init__(self, source: LazyTensor) -> None:
+        super().__init__(source, source.shape)
+
+    def block(self, box: Box) -> np.ndarray:
+        """Zeros."""
+        return np.zeros([where.stop - where.start for where in box], self.dtype)
+
+
 class Beside(LazyTensor):
     """Tensors side by side along the last axis."""
 

@@ -1,6 +1,6 @@
 """Other names for the same layers; a new dialect is one table and one line here."""
 
-from convert.dialects import garden, keras_layers, transformers_tf
+from convert.dialects import brightmart, garden, keras_layers, transformers_tf
 from convert.dialects.base import Dialect, Rule, translated
 
 __all__ = ["DIALECTS", "Dialect", "Rule", "translated"]
@@ -8,6 +8,7 @@ __all__ = ["DIALECTS", "Dialect", "Rule", "translated"]
 #: In the order in which they are tried; the first that makes names of a known family is taken.
 DIALECTS: tuple[Dialect, ...] = (
     *garden.DIALECTS,
+    *brightmart.DIALECTS,
     *keras_layers.DIALECTS,
     *transformers_tf.DIALECTS,
 )

@@ -62,6 +62,8 @@ HEADS = {(True, True): "ForPreTraining", (True, False): "ForMaskedLM", (False, F
 
 def config(settings: Settings, groups: int | None = 1, eps: float = 1e-7) -> dict[str, object]:
     """Plain ALBERT where it has the heads and no option is beyond it."""
+    if settings.config.get("layer_norm_eps") == 1e-12:
+        eps = 1e-12
     beyond = beyond_transformers(settings)
     beyond.pop("embedding_size", None)
     heads = HEADS.get((settings.parts["mlm"], settings.parts["nsp"]))

@@ -36,6 +36,7 @@ FAMILY = Family(
         (
             "bert/embeddings/position_embeddings",
             "bert/encoder/layer_0/attention/self/query/kernel",
+            "!bert/embeddings/word_embeddings_2",
         ),
         (
             "Embedding-Position#0",

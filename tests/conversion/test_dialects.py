@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+import convert
 from convert.dialects import Dialect, Rule, translated
-from convert.ops import TRANSPOSE, merge, part, then
+from convert.ops import IDENTITY, TRANSPOSE, ZEROS, merge, part, then, times
 from convert.readers.base import Checkpoint, boxes
 from convert.views import Held
-from zoo.errors import IntegrityError
+from tests.conversion.rewritten import rewritten
+from zoo.errors import IntegrityError, UsageError
 
 
 def held(**arrays):
@@ -39,12 +41,32 @@ def test_an_operation_gives_any_box_of_its_result(op, expected):
             assert np.array_equal(made.block(box), wanted[box])
 
 
+@pytest.mark.parametrize(
+    ("op", "expected"),
+    [
+        (times(Held(np.arange(20.0).reshape(4, 5))), lambda a: a @ np.arange(20.0).reshape(4, 5)),
+        (IDENTITY, lambda a: np.eye(4)),
+        (ZEROS, np.zeros_like),
+        (then(times(Held(np.ones((4, 2)))), TRANSPOSE), lambda a: (a @ np.ones((4, 2))).T),
+    ],
+)
+def test_an_operation_on_matrices_gives_any_box_of_its_result(op, expected):
+    array = np.arange(12.0).reshape(3, 4)
+    made, wanted = op.view(Held(array)), expected(array)
+    for most in (1, 3, 7, 100):
+        for box in boxes(made.shape, most):
+            assert np.array_equal(made.block(box), wanted[box])
+    made.verify()
+
+
 def test_operations_refuse_axes_that_are_not_there():
     flat = Held(np.zeros((2, 3)))
     with pytest.raises(IntegrityError, match="no axes 1 and 2"):
         merge(1).view(flat)
     with pytest.raises(IntegrityError, match="not 2 parts"):
         part(1, 0, 2).view(flat)
+    with pytest.raises(IntegrityError, match="cannot be multiplied"):
+        times(flat).view(flat)
 
 
 TOY = Dialect(
@@ -94,3 +116,74 @@ def test_a_dialect_does_not_apply_where_names_would_be_one_or_axes_are_others():
     assert not list(translated([TOY], twice))
     assert not list(translated([TOY], odd))
     assert not list(translated([TOY], held(block1__kernel=np.zeros((4, 2)))))
+
+
+def factorised(arrays, blocks):
+    """A BERT whose table of tokens is a product, as brightmart's first ALBERTs have it.
+
+    `blocks` is "shared" for one block, "own" for several.
+    """
+    random = np.random.default_rng(0)
+    first = random.normal(size=(83, 8)).astype(np.float32)
+    second = random.normal(size=(8, 24)).astype(np.float32)
+    tokens = "bert/embeddings/word_embeddings"
+    kept = {name: value for name, value in arrays.items() if "layer_" not in name}
+    for name, value in arrays.items():
+        if blocks == "own" and "layer_" in name:
+            kept[name] = value
+        elif "layer_0" in name:
+            kept[name.replace("layer_0", "layer_shared")] = value
+    return kept | {tokens: first, f"{tokens}_2": second, "global_step": np.ones((), np.int64)}
+
+
+def plain(arrays, blocks):
+    """The same as a BERT: the product, and the block as often as there are layers."""
+    made = factorised(arrays, blocks)
+    first, second = (made[f"bert/embeddings/word_embeddings{end}"] for end in ("", "_2"))
+    wide = first.astype(np.float64) @ second
+    found = {name: value for name, value in arrays.items() if "layer_" not in name}
+    for name, value in arrays.items():
+        if "layer_" in name:
+            number = name.partition("layer_")[2].partition("/")[0]
+            own = name if blocks == "own" else name.replace(f"layer_{number}/", "layer_0/")
+            found[name] = arrays[own] if blocks == "shared" else value
+    return found | {"bert/embeddings/word_embeddings": wide.astype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "architecture"), [("shared", "AlbertForPreTraining"), ("own", "BertForPreTraining")]
+)
+def test_a_factorised_table_of_tokens_computes_what_its_product_does(
+    blocks, architecture, tmp_path
+):
+    import torch
+    import transformers
+
+    more = {"embedding_size": 8}
+    source = rewritten("bert_full", tmp_path / "in", lambda a: factorised(a, blocks), more)
+    assert convert.check(source).missing == []
+    report = convert.convert_checkpoint(source, tmp_path / "out")
+    assert report.architecture == architecture
+    assert any("brightmart" in note for note in report.notes)
+    assert not any("epsilon" in note for note in report.notes)
+    wide = rewritten("bert_full", tmp_path / "wide", lambda a: plain(a, blocks))
+    convert.convert_checkpoint(wide, tmp_path / "bert")
+    ids = torch.tensor([[2, 45, 7, 82, 3, 0]])
+    found = []
+    for folder in ("out", "bert"):
+        model = transformers.AutoModelForPreTraining.from_pretrained(tmp_path / folder).eval()
+        with torch.no_grad():
+            made = model(ids, output_hidden_states=True)
+        second = made.sop_logits if "sop_logits" in made else made.seq_relationship_logits
+        found.append([made.prediction_logits, second, *made.hidden_states])
+    ours, wanted = found
+    for one, other in zip(ours[:2] + ours[-3:], wanted[:2] + wanted[-3:], strict=True):
+        assert torch.allclose(one, other, atol=2e-4), (one - other).abs().max()
+
+
+def test_blocks_that_are_normalised_first_are_refused(tmp_path):
+    more = {"ln_type": "preln"}
+    source = rewritten("bert_full", tmp_path / "in", lambda a: factorised(a, "shared"), more)
+    with pytest.raises(UsageError, match="ln_type is 'preln'"):
+        convert.convert_checkpoint(source, tmp_path / "out")
+    assert convert.check(source).exit_code == 2
