@@ -143,25 +143,47 @@ def _layered(name: str) -> tuple[str, str] | None:
     return ("told by order", bare.rpartition("/")[0])
 
 
+#: Layers of Keras and bert4keras by what Keras calls one of them.
+LAYERS = tuple(
+    (re.compile(pattern), title)
+    for pattern, title in (
+        (r"conditional_random_field|crf\w*", "a CRF{labels}"),
+        (r"maximum_entropy_markov_model", "a MEMM{labels}"),
+        (r"efficient_global_pointer", "an EfficientGlobalPointer"),
+        (r"global_pointer", "a GlobalPointer"),
+        (r"bi_?lstm|bidirectional|lstm|gru|(simple_)?rnn", "a recurrent layer"),
+        (r"conv\w*", "a convolution"),
+        (r"\w*normalization", "a normalization"),
+        (r"embedding", "a table of embeddings"),
+    )
+)
+
+
 def _of_layers(
     groups: Mapping[tuple[str, str], Mapping[str, str]], shapes: Shapes
 ) -> Iterator[Head]:
-    """Layers of somebody's own as one head.
+    """A head of each layer of somebody's own.
 
-    A layer without a name that means something has to be a map with its offsets: what else is left
-    over may be a part of the model that another configuration would take.
+    A layer without a name that means something has to be a map with its offsets, or a square of
+    transitions behind one: what else is left over may be a part of the model that another
+    configuration would take.
     """
-    members = [tuple(group.values()) for group in groups.values()]
-    sure = any(how == "named" for how, _ in groups)
-    if not members or not (
-        sure or all(_is_map([shapes[one] for one in group]) for group in members)
+    unnamed = [group for (how, _), group in groups.items() if how != "named"]
+    sizes = [[shapes[one] for one in group.values()] for group in unnamed]
+    squares = [len(group) == 1 and _square(group[0]) for group in sizes]
+    if not all(_is_map(group) or square for group, square in zip(sizes, squares, strict=True)) or (
+        unnamed and all(squares)
     ):
         return
-    names = tuple(stored for group in members for stored in group)
-    labels = labels_of(names, shapes)
-    alone = len(members) == 1 and _is_map([shapes[one] for one in members[0]])
-    title = f"a classifier{labels}" if alone else f"layers of fine-tuning{labels}"
-    yield Head(title, names)
+    for (_, layer), group in groups.items():
+        stored = tuple(group.values())
+        base = re.sub(r"_\d+$", "", layer.rpartition("/")[2])
+        title = next((title for pattern, title in LAYERS if pattern.fullmatch(base)), None)
+        if title is None:
+            found = [shapes[one] for one in stored]
+            title = "a classifier{labels}" if _is_map(found) else "a layer of fine-tuning"
+            title = "a CRF{labels}" if len(found) == 1 and _square(found[0]) else title
+        yield Head(title.format(labels=labels_of(stored, shapes)), stored)
 
 
 def _is_map(shapes: list[tuple[int, ...]]) -> bool:
@@ -181,7 +203,7 @@ def labels_of(names: Iterable[str], shapes: Shapes) -> str:
     counts = [shapes[name][0] for name in names if len(shapes[name]) == 1]
     squares = [shapes[name][0] for name in names if _square(shapes[name])]
     maps = [
-        shapes[name][0 if "output_weights" in name else -1]
+        shapes[name][0 if re.search(r"output_weights|l_trans|r_trans", name) else -1]
         for name in names
         if len(shapes[name]) == 2
     ]

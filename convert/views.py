@@ -230,7 +230,8 @@ class Identity(View):
     def block(self, box: Box) -> np.ndarray:
         """Ones where row and column are the same."""
         rows, columns = (np.arange(where.start, where.stop) for where in box)
-        return (rows[:, None] == columns).astype(self.dtype)
+        made: np.ndarray = (rows[:, None] == columns).astype(self.dtype)
+        return made
 
 
 class Zeros(View):

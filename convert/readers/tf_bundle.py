@@ -16,7 +16,8 @@ import numpy as np
 
 from convert.readers.base import Box, Checkpoint, LazyTensor, assemble, nbytes
 from convert.readers.contents import check_content
-from convert.readers.protobuf import WireError, bytes_of, fields, number_of, signed
+from convert.readers.object_graph import GRAPH, names_of
+from convert.readers.protobuf import WireError, bytes_of, fields, number_of, signed, varint
 from convert.readers.slices import (
     DTYPES,
     NO_NUMBERS,
@@ -29,6 +30,10 @@ from convert.readers.slices import (
 from convert.readers.spans import File, Span
 from convert.readers.table import entries
 from zoo.errors import IntegrityError, NotFoundError
+
+STRING = 7  # TensorFlow's number of the type
+CHECKSUM = 4  # bytes
+MOST_TEXT = 2**26  # bytes of a graph of objects: a large model's is a few megabytes
 
 
 @dataclass(frozen=True)
@@ -82,11 +87,15 @@ class Shards:
 
     def span(self, place: Place, name: str) -> Span:
         """Where a tensor's bytes are, under their checksum."""
-        if place.shard not in self._files:
-            self._files[place.shard] = File(self.path(place.shard))
-        span = Span(self._files[place.shard], place.offset, place.offset + place.size)
+        span = self.whole(place)
         what = f"{name!r} ({place.size} bytes at {place.offset})"
         return span.sealed(place.checksum, what) if self.verify else span
+
+    def whole(self, place: Place) -> Span:
+        """The bytes at a place, unchecked."""
+        if place.shard not in self._files:
+            self._files[place.shard] = File(self.path(place.shard))
+        return Span(self._files[place.shard], place.offset, place.offset + place.size)
 
     def close(self) -> None:
         """Close what was opened."""
@@ -197,6 +206,8 @@ def _open(prefix: Path, index: Path, verify_checksums: bool) -> Checkpoint:
         if entry.kind not in DTYPES:
             what = NO_NUMBERS.get(entry.kind, f"values of type {entry.kind}")
             checkpoint.unreadable[name] = f"holds {what}"
+            if name == GRAPH:
+                checkpoint.full_names = names_of(_text(entry, shards))
         elif entry.slices:
             checkpoint.tensors[name] = _assemble(name, entry, parts, shards, spans)
         else:
@@ -277,6 +288,25 @@ def _tensor(
         )
     spans.append((place.shard, place.offset, place.offset + place.size, name))
     return BundleTensor(name, entry.shape, dtype, place, shards)
+
+
+def _text(entry: Entry, shards: Shards) -> bytes:
+    """The bytes of a record of one string; none where it is no such record.
+
+    Stored are its length, a checksum of that, then the bytes.
+    """
+    place = entry.place
+    if entry.kind != STRING or entry.shape or place.size > MOST_TEXT:
+        return b""
+    if place.shard >= shards.count or place.offset + place.size > shards.size(place.shard):
+        return b""
+    data = bytes(shards.whole(place))
+    try:
+        length, start = varint(data, 0)
+    except WireError:
+        return b""
+    text = data[start + CHECKSUM :]
+    return text if len(text) == length else b""
 
 
 def _assemble(

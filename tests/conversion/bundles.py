@@ -93,6 +93,7 @@ def write_bundle(
     big_endian: bool = False,
     rows: Mapping[str, list[int]] | None = None,
     strings: Sequence[str] = (),
+    texts: Mapping[str, bytes] | None = None,
     **kind,
 ) -> Path:
     """Write a checkpoint; returns its prefix.
@@ -103,6 +104,7 @@ def write_bundle(
         shards: data files, filled in turn.
         big_endian: byte order of the values.
         strings: names of tensors that hold text.
+        texts: the same with what they hold.
         rows: name -> heights of the slices along the first axis that it is stored in.
         kind: `per_block` and `snappy` of `table`.
     """
@@ -128,6 +130,11 @@ def write_bundle(
     for name in strings:
         records[name.encode()] = entry(STRING, (), 0, len(data[0]), 5)
         data[0] += b"\x04text"
+    for name, text in (texts or {}).items():
+        size = varint(len(text))
+        stored = size + mask(crc32c(size)).to_bytes(4, "little") + text
+        records[name.encode()] = entry(STRING, (), 0, len(data[0]), len(stored))
+        data[0] += stored
     for turn, (name, array) in enumerate(sorted(tensors.items())):
         heights = (rows or {}).get(name)
         if heights is None:
@@ -146,3 +153,17 @@ def write_bundle(
         prefix.with_name(f"model.ckpt.data-{shard:05}-of-{shards:05}").write_bytes(content)
     prefix.with_name("model.ckpt.index").write_bytes(table(records, **kind))
     return prefix
+
+
+def graph_of(full_names: Mapping[str, str]) -> bytes:
+    """A graph of objects that remembers names of variables: key of the checkpoint -> name."""
+    return b"".join(
+        field(
+            1,
+            field(
+                2,
+                field(1, b"VARIABLE_VALUE") + field(2, name.encode()) + field(3, key.encode()),
+            ),
+        )
+        for key, name in full_names.items()
+    )

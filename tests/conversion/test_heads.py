@@ -1,5 +1,8 @@
 """Heads of fine-tuning are named as such, and left out where somebody says so."""
 
+import json
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import convert
 from convert import families, heads
 from convert.naming import Naming
 from convert.rows import expand
+from tests.conversion.bundles import graph_of, write_bundle
 from tests.conversion.records import LEGACY
 from tests.conversion.rewritten import rewritten, weights_of
 from zoo.cli import app
@@ -159,15 +163,18 @@ def test_a_layer_behind_a_keras_model_is_a_head(file, dense, tmp_path):
     ] * 2
 
 
-def test_several_layers_are_one_head(dense, tmp_path):
+def test_several_layers_are_several_heads(dense, tmp_path):
     source = dense(
         "model.weights",
         ("bidirectional_1", {"forward/kernel": (24, 40), "forward/bias": (40,)}),
         ("dense_25", {"kernel": (20, 7), "bias": (7,)}),
         ("conditional_random_field_1", {"_trans": (7, 7)}),
     )
-    (head,) = convert.check(source).heads
-    assert head.startswith("layers of fine-tuning of 7 labels: ")
+    assert [head.partition(":")[0] for head in convert.check(source).heads] == [
+        "a recurrent layer",
+        "a classifier of 7 labels",
+        "a CRF of 7 labels",
+    ]
     convert.convert_checkpoint(source, tmp_path / "out", options={"head": "none"})
 
 
@@ -175,8 +182,6 @@ def test_a_layer_behind_layers_without_names_is_a_head(tmp_path):
     folder = rewritten("bert_encoder", tmp_path / "in")
     for path in folder.glob("model.ckpt*"):
         path.unlink()
-    from tests.conversion.bundles import write_bundle
-
     with convert.open_checkpoint(LEGACY / "bert_encoder/tf2_object") as found:
         arrays = {name: tensor.numpy() for name, tensor in found.items()}
     top = "layer_with_weights-99/{}/.ATTRIBUTES/VARIABLE_VALUE"
@@ -185,6 +190,48 @@ def test_a_layer_behind_layers_without_names_is_a_head(tmp_path):
     with pytest.raises(UsageError, match=r"a classifier of 3 labels: layer_with_weights-99"):
         convert.convert_checkpoint(folder, tmp_path / "out")
     convert.convert_checkpoint(folder, tmp_path / "out", options={"head": "none"})
+
+
+def graph(layers):
+    """An object graph of layers in a model's order: arrays by key, and their full names."""
+    arrays, names = {}, {}
+    for number, (layer, weights) in enumerate(layers):
+        for word, array in weights.items():
+            key = f"layer_with_weights-{number}/{word}/.ATTRIBUTES/VARIABLE_VALUE"
+            arrays[key], names[key] = array, f"{layer}/{word}"
+    return arrays, names
+
+
+def test_a_graph_that_remembers_names_tells_a_classifier_from_a_next_sentence(tmp_path):
+    """Both are a map to two values behind the pooler: by shape and order they are the same."""
+    with convert.open_checkpoint(LEGACY / "bert_full/model.weights") as found:
+        layers = [
+            (
+                layer.name,
+                {
+                    name.removeprefix(f"{layer.name}/{layer.name}/").removesuffix(":0"): found[
+                        name
+                    ].numpy()
+                    for name in layer.tensors
+                },
+            )
+            for layer in found.layers
+            if not layer.name.startswith(("MLM", "NSP"))
+        ]
+    head = ("dense", zeros({"kernel": (24, 2), "bias": (2,)}))
+    arrays, names = graph([*layers, head])
+    folder = rewritten("bert_full", tmp_path / "in")
+    texts = {"_CHECKPOINTABLE_OBJECT_GRAPH": graph_of(names)}
+    write_bundle(folder, arrays, texts=texts)
+    found = convert.check(folder)
+    assert (found.format, found.families) == ("tf_object", ["bert"])
+    assert found.heads[0].startswith("a classifier of 2 labels")
+    report = convert.convert_checkpoint(folder, tmp_path / "out", options={"head": "none"})
+    assert not any("names in the file mean nothing" in note for note in report.notes)
+    assert report.architecture == "GenaeBertModel" or report.architecture == "BertModel"
+    for damaged in (b"", b"\xff" * 40, graph_of(names)[:-3]):  # then order is all there is
+        write_bundle(folder, arrays, texts={"_CHECKPOINTABLE_OBJECT_GRAPH": damaged})
+        assert convert.check(folder).format == "tf_object"
 
 
 def test_a_block_that_the_configuration_leaves_out_is_no_head(tmp_path):
@@ -230,3 +277,23 @@ def test_nezha_is_told_by_its_configuration(tmp_path):
     with pytest.raises(UsageError, match="use_relative_position: true, as NEZHA's do"):
         convert.convert_checkpoint(source, tmp_path / "two")
     assert convert.convert_checkpoint(source, tmp_path / "two", family="bert").family == "bert"
+
+
+TUNED = Path(__file__).resolve().parents[3] / "shared/fixtures/finetuned"
+FILES = [path for path in sorted(TUNED.rglob("*")) if path.suffix in (".weights", ".h5", ".index")]
+
+
+@pytest.mark.skipif(not FILES, reason="needs ../shared/fixtures/finetuned")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TUNED)))
+def test_heads_of_models_that_people_saved_are_named(path):
+    folder = TUNED / path.relative_to(TUNED).parts[0]
+    heads_there = sum(
+        len(head.get("weights", ()))
+        for head in json.loads((folder / "fixture.json").read_text("utf-8"))["heads"]
+    )
+    config = folder / "bert_config.json"
+    found = convert.check(path, config=config)
+    told = sum(head.count(":0") or head.count(", ") + 1 for head in found.heads)
+    assert (told > 0) == (heads_there > 0), found.heads
+    left = convert.check(path, config=config, options={"head": "none"}).missing
+    assert not any("not in the map" in line or "fine-tuning, which" in line for line in left), left
