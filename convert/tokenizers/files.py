@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: The class that cuts texts into words, and the module that travels with a folder.
 SEGMENTING = "GenaeWordTokenizer"
-MODULE = Path(errors.__file__).with_name("models") / "tokenization_genae.py"
+MODULE = Path(errors.__file__).with_name("models") / "text" / "tokenization_genae.py"
 
 
 def special_tokens(tokenizer: Tokenizer, roles: Mapping[str, str]) -> dict[str, str]:
