@@ -6,6 +6,7 @@ the embeddings, or some fewer where the table was padded.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from convert.readers.archive import is_clutter, split
+from convert.readers.contents import UNFINISHED
 from convert.tokenizers.spm_model import read_spm
 from convert.tokenizers.vocabulary import load_vocab
 from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
@@ -31,6 +33,8 @@ LARGEST = 16 * 2**20
 NO_MODELS = (b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x1f\x8b")
 #: Vocabularies of forms that are not converted.
 OTHER_FORMS = ("vocab.json", "encoder.json", "tokenizer.json", "vocab.pkl", "vocab.pickle")
+PACKED = ("vocab.txt.gz", "vocab.txt.zip", ".model.gz", ".model.zip")
+MOST_WARNINGS = 4
 #: Tables are padded to multiples of this and of less.
 MOST_PADDING = 1024
 #: Where a SavedModel or a module of TensorFlow Hub has its files.
@@ -90,14 +94,24 @@ class Candidate:
     sure: bool = False
 
     @cached_property
-    def tokens(self) -> tuple[str, ...] | None:
-        """Its tokens or pieces; None where it is no vocabulary."""
+    def _read(self) -> tuple[tuple[str, ...] | None, str]:
+        """Its tokens or pieces, and what is wrong where there are none."""
         try:
             if is_pieces(self.path):
-                return tuple(piece.text for piece in read_spm(self.path).pieces)
-            return tuple(load_vocab(self.path).tokens)
-        except (GenaeError, OSError):
-            return None
+                return tuple(piece.text for piece in read_spm(self.path).pieces), ""
+            return tuple(load_vocab(self.path).tokens), ""
+        except (GenaeError, OSError) as error:
+            return None, str(error)
+
+    @property
+    def tokens(self) -> tuple[str, ...] | None:
+        """Its tokens or pieces; None where it is no vocabulary."""
+        return self._read[0]
+
+    @property
+    def problem(self) -> str:
+        """Why it is no vocabulary; empty where it is one."""
+        return self._read[1]
 
     @property
     def count(self) -> int:
@@ -144,12 +158,14 @@ def choose_vocabulary(
         return _named(Path(given).expanduser(), places, sizes)
     passed: list[Candidate] = []
     for place, far in _in_turn(places, above):
-        near = list(_candidates(place, sizes))
+        seen = list(_candidates(place, sizes))
+        near = [one for one in seen if one.sure or one.tokens is not None]
         taken = _take(near, sizes, far)
         if taken is not None:
             return Found(taken.path, notes=tuple(_reasons(taken, near, places[0], sizes)))
-        passed += [one for one in near if one.tokens is not None]
-    return Found(None, warnings=tuple(_warnings(passed, places, sizes)))
+        passed += near if far else seen
+    warnings = itertools.islice(_warnings(passed, places, sizes), MOST_WARNINGS)
+    return Found(None, warnings=tuple(warnings))
 
 
 def _named(path: Path, places: Sequence[Path], sizes: Sequence[int]) -> Found:
@@ -180,13 +196,17 @@ def _in_turn(places: Sequence[Path], above: Sequence[Path]) -> Iterator[tuple[Pa
                     yield place, far
 
 
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder, hidden files left out; nothing where it may not be read."""
+    try:
+        return [path for path in sorted(folder.iterdir()) if not is_clutter(path.name)]
+    except OSError:
+        return []
+
+
 def _candidates(folder: Path, sizes: Sequence[int]) -> Iterator[Candidate]:
     """The files of a folder that may be vocabularies; those that are called so first."""
-    try:
-        entries = sorted(folder.iterdir())
-        files = [path for path in entries if not is_clutter(path.name) and path.is_file()]
-    except OSError:
-        return
+    files = [path for path in _entries(folder) if path.is_file()]
     models = [path for path in files if path.suffix == ".model" and not _is_weights(path)]
     known = [path for path in models if path.name in KNOWN_MODELS]
     yield from (Candidate(path, True) for path in known or models)
@@ -196,8 +216,7 @@ def _candidates(folder: Path, sizes: Sequence[int]) -> Iterator[Candidate]:
         one = Candidate(path)
         called = "vocab" in path.name.lower()
         if path.stat().st_size <= LARGEST and (called or one.count in sizes):
-            if one.tokens is not None:
-                yield one
+            yield one
 
 
 def _is_weights(path: Path) -> bool:
@@ -268,18 +287,27 @@ def _reasons(
 def _warnings(
     passed: list[Candidate], places: Sequence[Path], sizes: Sequence[int]
 ) -> Iterator[str]:
+    """What was seen and not taken, the likeliest first."""
     rows = f"; the checkpoint has {sizes[0]} rows of embeddings" if sizes else ""
-    for one in passed:
+    looks = "looks like a vocabulary and is not taken"
+    for one in [*(one for one in passed if one.tokens), *(one for one in passed if one.problem)]:
         where = os.path.relpath(one.path, places[0])
-        yield (
-            f"{where} looks like a vocabulary and is not taken: it has {one.count} tokens{rows}. "
-            "If it belongs to the checkpoint, give --vocab FILE"
-        )
-    for path in (place / name for place in places for name in OTHER_FORMS):
-        if path.is_file():
+        why = f"it has {one.count} tokens{rows}" if one.tokens else one.problem
+        yield f"{where} {looks}: {why}. Give the one that belongs to it with --vocab FILE"
+    for path in (path for place in places for path in _entries(place)):
+        name = path.name.lower()
+        if (
+            path.is_symlink()
+            and not path.exists()
+            and ("vocab" in name or path.suffix == ".model")
+        ):
+            yield f"{path.name} {looks}: it is a link to {path.readlink()}, which does not exist"
+        elif UNFINISHED.search(name) and ("vocab" in name or ".model" in name):
+            yield f"{path.name} {looks}: an unfinished download; let it end, or start it again"
+        elif name in OTHER_FORMS or name.endswith(PACKED):
             yield (
-                f"{path.name} looks like a vocabulary and is not taken: a list of tokens "
-                "(vocab.txt) or a SentencePiece model is read; give one with --vocab FILE"
+                f"{path.name} {looks}: a list of tokens (vocab.txt) or a SentencePiece model is "
+                "read, unpacked; give one with --vocab FILE"
             )
 
 

@@ -101,11 +101,11 @@ def read_spm(path: str | Path) -> SpmModel:
         return _parse(path.read_bytes())
     except WireError as error:
         raise IntegrityError(
-            f"{path}: no SentencePiece model, or a damaged one ({error}); get it again, or move "
-            "it away to convert without a tokenizer"
+            f"{path}: no SentencePiece model, or a damaged one ({error}); get it again; "
+            "--vocab none converts without a tokenizer"
         ) from None
     except UsageError as error:
-        raise UsageError(f"{path}: {error}; move it away to convert without a tokenizer") from None
+        raise UsageError(f"{path}: {error}; --vocab none converts without a tokenizer") from None
 
 
 def _parse(data: bytes) -> SpmModel:

@@ -168,7 +168,8 @@ def _no_unknown(path: Path, words: Sequence[str]) -> IntegrityError:
     hint = f" (it has {like[0]!r})" if like else ""
     return IntegrityError(
         f"{path}: none of its {len(words)} lines is {UNKNOWN}, which words that are not in it "
-        f"become{hint}; is this the vocabulary of a BERT tokenizer?"
+        f"become{hint}; is this the vocabulary of a BERT tokenizer? --vocab FILE names "
+        "another, --vocab none converts without a tokenizer"
     )
 
 

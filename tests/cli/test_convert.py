@@ -63,7 +63,7 @@ def test_a_vocabulary_that_is_passed_over_is_said_when_quiet_too(run, tmp_path):
         assert code == 0
         (line,) = err.splitlines()
         assert line.startswith("my_vocab.txt looks like a vocabulary and is not taken")
-        assert line.endswith("give --vocab FILE")
+        assert line.endswith("with --vocab FILE")
     code, said, err = run("convert", folder, tmp_path / "out", "-q", "--vocab", other)
     assert (code, err) == (0, "")
     assert (tmp_path / "out/vocab.txt").read_bytes() == other.read_bytes()

@@ -333,3 +333,19 @@ def test_what_looks_like_a_vocabulary_is_named(folder):
     assert third.startswith("vocab.json looks like a vocabulary")
     assert all("--vocab FILE" in warning for warning in report.warnings)
     assert notes_with(report, "the result has no tokenizer")
+
+
+def test_why_something_is_not_taken_is_said(folder):
+    put(folder / "vocab_chinese.txt", ["version https://git-lfs.github.com/spec/v1", "size 9"])
+    (folder / "vocab.txt").symlink_to(folder / "blobs/0")
+    put(folder / "vocab.txt.crdownload", LINES)
+    (folder / "vocab.txt.gz").write_bytes(b"\x1f\x8b")
+    put(folder / "labels.txt", ["B-ORG", "I-ORG"])
+    report = convert.convert_checkpoint(folder, folder.parent / "out")
+    words = ("Git LFS pointer", "a link to", "unfinished download", "unpacked")
+    assert [w in warning for w, warning in zip(words, report.warnings, strict=True)] == [True] * 4
+    for path in folder.glob("*vocab*"):
+        path.unlink()
+    put(folder / "vocab.txt", LINES)
+    put(folder / "label_vocab.txt", ["B", "I"])
+    assert bring_over(folder)[0].warnings == []
