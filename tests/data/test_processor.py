@@ -1,5 +1,6 @@
 """GenaeImageProcessor: what goes in exactly, what is equivalent, what is refused."""
 
+import io
 import json
 
 import numpy as np
@@ -57,6 +58,40 @@ def test_sixteen_bits_are_scaled_not_cut():
     processor = GenaeImageProcessor(size=2)
     wide = Image.fromarray(np.array([[0, 257], [32768, 65535]], dtype=np.uint16))
     np.testing.assert_array_equal(processor.to_uint8(wide)[0], [[0, 1], [128, 255]])
+
+
+def with_tag(tiff: bytes, tag: int, value: int) -> Image.Image:
+    """A little-endian TIFF with another value of a short tag."""
+    content = bytearray(tiff)
+    place = content.index(tag.to_bytes(2, "little") + b"\3\0\1\0\0\0") + 8
+    content[place : place + 2] = value.to_bytes(2, "little")
+    return Image.open(io.BytesIO(content))
+
+
+def test_greys_of_a_tiff_have_the_range_its_tags_say(png):
+    greys = np.array([[0, 128], [200, 255]], np.uint8)
+    wide = png(Image.fromarray(greys.astype(np.uint16) * 257), "TIFF")
+    processor = GenaeImageProcessor(size=2)
+    np.testing.assert_array_equal(processor.to_uint8(with_tag(wide, 262, 1))[0], greys)
+    turned = with_tag(wide, 262, 0)  # white is zero
+    np.testing.assert_array_equal(processor.to_uint8(turned)[0], 255 - greys)
+    packed = Image.new("I;16", (2, 2))
+    packed.putdata([0, 2048, 4095, 1])
+    packed.tag_v2 = {258: (12,), 262: 1}
+    assert processor.to_uint8(packed).ravel().tolist() == [0, 128, 255, 0]
+
+
+def test_ink_is_light_that_is_left():
+    processor = GenaeImageProcessor(num_channels=3, size=1)
+    ink = Image.new("CMYK", (1, 1), (255, 0, 51, 51))
+    # (255 - C)(255 - K) / 255, rounded
+    assert processor.to_uint8(ink).ravel().tolist() == [0, 204, 163]
+
+
+def test_a_16_bit_file_may_be_of_mode_i():
+    opened = Image.new("I", (1, 1), 32768)
+    opened.format = "PPM"
+    assert GenaeImageProcessor(size=1).to_uint8(opened).item() == 128
 
 
 @pytest.mark.parametrize("mode", ["F", "I"])

@@ -69,7 +69,7 @@ def gather(
     pixels = np.empty((len(names), *shape), np.uint8)
     modes: dict[str, Path] = {}
     for place, path in enumerate(names.values()):
-        picture = open_picture(path)
+        picture = open_picture(path, exact=True)
         _check(picture, path, shape, fitting)
         if modes.setdefault(picture.mode, path) == path and len(modes) > 1:
             first, other = modes

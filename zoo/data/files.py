@@ -11,11 +11,14 @@ from PIL import Image, UnidentifiedImageError
 from zoo.errors import GenaeError, NotFoundError, UnsafeError, UsageError
 
 PICTURE_SUFFIXES = frozenset(
-    ".png .jpg .jpeg .bmp .gif .tif .tiff .webp .ppm .pgm .pbm".split(),
+    ".png .jpg .jpeg .jpe .jfif .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm".split(),
 )
 # Read from the header before any pixel is decoded; 64 million pixels of RGB take 192 MB.
 MAX_PIXELS = 64_000_000
 PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+# What the image processor brings to 8 bits or to RGB; a PGM's 16-bit greys are of mode I.
+PROCESSED_MODES = ("CMYK", "I;16", "I;16B", "I;16L", "I;16N")
+WIDE_FILES = ("PNG", "PPM")
 CONVERT = "convert it first, for example `Image.open(a).convert('RGB').save(b)`"
 REFUSED_MODES = {
     "CMYK": f"is in CMYK, whose colours need a profile; {CONVERT}",
@@ -70,19 +73,22 @@ def _pillow(name: str) -> Iterator[None]:
         raise UsageError(f"{name}: is damaged ({reason}); get it again") from None
 
 
-def open_picture(path: Path) -> Image.Image:
+def open_picture(path: Path, *, exact: bool = False) -> Image.Image:
     """Open one picture file and refuse what would not look as its owner expects.
 
     Args:
         path: a file.
+        exact: refuse also what an image processor brings to 8 bits or to RGB, for readers that
+            must not lose anything.
 
     Returns:
-        The decoded picture, 8 bits a channel, mode 1, L, LA, P, PA, RGB or RGBA.
+        The decoded picture, of mode 1, L, LA, P, PA, RGB or RGBA; unless exact also CMYK and
+        16-bit grey, and colours of more than 8 bits a channel cut to 8.
 
     Raises:
         NotFoundError: if there is no such file.
         UnsafeError: if its header announces more than `MAX_PIXELS`.
-        UsageError: if it is empty, no picture, damaged, animated, CMYK or of more than 8 bits.
+        UsageError: if it is empty, no picture, damaged, animated, or of a mode without a rule.
     """
     if not path.exists():
         raise NotFoundError(f"{path}: no such file; check the name")
@@ -100,16 +106,23 @@ def open_picture(path: Path) -> Image.Image:
             Image.open(io.BytesIO(content)).verify()
         # A phone's MPO is one photo with a preview or depth map behind it, not an animation.
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-        wide = _is_wide(content, image)
+        wide = exact and _is_wide(content, image)
     if frames > 1:
         raise UsageError(f"{path}: holds {frames} frames; save one of them as a PNG")
-    mode = "I" if image.mode.startswith("I") else image.mode
-    reason = REFUSED_MODES.get("I" if wide and mode != "F" else mode)
-    if reason is None and mode not in PLAIN_MODES:
-        reason = f"is of mode {mode}; {CONVERT}"
-    if reason is not None:
+    if (reason := _refusal(image, wide, exact)) is not None:
         raise UsageError(f"{path}: {reason}")
     return image
+
+
+def _refusal(image: Image.Image, wide: bool, exact: bool) -> str | None:
+    """Why a picture of its mode is not taken, if it is not."""
+    if not exact and (
+        image.mode in PROCESSED_MODES or (image.mode == "I" and image.format in WIDE_FILES)
+    ):
+        return None
+    mode = "I" if image.mode.startswith("I") else image.mode
+    reason = REFUSED_MODES.get("I" if wide and mode != "F" else mode)
+    return f"is of mode {mode}; {CONVERT}" if not reason and mode not in PLAIN_MODES else reason
 
 
 def iter_pictures(

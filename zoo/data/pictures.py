@@ -62,10 +62,10 @@ def load_pictures(
 ) -> Pictures:
     """Decode one split of a data set, each picture once.
 
-    A picture that cannot be decoded is skipped; stderr names the first few and their number.
-    Files are held to the rules of `open_picture`; pictures inside a table (Parquet, the Hub) are
-    taken as `datasets` would show them: the first frame, in 8 bits a channel, CMYK without its
-    profile.
+    A picture that cannot be decoded is skipped; stderr names the first few and their number. Files
+    and pictures inside a table (Parquet, the Hub) become the same bytes, 16-bit greys and CMYK by
+    the rules of `GenaeImageProcessor`. Of several frames a table's picture shows the first, as
+    `datasets` would; a file is skipped.
 
     Args:
         dataset: a name of `zoo.data.DATASETS`, a folder, a Parquet file or a Hub id.

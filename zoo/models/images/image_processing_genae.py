@@ -26,6 +26,7 @@ Picture = Image.Image | np.ndarray | torch.Tensor
 CHANNEL_MODES = {1: "L", 3: "RGB"}
 ARRAY_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 PLAIN_MODES = ("1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV", "RGBX")
+WIDE_FILES = ("PNG", "PPM")  # their 16-bit greys Pillow may open as integers of 32 bits
 
 
 class GenaeImagesKwargs(TypedDict, total=False):
@@ -41,10 +42,15 @@ class GenaeImagesKwargs(TypedDict, total=False):
 class GenaeImageProcessor(BaseImageProcessor):
     """Turn pictures into `pixel_values`: float32, `(B, num_channels, S, S)`, in [0, 1].
 
-    The steps are: rotate as EXIF says, put transparency on black, convert to grey or RGB, crop
-    the centre square, resize to `size`, pad with zeros to `pad_size`. Each is skipped when it
-    would change nothing, so a grey 28 x 28 picture passes bit for bit. S is `pad_size`, or `size`
-    without one.
+    The steps are: rotate as EXIF says, scale 16-bit greys to 8, put transparency on black,
+    convert to grey or RGB, crop the centre square, resize to `size`, pad with zeros to `pad_size`.
+    Each is skipped when it would change nothing, so a grey 28 x 28 picture passes bit for bit. S
+    is `pad_size`, or `size` without one.
+
+    A 16-bit grey v becomes round(255 v / 65535), whatever values an image uses (of a 12-bit TIFF,
+    round(255 v / 4095)). CMYK becomes R = (255 - C)(255 - K) / 255 and so on, without its colour
+    profile, after Pillow has undone the inversion of Adobe's JPEGs. Of 16-bit colours Pillow
+    reads the upper eight bits.
 
     Args:
         num_channels: 1 (grey, ITU-R 601 weights) or 3 (RGB).
@@ -96,10 +102,11 @@ class GenaeImageProcessor(BaseImageProcessor):
         """One picture as bytes.
 
         Args:
-            image: a PIL picture of mode 1, L, LA, P, RGB, RGBA, CMYK, YCbCr, HSV or 16-bit grey;
-                or an array or tensor `(H, W)`, `(H, W, C)` or `(C, H, W)` with C in 1 to 4,
-                uint8, uint16, bool, or floats in [0, 1]. Where both ends could be channels, an
-                array counts as channels-last and a tensor as channels-first.
+            image: a PIL picture of mode 1, L, LA, P, PA, RGB, RGBA, CMYK, YCbCr, HSV or I;16, or
+                the 16-bit grey of a PNG or PGM file that Pillow opens in mode I; or an array or
+                tensor `(H, W)`, `(H, W, C)` or `(C, H, W)` with C in 1 to 4, uint8, uint16, bool,
+                or floats in [0, 1]. Where both ends could be channels, an array counts as
+                channels-last and a tensor as channels-first.
 
         Returns:
             uint8 `(num_channels, S, S)`.
@@ -109,7 +116,11 @@ class GenaeImageProcessor(BaseImageProcessor):
             ValueError: if its mode, shape, type or range is none of the above.
         """
         picture = image if isinstance(image, Image.Image) else _from_array(image)
-        picture = _to_mode(_upright(picture), CHANNEL_MODES[self.num_channels])
+        wide = _range(picture)
+        picture = _upright(picture)
+        if wide is not None:
+            picture = _to_eight_bits(picture, *wide)
+        picture = _to_mode(picture, CHANNEL_MODES[self.num_channels])
         width, height = picture.size
         side = min(width, height, self.crop_size or width)
         if (width, height) != (side, side):
@@ -202,11 +213,32 @@ def _upright(picture: Image.Image) -> Image.Image:
         return picture
 
 
+def _range(picture: Image.Image) -> tuple[int, int] | None:
+    """The values of black and white in greys of more than 8 bits; None of any other image.
+
+    Of mode I, whose range is unknown, only what Pillow makes of a file of 16-bit greys.
+    """
+    if picture.mode == "I" and picture.format in WIDE_FILES:
+        return 0, 65535
+    if not picture.mode.startswith("I;16"):
+        return None
+    tags = getattr(picture, "tag_v2", {})  # of a TIFF: BitsPerSample, PhotometricInterpretation
+    most = 4095 if tags.get(258) in (12, (12,)) else 65535
+    return (most, 0) if tags.get(262) == 0 else (0, most)  # Pillow turns 8-bit greys round alone
+
+
+def _to_eight_bits(picture: Image.Image, black: int, white: int) -> Image.Image:
+    """Greys from black to white as mode L, a transparent one as black."""
+    values, most = np.asarray(picture).astype(np.int64), max(black, white)
+    transparent = picture.info.get("transparency")
+    if isinstance(transparent, int):
+        values = np.where(values == transparent, black, values)
+    scaled = (abs(values.clip(0, most) - black) * 255 + most // 2) // most
+    return Image.fromarray(scaled.astype(np.uint8))
+
+
 def _to_mode(picture: Image.Image, mode: str) -> Image.Image:
     """Grey or RGB from any mode, transparency on black."""
-    if picture.mode.startswith("I;16"):
-        wide = np.asarray(picture).astype(np.uint32)
-        picture = Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
     if picture.mode == mode and not picture.has_transparency_data:
         return picture
     if picture.has_transparency_data:
