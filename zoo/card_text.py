@@ -68,7 +68,10 @@ def _quoted(text: str) -> str:
 
 
 def render_readme(
-    card: Card, manifest: Mapping[str, Any] | None = None, base_model: str | None = None
+    card: Card,
+    manifest: Mapping[str, Any] | None = None,
+    base_model: str | None = None,
+    place: str | None = None,
 ) -> str:
     """The Hub's model page: YAML front matter with the measured results, then Markdown.
 
@@ -76,11 +79,13 @@ def render_readme(
         card: the model's card.
         manifest: the model's manifest, for its parameter count; None while there are no weights.
         base_model: id of the model this one was made from, if any.
+        place: what the page's code loads: an id, or `.` for the folder in which the page stands.
+            The card's id unless given.
 
     Returns:
         Text of `README.md`, ending with a newline; the same for the same arguments.
     """
-    return f"---\n{_yaml(_front_matter(card, base_model))}---\n\n{_body(card, manifest)}"
+    return f"---\n{_yaml(_front_matter(card, base_model))}---\n\n{_body(card, manifest, place)}"
 
 
 def _front_matter(card: Card, base_model: str | None) -> dict[str, Any]:
@@ -143,7 +148,7 @@ def _yaml_scalar(value: Any) -> str:
     return str(value) if isinstance(value, int) else _quoted(value)
 
 
-def _body(card: Card, manifest: Mapping[str, Any] | None) -> str:
+def _body(card: Card, manifest: Mapping[str, Any] | None, place: str | None) -> str:
     parameters = (manifest or {}).get("parameters")
     facts = [f"version {card.version}", f"status: {card.status}", f"license: {card.license}"]
     if parameters:
@@ -151,7 +156,7 @@ def _body(card: Card, manifest: Mapping[str, Any] | None) -> str:
     parts = [f"# {card.name}", card.summary, " · ".join(facts)]
     if card.status == "deprecated":
         parts.append(f"**Deprecated**: use `{card.replaced_by}`. {card.reason}")
-    parts.append(_usage(card))
+    parts.append(_usage(card, place or card.id))
     if card.results:
         parts += ["## Measured results", _results(card)]
     parts += ["## Intended use", card.intended_use.strip(), "## Limits", card.limits.strip()]
@@ -169,21 +174,35 @@ def _body(card: Card, manifest: Mapping[str, Any] | None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-#: What a model is asked for first, by its task.
-CALLS = {
+#: Lines that make an image ready for a model; `{place}` is the model's.
+READ = (
+    "processor = zoo.load_image_processor({place})",
+    'image = Image.new("RGB", (32, 32))  # or yours: Image.open("image.png")',
+    'pixel_values = processor(image, return_tensors="pt")["pixel_values"]  # floats in [0, 1]',
+)
+#: What a model is asked for first, by its task: imports, and lines of Python.
+CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "unconditional-image-generation": (
-        "images = model.sample(16, seed=0)  # (16, channels, height, width), in [0, 1]\n"
+        (),
+        ("images = model.sample(16, seed=0)  # (16, channels, height, width), in [0, 1]",),
     ),
     "image-feature-extraction": (
-        'features = model.encode(pixel_values, tap="conv")  # (batch, size); pixel_values from\n'
-        "# zoo.load_image_processor, floats in [0, 1]\n"
+        ("from PIL import Image",),
+        (*READ, 'features = model.encode(pixel_values, tap="conv")  # (images, size)'),
+    ),
+    "image-classification": (
+        ("from PIL import Image",),
+        (*READ, "logits = model(pixel_values).logits  # (images, classes)"),
     ),
 }
 
 
-def _usage(card: Card) -> str:
-    call = CALLS.get(card.task, "")
-    return f'```python\nimport zoo\n\nmodel = zoo.from_pretrained("{card.id}")\n{call}```'
+def _usage(card: Card, place: str) -> str:
+    """The page's code."""
+    imports, calls = CALLS.get(card.task, ((), ()))
+    lines = ["import zoo", *imports, "", "model = zoo.from_pretrained({place})", *calls]
+    code = "\n".join(lines).replace("{place}", _quoted(place))
+    return f"```python\n{code}\n```"
 
 
 def _data(card: Card) -> str:

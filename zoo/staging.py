@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 from zoo.errors import ConflictError, MissingDependencyError
@@ -17,6 +18,12 @@ def check_new_folder(target: Path) -> None:
         raise ConflictError(f"{target} exists and is not a folder; choose another.")
     if target.is_dir() and any(target.iterdir()):
         raise ConflictError(f"{target} is not empty; choose another folder.")
+
+
+def free_folder(target: Path) -> Path:
+    """The first of `target`, `target-2`, `target-3` ... where a new folder can be made."""
+    names = (target if n == 1 else target.with_name(f"{target.name}-{n}") for n in count(1))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """The verbs that make pictures smaller and bring them back."""
 
 import contextlib
-import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +9,8 @@ import typer
 
 from zoo.cli.common import Json, Quiet, console, hint, print_json, show_progress
 from zoo.errors import UsageError
+from zoo.hints import command
+from zoo.staging import free_folder
 
 
 def compress(
@@ -48,8 +49,10 @@ def compress(
     else:
         typer.echo(_summary(facts))
     if not dry_run:
-        name = shlex.quote(str(pictures[-1]))
-        hint(f"genae decompress {name} {shlex.quote(pictures[-1].stem)}", quiet=quiet or as_json)
+        folder = free_folder(Path(pictures[-1].stem))
+        given: list[str | Path] = ["--model", Path(model)] if Path(model).exists() else []
+        again = command("genae", "decompress", pictures[-1], folder, *given)
+        hint(again, quiet=quiet or as_json)
 
 
 def decompress(

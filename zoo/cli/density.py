@@ -1,7 +1,6 @@
 """`genae density`: how likely a model finds pictures, one number a picture."""
 
 import math
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 from zoo.cli.common import Json, Model, Quiet, console, hint, print_json, say
 from zoo.cli.inputs import load, read
 from zoo.errors import InterruptedRunError, UsageError
-from zoo.hints import did_you_mean
+from zoo.hints import command, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,9 +103,14 @@ def density(
         say("a density of pictures made continuous, (k + u) / 256; bits are of 8-bit values",
             quiet=quiet)  # fmt: skip
     if not parquet and len(rows) > SHOWN and not as_json:
-        where = f"--data {shlex.quote(data)}" if data else "PICTURES"
-        hint(f"genae density {shlex.quote(model)} {where} --parquet densities.parquet",
-             quiet=quiet)  # fmt: skip
+        words = ["--data", data, "--split", split] if data else [*(pictures or [])]
+        words += ["--number", str(number)] if number else []
+        words += ["--samples", str(samples)] if samples else []
+        words += ["--method", method] if method != "importance" else []
+        words += ["--temperatures", str(temperatures)] if method == "annealed" else []
+        words += ["--binarize", binarize] if binarize != "none" else []
+        words += ["--seed", str(seed), "--parquet", "densities.parquet"]
+        hint(command("genae", "density", model, *words), quiet=quiet)
 
 
 def _pictures(

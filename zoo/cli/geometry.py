@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from zoo.cli.common import Json, Model, Quiet, console, hint, print_json
 from zoo.errors import UsageError
+from zoo.hints import command
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -87,8 +87,8 @@ def geometry(
         if output is not None:
             typer.echo(str(output))
     if output is None:
-        again = f"genae geometry {shlex.quote(model)} --data {shlex.quote(dataset)} -o page.html"
-        hint(again, quiet=quiet)
+        again = ["--data", dataset, "--split", part, "-n", str(number), "-o", "page.html"]
+        hint(command("genae", "geometry", model, *again), quiet=quiet)
 
 
 def _answer(facts: dict[str, Any], survey: Survey, words: Any, output: Path | None) -> Any:

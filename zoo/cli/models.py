@@ -1,6 +1,5 @@
 """The verbs about models as files: list, info, pull, verify. Only verify loads torch."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,8 @@ from zoo.cli.common import (
     transferred,
 )
 from zoo.errors import IntegrityError
+from zoo.hints import command
+from zoo.staging import free_folder
 
 if TYPE_CHECKING:
     from zoo.card import Card
@@ -59,7 +60,7 @@ def list_(
         )
     console().print(table)
     if example := _example(rows):
-        hint(f"genae sample {example} -n 64 -o digits.png", quiet=quiet)
+        hint(command("genae", "sample", example, "-n", "64", "-o", "digits.png"), quiet=quiet)
 
 
 def _example(rows: list[dict[str, Any]]) -> str | None:
@@ -120,7 +121,7 @@ def info(
         return
     if card is None:
         _show_bare(facts)
-        hint(f"genae pull {_again(model, revision, source)} --to out/{_last(model)}", quiet=quiet)
+        hint(_pull(model, revision, source), quiet=quiet)
         return
     from rich.table import Table
 
@@ -168,14 +169,20 @@ def info(
         typer.echo()
         console().print(results)
     if elsewhere:
-        hint(f"genae pull {_again(model, revision, source)} --to out/{_last(model)}", quiet=quiet)
+        hint(_pull(model, revision, source), quiet=quiet)
         return
-    verb = "evaluate" if facts["ships"] else "train"
-    if card.task == "fill-mask":
-        hint(f"genae fill-mask {card.id} '[MASK]眠不覺曉'", quiet=quiet)
-        return
-    place = card.id if facts["ships"] else f"cards/{card.name}"
-    hint(f"genae {verb} {shlex.quote(model if Path(model).exists() else place)}", quiet=quiet)
+    place: str | Path = card.id if facts["ships"] else f"cards/{card.name}"
+    if Path(model).exists():
+        place = Path(model)
+    words = NEXT.get(card.task, ("verify", ())) if facts["ships"] else ("train", ())
+    hint(command("genae", words[0], place, *words[1]), quiet=quiet)
+
+
+#: What a model that is there is asked for first, by its task: verb, and words behind the model.
+NEXT = {
+    "unconditional-image-generation": ("sample", ("-n", "64", "-o", "samples.png")),
+    "fill-mask": ("fill-mask", ("[MASK]眠不覺曉",)),
+}
 
 
 def _show_bare(facts: dict[str, Any]) -> None:
@@ -192,16 +199,12 @@ def _show_bare(facts: dict[str, Any]) -> None:
     console().print(shown)
 
 
-def _again(model: str, revision: str | None, source: str | None) -> str:
-    """The user's own words, for a hint."""
-    words = [model]
-    words += ["--revision", revision] if revision else []
+def _pull(model: str, revision: str | None, source: str | None) -> str:
+    """The command that fetches what was looked at, in the person's own words."""
+    words = ["--revision", revision] if revision else []
     words += ["--from", source] if source else []
-    return shlex.join(words)
-
-
-def _last(model: str) -> str:
-    return shlex.quote(model.rstrip("/").rpartition("/")[2])
+    folder = free_folder(Path("out", model.rstrip("/").rpartition("/")[2]))
+    return command("genae", "pull", model, *words, "--to", folder)
 
 
 def pull(
@@ -230,7 +233,8 @@ def pull(
         print_json({"id": model, "folder": str(folder)})
         return
     typer.echo(str(folder))
-    hint(f"genae verify {shlex.quote(str(folder))}", quiet=quiet)
+    if (folder / "manifest.json").is_file() or to is None:
+        hint(command("genae", "verify", folder), quiet=quiet)
 
 
 def verify(

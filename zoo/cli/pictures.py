@@ -1,6 +1,5 @@
 """The verbs that draw: sample, reconstruct, interpolate."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +8,7 @@ import typer
 from zoo.cli.common import Json, Model, Quiet, hint, print_json, say
 from zoo.cli.inputs import ends_in_folder, load, read
 from zoo.errors import UsageError
-from zoo.hints import did_you_mean
+from zoo.hints import command, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,12 +100,15 @@ def sample(
     }
     _answer(facts, as_json)
     other = next((s for s in ("mixture", "gaussian") if _fitted(network, s)), None)
+    again = ("genae", "sample", model, "-n", str(number), "--seed", str(seed))
     if other and sampler == "prior":
-        name = shlex.quote(str(output.with_stem(f"{output.stem}-{other}")))
-        again = f"genae sample {shlex.quote(model)} -n {number} --seed {seed} --sampler {other}"
-        hint(f"{again} -o {name}", quiet=quiet)
+        name = output.with_stem(f"{output.stem}-{other}")
+        hint(command(*again, "--sampler", other, "-o", name), quiet=quiet)
+    elif Path(model).is_dir() and not (Path(model) / "card.toml").is_file():
+        name = output.with_stem(f"{output.stem}-0.7")
+        hint(command(*again, "--temperature", "0.7", "-o", name), quiet=quiet)
     else:
-        hint(f"genae info {shlex.quote(model)}", quiet=quiet)
+        hint(command("genae", "info", model), quiet=quiet)
 
 
 def reconstruct(
@@ -157,9 +159,8 @@ def reconstruct(
     }
     _answer(facts, as_json)
     say(f"mean squared error {errors.mean():.5f} per pixel of [0, 1]", quiet=quiet)
-    if len(files) > 1:
-        names = " ".join(shlex.quote(name) for name in pictures[:2])
-        hint(f"genae interpolate {shlex.quote(model)} {names} -o walk.png", quiet=quiet)
+    if len(files) > 1 and hasattr(network, "interpolate"):
+        hint(command("genae", "interpolate", model, *files[:2], "-o", "walk.png"), quiet=quiet)
 
 
 def interpolate(
@@ -214,7 +215,8 @@ def interpolate(
         "skipped": problems,
     }
     _answer(facts, as_json)
-    hint(f"genae sample {shlex.quote(model)} -n 64 --seed 0 -o samples.png", quiet=quiet)
+    if hasattr(network, "sample"):
+        hint(command("genae", "sample", model, "-n", "64", "-o", "samples.png"), quiet=quiet)
 
 
 def _bytes(processor: Any, pixel_values: "Tensor") -> "Tensor":

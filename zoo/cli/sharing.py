@@ -1,12 +1,14 @@
 """The verbs that send models elsewhere, or say where models are looked for: push, registry."""
 
-import shlex
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from zoo.cli.common import From, Json, Quiet, console, hint, print_json, say, transferred
 from zoo.errors import GenaeError, NotFoundError, UnreachableError, UsageError
+from zoo.hints import command
+from zoo.staging import free_folder
 
 At = Annotated[
     str,
@@ -78,12 +80,12 @@ def push(
         again += ["--version", version] if version else []
         again += ["--with-code"] if with_code else []
         again += ["--private"] if private else []
-        hint(f"genae push {shlex.join(again)}", quiet=quiet)
+        hint(command("genae", "push", *again), quiet=quiet)
         return
     typer.echo(f"{done.id} v{done.version} {done.where} {done.commit}")
     source = [] if to == "hub" else ["--from", to]
-    words = [name, *source, "--to", f"out/{name.partition('/')[2]}"]
-    hint(f"genae pull {shlex.join(words)}", quiet=quiet)
+    folder = free_folder(Path("out", name.partition("/")[2]))
+    hint(command("genae", "pull", name, *source, "--to", folder), quiet=quiet)
 
 
 def registry_(
@@ -125,7 +127,8 @@ def registry_(
     for row in rows:
         table.add_row(row["place"], row["kind"], row["address"], row["state"])
     console().print(table)
-    hint("GENAE_REGISTRIES=embedded,/srv/models,hub genae registry", quiet=quiet)
+    if name is None:
+        hint(command("genae", "registry", "genae/eae-mnist"), quiet=quiet)
 
 
 def _place(place: str, name: str | None) -> dict[str, Any]:
@@ -171,4 +174,5 @@ def _list(place: str, search: str, as_json: bool, quiet: bool) -> None:
     for name in ids:
         typer.echo(name)
     if ids:
-        hint(f"genae info {ids[0]} --from {shlex.quote(place)}", quiet=quiet)
+        source = [] if place == "embedded" else ["--from", place]  # whose recipes have no weights
+        hint(command("genae", "info", ids[0], *source), quiet=quiet)

@@ -1,12 +1,12 @@
 """The verb that asks a masked language model."""
 
-import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from zoo.cli.common import Json, Model, Quiet, console, hint, print_json
 from zoo.errors import IntegrityError, MissingDependencyError, NotFoundError, UsageError
+from zoo.hints import command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def fill_mask(
             words = "  ".join(f"{c['token']} {c['probability']:.0%}" for c in mask)
             table.add_row(answer["text"] if place == 1 else "", str(place), words)
     console().print(table)
-    hint(f"genae fill-mask {shlex.quote(model)} '[MASK]眠不覺曉' --json", quiet=quiet)
+    hint(command("genae", "fill-mask", model, texts[0], "--json"), quiet=quiet)
 
 
 def _load(name: str) -> tuple[Any, Any]:

@@ -1,12 +1,12 @@
 """The verb that makes a model from its card."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from zoo.cli.common import Quiet, hint, say
+from zoo.hints import command
 
 
 def train(
@@ -45,4 +45,4 @@ def train(
     from zoo.training import train as run
 
     typer.echo(str(run(found, output, overrides=settings or (), resume=resume, quiet=quiet)))
-    hint(f"genae evaluate {shlex.quote(str(output))}", quiet=quiet)
+    hint(command("genae", "evaluate", output), quiet=quiet)

@@ -2,10 +2,11 @@
 
 import datetime
 import json
-import shlex
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from zoo.hints import command
 
 from .metrics import METRICS
 
@@ -78,7 +79,7 @@ def results(
             "value": round(m.measured, METRICS[m.name].digits),
             "seed": m.seed,
             "options": {name: value for name, value in m.options.items() if value is not None},
-            "protocol": f"genae evaluate {shlex.quote(model)} --metric {m.name}",
+            "protocol": command("genae", "evaluate", model, "--metric", m.name),
             "measured": {"date": today, "device": device, "genae": version},
         }
         for m in measurements

@@ -93,15 +93,16 @@ def write(
     parameters: int | None = None,
     results: Sequence[Mapping[str, Any]] = (),
     base_model: str | None = None,
+    place: str | None = None,
 ) -> dict[str, Any]:
     """Write `README.md` and `manifest.json` for a folder that holds everything else.
 
-    The arguments, result and errors are those of `build`; `base_model` is the id this one was
-    made from, for the model page.
+    The arguments, result and errors are those of `build`; `base_model` and `place`
+    are those of `render_readme`.
     """
     root = Path(folder)
     counted = build(root, card, made, parameters=parameters, results=results)
-    page = render_readme(card, counted, base_model)
+    page = render_readme(card, counted, base_model, place)
     (root / README_FILE).write_text(page, encoding="utf-8", newline="\n")
     manifest = build(root, card, made, parameters=counted["parameters"], results=results)
     _save(root, manifest)

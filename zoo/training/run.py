@@ -271,7 +271,8 @@ def export(model: Any, recipe: Recipe, output: Path) -> None:
             check_tensors([("a sample", pictures)])
             plots.save_grid(recipe.processor.crop_padding(pictures), folder / "samples.png")
         made = {"by": "genae train", "from": recipe.card.id, "torch": torch.__version__}
-        manifest.write(folder, recipe.card, made, parameters=model.num_parameters())
+        # The page loads its own folder: the id may be nobody's yet, or that of other weights.
+        manifest.write(folder, recipe.card, made, parameters=model.num_parameters(), place=".")
         for file in folder.iterdir():  # safetensors makes its file private
             file.chmod(0o644)
         if not output.exists():
