@@ -23,6 +23,13 @@ CERTAIN = ("body", "segments")
 #: Whose sizes no configuration has: the file's layers tell whether there is any.
 CONDITIONS = ("condition", "hidden_condition")
 
+#: What to say where sizes do not tell layers apart.
+RESIZED = (
+    " With autoresize_weights the sizes in the file are others than the configuration's, and "
+    "layers whose names mean nothing are told by their sizes alone: give a file whose layers have "
+    "names, such as save_weights in HDF5 or a checkpoint of TensorFlow."
+)
+
 Shapes = list[tuple[int, ...]]
 Layer = tuple[str, Shapes]  # of the table
 Stored = tuple[tuple[str, ...], Shapes]  # of the file: its tensors
@@ -63,8 +70,8 @@ def match(
         shapes = "; ".join(f"{members[0]} {sizes[0]}" for members, sizes in stored[:3])
         raise IntegrityError(
             f"the layers are in no order that is known of {name or 'any family'}: {shapes} ... "
-            "Is it the right configuration (--config) and are the options those of the model? "
-            "Weights of other sizes than the configuration's (autoresize_weights) are not told so."
+            "Is it the right configuration (--config) and are the options those of the model?"
+            + (RESIZED if options.get("autoresize_weights") else "")
         )
     most = max(len(names) for _, names in found.values())
     found = {key: pair for key, pair in found.items() if len(pair[1]) == most}

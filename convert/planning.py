@@ -112,6 +112,7 @@ def plan(
             problems.append(
                 f"of another shape: {stored[name]} is {shape}, which gives {found}; the "
                 f"configuration asks for {wanted} ({', '.join(map(str, row.shape))})"
+                + _why_not_resized(found, wanted, settings)
             )
             continue
         final = tuple(_sizes_of(row, settings, settings.sizes["vocab"]))
@@ -189,6 +190,19 @@ def _can_resize(found: tuple[int, ...], wanted: tuple[int, ...], settings: Setti
         bool(settings.options["autoresize_weights"])
         and len(found) == len(wanted)
         and all(new <= old or old % WINDOW == 0 for old, new in zip(found, wanted, strict=True))
+    )
+
+
+def _why_not_resized(found: tuple[int, ...], wanted: tuple[int, ...], settings: Settings) -> str:
+    """What to add where a tensor was to be resized and cannot be."""
+    if not settings.options["autoresize_weights"] or len(found) != len(wanted):
+        return ""
+    odd = [old for old, new in zip(found, wanted, strict=True) if new > old and old % WINDOW]
+    return (
+        f"; autoresize_weights cannot make it larger: it repeats values in pairs, and {odd[0]} is "
+        "an odd number of them"
+        if odd
+        else ""
     )
 
 

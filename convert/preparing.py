@@ -75,8 +75,15 @@ class Prepared:
         return *self.pairs[0], self.settings, self.plan
 
     def write_tokenizer(self, folder: Path) -> list[str]:
-        """Write the tokenizer's files; arguments and errors as `tokenizers.write_beside`."""
+        """Write the tokenizer's files; arguments and errors as `tokenizers.write_beside`.
+
+        Those of a folder of transformers are copied.
+        """
         assert self.settings is not None
+        if self.pairs[0][1].result is not None and not self.vocabulary.given:
+            copied = tokenizers.copy_given(self.beside, folder, self.settings, self.notes)
+            if copied:
+                return copied
         return tokenizers.write_beside(
             folder, self.vocabulary, self.settings, self.result["model_type"], self.notes
         )

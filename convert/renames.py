@@ -60,8 +60,11 @@ def _join(steps: list[Step]) -> Step:
         return steps[0]
     shape = (*steps[0].shape[:-1], sum(step.shape[-1] for step in steps))
     parts = [pair for step in steps for pair in step.parts]
+    names = list(dict.fromkeys(op.name for _, op in parts))
+    op = steps[0].op
     return replace(
         steps[0],
+        op=op if len(names) == 1 else replace(op, name=" | ".join(names)),
         sources=tuple(source for source, _ in parts),
         shape=shape,
         ops=tuple(op for _, op in parts),

@@ -62,8 +62,10 @@ def settle(
         not isinstance(act, str) or function_of(act, chosen["gelu"]) not in GELUS
     ):
         raise UsageError(
-            f"autoresize_weights with hidden_act {act!r}: bert4keras scales such "
-            "weights in its own way, of which there is no record; only gelu is known"
+            f"autoresize_weights with hidden_act {act!r}: bert4keras multiplies resized weights "
+            "by a number that depends on the activation, and for this one nobody recorded it; "
+            "only gelu is known. Convert at the checkpoint's sizes (without autoresize_weights, "
+            "with its own configuration), or resize in bert4keras and convert what it saves"
         )
     if chosen.get("hierarchical_position") is True:
         chosen["hierarchical_position"] = 0.4

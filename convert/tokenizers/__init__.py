@@ -2,6 +2,7 @@
 
 from convert.tokenizers.beside import with_simplified, write_beside
 from convert.tokenizers.casing import Casing, casing_of, casing_of_pieces
+from convert.tokenizers.copying import copy_given
 from convert.tokenizers.finding import Found, choose_vocabulary, find_vocabulary
 from convert.tokenizers.sentencepiece import keep_pieces, write_sentencepiece
 from convert.tokenizers.spm_model import SpmModel, read_spm
@@ -25,6 +26,7 @@ __all__ = [
     "casing_of",
     "casing_of_pieces",
     "choose_vocabulary",
+    "copy_given",
     "find_vocabulary",
     "keep_pieces",
     "keep_vocab",

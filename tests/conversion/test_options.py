@@ -1,7 +1,9 @@
 """Options without a record: laws that a conversion with them keeps, family by family."""
 
 import json
+import shutil
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from convert.verify import outputs
 from tests.conversion.bundles import write_bundle
 from tests.conversion.records import LEGACY, options, record, spread
 from tests.conversion.wrappers import FORMS, class_of, layers_of
-from zoo.errors import GenaeError, UsageError
+from zoo.errors import GenaeError, IntegrityError, UsageError
 
 #: One recorded model of every family but those whose vocabulary was cut in a record.
 FAMILIES = (
@@ -105,6 +107,26 @@ def test_what_no_such_model_has_is_refused_by_name(name, told, message, tmp_path
     with pytest.raises(GenaeError, match=message):
         bring_over(name, tmp_path / "out", **told)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_resized_says_why(tmp_path):
+    """Values are repeated in pairs; layers without names are told by their sizes."""
+    source = LEGACY / "bert_full" / "model.weights"
+    config = json.loads((source.parent / "bert_config.json").read_text())
+    options = {"autoresize_weights": True}
+    odd = config | {"max_position_embeddings": 50}
+    with h5py.File(source, "r") as file:
+        rows = file["Embedding-Position/Embedding-Position/embeddings:0"][:31]
+    copy = shutil.copy(source, tmp_path)
+    with h5py.File(copy, "r+") as file:
+        del file["Embedding-Position/Embedding-Position/embeddings:0"]
+        file["Embedding-Position/Embedding-Position/embeddings:0"] = rows
+    with pytest.raises(IntegrityError, match="in pairs, and 31 is an odd number"):
+        convert.convert_checkpoint(copy, tmp_path / "out", config=odd, options=options)
+    unnamed = LEGACY / "bert_full" / "model_tf2.weights.h5"
+    larger = config | {"hidden_size": 48}
+    with pytest.raises(IntegrityError, match="told by their sizes alone: give a file"):
+        convert.convert_checkpoint(unnamed, tmp_path / "out", config=larger, options=options)
 
 
 def test_a_tied_head_of_another_width_is_refused_and_the_rest_converts(tmp_path):

@@ -314,3 +314,36 @@ def test_check_says_it_as_well(models, tmp_path):
     assert found.families == ["gpt2"]
     assert found.missing == []
     assert found.sizes["layers"] == 2
+
+
+def test_a_tokenizer_beside_it_is_copied(models, tmp_path):
+    """GPT-2's byte pairs have no other form here; `tokenizer.json` loads as it is."""
+    source = folder_of(models("GPT2LMHeadModel"), tmp_path / "in")
+    tokens = [*"abcdefghij", "Ġ", "ab", "<|endoftext|>"]
+    ids = {token: i for i, token in enumerate(tokens)}
+    (tmp_path / "in" / "vocab.json").write_text(json.dumps(ids))
+    (tmp_path / "in" / "merges.txt").write_text("#version: 0.2\na b\n")
+    (tmp_path / "in" / "generation_config.json").write_text("{}")
+    report = convert.convert_checkpoint(source, tmp_path / "out")
+    assert {"vocab.json", "merges.txt"} <= set(report.files)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert tokenizer("abc")["input_ids"] == [ids["ab"], ids["c"]]
+    (tmp_path / "in" / "vocab.json").write_text(json.dumps(ids | {"more": 30}))
+    with pytest.raises(IntegrityError, match="31 tokens"):
+        convert.convert_checkpoint(source, tmp_path / "other")
+    assert convert.check(source).missing
+
+
+def test_a_vocabulary_with_its_settings_is_copied(models, tmp_path):
+    """`tokenizer_config.json` says that texts keep their case."""
+    source = folder_of(models("BertModel"), tmp_path / "in")
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ab", *map(str, range(100, 124))]
+    (tmp_path / "in" / "vocab.txt").write_text("\n".join(tokens))
+    (tmp_path / "in" / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    convert.convert_checkpoint(source, tmp_path / "out")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert tokenizer("ab AB")["input_ids"] == [2, 5, 1, 3]
+    report = convert.convert_checkpoint(
+        source, tmp_path / "cut", options={"keep_tokens": [0, 1, 2, 3, 5]}
+    )
+    assert "tokenizer.json" in report.files
