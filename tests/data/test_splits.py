@@ -172,6 +172,15 @@ def test_archives_alone_are_to_be_unpacked(tmp_path):
         load_pictures(tmp_path, "train", TINY)
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"), [("a.zip", "an archive: unpack"), ("a.csv", "no Par")]
+)
+def test_a_single_file_is_parquet(tmp_path, name, reason):
+    (tmp_path / name).write_bytes(b"PK and more")
+    with pytest.raises(UsageError, match=rf"is {reason}.*give a folder of images or Parquet"):
+        load_pictures(tmp_path / name, "train", TINY)
+
+
 def write_metadata(file, rows):
     if file.suffix == ".jsonl":
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -198,6 +207,34 @@ def test_metadata_says_which_images_there_are_and_what_they_are(lay, name, words
     train, val = ([2, 1], [0]) if words else ([1, 0], [2])
     assert read(folder) == {"train": ([1, 2], train), "validation": ([3], val)}
     assert load_pictures(folder, "train[1:]", TINY).labels.tolist() == train[1:]
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
+def test_metadata_is_read_as_datasets_reads_it(lay, tmp_path, name):
+    folder = lay(["train/x/0.png", "train/x/1.png", "dev/2.png", "dev/3.png"])
+    write_metadata(folder / "dev" / name, [{"file_name": "3.png", "label": 5}])
+    rows = [{"file_name": f"x/{i}.png", "label": i + 7} for i in (1, 0)]
+    write_metadata(folder / "train" / name, rows)
+    theirs = datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=str(tmp_path))
+    expected = {
+        split: ([image.getpixel((0, 0)) for image in table["image"]], list(table["label"]))
+        for split, table in theirs.items()
+    }
+    assert read(folder) == expected
+    assert expected["train"] == ([1, 0], [8, 7])
+
+
+def test_metadata_outside_of_the_splits_is_none_and_capitals_are_splits_there_too(lay):
+    folder = lay(in_both("train", "val"))
+    write_metadata(folder / "metadata.csv", [{"name": "of something else"}])
+    assert read(folder)["validation"] == ([4, 5, 6, 7], [0, 0, 1, 1])
+    (folder / "metadata.csv").unlink()
+    for before, after in (("train", "Train"), ("val", "Test")):
+        (folder / before).rename(folder / after)
+        write_metadata(
+            folder / after / "metadata.csv", [{"file_name": "cat/0.png", "label": "cat"}]
+        )
+    assert read(folder) == {"train": ([0], [0]), "test": ([4], [0])}
 
 
 def test_metadata_without_labels_leaves_class_folders_out_as_datasets_does(lay):

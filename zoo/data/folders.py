@@ -78,10 +78,18 @@ def open_folder(name: str, folder: Path, split: str, max_rows: int | None) -> Ro
     )
 
 
-def metadata_file(folder: Path) -> Path | None:
-    """The table that says which images a data set has and what they are, if there is one."""
-    found = sorted(file for file in folder.rglob("metadata.*") if file.name in METADATA)
-    return next((file for file in found if not _unwanted(file.relative_to(folder))), None)
+def metadata_files(folder: Path) -> dict[str, list[str]]:
+    """The tables that say which images a data set has and what they are, by split; often none.
+
+    One that lies outside of the splits is none of them, as for `datasets`.
+    """
+    found = [file.relative_to(folder) for file in folder.rglob("metadata.*")]
+    found = sorted(path for path in found if path.name in METADATA and not _unwanted(path))
+    files: dict[str, list[str]] = {}
+    for member in assign([*found, *_listed(folder)]) if found else ():
+        if member.path in found:
+            files.setdefault(member.split, []).append(str(folder / member.path))
+    return files
 
 
 def _listed(folder: Path) -> list[Path]:

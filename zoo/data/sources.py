@@ -1,5 +1,6 @@
 """Where data sets come from: the shipped examples, a local folder, Parquet files or the Hub."""
 
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from zoo.errors import IntegrityError, NotAllowedError, NotFoundError, UsageErro
 from zoo.hints import did_you_mean
 from zoo.registry import embedded
 
-from .folders import METADATA, Rows, metadata_file, open_folder
+from .folders import ARCHIVES, METADATA, Rows, metadata_files, open_folder
 from .splits import canonical
 
 
@@ -76,11 +77,13 @@ def open_rows(
     """
     source = DATASETS.get(str(dataset), Source(str(dataset)))
     place = locate(str(dataset))
-    described = None
+    described: dict[str, list[str]] = {}
     if isinstance(place, Path) and place.is_dir() and not _holds_tables(place):
-        described = metadata_file(place)
-        if described is None:
+        described = metadata_files(place)
+        if not described:
             return open_folder(str(dataset), place, split, max_rows)
+    if isinstance(place, Path) and place.is_file():
+        _check_table(str(dataset), place)
     table = _load_table(str(dataset), place, config or source.config, split, quiet, described)
     if max_rows is not None:
         table = table.select(range(min(max_rows, len(table))))
@@ -132,13 +135,22 @@ def _holds_tables(folder: Path) -> bool:
     return any(file.name not in METADATA for file in folder.rglob("*.parquet"))
 
 
+def _check_table(name: str, file: Path) -> None:
+    """Raise `UsageError` for a file that is no Parquet and does not call itself so."""
+    with file.open("rb") as stream:
+        parquet = stream.read(4) == b"PAR1"
+    if not parquet and file.suffix.lower() != ".parquet":
+        what = "an archive: unpack it" if file.suffix.lower() in ARCHIVES else "no Parquet file"
+        raise UsageError(f"data set {name}: {file} is {what}; give a folder of images or Parquet")
+
+
 def _load_table(
     name: str,
     place: Path | str,
     config: str | None,
     split: str,
     quiet: bool,
-    described: Path | None = None,
+    described: dict[str, list[str]],
 ) -> Any:
     """The split as a `datasets.Dataset`, failures told in genae's words.
 
@@ -148,7 +160,7 @@ def _load_table(
         config: the configuration, None for the only one.
         split: in the slicing syntax of `datasets`.
         quiet: draw no bars of downloads.
-        described: where the place is a folder of images, the table of what they are.
+        described: where the place is a folder of images, tables of what they are, by split.
     """
     import datasets
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -158,9 +170,9 @@ def _load_table(
         with _no_bars(quiet):
             if isinstance(place, Path) and place.is_file():
                 return datasets.load_dataset("parquet", data_files=str(place), split=split)
-            if described is not None:
-                where, part = str(place), canonical(split)
-                return _numbered(datasets.load_dataset("imagefolder", data_dir=where), part)
+            if described:
+                tables = datasets.load_dataset("imagefolder", data_files=described)
+                return _numbered(tables, canonical(split))
             return datasets.load_dataset(str(place), name=config, split=split)
     except DatasetNotFoundError as error:
         if "gated" in str(error):
@@ -178,8 +190,9 @@ def _load_table(
         ) from error
     except (ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())
-        if described is not None and "file_name" in reason:
-            reason += f" ({described}); name that column, or rename the file and it is not read"
+        if described and "file_name" in reason:
+            files = ", ".join(itertools.chain(*described.values()))
+            reason += f" ({files}); name that column, or rename the file and it is not read"
         raise UsageError(f"data set {name}, split {split!r}: {reason}") from error
 
 

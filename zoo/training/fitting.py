@@ -74,7 +74,7 @@ def fit_samplers(model: Any, codes: Tensor, names: list[str], seed: int) -> None
     Raises:
         DivergedError: codes are not finite, or spread so far that nothing can be fitted to them.
     """
-    check_tensors([("the codes' tensor", codes)])
+    check_tensors([("a batch of codes", codes)])
     from sklearn.mixture import GaussianMixture
 
     for name in names:
