@@ -118,6 +118,9 @@ def read_config(
             return above.table, f"{above.path.name}, of the folder above"
         if broken is not None:
             raise broken
+        told = _told_by_tensors(checkpoint, family, options or {})
+        if told is not None and config is None:
+            return told, "none; sizes and heads are those of the tensors"
         where = f"in {places[0]}" if config is not None else f"beside {Path(source).name}"
         raise NotFoundError(
             f"no bert_config.json {where}: the number of attention heads "
@@ -126,6 +129,29 @@ def read_config(
     if len(found) == 1:
         return found[0].table, found[0].path.name
     return _best(found, checkpoint, family, options or {})
+
+
+def _told_by_tensors(
+    checkpoint: Checkpoint, family: str | None, options: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """A configuration of the tensors alone, where they tell the number of heads and of layers.
+
+    TensorFlow Hub's encoders have no other. Their gelu is the Model Garden's, by tanh.
+    """
+    options = {k: value for k, value in options.items() if k not in ("simplified", "startswith")}
+    try:
+        pairs = choosing.candidates(family, checkpoint, {}, options)
+    except (UsageError, IntegrityError):
+        return None
+    if len(pairs) != 1:
+        return None
+    chosen, naming = pairs[0]
+    if naming.heads is None:
+        return None
+    held = sizes_held(chosen, naming.kind, naming.shapes(checkpoint)) | {"heads": naming.heads}
+    table = {key: held[word] for word, key in SIZES.items() if word in held}
+    needed = {"hidden_size", "intermediate_size", "num_hidden_layers", "vocab_size"}
+    return {**table, "hidden_act": "gelu_tanh"} if needed <= set(table) else None
 
 
 def _best(

@@ -84,6 +84,10 @@ KINDS = (
         "a classifier{labels}",
     ),
     Kind(
+        r"(?P<scope>(?:model/)?layer_with_weights-\d+(?:/layer_with_weights-\d+)*)/(?:kernel|bias)",
+        "a classifier{labels}",
+    ),
+    Kind(
         r"(?P<scope>(?:model/)?(?:classification_heads/\d+|classifier|span_labeling|sentence_prediction))/.+",
         "a head of Google's Model Garden{labels}",
     ),

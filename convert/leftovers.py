@@ -71,6 +71,7 @@ LEFTOVERS = tuple(
         (r"^(.*/)?optimizer(_weights)?/", SLOT),
         (r"^save_counter/|^_?global_step/", COUNTER),
         (r"^(.*/)?keras_api/metrics/", METRIC),
+        (rf"^do_lower_case{VALUE}", "whether texts are lower-cased"),
         (r"^(metrics|.*_metrics?)/\d+/(total|count|true_positives)", METRIC),
     )
 )

@@ -42,6 +42,7 @@ class Naming:
         dropped: of a dialect: names as stored that it leaves out, and why.
         config: of a dialect: what it changes in the legacy configuration, see `Dialect.config`.
         averaged: where averages are taken in place of the weights: all of them, as stored.
+        heads: of a dialect: how many attention heads there are, where the tensors tell.
         result: of a dialect: what it changes in the result's, see `Dialect.result`.
     """
 
@@ -54,6 +55,7 @@ class Naming:
     config: Callable[[Mapping[str, Any], Shapes], dict[str, Any]] | None = None
     averaged: frozenset[str] = frozenset()
     result: Callable[[dict[str, Any], Settings], dict[str, Any]] | None = None
+    heads: int | None = None
 
     def op(self, name: str) -> Op:
         """What happens to the tensor that rows call so, before the row's own operation."""

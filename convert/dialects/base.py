@@ -7,6 +7,7 @@ the shape that they expect. The operations of the rows come after it.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,7 @@ class Dialect:
         blocks: how many there must be; None is any number.
         config: what the dialect changes in the legacy configuration, made of it and of the
             shapes by the names that rows use.
+        heads: name by rows of a tensor whose axis 1, as stored, is that of attention heads.
         result: what the dialect changes in the `config.json` of the result, made of it and of
             what holds for the conversion.
         notes: more to say of the result.
@@ -83,6 +85,7 @@ class Dialect:
     first: int | None = 0
     blocks: int | None = None
     config: Callable[[Mapping[str, Any], Shapes], dict[str, Any]] | None = None
+    heads: str | None = None
     result: Callable[[dict[str, Any], Settings], dict[str, Any]] | None = None
     notes: tuple[str, ...] = ()
 
@@ -114,10 +117,16 @@ def readable(reads: str | Reading, checkpoint: Checkpoint) -> dict[str, str]:
         }
         rest = set(checkpoint) - set(numbered.values()) if numbered else set()
         return numbered | {name: name for name in checkpoint if name in rest}
-    called = checkpoint.full_names if reads == "full" else {}
-    if reads == "full" and not called:
-        return {}
-    return {SUFFIX.sub("", called.get(name, name)): name for name in checkpoint}
+    if reads == "full":
+        called = [checkpoint.full_names.get(name, name) for name in checkpoint]
+        once = {name for name, count in Counter(called).items() if count == 1}
+        if not checkpoint.full_names:
+            return {}
+        return {
+            SUFFIX.sub("", full if full in once else name): name
+            for full, name in zip(called, checkpoint, strict=True)
+        }
+    return {SUFFIX.sub("", name): name for name in checkpoint}
 
 
 #: What is behind a name and says nothing.
@@ -161,6 +170,8 @@ def _translate(
     if dialect.blocks is not None and len(numbers) != dialect.blocks:
         return None
     first = min(numbers, default=0) if dialect.first is None else dialect.first
+    if min(numbers, default=first) < first:
+        return None
     known = {name for name, _, _ in matches}
     translation = {
         PLACE.sub(r"\1", name.removeprefix(scope)): stored
@@ -193,6 +204,8 @@ def _translate(
     notes = [f"names of {dialect.title}, read as those of the original", *dialect.notes]
     if scope:
         notes.append(f"names are read without {scope}, which a wrapper put before them")
+    counted = translation.get(dialect.heads or "")
+    axes = checkpoint[counted].shape if counted else ()
     return Naming(
         dialect.kind,
         translation,
@@ -201,4 +214,5 @@ def _translate(
         dropped=dropped,
         config=dialect.config,
         result=dialect.result,
+        heads=axes[1] if len(axes) == 3 else None,
     )
