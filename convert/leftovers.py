@@ -11,6 +11,7 @@ import re
 SLOT, COUNTER, RATE = "optimizer slot", "step counter", "optimizer setting"
 SCALE, SUMS, METRIC = "loss scale of mixed precision", "accumulated gradients", "metric"
 AVERAGE = "moving average"
+CASING = "casing of texts, which the vocabulary tells"
 
 #: Words of TensorFlow's optimizers, as slots of a variable are called: `kernel/Adam_1`.
 SLOTS = (
@@ -70,6 +71,7 @@ LEFTOVERS = tuple(
         (r"^(.*/)?optimizer(_weights)?/(iter|iterations|_iterations)(/|:|$)", COUNTER),
         (r"^(.*/)?optimizer(_weights)?/", SLOT),
         (r"^save_counter/|^_?global_step/", COUNTER),
+        (rf"^(.*/)?do_lower_case{VALUE}", CASING),
         (r"^(.*/)?keras_api/metrics/", METRIC),
         (rf"^do_lower_case{VALUE}", "whether texts are lower-cased"),
         (r"^(metrics|.*_metrics?)/\d+/(total|count|true_positives)", METRIC),

@@ -14,6 +14,7 @@ from convert.tokenizers.spm_model import SpmModel, read_spm
 from convert.tokenizers.vocabulary import (
     FIRST,
     UNKNOWN,
+    Vocabulary,
     keep_vocab,
     load_vocab,
     pad_vocab,
@@ -91,6 +92,7 @@ def write_beside(
         IntegrityError: it is damaged, or of another size than the checkpoint.
     """
     place = vocabulary.path
+    checked(settings.options["do_lower_case"])
     notes += [*vocabulary.notes, *vocabulary.warnings]
     if place is None:
         if settings.options["pre_tokenize"]:
@@ -127,7 +129,7 @@ def write_beside(
     read = load_vocab(place)
     notes += read.notes
     casing = _casing(casing_of(read.tokens, place.name), settings, notes)
-    tokens = _kept_tokens(vocabulary, read.tokens, settings, notes)
+    tokens = _kept_tokens(vocabulary, read, settings, notes)
     words = sum(len(token) > 1 and all(map(cjk.is_cjk, token)) for token in tokens)
     if words and not common["pre_tokenize"]:
         notes.append(
@@ -157,16 +159,17 @@ def _casing(told: Casing, settings: Settings, notes: list[str]) -> Casing:
 
 
 def _kept_tokens(
-    vocabulary: Found, tokens: list[str], settings: Settings, notes: list[str]
+    vocabulary: Found, read: Vocabulary, settings: Settings, notes: list[str]
 ) -> list[str]:
     assert vocabulary.path is not None
+    tokens = read.tokens
     name, count, rows = vocabulary.path.name, len(tokens), settings.source_vocab
     keep: Sequence[int] | None = settings.options["keep_tokens"]
     extra = settings.compounds
     if _cut_already(name, count, keep, rows, "tokens", notes):
         keep = None
     elif count > rows or not (fits(count, rows) or vocabulary.given):
-        raise refused(f"{vocabulary.path} has {count} tokens", rows)
+        raise refused(f"{vocabulary.path} has {count} tokens", rows, read.notes)
     elif count < rows:
         tokens = pad_vocab(tokens, rows)
         last = f" to {tokens[-1]}" if rows - count > 1 else ""

@@ -89,8 +89,8 @@ def checked(value: object) -> bool | None:
     Raises:
         UsageError: it is neither true nor false.
     """
-    if value is None or isinstance(value, bool):
-        return value
+    if value is None or value in (True, False):  # 1 and 0 as well
+        return None if value is None else bool(value)
     raise UsageError(f"do_lower_case is {value!r}; it can be true or false")
 
 

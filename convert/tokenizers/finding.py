@@ -15,7 +15,7 @@ from pathlib import Path
 
 from convert.readers.archive import is_clutter, split
 from convert.readers.contents import UNFINISHED
-from convert.tokenizers.spm_model import read_spm
+from convert.tokenizers.spm_model import SPACE, read_spm
 from convert.tokenizers.vocabulary import load_vocab
 from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
 
@@ -99,7 +99,11 @@ class Candidate:
         try:
             if is_pieces(self.path):
                 return tuple(piece.text for piece in read_spm(self.path).pieces), ""
-            return tuple(load_vocab(self.path).tokens), ""
+            tokens = tuple(load_vocab(self.path).tokens)
+            pieces = sum(token[0] == SPACE for token in tokens if token)
+            if 4 * pieces > len(tokens) and not self.sure:
+                return None, "pieces of a SentencePiece model, whose .model file is read"
+            return tokens, ""
         except (GenaeError, OSError) as error:
             return None, str(error)
 
@@ -311,14 +315,16 @@ def _warnings(
             )
 
 
-def refused(what: str, rows: int) -> IntegrityError:
+def refused(what: str, rows: int, notes: Sequence[str] = ()) -> IntegrityError:
     """What to say of a vocabulary that is of another size than the checkpoint.
 
     Args:
         what: the file and what it has, in words.
         rows: of the embeddings.
+        notes: what was unusual about the file.
     """
+    unusual = f" ({'; '.join(notes)})" if notes else ""
     return IntegrityError(
-        f"{what}, the checkpoint {rows} rows of embeddings; give the vocabulary that belongs to "
-        f"it with --vocab FILE, or --vocab {NONE} to convert without a tokenizer"
+        f"{what}, the checkpoint {rows} rows of embeddings{unusual}; give the vocabulary that "
+        f"belongs to it with --vocab FILE, or --vocab {NONE} to convert without a tokenizer"
     )

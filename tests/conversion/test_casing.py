@@ -131,7 +131,7 @@ def test_what_is_given_holds(checkpoint, tmp_path):
     assert tokenizer.tokenize("The play") == ["[UNK]", "play"]
     assert "do_lower_case" not in report.defaults
     assert any("do_lower_case=False was given" in note for note in report.notes)
-    report, _ = bring_over(folder, tmp_path / "other", do_lower_case=True)
+    report, _ = bring_over(folder, tmp_path / "other", do_lower_case=1)
     assert not any("do_lower_case" in note for note in report.notes)
     with pytest.raises(UsageError, match="do_lower_case is 'maybe'; it can be true or false"):
         bring_over(folder, tmp_path / "third", do_lower_case="maybe")
@@ -175,6 +175,14 @@ def test_lower_casing_before_sentencepiece_is_albert_s(tmp_path, variant):
     for text in TEXTS:
         assert lowered.tokenize(text) == plain.tokenize(preprocess(text)), text
     assert lowered.tokenize("Hello") != plain.tokenize("Hello")
+
+
+def test_words_of_pieces_are_those_of_the_lower_cased_text(tmp_path):
+    plain = written(tmp_path / "plain", VARIANTS["cpm"], pre_tokenize="jieba")
+    lowered = written(
+        tmp_path / "lowered", VARIANTS["cpm"], pre_tokenize="jieba", do_lower_case=True
+    )
+    assert lowered.tokenize("Hello 国 NLP\nAI") == plain.tokenize("hello 国 nlp\nai")
 
 
 def lower_casing():

@@ -51,6 +51,9 @@ LEFT = {
         f"{KERNEL}/ExponentialMovingAverage",
         "layer_with_weights-3/gamma/.OPTIMIZER_SLOT/optimizer/average/.ATTRIBUTES/VARIABLE_VALUE",
     ],
+    "casing of texts, which the vocabulary tells": [
+        "do_lower_case/.ATTRIBUTES/VARIABLE_VALUE",  # of TensorFlow Hub's modules
+    ],
     "metric": ["keras_api/metrics/0/total/.ATTRIBUTES/VARIABLE_VALUE"],
 }  # fmt: skip
 

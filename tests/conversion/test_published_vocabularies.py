@@ -133,6 +133,7 @@ def test_rows_behind_the_lines_are_padded(folder):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
+        (["", *LINES], rf"has {ROWS + 1} tokens, .* rows of embeddings \(.*line 1 is blank"),
         ([*LINES, "more"], f"has {ROWS + 1} tokens, the checkpoint {ROWS} rows .*--vocab FILE"),
         (LINES[: ROWS // 3], f"has {ROWS // 3} tokens, the checkpoint {ROWS} rows"),
         (changed(l2="<unk>"), r"none of its .* lines is \[UNK\].*has '<unk>'"),
@@ -346,6 +347,9 @@ def test_why_something_is_not_taken_is_said(folder):
     assert [w in warning for w, warning in zip(words, report.warnings, strict=True)] == [True] * 4
     for path in folder.glob("*vocab*"):
         path.unlink()
+    put(folder / "spm.vocab", ["[UNK]\t0", *(f"▁{n}\t-{n}" for n in range(ROWS - 1))])
+    report = convert.convert_checkpoint(folder, folder.parent / "second")
+    assert ["spm.vocab looks" in warning for warning in report.warnings] == [True]
     put(folder / "vocab.txt", LINES)
     put(folder / "label_vocab.txt", ["B", "I"])
     assert bring_over(folder)[0].warnings == []
