@@ -154,13 +154,14 @@ def convert_checkpoint(
             dict(checkpoint.unreadable),
             settings.defaults,
             ready.notes,
-            warnings=list(ready.vocabulary.warnings),
             options=settings.lasting(),
             config=settings.config,
             result=ready.result,
         )
         with new_folder(out) as folder:
             companions = ready.write_tokenizer(folder)  # first: it may be refused
+            told = ready.vocabulary.warnings
+            report.warnings = [note for note in report.notes if note in told]
             total = sum(checkpoint[name].nbytes for step in plan.steps for name in {*step.sources})
             with progress(total) if progress else nullcontext(lambda written: None) as advance:
                 report.files = writing.write(
