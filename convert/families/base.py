@@ -173,13 +173,11 @@ class Family:
 
     def is_told_by(self, config: Mapping[str, Any]) -> bool:
         """Whether a legacy configuration says that its model is of this family."""
-        says = {"model_type": self.name, **self.says}
-        return any(config.get(key) == value for key, value in says.items())
+        return _says(config, {"model_type": self.name, **self.says})
 
     def contradicts(self, config: Mapping[str, Any], fitting: Collection[Family]) -> bool:
         """Whether a configuration says what only this family's say, and its files do not fit."""
-        said = any(config.get(key) == value for key, value in self.says.items())
-        return said and self not in fitting
+        return _says(config, self.says) and self not in fitting
 
     def fits(self, names: Collection[str]) -> bool:
         """Whether a checkpoint with these names could be one of the family."""
@@ -187,3 +185,11 @@ class Family:
             all((word[1:] not in names) if word[0] == "!" else word in names for word in telltale)
             for telltale in self.telltales
         )
+
+
+def _says(config: Mapping[str, Any], entries: Mapping[str, Any]) -> bool:
+    """Whether a configuration has one of some entries; `"true"` is true."""
+    return any(
+        key in config and str(config[key]).lower() == str(value).lower()
+        for key, value in entries.items()
+    )

@@ -262,6 +262,8 @@ def test_nezha_is_told_by_its_configuration(tmp_path):
 
     source = rewritten("nezha", tmp_path / "a", change)
     assert {*convert.check(source).families} == {"nezha", "roformer"}
+    source = rewritten("nezha", tmp_path / "b0", change, {"use_relative_position": "True"})
+    assert convert.check(source).families == ["nezha"]
     source = rewritten("nezha", tmp_path / "b", change, {"use_relative_position": True})
     report = convert.convert_checkpoint(source, tmp_path / "out")
     assert report.family == "nezha"
