@@ -84,6 +84,9 @@ def _candidates(
     plain = () if naming.kind == "order" else (naming, *scopes_of(naming))
     for one in chain(plain, translated(DIALECTS, checkpoint)):
         fitting = families.fitting(one.names)
+        said = one.family(config) if one.family is not None and name is None else None
+        if said is not None and families.find(said).fits(one.names):
+            return [(families.find(said), one)]
         if name is not None and families.find(name).fits(one.names):
             return [(families.find(name), one)]
         if name is None and fitting:

@@ -44,6 +44,7 @@ class Naming:
         averaged: where averages are taken in place of the weights: all of them, as stored.
         heads: of a dialect: how many attention heads there are, where the tensors tell.
         result: of a dialect: what it changes in the result's, see `Dialect.result`.
+        family: of a dialect: the family that the configuration says, see `Dialect.family`.
     """
 
     kind: str
@@ -56,6 +57,7 @@ class Naming:
     averaged: frozenset[str] = frozenset()
     result: Callable[[dict[str, Any], Settings], dict[str, Any]] | None = None
     heads: int | None = None
+    family: Callable[[Mapping[str, Any]], str | None] | None = None
 
     def op(self, name: str) -> Op:
         """What happens to the tensor that rows call so, before the row's own operation."""

@@ -72,6 +72,8 @@ class Dialect:
         heads: name by rows of a tensor whose axis 1, as stored, is that of attention heads.
         result: what the dialect changes in the `config.json` of the result, made of it and of
             what holds for the conversion.
+        family: the family that a configuration of the dialect says, where files fit several that
+            are equal; None leaves it to the files.
         notes: more to say of the result.
     """
 
@@ -87,6 +89,7 @@ class Dialect:
     config: Callable[[Mapping[str, Any], Shapes], dict[str, Any]] | None = None
     heads: str | None = None
     result: Callable[[dict[str, Any], Settings], dict[str, Any]] | None = None
+    family: Callable[[Mapping[str, Any]], str | None] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -215,4 +218,5 @@ def _translate(
         config=dialect.config,
         result=dialect.result,
         heads=axes[1] if len(axes) == 3 else None,
+        family=dialect.family,
     )

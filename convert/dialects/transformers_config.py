@@ -107,6 +107,11 @@ LEGACY: dict[str, Callable[[Mapping[str, Any], Shapes], dict[str, Any]]] = {
 }
 
 
+def family_of(config: Mapping[str, Any]) -> str | None:
+    """mT5, whose layers are those of T5 1.1."""
+    return "mt5.1.1" if config.get("model_type") == "mt5" else None
+
+
 def as_given(result: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """The result's configuration, with what the given one says of things that stay as they are.
 
@@ -121,7 +126,6 @@ def as_given(result: dict[str, Any], settings: Settings) -> dict[str, Any]:
         epsilons = {name for name in result if name.endswith("_eps")} | {"layer_norm_eps"}
         return result | ({} if epsilon is None else dict.fromkeys(epsilons, epsilon))
     settings.notes[:] = [note for note in settings.notes if "epsilon" not in note]
-    if given.get("model_type") == "mt5" and result["model_type"] == "t5":
-        kind = result["architectures"][0].removeprefix("MT5").removeprefix("T5")
-        result |= {"model_type": "mt5", "architectures": [f"MT5{kind}"]}
+    if given.get("is_decoder") and result["architectures"] == ["BertForMaskedLM"]:
+        result = result | {"architectures": ["BertLMHeadModel"]}
     return result | kept

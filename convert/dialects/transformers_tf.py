@@ -294,6 +294,7 @@ def dialect(
         reads=torch_names,
         config=configs.LEGACY.get(name),
         result=configs.as_given,
+        family=configs.family_of if name == "t5_gated" else None,
     )
 
 

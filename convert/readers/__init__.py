@@ -7,8 +7,9 @@ from pathlib import Path
 
 from convert.readers.archive import is_archive, shown, split, unpack
 from convert.readers.base import Checkpoint, LazyTensor
+from convert.readers.hdf5_parts import open_parts
 from convert.readers.keras3 import is_keras_zip, open_keras_zip
-from convert.readers.keras_hdf5 import is_hdf5, open_hdf5
+from convert.readers.keras_hdf5 import is_hdf5
 from convert.readers.locating import Located, locate, shards_of
 from convert.readers.object_graph import add_layers, is_object_graph
 from convert.readers.tf_bundle import open_bundle
@@ -76,7 +77,7 @@ def _open_file(path: Path, verify_checksums: bool) -> Checkpoint:
         return add_layers(bundle) if is_object_graph(bundle) else bundle
     if is_keras_zip(path):
         return open_keras_zip(path)
-    return open_hdf5(path) if is_hdf5(path) else open_v1(shards_of(path))
+    return open_parts(path) if is_hdf5(path) else open_v1(shards_of(path))
 
 
 def _open_archive(path: Path, inner: str, verify_checksums: bool) -> Checkpoint:

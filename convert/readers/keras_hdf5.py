@@ -78,7 +78,7 @@ def open_hdf5(path: Path) -> Checkpoint:
             if name not in found or name in checkpoint.tensors or name in checkpoint.unreadable:
                 continue
             _add(checkpoint, name, found[name], path)
-        checkpoint.layers = keras3_layers(list(checkpoint)) or _layers(list(checkpoint))
+        checkpoint.layers = keras3_layers(list(checkpoint)) or layers_of_names(list(checkpoint))
         if VARIABLE.search(next(iter(checkpoint), "")):
             checkpoint.format = "keras3"
         else:
@@ -104,7 +104,7 @@ def _details(file: Any, attributes: Attributes) -> list[str]:
     return ["a full model" if whole else "weights only", *written]
 
 
-def _layers(names: list[str]) -> list[Layer]:
+def layers_of_names(names: list[str]) -> list[Layer]:
     """Weights by layer, both in stored order; optimizers are no layers."""
     groups: dict[str, list[str]] = {}
     for name in names:

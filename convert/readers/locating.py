@@ -10,6 +10,7 @@ from pathlib import Path
 from convert.readers.archive import Inside, is_archive, is_clutter
 from convert.readers.checkpoint_file import NAMED, SHARD, first_shard, named_in, visible_files
 from convert.readers.contents import UNFINISHED, check_content, refusal, what_is
+from convert.readers.hdf5_parts import is_later_part
 from convert.readers.keras3 import is_keras_zip
 from convert.readers.keras_hdf5 import is_hdf5
 from convert.readers.table import is_table
@@ -123,7 +124,7 @@ def _look(folder: Path) -> Finds:
             finds.good += [path] if good else []
         elif path.suffix in KERAS_ENDINGS:
             good = is_hdf5(path) or (path.suffix == ".keras" and is_keras_zip(path))
-            keras += [path] if good else []
+            keras += [path] if good and not is_later_part(path) else []
         elif path.stat().st_size and is_table(path):
             good = True
             tables += [path] if (SHARD.search(path.name) or ["", "00000"])[1] == "00000" else []

@@ -15,7 +15,7 @@ import torch
 import transformers
 
 import convert
-from zoo.errors import IntegrityError, UsageError
+from zoo.errors import IntegrityError, NotFoundError, UsageError
 
 SMALL = {
     "hidden_size": 12,
@@ -347,3 +347,35 @@ def test_a_vocabulary_with_its_settings_is_copied(models, tmp_path):
         source, tmp_path / "cut", options={"keep_tokens": [0, 1, 2, 3, 5]}
     )
     assert "tokenizer.json" in report.files
+
+
+def test_several_files_are_one_checkpoint(models, tmp_path):
+    """transformers cut models of more than 10 GB; a folder of them is converted as well."""
+    model = models("BertForMaskedLM")
+    source = folder_of(model, tmp_path / "in", form="flat")
+    with h5py.File(source, "r") as file:
+        weights = {}
+        file.visititems(lambda name, one: weights.update({name: np.array(one)})
+                        if isinstance(one, h5py.Dataset) else None)  # fmt: skip
+    source.unlink()
+    parts = [source.with_name(f"tf_model-{i:05}-of-00002.h5") for i in (1, 2)]
+    for place, path in enumerate(parts):
+        with h5py.File(path, "w") as file:
+            for name in list(weights)[place::2]:
+                file[name] = weights[name]
+    for given in (tmp_path / "in", parts[1]):
+        report = convert.convert_checkpoint(given, tmp_path / f"out{given.name}")
+        assert "2 files" in convert.check(given).form
+        again = transformers.BertForMaskedLM.from_pretrained(report.out)
+        for key, tensor in again.state_dict().items():
+            assert torch.equal(tensor, model.state_dict()[key]), key
+    parts[0].unlink()
+    with pytest.raises(NotFoundError, match=r"missing: tf_model-00001-of-00002\.h5"):
+        convert.convert_checkpoint(parts[1], tmp_path / "half")
+
+
+def test_a_decoder_keeps_its_class(tmp_path):
+    config = transformers.BertConfig(**SMALL, is_decoder=True)
+    model = transformers.BertLMHeadModel(config)
+    report = convert.convert_checkpoint(folder_of(model, tmp_path / "in"), tmp_path / "out")
+    assert report.architecture == "BertLMHeadModel"
