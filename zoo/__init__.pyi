@@ -5,6 +5,12 @@ from zoo import plots as plots
 from zoo import registry as registry
 from zoo import training as training
 from zoo.card import Card as Card
+from zoo.drawing import interpolate as interpolate
+from zoo.drawing import neighbors as neighbors
+from zoo.drawing import reconstruct as reconstruct
+from zoo.drawing import sample as sample
+from zoo.evaluation.density.run import density as density
+from zoo.evaluation.measure import evaluate as evaluate
 from zoo.loading import from_pretrained as from_pretrained
 from zoo.loading import load_image_processor as load_image_processor
 from zoo.models.images.configuration_ae import AEConfig as AEConfig

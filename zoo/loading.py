@@ -95,6 +95,37 @@ def load_image_processor(name: str | os.PathLike[str]) -> "GenaeImageProcessor":
         ) from error
 
 
+def load_for(name: str | os.PathLike[str], method: str) -> tuple[Any, "GenaeImageProcessor"]:
+    """A model and its image processor, looked up and checked once.
+
+    Args:
+        name: an id or a folder.
+        method: what the model is going to be asked for, such as "sample".
+
+    Raises:
+        NotFoundError: there is no such model, or no image processor beside it.
+        IntegrityError: the files of the model or its processor are malformed.
+        UsageError: the model cannot do that, or its processor makes images of another shape.
+    """
+    place = resolve(name)
+    model = from_pretrained(place)
+    if not hasattr(model, method):
+        title = catalog.find_config(model.config.model_type).title
+        raise UsageError(
+            f"{name} is a {title} and cannot {method}; `genae evaluate` measures it, and "
+            "`genae list` shows the models that draw"
+        )
+    processor = load_image_processor(place)
+    wanted = (model.config.num_channels, model.config.image_size)
+    if (processor.num_channels, processor.output_size) != wanted:
+        raise UsageError(
+            f"{name}: its preprocessor_config.json makes pictures of {processor.num_channels} "
+            f"channels and {processor.output_size} pixels a side, the model reads {wanted[0]} "
+            f"and {wanted[1]}; correct the file"
+        )
+    return model, processor
+
+
 def _check_weights_exist(folder: str) -> None:
     if not embedded.ships(Path(folder)):
         raise NotFoundError(
@@ -133,7 +164,7 @@ def _complete(
     try:
         # Sizes that differ are reported by name only when they are tolerated at first.
         kwargs["ignore_mismatched_sizes"] = True
-        with seam.found():
+        with seam.found(), seam.without_bar(place):
             model, report = model_class.from_pretrained(place, output_loading_info=True, **kwargs)
     except (StrictDataclassError, RuntimeError, TypeError) as error:
         raise IntegrityError(

@@ -8,8 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+import zoo
 from zoo import catalog
 from zoo.cli import app
+from zoo.errors import UsageError
 from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
 
@@ -83,7 +85,7 @@ def test_the_same_seed_draws_the_same_and_batches_do_not_matter(saved, run, tmp_
         assert run("sample", folder, "-n", 7, "--seed", seed, "-o", output)[0] == 0
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
     assert outputs[0].read_bytes() != outputs[2].read_bytes()
-    monkeypatch.setattr("zoo.cli.pictures.BATCH", 3)
+    monkeypatch.setattr("zoo.drawing.BATCH", 3)
     run("sample", folder, "-n", 7, "--seed", 0, "-o", outputs[2])
     difference = np.asarray(opened(outputs[2])).astype(int) - np.asarray(opened(outputs[0]))
     assert abs(difference).max() <= 1  # another batch size rounds otherwise
@@ -105,8 +107,8 @@ def test_json_names_the_seed_that_was_drawn(saved, run, tmp_path):
         (["-n", 100_001], "-n"),
         (["--sampler", "mixtrue"], "Did you mean 'mixture'"),
         (["--sampler", "mixture"], "has not been fitted"),
-        (["--temperature", "-1"], "--temperature"),
-        (["--temperature", "nan"], "--temperature"),
+        (["--temperature", "-1"], "temperature must be 0 or more"),
+        (["--temperature", "nan"], "temperature must be 0 or more"),
         (["--seed", "-1"], "--seed"),
         (["--columns", "0"], "--columns"),
     ],
@@ -271,3 +273,34 @@ def test_colour_goes_through(saved, run, tmp_path, digits):
     assert run("reconstruct", folder, digits, "-o", tmp_path / "b.png")[0] == 0
     assert opened(tmp_path / "b.png").mode == "RGB"
     assert torch.is_grad_enabled()
+
+
+def test_the_functions_make_what_the_verbs_write(saved, run, tmp_path, digits):
+    folder, images = saved("eae"), [str(digits)]
+    for verb, words, sheet in (
+        ("sample", ("-n", 5, "--seed", 2), zoo.sample(folder, 5, seed=2)),
+        ("reconstruct", (digits,), zoo.reconstruct(folder, images)),
+        ("interpolate", (digits, "--steps", 3), zoo.interpolate(folder, images, steps=3)),
+        ("neighbors", (digits, "-n", 2), zoo.neighbors(folder, images, 2)),
+    ):
+        code, out, _ = run(verb, folder, *words, "-o", tmp_path / "verb.png", "--json")
+        assert code == 0
+        assert set(json.loads(out)) >= set(sheet.facts) - {"fitted", "left_out"}
+        assert sheet.images.dtype == torch.uint8
+        assert (
+            sheet.save(tmp_path / "call.png").read_bytes() == (tmp_path / "verb.png").read_bytes()
+        )
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda name: zoo.sample(name, 0),
+        lambda name: zoo.sample(name, sampler="piror"),
+        lambda name: zoo.interpolate(name, [], steps=1),
+        lambda name: zoo.neighbors(name, [], by="angle"),
+    ],
+)
+def test_arguments_are_refused_before_a_model_is_looked_for(call):
+    with pytest.raises(UsageError):
+        call("nobody/nothing")

@@ -11,7 +11,7 @@ from PIL import Image
 from zoo.data import load_pictures
 from zoo.data.splits import SPLIT_OF, canonical
 from zoo.errors import IntegrityError, NotFoundError, UsageError
-from zoo.evaluation.probing import check_apart
+from zoo.evaluation.metrics.probe import check_apart
 from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
 TINY = GenaeImageProcessor(size=2)

@@ -54,7 +54,7 @@ def make_model(tiny_config):
 @pytest.fixture
 def subject(picture_folder, processor, make_model):
     """`subject("vae", seed=1, **config)`: a measurement to make on the pictures' test split."""
-    from zoo.evaluation.context import Context, Subject
+    from zoo.evaluation.subject import Context, Subject
 
     def make(model, *, seed=0, card=None, split="test", **overrides):
         if isinstance(model, str):

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from zoo.errors import UsageError
-from zoo.evaluation.codes import entropy_gap
+from zoo.evaluation.metrics.entropy_gap import entropy_gap
 
 D = 8
 
@@ -24,7 +24,7 @@ def subject_of(codes):
     """A subject whose pictures are numbered in their first two pixels."""
     from types import SimpleNamespace
 
-    from zoo.evaluation.context import Context, Subject
+    from zoo.evaluation.subject import Context, Subject
 
     numbers = torch.arange(len(codes))
     pixels = torch.zeros(len(codes), 1, 2, 2, dtype=torch.uint8)

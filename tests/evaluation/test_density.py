@@ -9,13 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
+import zoo
 from zoo import catalog
 from zoo.cli import app
-from zoo.errors import UsageError
-from zoo.evaluation import density
-from zoo.evaluation.context import Context
-from zoo.evaluation.density import Plan, area_under_curve, auroc
-from zoo.evaluation.journal import Journal
+from zoo.errors import InterruptedRunError, UsageError
+from zoo.evaluation.density import estimate as density
+from zoo.evaluation.density.estimate import Plan
+from zoo.evaluation.density.journal import Journal
+from zoo.evaluation.metrics.auroc import area_under_curve, auroc
+from zoo.evaluation.subject import Context
 from zoo.models import GenaeImageProcessor
 
 PLAN = Plan("importance", 20, 0, "none", 0)
@@ -182,6 +184,32 @@ def test_the_verb_prints_and_answers_in_json(run, folder, drawings):
     assert json.loads(run(*words)[1]) == answer
     code, out, _ = run("density", folder, drawings / "00.png", "--samples", 1, "--json")
     assert json.loads(out)["densities"][0]["standard_error"] is None
+
+
+def test_the_function_gives_what_the_verb_prints(run, folder, drawings):
+    found = zoo.density(folder, [str(drawings)], samples=10, seed=3)
+    words = ("density", folder, drawings, "--samples", 10, "--seed", 3, "--json")
+    answer = json.loads(run(*words)[1])
+    assert answer["densities"] == found.rows
+    assert answer["summary"] == found.summary
+    with pytest.raises(UsageError, match="not both"):
+        zoo.density(folder)
+
+
+def test_a_killed_call_is_finished_by_the_same_call(folder, drawings, tmp_path, monkeypatch):
+    table, real = tmp_path / "cut.parquet", density.densities
+
+    def killed(*args):
+        yield next(real(*args))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(density, "densities", killed)
+        with pytest.raises(InterruptedRunError, match="goes on from there"):
+            zoo.density(folder, [str(drawings)], samples=10, parquet=table)
+    found = zoo.density(folder, [str(drawings)], samples=10, parquet=table)
+    assert found.resumed > 0
+    assert found.rows == zoo.density(folder, [str(drawings)], samples=10).rows
 
 
 def test_a_killed_table_is_finished_by_the_same_command(run, folder, drawings, tmp_path,

@@ -10,8 +10,8 @@ import pytest
 from zoo.card import Card
 from zoo.errors import NotFoundError, UsageError
 from zoo.evaluation import evaluate
-from zoo.evaluation.measuring import is_within
-from zoo.evaluation.reporting import results_toml
+from zoo.evaluation.measure import is_within
+from zoo.evaluation.results import results_toml
 
 HEAD = """
 schema = 1

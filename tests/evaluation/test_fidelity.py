@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from zoo.errors import UsageError
-from zoo.evaluation import fidelity
-from zoo.evaluation.fidelity import frechet, neighborhoods
+from zoo.evaluation.metrics import fidelity
+from zoo.evaluation.metrics.fidelity import frechet, neighborhoods
 
 N, D = 400, 5
 
@@ -192,7 +192,7 @@ def test_the_floor_on_the_train_split_compares_two_halves(subject, with_classifi
 
 
 def test_samples_are_8_bit_with_blank_padding(subject):
-    from zoo.evaluation.features import draw
+    from zoo.evaluation.metrics.features import draw
 
     one = subject("vae")
     pixels = draw(one, 5, "prior", 1.0)

@@ -10,10 +10,10 @@ from scipy import stats
 from zoo.errors import UsageError
 from zoo.evaluation.geometry import table
 from zoo.evaluation.geometry.codes import Codes
-from zoo.evaluation.geometry.distances import WIDTHS, mmd
-from zoo.evaluation.geometry.moments import moments, radius
-from zoo.evaluation.geometry.normality import kolmogorov_smirnov, normality
-from zoo.evaluation.geometry.overlap import (
+from zoo.evaluation.geometry.statistics.distances import WIDTHS, mmd
+from zoo.evaluation.geometry.statistics.moments import moments, radius
+from zoo.evaluation.geometry.statistics.normality import kolmogorov_smirnov, normality
+from zoo.evaluation.geometry.statistics.overlap import (
     balls,
     bhattacharyya,
     coverage,
@@ -21,7 +21,7 @@ from zoo.evaluation.geometry.overlap import (
     holes,
     interpolation,
 )
-from zoo.evaluation.geometry.paths import drift, walks
+from zoo.evaluation.geometry.statistics.paths import drift, walks
 from zoo.evaluation.geometry.survey import survey
 from zoo.evaluation.geometry.table import DIAGNOSTICS, GROUPS
 from zoo.evaluation.geometry.tools import Tools

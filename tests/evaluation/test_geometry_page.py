@@ -170,8 +170,8 @@ def test_what_cannot_be_done_is_said_in_a_line(run, folder, words, code, tmp_pat
 
 @pytest.mark.slow
 def test_the_paragraphs_tell_the_autoencoders_of_mnist_apart(shared_data, monkeypatch):
-    from zoo.evaluation.context import Subject
-    from zoo.evaluation.measuring import open_context
+    from zoo.evaluation.measure import open_context
+    from zoo.evaluation.subject import Subject
 
     monkeypatch.setenv("GENAE_DATA", str(shared_data))
     found = {}

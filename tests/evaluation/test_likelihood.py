@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zoo.errors import UsageError
-from zoo.evaluation import likelihood
+from zoo.evaluation.metrics import likelihood
 
 BINARY = {"binarization": "stochastic"}
 

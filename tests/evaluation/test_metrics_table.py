@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from zoo import catalog
-from zoo.evaluation.metrics import METRICS, defaults, find
+from zoo.evaluation.metrics.table import METRICS, defaults, find
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)

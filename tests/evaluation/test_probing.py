@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from zoo.errors import UsageError
-from zoo.evaluation.context import Context
-from zoo.evaluation.probing import PROBES, Representation, probe_accuracy, standardize
-from zoo.evaluation.retrieval import nearest
-from zoo.evaluation.taps import check_tap, represent, untrained
+from zoo.evaluation.metrics.probe import PROBES, Representation, probe_accuracy, standardize
+from zoo.evaluation.neighbors import nearest
+from zoo.evaluation.representations import check_tap, represent, untrained
+from zoo.evaluation.subject import Context
 
 INFOMAX = {"feature_size": 6, "latent_size": 4}
 
@@ -34,14 +34,14 @@ def test_probes_read_what_is_there_and_nothing_else(context, probe, monkeypatch)
         predicted = PROBES[probe](context, seen, torch.Generator().manual_seed(0))
         return (predicted == seen.report_labels).double().mean().item()
 
-    monkeypatch.setattr("zoo.evaluation.probing.BATCH", 8)
-    monkeypatch.setattr("zoo.evaluation.probing.LEARNING_RATE", 1e-2)
+    monkeypatch.setattr("zoo.evaluation.metrics.probe.BATCH", 8)
+    monkeypatch.setattr("zoo.evaluation.metrics.probe.LEARNING_RATE", 1e-2)
     assert accuracy(labelled_points(shift=8.0)) > 0.95
     assert 0.3 < accuracy(labelled_points(shift=0.0)) < 0.7
 
 
 def test_only_the_network_and_the_neighbours_read_what_is_not_linear(context, monkeypatch):
-    monkeypatch.setattr("zoo.evaluation.probing.BATCH", 16)
+    monkeypatch.setattr("zoo.evaluation.metrics.probe.BATCH", 16)
     generator = torch.Generator().manual_seed(0)
     points = 2 * torch.rand(1200, 2, generator=generator) - 1
     labels = (points[:, 0] * points[:, 1] > 0).long()  # opposite quarters

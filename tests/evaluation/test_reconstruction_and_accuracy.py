@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from zoo.errors import UsageError
-from zoo.evaluation.accuracy import accuracy
-from zoo.evaluation.reconstruction import reconstruction_mse
+from zoo.evaluation.metrics.accuracy import accuracy
+from zoo.evaluation.metrics.reconstruction import reconstruction_mse
 
 
 def test_the_error_is_per_pixel_of_the_picture_without_padding(subject, make_model, monkeypatch):
@@ -26,7 +26,7 @@ def test_a_perfect_reconstruction_has_no_error(subject, make_model, monkeypatch)
 def test_the_error_repeats_and_does_not_depend_on_the_batch(subject, monkeypatch, architecture):
     first = reconstruction_mse(subject(architecture))
     assert first == reconstruction_mse(subject(architecture))
-    monkeypatch.setattr("zoo.evaluation.context.BATCH", 7)
+    monkeypatch.setattr("zoo.evaluation.subject.BATCH", 7)
     assert reconstruction_mse(subject(architecture)).value == pytest.approx(first.value, rel=1e-6)
 
 
@@ -60,7 +60,7 @@ def test_accuracy_counts_the_right_answers(subject, make_model, monkeypatch):
 def test_accuracy_without_labels_is_refused(subject, tmp_path):
     from PIL import Image
 
-    from zoo.evaluation.context import Subject
+    from zoo.evaluation.subject import Subject
 
     (tmp_path / "test").mkdir()
     Image.new("L", (12, 12)).save(tmp_path / "test" / "plain.png")

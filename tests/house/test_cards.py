@@ -17,7 +17,7 @@ from zoo import catalog
 from zoo.card import Card, dumps, render_readme
 from zoo.card_schema import BINARIZATIONS
 from zoo.data.sources import DATASETS
-from zoo.evaluation import metrics
+from zoo.evaluation.metrics import table as metrics
 from zoo.registry import embedded, manifest, verify
 from zoo.training.recipe import build_config, build_recipe
 

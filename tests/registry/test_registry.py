@@ -420,6 +420,17 @@ def test_a_model_is_checked_once_however_it_is_loaded(monkeypatch, registry_root
     assert len(seen) == 2
 
 
+@pytest.mark.parametrize("load", ["EAEModel", "zoo.from_pretrained"])
+def test_loading_a_small_model_draws_no_bar_and_leaves_bars_as_they_were(load, capsys):
+    from transformers.utils import logging
+
+    kinds = {"zoo.from_pretrained": zoo.from_pretrained, "EAEModel": zoo.EAEModel.from_pretrained}
+    kinds[load]("genae/eae-mnist")
+    said = capsys.readouterr()
+    assert said.out + said.err == ""
+    assert logging.is_progress_bar_enabled()
+
+
 def test_weights_that_are_not_the_configs_are_refused(tmp_path, tiny_config):
     from safetensors.torch import load_file, save_file
 

@@ -39,7 +39,7 @@ def evaluate(
 
     Without --metric everything the card states is measured again.
     """
-    from zoo.evaluation import metrics as table
+    from zoo.evaluation.metrics import table
 
     if as_toml and as_json:
         raise UsageError("--toml and --json are two formats; give one of them")
@@ -47,7 +47,7 @@ def evaluate(
         table.find(name)  # an unknown name should not wait for torch
     if record and (data or split):
         raise UsageError("--record keeps what the card states; leave --data and --split out")
-    from zoo.evaluation import measuring
+    from zoo.evaluation import measure as measuring
 
     measured = measuring.evaluate(
         model, metrics=metric or None, data=data, split=split, quiet=quiet, device=device
@@ -58,7 +58,7 @@ def evaluate(
     if as_toml:
         typer.echo(toml_blocks(model, measured, device or "cpu"), nl=False)
     elif as_json:
-        from zoo.evaluation.reporting import as_dict
+        from zoo.evaluation.results import as_dict
 
         print_json([as_dict(measurement) for measurement in measured])
     else:
@@ -73,8 +73,8 @@ def evaluate(
 def _record(model: str, measured: list[Measurement], device: str) -> None:
     """Put the numbers into the manifest of the model's own folder."""
     import zoo
-    from zoo.evaluation.measuring import load_card
-    from zoo.evaluation.reporting import results
+    from zoo.evaluation.measure import load_card
+    from zoo.evaluation.results import results
     from zoo.registry import manifest, transfer
 
     card = load_card(model)
@@ -96,8 +96,8 @@ def toml_blocks(model: str, measured: list[Measurement], device: str) -> str:
     from pathlib import Path
 
     import zoo
-    from zoo.evaluation.measuring import load_card
-    from zoo.evaluation.reporting import results_toml
+    from zoo.evaluation.measure import load_card
+    from zoo.evaluation.results import results_toml
 
     card = load_card(model)
     name = Path(model).name if card is None else card.id
@@ -109,8 +109,8 @@ def _table(measured: list[Measurement]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from zoo.evaluation.metrics import METRICS
-    from zoo.evaluation.reporting import options_text
+    from zoo.evaluation.metrics.table import METRICS
+    from zoo.evaluation.results import options_text
 
     table = Table(box=None, pad_edge=False)
     for title in ("metric", "data", "stated", "measured", "floor", "unit", ""):

@@ -58,10 +58,10 @@ def geometry(
         output = plots.prepare_output(output, endings=ENDINGS)
     from transformers.utils import logging
 
-    from zoo.evaluation.context import Subject
     from zoo.evaluation.geometry.examining import examine
     from zoo.evaluation.geometry.verdict import verdict
-    from zoo.evaluation.measuring import default_place, open_context
+    from zoo.evaluation.measure import default_place, open_context
+    from zoo.evaluation.subject import Subject
 
     # transformers would draw a bar while it reads a file of 4 MB.
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]

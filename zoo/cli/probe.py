@@ -57,8 +57,8 @@ def probe(
     for name in kind or ():
         if name not in PROBES:
             raise UsageError(f"no probe {name!r}. {did_you_mean(name, PROBES)}")
-    from zoo.evaluation import measuring
-    from zoo.evaluation.taps import check_tap, taps
+    from zoo.evaluation import measure as measuring
+    from zoo.evaluation.representations import check_tap, taps
 
     context = measuring.open_context(model, device=device, quiet=quiet)
     wanted = [check_tap(context.model, name) for name in tap or ()] or taps(context.model)
@@ -87,7 +87,7 @@ def probe(
 
         typer.echo(toml_blocks(model, measured, device or "cpu"), nl=False)
     elif as_json:
-        from zoo.evaluation.reporting import as_dict
+        from zoo.evaluation.results import as_dict
 
         print_json([as_dict(measurement) for measurement in measured])
     else:

@@ -1,5 +1,5 @@
-from zoo.evaluation.measuring import Measurement as Measurement
-from zoo.evaluation.measuring import evaluate as evaluate
-from zoo.evaluation.metrics import METRICS as METRICS
-from zoo.evaluation.metrics import Metric as Metric
-from zoo.evaluation.reporting import results_toml as results_toml
+from zoo.evaluation.measure import Measurement as Measurement
+from zoo.evaluation.measure import evaluate as evaluate
+from zoo.evaluation.metrics.table import METRICS as METRICS
+from zoo.evaluation.metrics.table import Metric as Metric
+from zoo.evaluation.results import results_toml as results_toml

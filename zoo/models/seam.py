@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
+from pathlib import Path
 from typing import Any
+
+from transformers.utils import logging
+
+LARGE = 10**9  # bytes of weights; from here on reading takes long enough for a bar
 
 #: Whether names are folders that were found and checked already.
 _FOUND: ContextVar[bool] = ContextVar("found", default=False)
@@ -22,6 +27,21 @@ def found() -> Iterator[None]:
         yield
     finally:
         _FOUND.reset(token)
+
+
+@contextmanager
+def without_bar(folder: Any) -> Iterator[None]:
+    """For the length of a `with`, transformers draws no bar while it reads a small model."""
+    shown = logging.is_progress_bar_enabled()
+    files = Path(folder).glob("*.safetensors")
+    if not shown or sum(file.stat().st_size for file in files) >= LARGE:
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 def install(classes: Iterable[type], find: Callable[..., str]) -> None:
@@ -47,7 +67,7 @@ def _by_id(load: Callable[..., Any], find: Callable[..., str]) -> "classmethod[A
         cls: type, name: Any, *args: Any, revision: str | None = None, **kwargs: Any
     ) -> Any:
         place = name if _FOUND.get() else find(name, revision)
-        with found():
+        with found(), without_bar(place):
             return load(cls, place, *args, revision=revision or "main", **kwargs)
 
     return classmethod(from_pretrained)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import UsageError
-from zoo.evaluation.context import Subject, check_count
+from zoo.evaluation.subject import Subject, check_count
 
 from .codes import LEAST, Codes
 from .survey import Survey, survey

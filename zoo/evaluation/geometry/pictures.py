@@ -13,12 +13,12 @@ from matplotlib.ticker import MaxNLocator
 from scipy import stats
 from torch import Tensor
 
-from zoo.evaluation.context import generator_of
+from zoo.evaluation.subject import generator_of
 from zoo.models.images.modeling_autoencoder import interpolate_latents
 from zoo.plots import grid
 
 from .examining import Examination
-from .overlap import hole_threshold, pairs_of
+from .statistics.overlap import hole_threshold, pairs_of
 
 BALLS = 300
 QUANTILES = np.linspace(0.05, 0.95, 15)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from zoo.data.progress_bar import progress
-from zoo.evaluation.context import generator_of
+from zoo.evaluation.subject import generator_of
 
 from .codes import Codes
 from .table import DIAGNOSTICS, GROUPS, Diagnostic

@@ -8,8 +8,8 @@ is, are those of an essay on the geometry of variational autoencoders; the stati
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import distances, moments, normality, overlap, paths, rates
 from .codes import Codes
+from .statistics import distances, moments, normality, overlap, paths, rates
 from .tools import Readings, Tools
 
 

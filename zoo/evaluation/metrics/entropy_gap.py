@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from zoo.errors import UsageError
+from zoo.evaluation.subject import Outcome, Subject, check_count
 from zoo.models.images.entropy import kozachenko_leonenko_entropy
-
-from .context import Outcome, Subject, check_count
 
 CODES = ("mean", "sample")
 

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
-from .codes import Codes
-from .tools import Reading, Readings, Tools
+from zoo.evaluation.geometry.codes import Codes
+from zoo.evaluation.geometry.tools import Reading, Readings, Tools
 
 PROJECTIONS = 100
 LEVEL = 0.05  # of the tests, after Holm's correction

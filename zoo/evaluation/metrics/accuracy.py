@@ -3,8 +3,7 @@
 import torch
 
 from zoo.errors import UsageError
-
-from .context import Outcome, Subject, check_count
+from zoo.evaluation.subject import Outcome, Subject, check_count
 
 
 @torch.no_grad()

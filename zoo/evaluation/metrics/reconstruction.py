@@ -2,7 +2,7 @@
 
 import torch
 
-from .context import Outcome, Subject
+from zoo.evaluation.subject import Outcome, Subject
 
 
 @torch.no_grad()

@@ -18,11 +18,11 @@ from torch.nn import functional
 
 from zoo.data.splits import canonical
 from zoo.errors import UsageError
+from zoo.evaluation.representations import check_tap, represent, untrained
+from zoo.evaluation.subject import Context, Outcome, Subject, check_count
 from zoo.models.images.entropy import nearest_neighbors
 
-from .context import Context, Outcome, Subject, check_count
 from .features import base, train_split
-from .taps import check_tap, represent, untrained
 
 EPOCHS = 8
 BATCH = 256

@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
+from zoo.evaluation.geometry.codes import Codes
+from zoo.evaluation.geometry.tools import Reading, Readings, Tools
 from zoo.models.images.entropy import kozachenko_leonenko_entropy
-
-from .codes import Codes
-from .tools import Reading, Readings, Tools
 
 # Widths of the inverse multiquadric kernel in units of 2 d, the mean squared distance of two
 # prior codes: fixed by the prior, since a width read off the sample would follow what it tests.

@@ -2,10 +2,9 @@
 
 import torch
 
+from zoo.evaluation.geometry.codes import Codes
+from zoo.evaluation.geometry.tools import Reading, Readings, Tools
 from zoo.models.images.aggregate import rate_split
-
-from .codes import Codes
-from .tools import Reading, Readings, Tools
 
 ACTIVE_VARIANCE = 0.01  # of a posterior mean (Burda et al., arXiv:1509.00519)
 SILENT_NATS = 0.01  # mean KL of a dimension that says nothing

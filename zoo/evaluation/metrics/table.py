@@ -10,7 +10,7 @@ from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
 if TYPE_CHECKING:
-    from .context import Outcome
+    from zoo.evaluation.subject import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ _ROWS = (
         "bounds", 2, 0.5, "importance-weighted lower bound",
     ),
     Metric(
-        "auroc", "share", "density:auroc",
+        "auroc", "share", "auroc:auroc",
         "bounds", 4, 0.01, "own pictures likelier than another data set's",
     ),
     Metric(
@@ -98,7 +98,7 @@ _ROWS = (
         likelihoods=("discretized_logistic", "beta_binomial"),
     ),
     Metric(
-        "entropy_gap", "nats", "codes:entropy_gap",
+        "entropy_gap", "nats", "entropy_gap:entropy_gap",
         "reconstructs", 2, 0.1, "entropy of the codes minus that of normal codes",
     ),
     _fidelity("frechet_distance", "squared feature units", 3, 0.03, "between Gaussian fits"),
@@ -111,7 +111,7 @@ _ROWS = (
         "classifies", 4, 0.001, "labels predicted correctly",
     ),
     Metric(
-        "probe_accuracy", "share", "probing:probe_accuracy",
+        "probe_accuracy", "share", "probe:probe_accuracy",
         "encodes", 4, 0.01, "labels that a probe reads off the frozen encoder",
         floor="an untrained encoder",
     ),

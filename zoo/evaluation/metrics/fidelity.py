@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from zoo.errors import UsageError
+from zoo.evaluation.subject import Outcome, Subject, check_count
 from zoo.models.images.entropy import neighbor_distances
 
-from .context import Outcome, Subject, check_count
 from .features import feature_sets
 
 ROWS = 1000  # compared at a time

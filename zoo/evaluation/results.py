@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.hints import command
 
-from .metrics import METRICS
+from .metrics.table import METRICS
 
 if TYPE_CHECKING:
-    from .measuring import Measurement
+    from .measure import Measurement
 
 
 #: The keys of a result that stand before its tolerance.

@@ -3,9 +3,10 @@
 import torch
 from scipy import stats
 
-from .codes import Codes
+from zoo.evaluation.geometry.codes import Codes
+from zoo.evaluation.geometry.tools import Reading, Readings, Tools
+
 from .rates import active_dimensions
-from .tools import Reading, Readings, Tools
 
 FAR = 0.999  # quantile of the chi distribution beyond which a code lies far out
 TINY = 1e-12  # below it a variance is none

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import UsageError
-
-from .context import Outcome, Subject, check_count
+from zoo.evaluation.subject import Outcome, Subject, check_count
 
 DEQUANTIZATIONS = ("none", "uniform")
 

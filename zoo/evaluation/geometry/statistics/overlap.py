@@ -4,11 +4,10 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from zoo.evaluation.geometry.codes import Codes
+from zoo.evaluation.geometry.tools import Reading, Readings, Tools
 from zoo.models.images.entropy import nearest_neighbors
 from zoo.models.images.modeling_autoencoder import interpolate_latents
-
-from .codes import Codes
-from .tools import Reading, Readings, Tools
 
 OVERLAPPING = 0.1  # Bhattacharyya coefficient from which two balls overlap
 WITHIN = 0.95  # of a posterior's mass lies in its ball

@@ -9,7 +9,7 @@ from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 from zoo.training.fitting import calibrate_batch_norm
 
-from .context import Context
+from .subject import Context
 
 
 def taps(model: Any) -> tuple[str, ...]:

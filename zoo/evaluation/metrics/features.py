@@ -8,9 +8,8 @@ from torch import Tensor
 
 from zoo.data.splits import canonical
 from zoo.errors import UsageError
+from zoo.evaluation.subject import Context, Subject, check_count
 from zoo.plots import to_uint8
-
-from .context import Context, Subject, check_count
 
 # The classifier whose features are used where none are named.
 FEATURES = {

@@ -4,11 +4,11 @@ import math
 
 from torch import Tensor
 
+from zoo.evaluation.geometry.codes import Codes
+from zoo.evaluation.geometry.tools import Reading, Readings, Tools
 from zoo.models.images.modeling_autoencoder import interpolate_latents
 
-from .codes import Codes
 from .overlap import pairs_of
-from .tools import Reading, Readings, Tools
 
 RETURNS = 256  # codes decoded and encoded again, of either kind
 WALKS = 24  # pairs of codes

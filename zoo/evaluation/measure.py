@@ -9,8 +9,8 @@ from typing import Any
 
 from zoo.errors import NotFoundError, UsageError
 
-from . import metrics as table
-from .context import Context, Outcome, Subject
+from .metrics import table
+from .subject import Context, Outcome, Subject
 
 SLACK = 1e-9  # share of the tolerance: binary fractions must not fail a decimal edge
 

@@ -1,0 +1,313 @@
+"""What models draw: new images, reconstructions, ways between images, nearest neighbours.
+
+Each function takes a model's id or folder and gives a `Sheet`: the images, what is known of each,
+and `save`.
+"""
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import UsageError
+from zoo.hints import did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_SAMPLES = 100_000
+MAX_STEPS = 100
+MAX_NEIGHBORS = 100
+BATCH = 256  # images
+SAMPLERS = {
+    "prior": "N(0, I)",
+    "gaussian": "a Gaussian fitted to the training codes",
+    "mixture": "a mixture fitted to them",
+}
+MODES = ("slerp", "linear")
+DISTANCES = {"cosine": "the angle between representations", "l2": "their Euclidean distance"}
+
+Name = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Images in reading order, and what is known of them.
+
+    Attributes:
+        images: uint8 `(N, C, H, W)`, without padding.
+        columns: images a row; None makes the sheet about square.
+        facts: how it was made and what was found, in types that JSON has.
+        skipped: a line for each file that was not read.
+        num_files: of all that were found, read or not.
+    """
+
+    images: "Tensor"
+    columns: int | None
+    facts: dict[str, Any]
+    skipped: list[str] = field(default_factory=list)
+    num_files: int = 0
+
+    def save(self, path: Name) -> Path:
+        """Write the sheet at once or not at all; the ending says the format."""
+        from zoo import plots
+
+        return plots.save_grid(self.images, Path(path), self.columns)
+
+
+def sample(
+    model: Name,
+    number: int = 64,
+    *,
+    seed: int | None = None,
+    sampler: str = "prior",
+    temperature: float = 1.0,
+    columns: int | None = None,
+    quiet: bool = True,
+) -> Sheet:
+    """Draw new images from a model.
+
+    Args:
+        model: an id or a folder.
+        number: of images, 1 to 100,000.
+        seed: names the images; drawn, and told in the facts, if None.
+        sampler: a key of `SAMPLERS`.
+        temperature: factor on the spread of the codes, at least 0; below 1 is more typical.
+        columns: images a row.
+        quiet: draw no progress bar.
+
+    Raises:
+        UsageError: an argument is out of its range, or the sampler was never fitted.
+        NotFoundError: there is no such model.
+    """
+    if sampler not in SAMPLERS:
+        raise UsageError(f"no sampler {sampler!r}. {did_you_mean(sampler, SAMPLERS)}")
+    if not 0 <= temperature < float("inf"):
+        raise UsageError(f"temperature must be 0 or more, got {temperature}")
+    _between("number", number, 1, MAX_SAMPLES)
+    import torch
+
+    from zoo import plots
+    from zoo.data.progress_bar import progress
+    from zoo.loading import load_for
+
+    network, processor = load_for(model, "sample")
+    plots.check_sheet(number, processor.size, processor.size, columns)
+    seed = secrets.randbelow(2**32) if seed is None else seed
+    try:
+        latents = network.sample_latents(
+            number, sampler=sampler, temperature=temperature, seed=seed
+        )
+    except ValueError as error:  # a sampler that was never fitted
+        raise UsageError(f"{model}: {error}") from error
+    chunks = torch.split(latents, BATCH)
+    images = [
+        _bytes(processor, network.sample(len(chunk), latents=chunk))
+        for chunk in progress(chunks, "sampling", total=len(chunks), quiet=quiet)
+    ]
+    facts = {"model": str(model), "number": number, "seed": seed, "sampler": sampler}
+    fitted = [name for name in SAMPLERS if name != "prior" and _fitted(network, name)]
+    return Sheet(
+        torch.cat(images), columns, facts | {"temperature": temperature, "fitted": fitted}
+    )
+
+
+def reconstruct(
+    model: Name,
+    images: Sequence[str],
+    *,
+    columns: int | None = None,
+    skip_bad: bool = False,
+    quiet: bool = True,
+) -> Sheet:
+    """Encode images and decode their codes again.
+
+    Args:
+        model: an id or a folder.
+        images: files, folders of them, or names of example data sets.
+        columns: pairs a row.
+        skip_bad: skip a bad file that was named, too.
+        quiet: draw no progress bar.
+
+    Returns:
+        Pairs, each original above its reconstruction, `(N, C, 2 H, W)`. The facts have the squared
+        error of each image per pixel of [0, 1], and their mean.
+
+    Raises:
+        UsageError: no image is left, or the model cannot reconstruct.
+        NotFoundError: there is no such model or file.
+    """
+    import torch
+
+    from zoo import plots
+    from zoo.data.progress_bar import progress
+    from zoo.data.reading import read_images
+    from zoo.loading import load_for
+
+    network, processor = load_for(model, "reconstruct")
+    read = read_images(list(images), processor, skip_bad=skip_bad, quiet=quiet)
+    plots.check_sheet(len(read.pixels), 2 * processor.size, processor.size, columns)
+    chunks = torch.split(read.pixels, BATCH)
+    made = torch.cat(
+        [
+            processor.crop_padding(network.reconstruct(chunk.float() / 255))
+            for chunk in progress(chunks, "reconstructing", total=len(chunks), quiet=quiet)
+        ]
+    )
+    originals = processor.crop_padding(read.pixels)
+    errors = (made - originals.float() / 255).square().mean(dim=(1, 2, 3))
+    facts = {
+        "model": str(model),
+        "pictures": [
+            {"file": str(file), "squared_error": round(error, 6)}
+            for file, error in zip(read.files, errors.tolist(), strict=True)
+        ],
+        "mean_squared_error": round(errors.mean().item(), 6),
+    }
+    pairs = torch.cat([originals, plots.to_uint8(made)], dim=2)
+    return Sheet(pairs, columns, facts, *read.skipped())
+
+
+def interpolate(
+    model: Name,
+    images: Sequence[str],
+    *,
+    steps: int = 9,
+    mode: str = "slerp",
+    quiet: bool = True,
+) -> Sheet:
+    """Walk from the first image of each pair to the second through their codes.
+
+    Args:
+        model: an id or a folder.
+        images: files, folders of them, or names of example data sets, paired in order; of an odd
+            number from a folder the last is left out, which the facts tell as `left_out`.
+        steps: images a row, both ends included, 2 to 100.
+        mode: `slerp`, along the arc of the codes, or `linear`.
+        quiet: draw no progress bar.
+
+    Raises:
+        UsageError: an argument is out of its range, or an image has no partner.
+        NotFoundError: there is no such model or file.
+    """
+    if mode not in MODES:
+        raise UsageError(f"no mode {mode!r}. {did_you_mean(mode, MODES)}")
+    _between("steps", steps, 2, MAX_STEPS)
+    import torch
+
+    from zoo import plots
+    from zoo.data.progress_bar import progress
+    from zoo.data.reading import place_of, read_images
+    from zoo.loading import load_for
+
+    network, processor = load_for(model, "interpolate")
+    read = read_images(list(images), processor, quiet=quiet)
+    pixels, files = read.pixels, read.files
+    # The number of images in a folder was no one's choice.
+    if len(pixels) % 2 and (len(pixels) == 1 or not place_of(images[-1]).is_dir()):
+        raise UsageError(f"pictures are paired, but there are {len(pixels)}; give one more")
+    pairs = len(pixels) // 2
+    plots.check_sheet(pairs * steps, processor.size, processor.size, steps)
+    values = pixels[: 2 * pairs].reshape(pairs, 2, *pixels.shape[1:])
+    chunks = torch.split(values, max(1, BATCH // steps))
+    made = [
+        _bytes(processor, network.interpolate(*(chunk.float() / 255).unbind(1), steps, mode))
+        for chunk in progress(chunks, "interpolating", total=len(chunks), quiet=quiet)
+    ]
+    facts = {
+        "model": str(model),
+        "pairs": [[str(file) for file in files[i : i + 2]] for i in range(0, 2 * pairs, 2)],
+        "steps": steps,
+        "mode": mode,
+        "left_out": str(files[-1]) if len(pixels) % 2 else None,
+    }
+    return Sheet(torch.cat(made).flatten(0, 1), steps, facts, *read.skipped())
+
+
+def neighbors(
+    model: Name,
+    images: Sequence[str],
+    number: int = 8,
+    *,
+    by: str = "cosine",
+    tap: str | None = None,
+    data: str | None = None,
+    split: str = "train",
+    skip_bad: bool = False,
+    quiet: bool = True,
+) -> Sheet:
+    """Show each image, then those nearest to it in a model's representation.
+
+    Args:
+        model: an id or a folder.
+        images: files, folders of them, or names of example data sets.
+        number: neighbours of each, 1 to 100.
+        by: a key of `DISTANCES`.
+        tap: a layer of the encoder; None is the code.
+        data: a data set to search; None searches the images themselves.
+        split: of the data set.
+        skip_bad: skip a bad file that was named, too.
+        quiet: draw no progress bar.
+
+    Raises:
+        UsageError: an argument is out of its range, or there are too few images.
+        NotFoundError: there is no such model, file or data set.
+    """
+    if by not in DISTANCES:
+        raise UsageError(f"no distance {by!r}. {did_you_mean(by, DISTANCES)}")
+    _between("number", number, 1, MAX_NEIGHBORS)
+    import torch
+
+    from zoo import plots
+    from zoo.data.reading import read_images
+    from zoo.evaluation.neighbors import nearest
+    from zoo.evaluation.representations import check_tap, represent
+    from zoo.evaluation.subject import Context
+    from zoo.loading import load_for
+
+    network, processor = load_for(model, "encode")
+    tap = check_tap(network, tap or "code")
+    read = read_images(list(images), processor, skip_bad=skip_bad, quiet=quiet)
+    queries, files = read.pixels, read.files
+    plots.check_sheet(len(queries) * (1 + number), processor.size, processor.size, 1 + number)
+    context = Context(network, processor, quiet=quiet)
+    of_queries = represent(context, queries, tap)
+    candidates, names = queries, [str(file) for file in files]
+    references: Tensor | None = None
+    if data is not None:
+        candidates = context.pictures(data, split).pixels
+        names = [f"{data} {split}, picture {row}" for row in range(len(candidates))]
+        references = represent(context, candidates, tap)
+    indices, distances = nearest(of_queries, number, references, by=by)
+    rows = torch.cat([queries[:, None], candidates[indices]], 1).flatten(0, 1)
+    found = [
+        {
+            "file": str(file),
+            "neighbors": [
+                {"picture": names[row], "distance": round(distance, 6)}
+                for row, distance in zip(near, far, strict=True)
+            ],
+        }
+        for file, near, far in zip(files, indices.tolist(), distances.tolist(), strict=True)
+    ]
+    facts = {"model": str(model), "tap": tap, "by": by, "pictures": found}
+    return Sheet(processor.crop_padding(rows), 1 + number, facts, *read.skipped())
+
+
+def _between(name: str, value: int, lowest: int, highest: int) -> None:
+    if not lowest <= value <= highest:
+        raise UsageError(f"{name} must be {lowest} to {highest:,}, got {value}")
+
+
+def _bytes(processor: Any, pixel_values: "Tensor") -> "Tensor":
+    """Model output without padding as uint8, a quarter of the memory."""
+    from zoo.plots import to_uint8
+
+    return to_uint8(processor.crop_padding(pixel_values))
+
+
+def _fitted(model: Any, sampler: str) -> bool:
+    samplers = getattr(model, "samplers", {})
+    return sampler in samplers and bool(samplers[sampler].fitted)

@@ -1,0 +1,1 @@
+"""log p(x) image by image: `run` does it whole, `estimate` by batches, `journal` keeps rows."""

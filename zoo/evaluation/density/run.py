@@ -1,0 +1,244 @@
+"""`density`: how likely a model finds images, one number an image, with what it rests on."""
+
+import hashlib
+import math
+import os
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import InterruptedRunError, UsageError
+from zoo.hints import did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zoo.evaluation.density.estimate import Plan
+    from zoo.evaluation.subject import Context
+
+SAMPLES = {"importance": 5000, "annealed": 16}  # of an image unless given
+BINARIZATIONS = ("none", "stochastic", "threshold", "frozen")
+
+
+@dataclass(frozen=True)
+class Densities:
+    """Estimates of log p of images.
+
+    Attributes:
+        columns: names of each image's numbers, in order.
+        rows: for each image its name and these numbers; not-a-number is None.
+        summary: means over the images, the standard error of that of `log_prob`, the smallest and
+            the median effective sample size, and with `gap` the bounds from both sides.
+        facts: how they were estimated.
+        resumed: how many images an earlier, interrupted run had done.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[dict[str, Any]]
+    summary: dict[str, Any]
+    facts: dict[str, Any]
+    resumed: int = 0
+
+
+def density(
+    model: str | os.PathLike[str],
+    images: Sequence[str] = (),
+    *,
+    data: str | None = None,
+    split: str = "test",
+    number: int | None = None,
+    samples: int | None = None,
+    method: str = "importance",
+    temperatures: int = 1000,
+    gap: int = 0,
+    binarize: str = "none",
+    seed: int = 0,
+    parquet: str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    quiet: bool = True,
+) -> Densities:
+    """Estimate log p of images in nats and bits per dimension, and how sure the estimate is.
+
+    Estimates are lower bounds on average: more samples or temperatures make them higher.
+
+    Args:
+        model: an id or a folder.
+        images: files, folders of them, or names of example data sets.
+        data: a data set instead of images.
+        split: of the data set.
+        number: a seeded choice of so many of its images; None for all.
+        samples: for each image; None is 5000, or 16 chains of the annealing.
+        method: `importance`, from the encoder, or `annealed`, from the decoder alone.
+        temperatures: of the annealing.
+        gap: bound so many images of the model's own from both sides.
+        binarize: of grey images: `none`, `stochastic`, `threshold` or `frozen`.
+        seed: names the estimate.
+        parquet: a table to write, row by row safe against a kill: the same call goes on there.
+        device: where the model runs; None is the CPU.
+        quiet: draw no progress bar.
+
+    Raises:
+        UsageError: arguments that do not go together, or with the model.
+        NotFoundError: there is no such model, file or data set.
+        ConflictError: the table exists, or an interrupted one has other settings.
+        InterruptedRunError: stopped while a table was written; what is done is kept.
+    """
+    check_arguments(images, data, number, method, binarize)
+    from zoo.evaluation.density.estimate import Plan, check
+    from zoo.evaluation.subject import Context
+    from zoo.loading import load_for
+
+    network, processor = load_for(model, "decode")
+    context = Context(network, processor, device=device or "cpu", quiet=quiet)
+    plan = Plan(
+        method=method,
+        samples=samples or SAMPLES[method],
+        temperatures=temperatures if method == "annealed" else 0,
+        binarization=binarize,
+        seed=seed,
+    )
+    pixels, names = _images(context, images, data, split, number, seed, quiet)
+    if binarize != "none" and context.likelihood != "bernoulli":
+        raise UsageError(
+            f"--binarize {binarize} is for a Bernoulli likelihood, and {model} has a "
+            f"{context.likelihood} one; leave it out"
+        )
+    check(context, plan, pixels)
+    facts = {"model": str(model), "data": data, "split": split if data else None, **vars(plan)}
+    facts["likelihood"] = context.likelihood
+    table = None if parquet is None else Path(parquet)
+    rows, resumed = _run(context, plan, pixels, names, facts, table, quiet)
+    summary = _summary(plan, rows) | {"pictures": len(rows)}
+    if gap:
+        summary["gap"] = _gap(context, plan, gap, temperatures)
+    named = [{"name": n, **_row(plan, row)} for n, row in zip(names, rows, strict=True)]
+    return Densities(plan.columns, named, summary, facts, resumed)
+
+
+def check_arguments(
+    images: Sequence[str], data: str | None, number: int | None, method: str, binarize: str
+) -> None:
+    """Refuse what no model could be asked, before one is loaded; arguments as `density`."""
+    for value, known in ((method, SAMPLES), (binarize, BINARIZATIONS)):
+        if value not in known:
+            raise UsageError(f"{value!r} is not known here. {did_you_mean(value, known)}")
+    if bool(images) == (data is not None):
+        raise UsageError("give pictures, or a data set with --data, and not both")
+    if number is not None and data is None:
+        raise UsageError("--number chooses from a data set; give one with --data")
+
+
+def _images(
+    context: "Context", images: Sequence[str], data: str | None, split: str,
+    number: int | None, seed: int, quiet: bool,
+) -> tuple["Tensor", list[str]]:  # fmt: skip
+    """Images as bytes, and a name for each."""
+    if data is None:
+        from zoo.data.reading import read_images
+
+        read = read_images(list(images), context.processor, quiet=quiet)
+        return read.pixels, [str(file) for file in read.files]
+    from zoo.evaluation.subject import Subject
+
+    subject = Subject(context, data, split, seed)
+    pixels = subject.pictures.pixels
+    order = list(range(len(pixels)))
+    if number is not None and number < len(pixels):
+        # A choice and not the first so many: MNIST's file begins with the easier ones.
+        order = sorted(subject.order(len(pixels), "pictures")[:number].tolist())
+    return pixels[order], [f"{data} {split} {place}" for place in order]
+
+
+def _run(
+    context: "Context", plan: "Plan", pixels: "Tensor", names: list[str], facts: dict[str, Any],
+    parquet: Path | None, quiet: bool,
+) -> tuple[list[list[float]], int]:  # fmt: skip
+    """All rows, and how many an earlier run of the same had done before it stopped."""
+    from zoo.data.progress_bar import progress
+    from zoo.evaluation.density.estimate import batch_size, densities
+    from zoo.evaluation.density.journal import Journal, write_parquet
+
+    journal = None
+    if parquet is not None:
+        journal = Journal(parquet, {**facts, "sums": _sums(context, pixels)})
+    batches = [] if journal is None else journal.batches
+    resumed = sum(map(len, batches))
+    total = -(-len(pixels) // batch_size(plan)) - len(batches)
+    remaining = densities(context, plan, pixels, len(batches))
+    try:
+        for rows in progress(remaining, "densities", total=total, quiet=quiet):
+            if journal is None:
+                batches.append(rows)
+            else:
+                journal.add(rows)
+    except KeyboardInterrupt:
+        if journal is None:
+            raise
+        journal.close()
+        raise InterruptedRunError(
+            f"stopped after {sum(map(len, batches))} of {len(pixels)} pictures; the same command "
+            "goes on from there"
+        ) from None
+    rows = [row for batch in batches for row in batch]
+    if journal is not None and parquet is not None:
+        columns = dict(zip(plan.columns, map(list, zip(*rows, strict=True)), strict=True))
+        write_parquet(parquet, {"name": names, **columns}, facts)
+        journal.remove()
+    return rows, resumed
+
+
+def _sums(context: "Context", pixels: "Tensor") -> dict[str, str]:
+    """What tells these weights and images from others."""
+    weights = hashlib.sha256()
+    for name, tensor in context.model.state_dict().items():
+        weights.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return {
+        "weights": weights.hexdigest(),
+        "pictures": hashlib.sha256(pixels.contiguous().numpy().tobytes()).hexdigest(),
+    }
+
+
+def _row(plan: "Plan", row: list[float]) -> dict[str, float | None]:
+    """One image's numbers by name; not-a-number, which JSON lacks, is None."""
+    return {
+        name: value if math.isfinite(value) else None
+        for name, value in zip(plan.columns, row, strict=True)
+    }
+
+
+def _summary(plan: "Plan", rows: list[list[float]]) -> dict[str, Any]:
+    """Means over the images; of the effective sample size the smallest and the median as well."""
+    columns = dict(zip(plan.columns, zip(*rows, strict=True), strict=True))
+    found: dict[str, Any] = {}
+    for name, values in columns.items():
+        finite = [value for value in values if math.isfinite(value)]
+        found[name] = statistics.fmean(finite) if finite else None
+    found["standard_error_of_mean"] = (
+        statistics.stdev(columns["log_prob"]) / len(rows) ** 0.5 if len(rows) > 1 else None
+    )
+    sizes = columns["effective_sample_size"]
+    found["min_effective_sample_size"] = min(sizes)
+    found["median_effective_sample_size"] = statistics.median(sizes)
+    return found
+
+
+def _gap(context: "Context", plan: "Plan", count: int, temperatures: int) -> dict[str, float]:
+    """Bounds from both sides on images that the model makes."""
+    from zoo.models.images.annealing import bidirectional_gap
+
+    chains = plan.samples if plan.method == "annealed" else SAMPLES["annealed"]
+    bounds = bidirectional_gap(
+        context.model, count, num_temperatures=temperatures, num_chains=chains, seed=plan.seed
+    )
+    return {
+        "pictures": count,
+        "temperatures": temperatures,
+        "chains": chains,
+        "lower": bounds.lower.mean().item(),
+        "upper": bounds.upper.mean().item(),
+        "mean": bounds.gap.mean().item(),
+        "max": bounds.gap.max().item(),
+        "acceptance": bounds.acceptance.mean().item(),
+    }

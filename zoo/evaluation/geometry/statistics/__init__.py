@@ -1,0 +1,1 @@
+"""Statistics of codes, a module for each group of them; `geometry.table` lists them all."""
