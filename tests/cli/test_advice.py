@@ -10,7 +10,7 @@ from PIL import Image
 from zoo import registry
 from zoo.cli import app
 from zoo.cli.group import VERBS, load_verb
-from zoo.evaluation.metrics import METRICS
+from zoo.evaluation.metrics.table import METRICS
 from zoo.registry import embedded
 
 SHIPPED = [folder.name for folder in embedded.folders() if embedded.ships(folder)]
