@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert import cjk
+from convert.tokenizers.candidates import VOCAB, is_pieces
 from convert.tokenizers.casing import Casing, casing_of, casing_of_pieces, checked
-from convert.tokenizers.finding import VOCAB, Found, fits, is_pieces, refused
+from convert.tokenizers.finding import Found, fits, refused
 from convert.tokenizers.sentencepiece import keep_pieces, write_sentencepiece
 from convert.tokenizers.spm_model import SpmModel, read_spm
 from convert.tokenizers.vocabulary import (

@@ -10,27 +10,13 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
-from convert.readers.archive import is_clutter, split
+from convert.readers.archive import split
 from convert.readers.contents import UNFINISHED
-from convert.tokenizers.spm_model import SPACE, read_spm
-from convert.tokenizers.vocabulary import load_vocab
-from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
+from convert.tokenizers.candidates import Candidate, candidates, entries, is_pieces
+from zoo.errors import IntegrityError, NotFoundError, UsageError
 
-VOCAB = "vocab.txt"
-#: Names that SentencePiece models were published under, taken before any other `*.model`.
-KNOWN_MODELS = (
-    *("spiece.model", "sentencepiece.model", "spm.model", "chinese_vocab.model"),
-    "30k-clean.model",
-)
-#: Endings of other files that may be a list of tokens.
-ENDINGS = ("", ".txt", ".vocab", ".dic", ".dict", ".tsv")
-#: Bytes of the largest file that is read to see whether it is a list of tokens; LaBSE has 5.2 MB.
-LARGEST = 16 * 2**20
-#: Files that begin so are weights or archives: HDF5, zip, gzip.
-NO_MODELS = (b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x1f\x8b")
 #: Vocabularies of forms that are not converted.
 OTHER_FORMS = ("vocab.json", "encoder.json", "tokenizer.json", "vocab.pkl", "vocab.pickle")
 PACKED = ("vocab.txt.gz", "vocab.txt.zip", ".model.gz", ".model.zip")
@@ -65,65 +51,9 @@ class Found:
         return None if self.path is None or is_pieces(self.path) else self.path
 
 
-def is_pieces(path: Path) -> bool:
-    """Whether a vocabulary is a SentencePiece model, not a list of tokens."""
-    if path.suffix in (".model", ".txt"):
-        return path.suffix == ".model"
-    try:
-        path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return True
-    return False
-
-
 def fits(count: int, rows: int) -> bool:
     """Whether a vocabulary could be that of a table, the rows behind it padding."""
     return 0 <= rows - count < MOST_PADDING and 2 * count >= rows
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A file that may be the vocabulary.
-
-    Attributes:
-        path: the file.
-        sure: whether its name says so.
-    """
-
-    path: Path
-    sure: bool = False
-
-    @cached_property
-    def _read(self) -> tuple[tuple[str, ...] | None, str]:
-        """Its tokens or pieces, and what is wrong where there are none."""
-        try:
-            if is_pieces(self.path):
-                return tuple(piece.text for piece in read_spm(self.path).pieces), ""
-            tokens = tuple(load_vocab(self.path).tokens)
-            pieces = sum(token[0] == SPACE for token in tokens if token)
-            if 4 * pieces > len(tokens) and not self.sure:
-                return None, "pieces of a SentencePiece model, whose .model file is read"
-            return tokens, ""
-        except (GenaeError, OSError) as error:
-            return None, str(error)
-
-    @property
-    def tokens(self) -> tuple[str, ...] | None:
-        """Its tokens or pieces; None where it is no vocabulary."""
-        return self._read[0]
-
-    @property
-    def problem(self) -> str:
-        """Why it is no vocabulary; empty where it is one."""
-        return self._read[1]
-
-    @property
-    def count(self) -> int:
-        """How many tokens it has; -1 where it is no vocabulary."""
-        return -1 if self.tokens is None else len(self.tokens)
-
-    def __str__(self) -> str:
-        return f"{self.path.name} ({self.count} tokens)" if self.tokens else self.path.name
 
 
 def find_vocabulary(*places: Path, sizes: Sequence[int] = ()) -> Path | None:
@@ -162,7 +92,7 @@ def choose_vocabulary(
         return _named(Path(given).expanduser(), places, sizes)
     passed: list[Candidate] = []
     for place, far in _in_turn(places, above):
-        seen = list(_candidates(place, sizes))
+        seen = list(candidates(place, sizes))
         near = [one for one in seen if one.sure or one.tokens is not None]
         taken = _take(near, sizes, far)
         if taken is not None:
@@ -198,37 +128,6 @@ def _in_turn(places: Sequence[Path], above: Sequence[Path]) -> Iterator[tuple[Pa
                 if (name := os.path.abspath(place)) not in seen and place.is_dir():
                     seen.add(name)
                     yield place, far
-
-
-def _entries(folder: Path) -> list[Path]:
-    """What lies in a folder, hidden files left out; nothing where it may not be read."""
-    try:
-        return [path for path in sorted(folder.iterdir()) if not is_clutter(path.name)]
-    except OSError:
-        return []
-
-
-def _candidates(folder: Path, sizes: Sequence[int]) -> Iterator[Candidate]:
-    """The files of a folder that may be vocabularies; those that are called so first."""
-    files = [path for path in _entries(folder) if path.is_file()]
-    models = [path for path in files if path.suffix == ".model" and not _is_weights(path)]
-    known = [path for path in models if path.name in KNOWN_MODELS]
-    yield from (Candidate(path, True) for path in known or models)
-    yield from (Candidate(path, True) for path in files if path.name == VOCAB)
-    others = [path for path in files if path.suffix in ENDINGS and path.name != VOCAB]
-    for path in others:
-        one = Candidate(path)
-        called = "vocab" in path.name.lower()
-        if path.stat().st_size <= LARGEST and (called or one.count in sizes):
-            yield one
-
-
-def _is_weights(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(8).startswith(NO_MODELS)
-    except OSError:
-        return False
 
 
 def _take(near: list[Candidate], sizes: Sequence[int], far: bool) -> Candidate | None:
@@ -276,16 +175,15 @@ def _reasons(
 ) -> Iterator[str]:
     """Why it was taken, where that is not plain."""
     others = [str(one) for one in near if one is not taken]
+    inside = taken.path.parent == folder
+    where = f"{taken}" if inside else f"{os.path.relpath(taken.path, folder)} from its folder"
     if others and sizes:
         yield (
-            f"vocabulary: {taken}, because the checkpoint has {sizes[0]} rows of embeddings; "
+            f"vocabulary: {where}, because the checkpoint has {sizes[0]} rows of embeddings; "
             f"not {', '.join(others)}"
         )
-    elif taken.path.parent != folder:
-        where = os.path.relpath(taken.path, folder)
-        yield f"vocabulary: {where}, seen from the checkpoint's folder"
-    elif not taken.sure:
-        yield f"vocabulary: {taken}"
+    elif not inside or not taken.sure:
+        yield f"vocabulary: {where}"
 
 
 def _warnings(
@@ -298,7 +196,7 @@ def _warnings(
         where = os.path.relpath(one.path, places[0])
         why = f"it has {one.count} tokens{rows}" if one.tokens else one.problem
         yield f"{where} {looks}: {why}. Give the one that belongs to it with --vocab FILE"
-    for path in (path for place in places for path in _entries(place)):
+    for path in (path for place in places for path in entries(place)):
         name = path.name.lower()
         if (
             path.is_symlink()

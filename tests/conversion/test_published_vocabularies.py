@@ -208,8 +208,8 @@ def test_the_way_back_has_a_line_for_each_row(to, folder, tmp_path):
     "name",
     [
         *("vocab_chinese.txt", "bert-base-chinese-vocab.txt", "chinese_vocab.txt", "vocab"),
-        *("clue-vocab.TXT".lower(), "Vocab.txt", "bert.vocab", "dict.txt", "assets/vocab.txt"),
-        *("../vocab.txt", "../assets/my_vocab.txt"),
+        *("clue-vocab.TXT", "Vocab.txt", "bert.vocab", "dict.txt", "assets/vocab.txt"),
+        *("../vocab.txt", "../assets/my_vocab.txt", "vocab.txt.1", "vocab (1).txt"),
     ],
 )
 def test_other_names_and_places(name, folder):
@@ -279,6 +279,7 @@ OTHER = changed(l50="another")
         ),
         ({"a_vocab.txt": LINES, "b_vocab.txt": LINES[:-1]}, "a_vocab.txt"),
         ({"a_vocab.txt": LINES, "../vocab.txt": OTHER}, "a_vocab.txt"),
+        ({"vocab.txt": LINES, "vocab.txt.bak": OTHER}, "vocab.txt"),
         ({"vocab.txt": LINES, "assets/vocab.txt": OTHER}, "vocab.txt"),
     ],
 )

@@ -98,6 +98,13 @@ def test_vocabularies_that_do_not_fit_are_named(place, files, error, message):
     assert not (folder.parent / "out").exists()
 
 
+def test_a_published_name_comes_before_others_but_for_its_size(place):
+    files = {"spiece__model": smaller(9), "other__model": smaller(ROWS)}
+    report, out = bring_over(place("mt5", **files), "mt5.1.1")
+    assert len(transformers.AutoTokenizer.from_pretrained(out)) == ROWS
+    assert any("not spiece.model (9 tokens)" in note for note in report.notes)
+
+
 def test_a_published_name_comes_before_others(place):
     files = {"spiece__model": smaller(ROWS), "other__model": b"no such thing"}
     _, out = bring_over(place("mt5", **files), "mt5.1.1")
