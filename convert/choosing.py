@@ -14,7 +14,7 @@ from convert.dialects import DIALECTS, translated
 from convert.families import Family, Settings
 from convert.matching import match
 from convert.naming import Naming, naming_of, scopes_of
-from zoo.errors import UsageError
+from zoo.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from convert.readers import Checkpoint
@@ -82,7 +82,9 @@ def _candidates(
     """As `candidates`, whatever the weights are called."""
     naming = naming_of(checkpoint)
     plain = () if naming.kind == "order" else (naming, *scopes_of(naming))
+    other: Naming | None = None  # the first dialect, whatever its family
     for one in chain(plain, translated(DIALECTS, checkpoint)):
+        other = other or (None if one in plain else one)
         fitting = families.fitting(one.names)
         said = one.family(config) if one.family is not None and name is None else None
         if said is not None and families.find(said).fits(one.names):
@@ -95,8 +97,12 @@ def _candidates(
                 for family in _decided(fitting, config)
             ]
     if naming.kind == "order":
-        return match(name, naming, checkpoint, config, options)
-    return [(families.find(name), naming)] if name is not None else []
+        try:
+            return match(name, naming, checkpoint, config, options)
+        except IntegrityError:
+            if name is None or other is None:
+                raise
+    return [(families.find(name), other or naming)] if name is not None else []
 
 
 def _why(

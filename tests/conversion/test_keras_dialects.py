@@ -9,7 +9,7 @@ import pytest
 
 import convert
 from tests.conversion.records import LEGACY, options, record
-from zoo.errors import UsageError
+from zoo.errors import IntegrityError, UsageError
 
 BERT_HEADS = {"Pooler-Dense": "NSP-Dense", "NSP-Proba": "NSP", "MLM-Bias": "MLM-Sim"}
 SHORT = ("Wq", "bq", "Wk", "bk", "Wv", "bv", "Wo", "bo")
@@ -197,3 +197,12 @@ def test_the_way_back_gives_todays_names(tmp_path):
         names = [layer.name for layer in back.layers]
     with convert.open_checkpoint(LEGACY / "bert_full" / "model.weights") as there:
         assert names == [layer.name for layer in there.layers]
+
+
+def test_another_family_is_told_in_todays_names(tmp_path):
+    """What a family that was named lacks is said of the names that the dialect gives."""
+    source = rewritten("bert_encoder", tmp_path / "m.h5")
+    with pytest.raises(
+        IntegrityError, match=r"on 1 tensors:\n.*not in the map: Embedding-Position"
+    ):
+        bring_over("bert_encoder", source, tmp_path / "out", family="nezha")
