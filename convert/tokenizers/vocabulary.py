@@ -69,7 +69,8 @@ def _read(path: Path) -> tuple[list[str], list[str]]:
     lines = LINE_END.split(text)
     lines = lines[:-1] if lines[-1] == "" else lines
     full = [line for line in lines if line.strip()]
-    if not full or not all("\t" in line.rstrip() for line in full):
+    parted = all("\t" in line.rstrip() for line in full)
+    if not parted or not any("\t" in line.strip() for line in full):
         return [_first(line) for line in lines], []
     columns = [line.split("\t") for line in lines]
     seconds = [column[1].strip() for column in columns if len(column) > 1]

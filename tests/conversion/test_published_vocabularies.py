@@ -74,6 +74,7 @@ UNUSUAL = {
     "three times": (changed(l41="1", l42="1"), {"1": 41}, "'1' in lines 11, 41, 42"),
     "a special token twice": (changed(l41="[UNK]"), {"[UNK]": 40}, "'[UNK]' in lines 2, 41"),
     "a taken name": (changed(l41="1", l42="[unused1]"), {"1": 40, "[unused1]": 41}, "'1' in"),
+    "tabs before": ([f"\t{line}" for line in LINES], {}, None),
     "counts": ([f"{line}\t{n * 7}" for n, line in enumerate(LINES)], {}, None),
     "ids": ([f"{line}\t{n}" for n, line in enumerate(LINES)], {}, None),
 }
