@@ -4,7 +4,7 @@
 #                JOBS=8 runs so many side by side)
 #   make lint    ruff and mypy
 #   make bench   side-by-side benchmarks
-#   make readme  what follows from the cards: their READMEs and manifests, the table of models
+#   make readme  what follows from the cards: their READMEs and manifests, the tables of models
 #   make clean   removes .venv, out/ and everything built
 
 PYTHON ?= python3
@@ -71,7 +71,7 @@ bench: $(VENV)/test.done
 	@for script in tests/benchmarks/bench_*.py; do echo "==> $$script"; $(python) $$script || exit 1; done
 
 readme: $(VENV)/demo.done
-	@$(python) -m zoo.cli.readme README.md README.zh-CN.md
+	@$(python) -m zoo.cli.readme
 
 clean:
 	rm -rf $(VENV) $(OUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,13 +8,20 @@ import pytest
 
 from zoo import errors
 from zoo.cli.group import VERBS, load_verb
-from zoo.cli.readme import BEGIN, END, models_table, replace_table
+from zoo.cli.readme import BEGIN, END, replace_table, tables
 from zoo.data.sources import DATASETS
 from zoo.errors import UsageError
-from zoo.registry import embedded, list_models
+from zoo.registry import embedded
 
 READMES = ("README.md", "README.zh-CN.md")
-DOCUMENTS = (*READMES, "CONTRIBUTING.md", "CHANGELOG.md")
+ROOMS = (
+    "cards/README.md",
+    *(f"zoo/{room}/README.md" for room in ("cli", "compression", "data", "evaluation")),
+    *(f"zoo/{room}/README.md" for room in ("models", "registry", "training")),
+    "convert/README.md",
+)
+DOCUMENTS = (*READMES, *ROOMS, "CONTRIBUTING.md", "CHANGELOG.md")
+FRONT_LINES = 150
 
 
 @pytest.fixture(params=READMES)
@@ -23,8 +30,17 @@ def readme(request, root):
 
 
 @pytest.fixture(params=DOCUMENTS)
-def document(request, root):
-    return (root / request.param).read_text(encoding="utf-8")
+def place(request, root):
+    return root / request.param
+
+
+@pytest.fixture
+def document(place):
+    return place.read_text(encoding="utf-8")
+
+
+def test_the_front_page_is_short(readme):
+    assert len(readme.splitlines()) <= FRONT_LINES
 
 
 def code_lines(text):
@@ -47,8 +63,10 @@ def test_readme_begins_with_the_two_commands(readme):
     ]
 
 
-def test_table_of_models_is_current(readme):
-    assert replace_table(readme, models_table(list_models())) == readme, "run: make readme"
+@pytest.mark.parametrize(("name", "table"), tables().items())
+def test_tables_of_models_are_current(name, table, root):
+    page = (root / name).read_text(encoding="utf-8")
+    assert replace_table(page, table) == page, "run: make readme"
 
 
 def test_table_goes_between_its_markers():
@@ -71,9 +89,9 @@ def test_both_readmes_show_the_same_code(root):
     assert blocks(english) == blocks(chinese)
 
 
-def test_links_lead_to_files(document, root):
+def test_links_lead_to_files(document, place):
     links = re.findall(r"\]\(([^)]+)\)", document)
-    missing = [link for link in links if "://" not in link and not (root / link).exists()]
+    missing = [li for li in links if "://" not in li and not (place.parent / li).exists()]
     assert not missing
 
 
@@ -105,14 +123,16 @@ def test_make_targets_exist(document, root):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_exit_codes_are_those_of_the_errors(readme):
-    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)}
+def test_exit_codes_are_those_of_the_errors(root):
+    page = (root / "zoo/cli/README.md").read_text(encoding="utf-8")
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     kinds = [k for k in vars(errors).values() if isinstance(k, type)]
     known = {k.exit_code for k in kinds if issubclass(k, errors.GenaeError)}
     assert documented == known | {0, errors.INTERRUPTED}
 
 
-def test_data_sets_are_listed(readme):
+def test_data_sets_are_listed(root):
+    readme = (root / "zoo/data/README.md").read_text(encoding="utf-8")
     for name, source in DATASETS.items():
         assert f"`{name}`" in readme or name == "cifar10", name
         if name != "cifar10" and source.hub_id:
@@ -136,3 +156,60 @@ def test_notice_names_every_folder_of_examples(root):
     notice = (root / "NOTICE").read_text(encoding="utf-8")
     for folder in (root / "cards/examples").iterdir():
         assert not folder.is_dir() or f"cards/examples/{folder.name}" in notice
+
+
+#: Commands that need a full data set, or minutes of training; each in its own tests.
+LONG = re.compile(
+    r"--data mnist|train cards/vae|out/vae-mnist|infomax-cifar10|evaluate genae/eae-mnist$|"
+    r"^pip |^make |^hf |^python |convert --to|chinese_L-12|MODEL|DIR"
+)
+
+
+def python_blocks(text):
+    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def workplace(root, tmp_path, monkeypatch):
+    """A folder with the checkout's cards, as if genae were run there."""
+    (tmp_path / "cards").symlink_to(root / "cards")
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_python_of_a_page_runs(place, workplace):
+    blocks = python_blocks(place.read_text(encoding="utf-8"))
+    if place.parent.name == "convert":
+        blocks = [block for block in blocks if "cards/" in block]
+    values = {}
+    if any("pixel_values" in block for block in blocks):
+        import torch
+
+        values = {"pixel_values": torch.rand(2, 3, 32, 32)}
+    for block in blocks:
+        exec(compile(block, str(place), "exec"), values)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_commands_of_the_pages_run(root, workplace, monkeypatch):
+    from zoo.cli import app
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    ran = 0
+    for name in ("README.md", "zoo/training/README.md", *ROOMS):
+        for line in code_lines((root / name).read_text(encoding="utf-8")):
+            if LONG.search(line) or not line.startswith("genae "):
+                continue
+            words = shlex.split(line, comments=True)[1:]
+            made = {"convert": "out/bert-poetry", "train": "out/ae-examples"}.get(words[0])
+            if made in words and (workplace / made).exists():
+                continue  # made by an earlier page
+            try:
+                code = app(words) or 0
+            except SystemExit as end:
+                code = end.code or 0
+            assert code == 0, f"{name}: {line}"
+            ran += 1
+    assert ran > 15

@@ -1,15 +1,14 @@
-"""What follows from the cards: each shipped folder's README and manifest, the READMEs' table.
+"""What follows from the cards: each shipped folder's README and manifest, the tables of models.
 
-Run `make readme` after a card was edited: `python -m zoo.cli.readme README.md ...`.
+Run `make readme` after a card was edited.
 """
 
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from zoo.card import Card, Result
 from zoo.errors import UsageError
-from zoo.registry import describe, embedded, list_models, manifest
+from zoo.registry import describe, embedded, list_models, load_card, manifest
 
 BEGIN, END = "<!-- models:begin -->", "<!-- models:end -->"
 NONE = "–"
@@ -20,6 +19,41 @@ NUMBERS = (
     ("log-likelihood, at least", "iwae", 1),
     ("accuracy", "accuracy", 4),
 )
+#: What the front pages show: a model, a metric of its card and options that choose among its
+#: results, and how the number is written.
+BEST: tuple[tuple[str, str, dict[str, str], str], ...] = (
+    ("bert-poetry-zh", "parity", {}, "logits within {:.0e} of the original's"),
+    ("eae-faces", "reconstruction_mse", {}, "reconstruction error {:.4f}"),
+    ("eae-fashion-mnist", "frechet_distance", {"sampler": "prior"}, "Fréchet distance {:.1f}"),
+    ("eae-mnist", "frechet_distance", {"sampler": "prior"}, "Fréchet distance {:.1f}"),
+    ("infomax-cifar10", "probe_accuracy", {"probe": "mlp", "tap": "conv"}, "probe {:.1%} right"),
+    ("iwae-mnist", "iwae", {}, "log-likelihood at least {:.1f} nats"),
+    ("vae-mnist", "iwae", {}, "log-likelihood at least {:.1f} nats"),
+    ("vae-mnist-8bit", "bits_per_dim", {}, "{:.2f} bits per pixel, lossless"),
+)
+
+
+def best_table() -> str:
+    """The few models of the front pages, each with its best number."""
+    rows = [["model", "architecture", "trained on", "parameters", "best number"]]
+    rows.append(["---"] * 3 + ["--:", "---"])
+    for name, metric, options, words in BEST:
+        card = load_card(f"{embedded.OWNER}/{name}")
+        data = card.data.dataset if card.data else (card.source or {}).get("format", NONE)
+        size = f"{describe(card)['parameters']:,}"
+        number = words.format(_best(card, metric, options))
+        rows.append([f"[{name}](cards/{name})", card.architecture, data, size, number])
+    return _markdown(rows)
+
+
+def _best(card: Card, metric: str, options: Mapping[str, str]) -> float:
+    if metric == "parity":
+        return float((card.source or {})["parity"]["max_abs_error"])
+    return next(
+        result.value
+        for result in card.results
+        if result.metric == metric and options.items() <= result.options.items()
+    )
 
 
 def models_table(cards: Iterable[Card]) -> str:
@@ -35,9 +69,13 @@ def models_table(cards: Iterable[Card]) -> str:
         size = f"{facts['parameters']:,}" if facts["parameters"] else NONE
         data = card.data.dataset if card.data else NONE
         weights = "" if facts["ships"] or facts["published"] else " (recipe)"
-        name = f"[{card.name}](cards/{card.name}){weights}"
+        name = f"[{card.name}]({card.name}){weights}"
         numbers = [_number(card.results, metric, digits) for _, metric, digits in NUMBERS]
         rows.append([name, card.architecture, data, size, *numbers])
+    return _markdown(rows)
+
+
+def _markdown(rows: Iterable[Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -61,8 +99,8 @@ def replace_table(text: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
-def main(files: Iterable[str]) -> None:
-    """Bring the shipped folders up to their cards, and write the table into the given files.
+def main(root: Path) -> None:
+    """Bring the shipped folders up to their cards, and the tables of a checkout's pages.
 
     Raises:
         IntegrityError: more than text changed in a shipped folder; see `manifest.refresh`.
@@ -70,11 +108,20 @@ def main(files: Iterable[str]) -> None:
     for folder in embedded.folders():
         if (folder / manifest.MANIFEST_FILE).is_file():
             manifest.refresh(folder)
-    table = models_table(list_models())
-    for file in map(Path, files):
-        text = replace_table(file.read_text(encoding="utf-8"), table)
-        file.write_text(text, encoding="utf-8", newline="\n")
+    for name, table in tables().items():
+        text = replace_table((root / name).read_text(encoding="utf-8"), table)
+        (root / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def tables() -> dict[str, str]:
+    """The pages that have a table of models, and the table."""
+    best = best_table()
+    return {
+        "README.md": best,
+        "README.zh-CN.md": best,
+        "cards/README.md": models_table(list_models()),
+    }
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(Path.cwd())
