@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from convert.parity import require
 if TYPE_CHECKING:
     from convert.parity import Parity
     from convert.planning import Plan
+    from convert.preparing import Prepared
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Report:
         config: the legacy configuration, the options that it has a word for merged in.
         parity: outputs beside recorded ones, where that was asked for.
         result: the `config.json` of the result; empty on the way back.
+        release: which published one it is or may be, what told it, and what is known of it.
     """
 
     source: Path
@@ -55,6 +57,7 @@ class Report:
     config: dict[str, Any] = field(default_factory=dict)
     parity: list[Parity] = field(default_factory=list)
     result: dict[str, Any] = field(default_factory=dict)
+    release: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything in types that JSON has, without places on this machine."""
@@ -62,6 +65,7 @@ class Report:
             "source": self.source.name,
             "format": self.format,
             "family": self.family,
+            "release": self.release,
             "architecture": self.architecture,
             "parameters": planning.parameters(self.plan.steps),
             "tensors": [
@@ -79,6 +83,7 @@ class Report:
             "options": self.options,
             "config": self.config,
             "notes": self.notes,
+            "warnings": self.warnings,
             "parity": [parity.to_dict() for parity in self.parity],
         }
 
@@ -97,6 +102,7 @@ def convert_checkpoint(
     verify_checksums: bool = True,
     vocab: str | os.PathLike[str] | None = None,
     progress: Callable[[int], Any] | None = None,
+    release: str | None = None,
 ) -> Report:
     """Turn a legacy checkpoint into safetensors, config and tokenizer, without TensorFlow.
 
@@ -118,9 +124,11 @@ def convert_checkpoint(
             looks near the files.
         progress: given the total bytes, returns a context manager that gives a function which is
             told bytes as they are written.
+        release: the published one that it is, by its name in `convert.known_releases()`: family,
+            options, gelu, casing and words follow. None recognises it where files tell it.
 
     Raises:
-        UsageError: an option, size or family is wrong or undecided.
+        UsageError: an option, size, release or family is wrong or undecided.
         NotFoundError: there is no such checkpoint or configuration.
         IntegrityError: the files are damaged, or they and the family's map disagree.
         ConflictError: the target exists.
@@ -142,6 +150,7 @@ def convert_checkpoint(
             allow_unused=allow_unused,
             dtype=dtype,
             vocab=vocab,
+            release=release,
         )
         chosen, _, settings, plan = ready.require()
         report = Report(
@@ -157,10 +166,11 @@ def convert_checkpoint(
             options=settings.lasting(),
             config=settings.config,
             result=ready.result,
+            release=ready.release.to_dict(),
         )
         with new_folder(out) as folder:
             companions = ready.write_tokenizer(folder)  # first: it may be refused
-            told = ready.vocabulary.warnings
+            told = {*ready.vocabulary.warnings, *ready.warnings}
             report.warnings = [note for note in report.notes if note in told]
             total = sum(checkpoint[name].nbytes for step in plan.steps for name in {*step.sources})
             with progress(total) if progress else nullcontext(lambda written: None) as advance:
@@ -180,13 +190,57 @@ def convert_checkpoint(
                 report.parity = compare(
                     folder, verify, options=settings.options, notes=report.notes
                 )
-                require(report.parity)
+                advice = _other_gelu(ready, report, folder, verify)
+                require(report.parity, advice)
             from convert.model_card import render
 
             (folder / "README.md").write_text(render(report, chosen), encoding="utf-8")
             _write_json(folder / "conversion.json", report.to_dict())
             report.files += ["README.md", "conversion.json"]
     return report
+
+
+def _other_gelu(
+    ready: Prepared, report: Report, folder: Path, verify: str | os.PathLike[str]
+) -> str:
+    """Where outputs differ, compare them with those of the other gelu as well.
+
+    A record says more of a file than a key of its configuration: of these, the record wins.
+
+    Returns:
+        What to say of it where it is no more than advice.
+    """
+    from convert import gelu
+    from convert.verify import compare
+
+    family, _, settings, _ = ready.require()
+    if all(one.ok for one in report.parity) or not gelu.plain(family, settings):
+        return ""
+    form = settings.options["gelu"]
+    other = replace(
+        settings,
+        options=settings.options | {"gelu": gelu.OTHER[form]},
+        parts=dict(settings.parts),
+        notes=[],
+    )
+    result = family.config(other) | {"dtype": ready.result["dtype"]}
+    _write_json(folder / "config.json", result)
+    parity = compare(folder, verify, options=other.options, notes=[])
+    if not all(one.ok for one in parity):
+        return ""
+    if ready.meaning is None or not ready.meaning.source.sign:
+        return f"With --option gelu={gelu.OTHER[form]} they agree."
+    report.parity, report.result = parity, result
+    report.options = other.lasting()
+    report.defaults["gelu"] = gelu.OTHER[form]
+    said = (
+        f"the recorded outputs are those of gelu={gelu.OTHER[form]}, which is taken, and not "
+        f"those of gelu={form}, which the configuration speaks for"
+    )
+    gone = [words for words in report.warnings if words.startswith("gelu is taken")]
+    report.notes[:] = [words for words in report.notes if words not in gone] + [said]
+    report.warnings[:] = [words for words in report.warnings if words not in gone] + [said]
+    return ""
 
 
 def _write_json(path: Path, table: Mapping[str, Any]) -> None:

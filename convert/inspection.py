@@ -38,6 +38,7 @@ class Inspection:
         notes: what else a person should know, such as whose names the tensors have.
         missing: what a conversion still needs, one line each.
         unreadable: tensors without numbers, and why.
+        release: which published one it is or may be, what told it, and what is known of it.
         exit_code: of the conversion, as far as it is known: 0 where nothing is missing.
     """
 
@@ -56,6 +57,7 @@ class Inspection:
     notes: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
+    release: dict[str, Any] | None = None
     exit_code: int = 0
 
 
@@ -71,6 +73,7 @@ def check(
     dtype: str | None = None,
     max_shard_size: str | int = "5GB",
     vocab: str | os.PathLike[str] | None = None,
+    release: str | None = None,
 ) -> Inspection:
     """Say what a checkpoint is, which family fits and what is missing; reads no weights.
 
@@ -87,6 +90,7 @@ def check(
         dtype: of the result.
         max_shard_size: of a file of the result.
         vocab: the vocabulary.
+        release: the published one that it is.
 
     Raises:
         GenaeError: as `convert.open_checkpoint`; or a size, type or place that a conversion
@@ -105,6 +109,7 @@ def check(
             allow_unused=allow_unused,
             dtype=dtype,
             vocab=vocab,
+            release=release,
         )
         preparing.check_tokenizer(ready)
         found = Inspection(
@@ -117,6 +122,7 @@ def check(
             notes=ready.notes or [note for _, naming in ready.pairs[:1] for note in naming.notes],
             missing=[str(problem) for problem in ready.problems],
             unreadable=dict(checkpoint.unreadable),
+            release=ready.release.to_dict(),
             exit_code=ready.problems[0].exit_code if ready.problems else 0,
         )
         _describe(found, ready.pairs, checkpoint, ready.config, ready.given)

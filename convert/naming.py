@@ -45,6 +45,7 @@ class Naming:
         heads: of a dialect: how many attention heads there are, where the tensors tell.
         result: of a dialect: what it changes in the result's, see `Dialect.result`.
         family: of a dialect: the family that the configuration says, see `Dialect.family`.
+        dialect: its name; empty where names are the original's or bert4keras's.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Naming:
     result: Callable[[dict[str, Any], Settings], dict[str, Any]] | None = None
     heads: int | None = None
     family: Callable[[Mapping[str, Any]], str | None] | None = None
+    dialect: str = ""
 
     def op(self, name: str) -> Op:
         """What happens to the tensor that rows call so, before the row's own operation."""

@@ -38,15 +38,20 @@ class Parity:
         return {**asdict(self), "ok": self.ok}
 
 
-def require(parity: list[Parity]) -> None:
-    """Raise `ToleranceError` naming every output that is off."""
+def require(parity: list[Parity], advice: str = "") -> None:
+    """Raise `ToleranceError` naming every output that is off.
+
+    Args:
+        parity: of every output.
+        advice: what to do; empty asks for the options.
+    """
     off = [
         f"{p.name} by {p.max_absolute:.2e} (allowed {p.tolerance:.2e})" for p in parity if not p.ok
     ]
     if off:
         raise ToleranceError(
-            f"the result differs from the recorded outputs: {'; '.join(off)}. Were the model's "
-            "options given (--option KEY=VALUE)?"
+            f"the result differs from the recorded outputs: {'; '.join(off)}. "
+            + (advice or "Were the model's options given (--option KEY=VALUE)?")
         )
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert import advice, choosing, families, planning, tokenizers, writing
+from convert import advice, choosing, families, gelu, planning, published, tokenizers, writing
 from convert.arguments import DTYPES, size_in_bytes
 from convert.companions import read_config
+from convert.families.base import CONFIG_OPTIONS
 from convert.planning import Plan
 from convert.renames import rename
 from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
@@ -33,7 +34,8 @@ class Prepared:
 
     Attributes:
         checkpoint: the files.
-        given: options as given, with what the family's name stands for.
+        given: options as given, with what the family's name stands for and what is known of the
+            release.
         config: the legacy configuration; empty where there is none.
         config_name: the name of its file; empty where it was given as a table.
         pairs: the families that fit, each with what the tensors are called there.
@@ -42,6 +44,9 @@ class Prepared:
         plan: what becomes of every tensor.
         result: the `config.json` to write.
         notes: what a person should know.
+        warnings: those of the notes that nobody should miss.
+        release: which published one it is, or may be.
+        meaning: what a plain gelu is taken for, where nobody said it.
         problems: what stops the conversion, in the order in which it finds it.
     """
 
@@ -55,6 +60,9 @@ class Prepared:
     plan: Plan | None = None
     result: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    release: published.Recognition = field(default_factory=published.Recognition)
+    meaning: gelu.Meaning | None = None
     problems: list[GenaeError] = field(default_factory=list)
 
     @property
@@ -125,6 +133,7 @@ def prepare(
     allow_unused: Sequence[str] = (),
     dtype: str | None = None,
     vocab: str | os.PathLike[str] | None = None,
+    release: str | None = None,
 ) -> Prepared:
     """Find out what a conversion will do, and what stops it; reads no values.
 
@@ -137,10 +146,13 @@ def prepare(
         allow_unused: patterns of tensors that may be left over.
         dtype: of the result.
         vocab: the vocabulary.
+        release: the published one that it is.
 
     Raises:
-        UsageError: no family is called so.
+        UsageError: no family or release is called so.
     """
+    known = published.named(release, family) if release is not None else None
+    family = known.family if known is not None and family is None else family
     ready = Prepared(checkpoint, families.meant_by(family))
     try:
         ready.config, ready.config_name = read_config(source, checkpoint, config, family, options)
@@ -158,6 +170,7 @@ def prepare(
     stopped = bool(ready.problems)
     try:
         ready.pairs = choosing.candidates(family, checkpoint, ready.config, ready.given)
+        _recognise(ready, known)
         pair = choosing.only(ready.pairs, checkpoint)
         if not stopped:
             _settle(ready, *pair, allow_unused, dtype)
@@ -173,6 +186,30 @@ def _vocabulary_sizes(config: Mapping[str, Any], options: Mapping[str, Any]) -> 
     rows, keep = config.get("vocab_size"), options.get("keep_tokens")
     kept = len(keep) if isinstance(keep, list | tuple) else None
     return [size for size in (rows, kept) if type(size) is int and size > 0]
+
+
+def _recognise(ready: Prepared, known: published.Release | None) -> None:
+    """Take what is known of the release, if it is one, where nobody gave anything else."""
+    ready.release = published.recognise(
+        ready.pairs, ready.checkpoint, ready.config, ready.vocabulary.path, known
+    )
+    family = ready.release.family
+    if len(ready.pairs) > 1 and any(pair[0].name == family for pair in ready.pairs):
+        ready.pairs = [pair for pair in ready.pairs if pair[0].name == family]
+    if not ready.release.releases or not ready.pairs:
+        return
+    naming = ready.pairs[0][1]
+    taken = {
+        name: value
+        for name, value in ready.release.facts.items()
+        if name not in ready.given
+        and all(name in {*one.options, *CONFIG_OPTIONS} for one, _ in ready.pairs)
+        and (name != "gelu" or known or naming.kind == "tensorflow")
+    }
+    ready.given |= taken
+    ready.notes.append(ready.release.words(taken))
+    sizes = published.sizes_of(*ready.pairs[0], ready.checkpoint, ready.config)
+    ready.warnings += published.doubts(ready.release, ready.config, sizes)
 
 
 def check_tokenizer(ready: Prepared) -> None:
@@ -195,9 +232,17 @@ def _settle(
 ) -> None:
     """Settings, plan and configuration of the result, for one family."""
     checkpoint = ready.checkpoint
+    told = dict(ready.given)
+    if "gelu" not in told:
+        ready.meaning = gelu.meaning(family, naming, ready.config, told)
+        told |= {} if ready.meaning is None else {"gelu": ready.meaning.form}
     settings = choosing.settle(
-        family, naming, checkpoint, ready.config, ready.given, ready.vocabulary.words is not None
+        family, naming, checkpoint, ready.config, told, ready.vocabulary.words is not None
     )
+    if ready.meaning is not None:
+        settings.defaults["gelu"] = ready.meaning.form
+        words = gelu.said(ready.meaning, ready.release)
+        (ready.notes if ready.meaning.source.told else ready.warnings).append(words)
     ready.settings = settings
     plan = planning.plan(family, naming, checkpoint, settings, allow_unused)
     result = family.config(settings)
@@ -209,7 +254,7 @@ def _settle(
     kinds = {str(checkpoint[name].dtype) for step in plan.steps for name in step.sources}
     result["dtype"] = dtype or (kinds.pop() if len(kinds) == 1 else "float32")
     ready.plan, ready.result = plan, result
-    ready.notes = [*checkpoint.notes, *settings.notes, *naming.notes]
+    ready.notes += [*checkpoint.notes, *settings.notes, *naming.notes, *ready.warnings]
     ready.notes += advice.expected(result, [step.target for step in plan.steps])
     if ready.config_name:
         ready.notes.append(f"configuration: {ready.config_name}")

@@ -219,4 +219,5 @@ def _translate(
         result=dialect.result,
         heads=axes[1] if len(axes) == 3 else None,
         family=dialect.family,
+        dialect=dialect.name,
     )

@@ -325,7 +325,7 @@ def test_a_full_folder_is_kept(tmp_path):
         ({"aplication": "lm"}, "Did you mean 'application'"),
         ({"application": "llm"}, "encoder or lm or unilm"),
         ({"gelu": "exact"}, "erf or tanh"),
-        ({"hidden_act": "mish"}, "no activation 'mish'"),
+        ({"hidden_act": "snake"}, "no activation 'snake'"),
         ({"keep_tokens": [0, 5000]}, r"outside 0\.\.59"),
         ({"attention_head_size": "7"}, "attention_head_size is '7'"),
     ],

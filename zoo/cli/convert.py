@@ -21,12 +21,12 @@ SHARD = "5GB"
 
 def convert(
     source: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="PATH",
             help="A checkpoint's folder, prefix or file; .weights/.h5; a zip, tar or ZIP!PLACE.",
         ),
-    ],
+    ] = None,
     out: Annotated[
         Path | None, typer.Argument(metavar="OUT", help="The new folder; it may exist if empty.")
     ] = None,
@@ -36,6 +36,15 @@ def convert(
     family: Annotated[
         str | None, typer.Option(help="bert4keras's model=, such as bert; the files if not given.")
     ] = None,
+    release: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="NAME", help="The published release that it is; see --known."
+        ),
+    ] = None,
+    known: Annotated[
+        bool, typer.Option("--known", help="List the releases that are known; needs no PATH.")
+    ] = False,
     config: Annotated[
         Path | None, typer.Option(help="The bert_config.json, where it is not beside the files.")
     ] = None,
@@ -78,9 +87,14 @@ def convert(
     """
     from convert import advice, arguments, converting, inspection
 
+    if known:
+        _show_known(as_json)
+        return
+    if source is None:
+        raise UsageError("give the checkpoint: genae convert PATH OUT (or --known)")
     if to is not None:
         there = {"--check": look, "--verify": verify, "--config": config, "--vocab": vocab}
-        for word, value in there.items():
+        for word, value in (there | {"--as": release}).items():
             if value:
                 raise UsageError(f"{word} is for the way there; leave it out beside --to")
     told = arguments.read_json(options) if options else {}
@@ -97,12 +111,14 @@ def convert(
             allow_unused=allow_unused or (),
             dtype=dtype,
             max_shard_size=max_shard_size,
+            release=release,
         )
         _show_inspection(found, as_json)
         if found.exit_code:
             raise typer.Exit(found.exit_code)
         given: dict[str, list[Any]] = {
             "--family": [family],
+            "--as": [release],
             "--config": [config],
             "--vocab": [vocab],
             "--option": option or [],
@@ -153,6 +169,7 @@ def convert(
         dtype=dtype,
         max_shard_size=max_shard_size,
         progress=bar,
+        release=release,
     )
     _answer(report, as_json, quiet)
     hint(advice.load_command(report), quiet=quiet or as_json)
@@ -222,6 +239,7 @@ def _show_inspection(found: "Inspection", as_json: bool) -> None:
         "bytes": found.bytes,
         "left out": found.dropped,
         "families": found.families,
+        "release": found.release,
         "parts": found.parts,
         "heads": found.heads,
         "sizes": found.sizes,
@@ -236,6 +254,8 @@ def _show_inspection(found: "Inspection", as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     facts["bytes"] = size(found.bytes)
+    if found.release:
+        facts["release"] = f"{' or '.join(found.release['names'])} (by {found.release['by']})"
     facts["left out"] = f"{found.dropped} (optimizer slots, counters)"
     for key, value in facts.items():
         if isinstance(value, dict):
@@ -244,3 +264,23 @@ def _show_inspection(found: "Inspection", as_json: bool) -> None:
         shown = "; ".join(value) if isinstance(value, list) else str(value or "")
         table.add_row(key, shown or "nothing")
     console().print(table)
+
+
+def _show_known(as_json: bool) -> None:
+    """Every known release, and where it was published."""
+    from rich.table import Table
+
+    from convert.published import known_releases
+
+    found = known_releases()
+    if as_json:
+        print_json(found)
+        return
+    table = Table("name", "family", "options", "gelu", "case", "where", box=None, pad_edge=False)
+    for one in found:
+        options = " ".join(f"{key}={value}" for key, value in one["options"].items())
+        gelu = one["activation"] if one["gelu"] == "none" else one["gelu"]
+        case = "lower" if one["lower_case"] else "as it is"
+        where = " ".join(one["where"])
+        table.add_row(one["name"], one["family"] or "none", options, gelu, case, where)
+    console(width_if_piped=250).print(table)
