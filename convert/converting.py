@@ -138,7 +138,7 @@ def convert_checkpoint(
     from convert.readers import open_checkpoint
     from zoo.staging import new_folder
 
-    out = Path(out)
+    out = Path(out).expanduser()
     shard_bytes = preparing.check_request(out, dtype, max_shard_size, verify)
     with open_checkpoint(source, verify_checksums=verify_checksums) as checkpoint:
         ready = preparing.prepare(

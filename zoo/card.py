@@ -31,7 +31,7 @@ class Data:
     """What a model was trained on: the card's `[data]`.
 
     Attributes:
-        dataset: a name that `zoo.data` knows, a Hub id, or a folder.
+        dataset: a name that `zoo.data` knows, a Hub id, or a folder (`~` is one's home).
         config: the data set's configuration, None for its only one (`name` in the card also).
         train_split: in the slicing syntax of `datasets`, such as `train[:50000]`.
         validation_split: likewise, None if nothing is held out.
@@ -139,7 +139,7 @@ class Card:
             NotFoundError: there is no such file.
             UsageError: the file is no card; names the file, the key and the nearest known key.
         """
-        file = Path(path)
+        file = Path(path).expanduser()
         if file.is_dir():
             file /= CARD_FILE
         if not file.is_file():

@@ -40,7 +40,8 @@ def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
         ConflictError: the target exists and is not empty, or was filled meanwhile.
         MissingDependencyError: the disk is full.
     """
-    target = Path(target) if Path(target).name else Path(target).absolute()
+    target = Path(target).expanduser()
+    target = target if target.name else target.absolute()
     check_new_folder(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -208,8 +209,54 @@ def test_another_card_does_not_resume_a_run(card, tmp_path, monkeypatch):
     interrupt_at(monkeypatch, 2)
     with pytest.raises(InterruptedRunError):
         train(card(), tmp_path / "out", quiet=True)
-    with pytest.raises(ConflictError, match="another card or other settings"):
-        train(card(), tmp_path / "out", overrides=["seed=9"], resume=True, quiet=True)
+    with pytest.raises(ConflictError, match="another card or other settings: id was"):
+        train(card("ae"), tmp_path / "out", resume=True, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("start", "go_on", "said"),
+    [
+        ([], ["seed=9"], "train.seed was 3, now it is 9. Resume with --set train.seed=3, or"),
+        (
+            ["learning_rate=0.02", "data.binarization=none"],
+            ["data.augmentations=['flip']"],
+            "data.augmentations was not given",
+        ),
+        (["weight_decay=0.1"], [], "train.weight_decay was 0.1, now it is not given. Resume with "
+                                   "--set train.weight_decay=0.1, or remove"),
+        ([], ["weight_decay=0.1"], "weight_decay was not given, now it is 0.1. Resume without "
+                                   "train.weight_decay, or remove"),
+        (
+            ["latent_size=3"],
+            ["latent_size=4", "seed=8"],
+            "config.latent_size was 3, now it is 4; train.seed was 3, now it is 8. Resume with "
+            "--set config.latent_size=3 --set train.seed=3, or remove",
+        ),
+    ],
+)  # fmt: skip
+def test_resuming_says_which_setting_differs(card, tmp_path, monkeypatch, start, go_on, said):
+    interrupt_at(monkeypatch, 0)
+    with pytest.raises(InterruptedRunError):
+        train(card(), tmp_path / "out", overrides=start, quiet=True)
+    with pytest.raises(ConflictError, match=re.escape(said)):
+        train(card(), tmp_path / "out", overrides=go_on, resume=True, quiet=True)
+    monkeypatch.undo()
+    settings = [*start, "seed=3"]  # the same value, given again, is no other setting
+    assert train(card(), tmp_path / "out", overrides=settings, resume=True, quiet=True).is_dir()
+
+
+def test_data_and_outputs_may_lie_at_home(card, tmp_path, monkeypatch, picture_folder):
+    monkeypatch.setenv("HOME", str(picture_folder.parent))
+    name = f"~/{picture_folder.name}"
+    folder = train(
+        card(), tmp_path / "out", overrides=[f"data.dataset={name}", "max_steps=1"], quiet=True
+    )
+    assert Card.load(folder).data.dataset == name  # a card stays as it was written
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert train(card("ae"), "~/ae", overrides=["max_steps=1"], quiet=True) == tmp_path / "ae"
+    assert (tmp_path / "ae/model.safetensors").is_file()
+    assert registry.resolve("~/ae") == str(tmp_path / "ae")
+    assert registry.load_card("~/ae").id == Card.load("~/ae/card.toml").id == "genae/tiny-ae"
 
 
 def test_logs_name_the_parts_of_the_loss(card, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from zoo import catalog
 from zoo.errors import INTERRUPTED, GenaeError, MissingDependencyError, NotAllowedError
+
+#: A path from one's home that the shell has left as it was, as it does behind `--option=`.
+HOME = re.compile(r"^((?:--[\w-]+=|-\w)?)~(?=[/\\]|$)")
 
 
 class Verb(NamedTuple):
@@ -156,6 +160,9 @@ class VerbGroup(TyperGroup):
         end = words.index("--") if "--" in words else len(words)
         debug = "--debug" in words[:end]
         words = [word for i, word in enumerate(words) if word != "--debug" or i >= end]
+        words = [
+            HOME.sub(lambda found: f"{found[1]}{os.path.expanduser('~')}", word) for word in words
+        ]
         # The bars of transformers show every file read or written; ours show the work.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         try:

@@ -93,7 +93,7 @@ def gather(
 def _listed(paths: Sequence[str | Path]) -> list[tuple[str, Path]]:
     """Names as they will be written, and files."""
     found = []
-    for path in map(Path, paths):
+    for path in (Path(one).expanduser() for one in paths):
         if path.is_dir():
             found += [(file.relative_to(path), file) for file in list_pictures(path)]
         elif path.exists():

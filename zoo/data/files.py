@@ -143,7 +143,7 @@ def iter_pictures(
         UsageError: for a bad file that was named, see `open_picture`; UnsafeError likewise.
     """
     problems = [] if problems is None else problems
-    for path in map(Path, paths):
+    for path in (Path(one).expanduser() for one in paths):
         inside = path.is_dir()
         try:
             found = list_pictures(path) if inside else [path]

@@ -104,6 +104,7 @@ def locate(name: str) -> Path | str:
     Raises:
         NotFoundError: if it is neither here nor could be there.
     """
+    name = os.path.expanduser(name)
     source = DATASETS.get(name, Source(name))
     if source.embedded:
         place = embedded.ROOT / "examples" / source.folder
@@ -114,7 +115,7 @@ def locate(name: str) -> Path | str:
         return Path(name)
     roots = [Path("data")]
     if os.environ.get("GENAE_DATA"):
-        roots.insert(0, Path(os.environ["GENAE_DATA"]))
+        roots.insert(0, Path(os.environ["GENAE_DATA"]).expanduser())
     for root in roots:
         if (root / source.folder).is_dir():
             return root / source.folder

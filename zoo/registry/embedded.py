@@ -17,12 +17,12 @@ WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 
 def text_of(name: str | os.PathLike[str]) -> str:
-    """A model's name as text; an empty one would mean the current folder.
+    """A model's name as text, `~` resolved; an empty one would mean the current folder.
 
     Raises:
         UsageError: it is empty.
     """
-    text = os.fspath(name)
+    text = os.path.expanduser(os.fspath(name))
     if not text.strip():
         raise UsageError(
             f"{text!r} names no model: give an id such as genae/eae-mnist or a folder."

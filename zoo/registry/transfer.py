@@ -100,7 +100,8 @@ def pull(
         NotAllowedError: it is gated.
         MissingDependencyError: the disk is full.
     """
-    target = Path(to) if Path(to).name else Path(to).absolute()
+    target = Path(to).expanduser()
+    target = target if target.name else target.absolute()
     check_new_folder(target)
     found = locate(name, revision, source=source, progress=progress)
     with new_folder(target) as partial:

@@ -38,6 +38,7 @@ from .divergence import (
 )
 from .fitting import batches, calibrate_batch_norm, encode_all, fit_samplers, stored_weights
 from .recipe import Recipe, build_recipe, one_line, override
+from .resuming import changes, explain
 from .trainer import BarCallback, InterruptCallback, PictureTrainer, without_default_output
 
 SHOWN_SAMPLES = 64
@@ -81,7 +82,8 @@ def train(
         table.pop("results", None)
         card = Card.parse(dumps(table), card.path)
     recipe = build_recipe(card)
-    output = Path(output) if Path(output).name else Path(output).absolute()
+    output = Path(output).expanduser()
+    output = output if output.name else output.absolute()
     work = output.with_name(output.name + ".training")
     checkpoint = find_checkpoint(card, output, work, resume)
     pictures = load_training_pictures(recipe, quiet)
@@ -175,10 +177,10 @@ def find_checkpoint(card: Card, output: Path, work: Path, resume: bool) -> str |
     if resume:
         if not card_file.is_file() or not found:
             raise NotFoundError(f"nothing to resume in {work}; start without --resume")
-        if Card.load(card_file).to_dict() != card.to_dict():
+        if changed := changes(Card.load(card_file), card):
             raise ConflictError(
-                f"the run in {work} was started from another card or other settings; resume it "
-                "with those, or remove it"
+                f"the run in {work} was started from another card or other settings: "
+                f"{explain(changed)}, or remove {work} to start anew"
             )
         for folder in reversed(found):
             if holds_finite(folder):
