@@ -84,7 +84,7 @@ class Result:
     training: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Card:
     """A checked card; field names are the card's keys.
 
@@ -122,6 +122,13 @@ class Card:
     published: dict[str, str] | None = None
     path: Path | None = field(default=None, compare=False)
     text: str = field(default="", compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        """What it is a card of, in one line."""
+        return (
+            f"Card({self.id!r}, version={self.version!r}, architecture={self.architecture!r}, "
+            f"status={self.status!r})"
+        )
 
     @property
     def name(self) -> str:

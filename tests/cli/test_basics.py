@@ -305,6 +305,16 @@ def test_pull_then_verify(shipped, tmp_path):
     assert run("verify", str(target)).code == 8
 
 
+@pytest.mark.parametrize(
+    "form", [("--output", "~/deep/x.png"), ("--output=~/deep/x.png",), ("-o~/deep/x.png",)]
+)
+def test_a_path_from_home_that_the_shell_left_is_resolved(tmp_path, monkeypatch, form):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = run("sample", "genae/vae-mnist", "-n", "2", *form)
+    assert done.code == 0, done.err
+    assert (tmp_path / "deep/x.png").is_file()
+
+
 def test_env_says_that_a_token_exists_and_not_which(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_this_is_not_shown")
     monkeypatch.setenv("GENAE_DATA", "some/where")

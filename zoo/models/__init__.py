@@ -12,6 +12,7 @@ from transformers.models.auto.tokenization_auto import REGISTERED_TOKENIZER_CLAS
 
 from zoo import catalog
 from zoo.registry import resolve
+from zoo.registry.loading import check_class
 
 from . import seam
 from .images.image_processing_genae import GenaeImageProcessor
@@ -41,7 +42,7 @@ for _row in catalog.ARCHITECTURES.values():
 REGISTERED_TOKENIZER_CLASSES[GenaeWordTokenizer.__name__] = GenaeWordTokenizer
 GenaeWordTokenizer.register_for_auto_class()
 
-seam.install(CLASSES.values(), resolve)
+seam.install(CLASSES.values(), resolve, check_class)
 
 globals().update(CLASSES)
 __all__ = sorted(CLASSES)

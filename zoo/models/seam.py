@@ -4,6 +4,7 @@ It is put on from outside, on the few base classes, so that modules which travel
 model hold nothing of it.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,29 +31,41 @@ def found() -> Iterator[None]:
 
 
 @contextmanager
-def without_bar(folder: Any) -> Iterator[None]:
-    """For the length of a `with`, transformers draws no bar while it reads a small model."""
-    shown = logging.is_progress_bar_enabled()
-    files = Path(folder).glob("*.safetensors")
-    if not shown or sum(file.stat().st_size for file in files) >= LARGE:
+def without_bar(place: str | os.PathLike[str]) -> Iterator[None]:
+    """Draw no bar over the weights of a small model; a user's own hook and settings stay.
+
+    Args:
+        place: the model's folder; what is none keeps the bars of its download.
+    """
+
+    def silent(factory: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return factory(*args, **{**kwargs, "disable": True})
+
+    size = sum(file.stat().st_size for file in Path(place).glob("*.safetensors"))
+    if not 0 < size < LARGE or not hasattr(logging, "set_tqdm_hook"):  # not in transformers 5.0
         yield
         return
-    logging.disable_progress_bar()
+    before = logging.set_tqdm_hook(silent)
+    if before is not None:
+        logging.set_tqdm_hook(before)
     try:
         yield
     finally:
-        logging.enable_progress_bar()
+        logging.set_tqdm_hook(before)
 
 
-def install(classes: Iterable[type], find: Callable[..., str]) -> None:
+def install(classes: Iterable[type], find: Callable[..., str], check: Callable[..., None]) -> None:
     """Let classes, and all that derive from the same base of genae's, load by id.
 
     Args:
         classes: models, configurations, processors and tokenizers, each with `from_pretrained`.
         find: `(name, revision) -> folder`; called once for a model, its configuration included.
+        check: `(class, name, folder, subfolder)`, raises where another class is the right one;
+            called without a folder before it is looked for, then with it.
     """
     for base in dict.fromkeys(map(_base, classes)):
-        base.from_pretrained = _by_id(base.from_pretrained.__func__, find)  # type: ignore[attr-defined]
+        load = base.from_pretrained.__func__  # type: ignore[attr-defined]
+        base.from_pretrained = _by_id(load, find, check)  # type: ignore[attr-defined]
 
 
 def _base(kind: type) -> type:
@@ -61,13 +74,20 @@ def _base(kind: type) -> type:
     return next(one for one in reversed(own) if hasattr(one, "from_pretrained"))
 
 
-def _by_id(load: Callable[..., Any], find: Callable[..., str]) -> "classmethod[Any, ..., Any]":
+def _by_id(
+    load: Callable[..., Any], find: Callable[..., str], check: Callable[..., None]
+) -> "classmethod[Any, ..., Any]":
     @wraps(load)
     def from_pretrained(
         cls: type, name: Any, *args: Any, revision: str | None = None, **kwargs: Any
     ) -> Any:
-        place = name if _FOUND.get() else find(name, revision)
-        with found(), without_bar(place):
+        if _FOUND.get():
+            return load(cls, name, *args, revision=revision or "main", **kwargs)
+        folder = kwargs.get("subfolder") or ""
+        check(cls, name, None, folder)
+        place = find(name, revision)
+        check(cls, name, place, folder)
+        with found(), without_bar(Path(place, folder)):
             return load(cls, place, *args, revision=revision or "main", **kwargs)
 
     return classmethod(from_pretrained)

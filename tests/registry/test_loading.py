@@ -1,0 +1,147 @@
+"""A class loads models of its own architecture alone, and small ones without a bar."""
+
+import json
+import shutil
+
+import pytest
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
+from transformers.utils import logging
+
+import zoo
+from zoo.card import Card
+from zoo.errors import NotFoundError, UsageError
+from zoo.models import (
+    EAEConfig,
+    EAEModel,
+    GenaeAlbertModel,
+    GenaeNezhaForMaskedLM,
+    GenaeNezhaModel,
+    IWAEModel,
+    VAEConfig,
+    VAEModel,
+    seam,
+)
+from zoo.registry import embedded
+
+VAE = "genae/vae-mnist"
+VAE_CARD = embedded.ROOT / "vae-mnist"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "right"),
+    [
+        (EAEModel, "VAEModel"),
+        (EAEConfig, "VAEConfig"),
+        (IWAEModel, "VAEModel"),
+        (GenaeNezhaModel, "VAEModel"),
+    ],
+)
+def test_another_architectures_class_names_the_right_one(wanted, right, monkeypatch):
+    monkeypatch.setattr("zoo.registry.safetensors_header", lambda path: pytest.fail("loaded"))
+    with pytest.raises(UsageError) as error:
+        wanted.from_pretrained(VAE)
+    said = f"{VAE} is a variational autoencoder, no model for {wanted.__name__}: load it with "
+    assert str(error.value) == f"{said}{right}.from_pretrained({VAE!r})"
+
+
+def test_a_published_model_is_told_by_its_card_before_it_is_fetched(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded, "ROOT", tmp_path)
+    folder = tmp_path / "vae-mnist"
+    folder.mkdir()
+    text = zoo.load_card(VAE_CARD).text
+    (folder / "card.toml").write_text(f'{text}\n[published]\ncommit = "{"a" * 40}"\n')
+    with pytest.raises(UsageError, match="no model for EAEModel"):
+        EAEModel.from_pretrained(VAE)
+    (folder / "card.toml").write_text(text)
+    with pytest.raises(NotFoundError, match="not published"):
+        EAEModel.from_pretrained(VAE)
+
+
+def test_folders_are_told_by_their_configuration(tmp_path):
+    place = tmp_path / "vae"
+    shutil.copytree(zoo.registry.resolve(VAE), place)
+    for name in (place, str(place)):
+        with pytest.raises(UsageError, match=r"vae is a variational autoencoder.*VAEModel\.from"):
+            EAEModel.from_pretrained(name)
+    with pytest.raises(UsageError, match="no model for EAEModel"):
+        EAEModel.from_pretrained(tmp_path, subfolder="vae")
+    assert type(AutoModel.from_pretrained(place)) is type(VAEModel.from_pretrained(place))
+    assert type(AutoConfig.from_pretrained(place)) is VAEConfig
+    config = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps(config | {"model_type": "xlnet"}))
+    (place / "manifest.json").unlink()
+    with pytest.raises(UsageError, match=r"of type 'xlnet', no model for EAEModel.*AutoModel"):
+        EAEModel.from_pretrained(place)
+
+
+def test_heads_of_one_architecture_load_each_other(tmp_path):
+    place = zoo.registry.resolve("genae/tiny-nezha")
+    assert GenaeNezhaModel.from_pretrained(place).config.model_type == "genae_nezha"
+    assert GenaeNezhaForMaskedLM.from_pretrained(place).config.model_type == "genae_nezha"
+    with pytest.raises(UsageError, match=r"NEZHA, no .*GenaeNezhaFor\w+\.from_pretrained"):
+        GenaeAlbertModel.from_pretrained(place)
+
+
+def test_a_users_own_class_loads_what_it_is_made_of():
+    class OwnConfig(VAEConfig):
+        model_type = "own_vae"
+
+    class OwnModel(VAEModel):
+        config_class = OwnConfig
+
+    assert isinstance(OwnModel.from_pretrained(VAE), OwnModel)
+    with pytest.raises(UsageError, match="no model for OwnModel"):
+        OwnModel.from_pretrained("genae/eae-mnist")
+
+
+@pytest.fixture
+def bars():
+    """Bars of transformers drawn, as in a user's script."""
+    before = logging.is_progress_bar_enabled()
+    logging.enable_progress_bar()
+    yield
+    if not before:
+        logging.disable_progress_bar()
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda: VAEModel.from_pretrained(VAE),
+        lambda: zoo.from_pretrained(VAE),
+        lambda: AutoModel.from_pretrained(zoo.registry.resolve(VAE)),
+        lambda: zoo.from_pretrained("genae/tiny-bert"),  # transformers' own class
+        lambda: GenaeNezhaModel.from_pretrained("genae/tiny-nezha"),
+    ],
+)
+def test_a_small_model_draws_no_bar_and_settings_stay(bars, capfd, load):
+    load()
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("", "")
+    assert logging.is_progress_bar_enabled()
+    assert logging.set_tqdm_hook(None) is None
+
+
+def test_large_models_and_users_hooks_keep_their_bars(bars, capfd, monkeypatch):
+    seen = []
+
+    def hook(factory, args, kwargs):
+        seen.append(kwargs.get("desc"))
+        return factory(*args, **kwargs | {"disable": True})
+
+    logging.set_tqdm_hook(hook)
+    VAEModel.from_pretrained(VAE)
+    assert logging.set_tqdm_hook(None) is hook
+    assert seen == ["Loading weights"]
+    monkeypatch.setattr(seam, "LARGE", 10)
+    VAEModel.from_pretrained(VAE)
+    assert "Loading weights" in capfd.readouterr().err
+    AutoModelForMaskedLM.from_pretrained(zoo.registry.resolve("genae/tiny-bert"))
+    assert "Loading weights" in capfd.readouterr().err  # not genae's to say
+
+
+def test_a_card_is_shown_in_one_line():
+    card = zoo.load_card(VAE)
+    shown = f"Card({VAE!r}, version={card.version!r}, architecture='vae', status={card.status!r})"
+    assert repr(card) == shown
+    assert "\n" not in repr(Card.load(card.path))
