@@ -50,6 +50,21 @@ def ask(match: re.Match[str], tensors: Mapping[str, LazyTensor]) -> Op:
     )
 
 
+def refuse(match: re.Match[str], tensors: Mapping[str, LazyTensor]) -> Op:
+    """keras-albert, whose table of tokens is a product of two.
+
+    Raises:
+        UsageError: always, where the table of tokens is keras-albert's as well.
+    """
+    if not any(name.startswith("Embed-Token#") for name in tensors):
+        return KEEP
+    raise UsageError(
+        "these are the layers of keras-albert (Embed-Token, Attention-Normal), whose files are not "
+        "converted: nobody recorded what they give. Convert the checkpoint of TensorFlow that the "
+        "model was made of, such as brightmart's albert_model.ckpt"
+    )
+
+
 def blocks(prefix: str, block: str, *, gamma_first: bool) -> tuple[Rule, ...]:
     """The rules of blocks and of normalizations.
 
@@ -129,6 +144,14 @@ DIALECTS = (
         reads="layers",
         first=1,
         config=cut_positions,
+    ),
+    Dialect(
+        "keras_albert",
+        "keras-albert",
+        r"Attention-Normal#0 .*",
+        (Rule(r"(?P<rest>Attention-Normal#\d) .*", "{rest}", refuse),),
+        kind="keras",
+        reads="layers",
     ),
     # One block and a map behind the tables: ALBERT, or the same as it. Without the map it is the
     # only block of a BERT, unless ALBERT is asked for.

@@ -206,3 +206,16 @@ def test_another_family_is_told_in_todays_names(tmp_path):
         IntegrityError, match=r"on 1 tensors:\n.*not in the map: Embedding-Position"
     ):
         bring_over("bert_encoder", source, tmp_path / "out", family="nezha")
+
+
+def test_keras_albert_is_named(tmp_path):
+    layers = {
+        "Embed-Token": ("embeddings:0", (9, 4)), "Attention-Normal": ("gamma:0", (6,)),
+        "Embedding-Norm": ("gamma:0", (6,)),
+    }  # fmt: skip
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        for layer, (name, shape) in layers.items():
+            file[f"{layer}/{layer}/{name}"] = np.zeros(shape, np.float32)
+    config = LEGACY / "albert" / "bert_config.json"
+    with pytest.raises(UsageError, match="layers of keras-albert"):
+        convert.convert_checkpoint(tmp_path / "m.h5", tmp_path / "out", config=config)
