@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from convert import families
 from convert.averages import as_stored, averages_of, in_place
 from convert.dialects import DIALECTS, translated
+from convert.dialects.foreign import foreign
 from convert.families import Family, Settings
 from convert.matching import match
 from convert.naming import Naming, naming_of, scopes_of
@@ -158,6 +159,11 @@ def only(found: list[Pair], checkpoint: Checkpoint) -> Pair:
     if not found:
         some = ", ".join(list(checkpoint)[:3])
         known = ", ".join(family.name for family in families.FAMILIES)
+        if (other := foreign(checkpoint)) is not None:
+            raise UsageError(
+                f"these are names of {other[0]} ({other[1]}), which is not converted; the known "
+                f"families are {known}"
+            )
         raise UsageError(
             f"these tensors are of no family that is known ({known}); the first are {some}. "
             "If they are of one all the same, name it: --family NAME"

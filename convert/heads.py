@@ -70,7 +70,7 @@ KINDS = (
     ),
     Kind(rf"{SCOPE}crf\w*/.+", "a CRF{labels}"),
     Kind(
-        rf"{SCOPE}(?:bi_?(?:directional)?_?(?:rnn|lstm|gru)\w*|lstm\w*|gru\w*)/.+",
+        rf"(?i){SCOPE}\w*(?:rnn|lstm|gru)(?:_?(?:cell|layer))?(?:_\d+)?/.+",
         "a recurrent layer",
     ),
     Kind(rf"{SCOPE}project/(?:hidden|logits)/[Wb]", "a tagger{labels}"),

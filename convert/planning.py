@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convert import heads, layer_weights
+from convert.dialects.foreign import ALIKE, foreign
 from convert.families.base import PART_OPTIONS, WITHOUT, Family, Settings
 from convert.leftovers import why_left_over
 from convert.naming import Naming
@@ -18,6 +19,7 @@ from convert.rows import GROWTH, Row, expand
 from zoo.errors import IntegrityError, UsageError
 from zoo.hints import nearest
 
+MORE_LAYERS = 100  # beyond the configuration's, of which tensors may be left over
 SHOWN = 12  # leftovers in a message; a whole foreign model should not fill the screen
 
 
@@ -122,6 +124,7 @@ def plan(
         steps.append(Step((stored[name],), row.target, final, op))
     found_heads = _heads(naming, tensors)
     behind: list[heads.Head] = []
+    extra: list[str] = []
     takers = _takers(family, naming.kind, layers)
     dropped = dict(naming.dropped)
     for name, original in stored.items():
@@ -144,6 +147,16 @@ def plan(
         option = PART_OPTIONS.get(part or "")
         hint = f", which {option}=True would take" if option else f" (part {part})" if part else ""
         problems.append(f"not in the map: {original} {tuple(tensors[original].shape)}{hint}")
+        extra += problems[-1:] if not part else []
+    if problems and problems == extra:
+        if (other := foreign(stored, ALIKE)) is not None:
+            raise UsageError(
+                f"these are names of {other[0]} ({other[1]}), which has all tensors of a "
+                f"{family.title} and computes otherwise; it is not converted"
+            )
+        beyond = set(_takers(family, naming.kind, layers + MORE_LAYERS)) - set(takers)
+        if not beyond & set(stored):
+            raise IntegrityError(_left_over(family, extra, behind))
     if problems:
         raise IntegrityError(_disagreement(family, problems, behind))
     if behind:
@@ -215,6 +228,23 @@ def _disagreement(family: Family, problems: list[str], behind: list[heads.Head])
         + "".join(f"\nBehind it is a head of fine-tuning, {head}." for head in behind)
         + "\nIs it the right configuration (--config) and are the options those of the model "
         "(--option KEY=VALUE)? What is to be left out on purpose: --allow-unused PATTERN."
+    )
+
+
+def _left_over(family: Family, extra: list[str], behind: list[heads.Head]) -> str:
+    """What to say of a whole model and tensors beside it that nobody knows."""
+    more = len(extra) - SHOWN
+    names = [line.partition(": ")[2].rpartition(" (")[0] for line in extra]
+    scopes = {f"{name.rpartition('/')[0]}/*" if "/" in name else name for name in names}
+    patterns = " ".join(f"--allow-unused {scope!r}" for scope in sorted(scopes)[:3])
+    return (
+        f"all weights of {family.title} are there, and {len(extra)} tensors more:"
+        + "".join(f"\n  {line}" for line in extra[:SHOWN])
+        + (f"\n  and {more} more" if more > 0 else "")
+        + "".join(f"\nBehind it is a head of fine-tuning, {head}." for head in behind)
+        + "\nAre they a head of fine-tuning, or of another model? To leave them out: "
+        + patterns
+        + (" ..." if len(scopes) > 3 else "")
     )
 
 

@@ -38,6 +38,7 @@ HEADS = {
         "task_specific/mnli/dense/kernel": (24, 3),
         "task_specific/mnli/dense/bias": (3,),
     },
+    "a recurrent layer": {"BiLSTM/fw/lstm_cell/kernel": (24, 8)},
     "a CRF of 7 labels": {"crf_loss/transitions": (7, 7)},
     "a tagger of 7 labels": {
         "project/hidden/W": (24, 24),
@@ -114,6 +115,38 @@ def test_what_is_no_head_is_no_head(tmp_path):
     source = rewritten("bert_full", tmp_path / "in", lambda a: a | stray)
     with pytest.raises(IntegrityError, match="not in the map: more/of/this"):
         convert.convert_checkpoint(source, tmp_path / "out", options={"head": "none"})
+
+
+def test_what_nobody_knows_beside_a_whole_model_is_not_called_a_wrong_configuration(tmp_path):
+    stray = zeros({"my/own/part": (3,), "my/own/other": (4,), "alone": (2,)})
+    source = rewritten("bert_full", tmp_path / "in", lambda a: a | stray)
+    with pytest.raises(IntegrityError) as caught:
+        convert.convert_checkpoint(source, tmp_path / "out")
+    assert "all weights of BERT are there, and 3 tensors more" in str(caught.value)
+    assert "right configuration" not in str(caught.value)
+    assert "--allow-unused 'alone' --allow-unused 'my/own/*'" in str(caught.value)
+    convert.convert_checkpoint(source, tmp_path / "out", allow_unused=["alone", "my/own/*"])
+    fewer = rewritten("bert_full", tmp_path / "two", config={"num_hidden_layers": 2})
+    with pytest.raises(IntegrityError, match="Is it the right configuration"):
+        convert.convert_checkpoint(fewer, tmp_path / "more")
+
+
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [
+        ("bert/encoder/layer_0/bottleneck/input/dense/kernel", "MobileBERT"),
+        ("model/transformer/layer_0/rel_attn/q/kernel", "XLNet"),
+        ("model/h0/attn/c_attn/w", "OpenAI's GPT-2"),
+    ],
+)
+def test_models_of_other_kinds_are_told_as_what_they_are(name, whose, tmp_path):
+    alike = whose == "MobileBERT"
+    source = rewritten(
+        "bert_full", tmp_path / "in", lambda a: (a if alike else {}) | zeros({name: (24, 24)})
+    )
+    with pytest.raises(UsageError, match=rf"names of {whose} \({name}\)"):
+        convert.convert_checkpoint(source, tmp_path / "out")
+    assert convert.check(source).exit_code == 2
 
 
 def test_a_wrong_configuration_beside_a_head_says_both(tmp_path):

@@ -105,7 +105,11 @@ def test_a_fine_tuned_checkpoint_gives_its_backbone_and_its_head_is_named(head, 
     (tmp_path / "in").mkdir()
     tuned = write_bundle(tmp_path / "in", tensors)
     known = head != "cls/squad/w"
-    said = rf"a classifier of \d+ labels: {head}\. To" if known else rf"map: {head} \(3, 24\)\nIs"
+    said = (
+        rf"a classifier of \d+ labels: {head}\. To"
+        if known
+        else rf"map: {head} \(3, 24\)\nAre they"
+    )
     with pytest.raises(UsageError if known else IntegrityError, match=said):
         bring_over("bert_full", tuned, tmp_path / "out")
     bring_over("bert_full", tuned, tmp_path / "out", allow_unused=[head])
