@@ -1,5 +1,8 @@
 """A one-second card on pictures made here."""
 
+import gc
+import importlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -43,6 +46,16 @@ seed = 3
 use_cpu = true
 samplers = ["gaussian", "mixture"]
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _modules_are_not_garbage():
+    """Each training collects garbage, two thirds of its time, among all that was imported."""
+    for name in ("sklearn.mixture", "matplotlib.pyplot", "zoo.training.run", "accelerate"):
+        importlib.import_module(name)
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
