@@ -28,7 +28,6 @@ MAPPING = "bert/encoder/embedding_hidden_mapping_in"
 EMBEDDINGS = "bert/embeddings"
 POOLER = "bert/pooler/dense"
 TITLE = "Google's Model Garden (TensorFlow 2)"
-NOTE = "the Model Garden computes gelu by tanh; --option gelu says what the result does"
 #: The kernel that tells the number of heads: its axis 1.
 QUERIES = "attention/self/query/kernel", "attention_1/self/query/kernel"
 
@@ -161,7 +160,6 @@ def counted(name: str, first: int, *, shared: bool) -> Dialect:
         first=first,
         blocks=1 if shared else None,
         heads=f"{GROUP if shared else LAYER.format(i=0)}/{QUERIES[shared]}",
-        notes=(NOTE,),
     )
 
 
@@ -182,7 +180,6 @@ ATTRIBUTED = Dialect(
     ),
     GRAPH_HEADS,
     heads=f"{LAYER.format(i=0)}/{QUERIES[0]}",
-    notes=(NOTE,),
 )
 
 
@@ -216,7 +213,6 @@ def named(name: str, scope: str, first: str, reads: str, *, shared: bool, flat: 
         VARIABLE_HEADS,
         reads=reads,
         heads=f"{GROUP if shared else LAYER.format(i=0)}/{QUERIES[shared]}",
-        notes=(NOTE,),
     )
 
 

@@ -141,12 +141,26 @@ def remembered(arrays):
     return {key: named[name] for key, name in keys.items()}, keys
 
 
+def with_slots(arrays):
+    """What an optimizer keeps beside each variable, and for itself."""
+    slots = {
+        name.replace(VALUE, f"/.OPTIMIZER_SLOT/optimizer/{slot}{VALUE}"): array
+        for name, array in arrays.items()
+        for slot in ("m", "v", "average")
+    }
+    counters = {
+        f"{name}{VALUE}": np.ones((), np.int64) for name in ("optimizer/iter", "save_counter")
+    }
+    return arrays | slots | counters
+
+
 EARLY = ((r"self_attention/attention_output", "_attention_output_dense"), *ATTRIBUTES[1:])
 FORMS = {
     "variables": (variables, True),
     "old": (old, False),
     "attributes": (attributed, False),
     "counted": (lambda arrays: counted(arrays, 4, 7), False),
+    "counted, with slots": (lambda arrays: with_slots(counted(arrays, 4, 7)), False),
     "counted early": (lambda arrays: counted(arrays, 4, 7, EARLY), False),
 }
 
