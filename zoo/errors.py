@@ -18,6 +18,10 @@ class UsageError(GenaeError):
     exit_code = 2
 
 
+class SettingError(UsageError):
+    """A variable of the environment holds what cannot be used."""
+
+
 class NotFoundError(GenaeError):
     """A model, file, data set or published version that does not exist."""
 
@@ -28,6 +32,22 @@ class UnreachableError(NotFoundError):
     """A registry that does not answer, or not in time; asking later may help."""
 
 
+class CutOffError(UnreachableError):
+    """No way to a registry from here; asking again at once would not help."""
+
+
+class BusyError(UnreachableError):
+    """A registry that asks to come back later.
+
+    Attributes:
+        seconds: how long it asks to wait; 0 where it does not say.
+        final: it said so before, and the wait is longer than anyone waits.
+    """
+
+    seconds: float = 0.0
+    final: bool = False
+
+
 class NotAllowedError(GenaeError):
     """Permission is missing: a gated repository, a token without the right."""
 
@@ -35,9 +55,14 @@ class NotAllowedError(GenaeError):
 
 
 class IntegrityError(GenaeError):
-    """Files differ from what their manifest, header or card says."""
+    """Files differ from what their manifest, header or card says.
+
+    Attributes:
+        answer: it is a server's answer that makes no sense, and nothing is known of the model.
+    """
 
     exit_code = 5
+    answer: bool = False
 
 
 class MissingDependencyError(GenaeError):
@@ -56,6 +81,10 @@ class UnsafeError(GenaeError):
     """Refused because it could harm: a pickle, a decompression bomb, a path outside the target."""
 
     exit_code = 8
+
+
+class RedirectError(UnsafeError):
+    """A server named an address that it should not have; it was not followed."""
 
 
 class ToleranceError(GenaeError):

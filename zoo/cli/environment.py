@@ -42,8 +42,8 @@ def collect() -> dict[str, Any]:
     from huggingface_hub import constants, get_token
 
     from zoo.registry.places import order
+    from zoo.registry.shown import bare
     from zoo.registry.signing import SIGN_WITH, TRUST
-    from zoo.registry.wording import bare
 
     return {
         **{name: _version(name) for name in PACKAGES},

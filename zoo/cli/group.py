@@ -227,6 +227,13 @@ def report(error: Any) -> int:
         return _say(f"{text}: no permission; choose another place.", NotAllowedError.exit_code)
     if isinstance(error, ImportError):
         return _say(text, MissingDependencyError.exit_code)
+    if isinstance(error, ValueError):
+        from zoo.registry.places import check_settings
+
+        try:
+            check_settings()
+        except GenaeError as cause:
+            return _say(str(cause), cause.exit_code)
     if isinstance(error, ValueError | OSError) and text:
         return _say(text, 1)
     return _say(f"{type(error).__name__}: {text} (`--debug` shows where)", 1)

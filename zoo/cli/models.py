@@ -105,9 +105,11 @@ def info(
 
     Of a model that is elsewhere only the small files are fetched.
     """
-    from zoo.registry import describe, embedded, load_card
+    from zoo.registry import describe, embedded, load_card, names
 
     card: Card | None
+    if names.here(model) is None and not model.startswith("cards/"):
+        model, revision, source = names.parse(model, revision, source)
     here = Path(model).exists() or embedded.owns(model) or "/" not in model
     if source is None and revision is None and (here or model.startswith("cards/")):
         card = load_card(model)

@@ -110,11 +110,10 @@ def registry_(
     if source is not None and name is None:
         _list(source, search or "", as_json, quiet)
         return
-    from zoo.registry import places
-    from zoo.registry.base import check_id
+    from zoo.registry import names, places
 
     if name is not None:
-        check_id(name)
+        name = names.id_of(name)
     rows = [_place(place, name) for place in ([source] if source else places.order())]
     if as_json:
         print_json(rows)
@@ -134,7 +133,7 @@ def registry_(
 def _place(place: str, name: str | None) -> dict[str, Any]:
     """One row: what a place is, and how it answers."""
     from zoo.registry import embedded, places
-    from zoo.registry.wording import bare
+    from zoo.registry.shown import bare
 
     web = place == "hub" or place.startswith(("http://", "https://"))
     kind = "embedded" if place == "embedded" else "hub" if web else "folder"

@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo.card import CARD_FILE, Card
 from zoo.errors import IntegrityError, NotFoundError, UnsafeError
-from zoo.registry import embedded, manifest
+from zoo.registry import embedded, manifest, names
 from zoo.registry.base import Published, Report
 from zoo.registry.header import is_pickle, safetensors_header
 from zoo.registry.places import open_remote
@@ -100,13 +100,14 @@ def describe(card: Card) -> dict[str, Any]:
 def resolve(name: str | os.PathLike[str], revision: str | None = None) -> str:
     """Where `from_pretrained` finds a model's files.
 
-    An existing local folder wins over an id. An id is asked of the registries in their order
+    An existing local folder wins over an id. The address of a model's page on a hub is its id
+    and revision. An id is asked of the registries in their order
     (`GENAE_REGISTRIES`; what came with genae, then the Hub): a folder in the cache, complete and
     hashed when it was fetched. The files' sizes and the safetensors header are checked each time;
     with `GENAE_VERIFY=always` in the environment every file is hashed as well.
 
     Args:
-        name: folder or id.
+        name: folder, id or the address of a model's page.
         revision: a version of the model (`v1.0.0`, `1.0.0`, `main`), a branch or a commit; a
             local folder has no revisions and ignores it.
 
@@ -121,10 +122,10 @@ def resolve(name: str | os.PathLike[str], revision: str | None = None) -> str:
         UsageError: the name is empty.
     """
     text = embedded.text_of(name)
-    if Path(text).exists():  # transformers also accepts the path of a JSON file
-        if Path(text).is_dir():
-            _check_folder(Path(text))
-        return text
+    if (place := names.here(text)) is not None:  # transformers also accepts a JSON file's path
+        if os.path.isdir(place):
+            _check_folder(Path(place))
+        return place
     folder = locate(text, revision)
     _check_folder(folder)
     return str(folder)

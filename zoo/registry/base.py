@@ -224,6 +224,8 @@ def check_revision(revision: str | None) -> str:
     """
     if revision is None:
         return "main"
+    if COMMIT.fullmatch(revision.lower()):
+        return revision.lower()
     if not REVISION.fullmatch(revision) or revision.endswith(".lock"):
         raise UsageError(
             f"revision {_short(revision)} is no version, branch, tag or commit: try 'main' or "

@@ -12,12 +12,11 @@ version never hides an older one.
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
-import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -33,6 +32,7 @@ from zoo.errors import (
     UnreachableError,
     UnsafeError,
 )
+from zoo.registry.atomic import link, write
 from zoo.registry.base import (
     COMMIT,
     File,
@@ -43,10 +43,15 @@ from zoo.registry.base import (
     check_path,
     version_key,
 )
-from zoo.registry.wire import WAITS, Deadline
+from zoo.registry.deadline import Deadline
+from zoo.registry.snapshots import described, digest
+from zoo.registry.wire import WAITS, pause
 
 RECORD = "genae.json"
-PIECE = 2**20
+#: Variables that say where the cache is, the nearest first.
+PLACES = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
+#: Records of caches that cannot be written to, by the model's place.
+_UNWRITTEN: dict[Path, dict[str, Any]] = {}
 #: Opens a file's content from a byte on.
 Read = Callable[[Snapshot, File, int], AbstractContextManager[Iterator[bytes]]]
 
@@ -65,6 +70,20 @@ class Cache:
         """The folder of one model."""
         return self.root / f"models--{name.replace('/', '--')}"
 
+    def check_place(self) -> None:
+        """Refuse a place where no folder can be.
+
+        Raises:
+            NotAllowedError: a file is in its way.
+        """
+        there = next(p for p in (self.root, *self.root.absolute().parents) if p.exists())
+        if not there.is_dir():
+            name = next((n for n in PLACES if os.environ.get(n)), "")
+            raise NotAllowedError(
+                f"{self.root}: cannot be written to, as {there} is a file; set HF_HUB_CACHE to a "
+                f"folder of yours{f' ({name} is set)' if name else ''}."
+            )
+
     def known(self, name: str, revision: str) -> Path | None:
         """The complete snapshot that a revision pointed to when it was last asked for."""
         record = self._record(name)
@@ -76,39 +95,10 @@ class Cache:
         complete = all(_size(folder / path) == size for path, size, _ in sizes)
         return folder if complete and sizes else None
 
-    def adopt(self, name: str, revision: str) -> Path | None:
-        """A snapshot that huggingface_hub fetched by itself, if it is a whole model and sound.
-
-        Its blobs are named by their sums, so it is hashed without asking anyone.
-        """
-        place = self.place(name)
-        try:
-            reference = place / "refs" / revision
-            text = revision if COMMIT.fullmatch(revision) else reference.read_text("utf-8")
-            commit = check_commit(text.strip())
-            folder = place / "snapshots" / commit
-            files = []
-            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-                total = path.resolve().name
-                kind = "sha256" if len(total) == 64 else "oid"
-                name_in = path.relative_to(folder).as_posix()
-                files.append(File(name_in, path.stat().st_size, **{kind: total}))
-            checked = check_files(files)
-        except (OSError, ValueError, GenaeError):
-            return None
-        if not is_whole(folder) or any(digest(folder / f.path, f) != f.sum for f in checked):
-            return None
-        entry = {"version": "", "files": [[f.path, f.size, f.sum] for f in checked]}
-        self.point(name, revision, commit, entry)
-        return folder
-
     def files(self, name: str, commit: str) -> list[File]:
         """What a complete snapshot consists of, as the registry said when it was fetched."""
         entry = self._record(name)["snapshots"].get(commit, {"files": []})
-        return [
-            File(path, size, **{"sha256" if len(total) == 64 else "oid": total})
-            for path, size, total in entry["files"]
-        ]
+        return [described(path, size, total) for path, size, total in entry["files"]]
 
     def check_unmoved(self, name: str, revision: str, commit: str) -> None:
         """Refuse a version that pointed elsewhere when it was seen before.
@@ -175,7 +165,7 @@ class Cache:
                 for file in snapshot.files:
                     self._fetch(snapshot, file, read, deadline, progress, fetched)
                 for file in snapshot.files:
-                    _link(place / "blobs" / file.sum, folder / check_path(file.path))
+                    link(place / "blobs" / file.sum, folder / check_path(file.path))
             version = check(folder)
         except (IntegrityError, UnsafeError):
             for blob in fetched:
@@ -185,9 +175,9 @@ class Cache:
             self._sweep(place)
             raise
         files = [[file.path, file.size, file.sum] for file in snapshot.files]
-        self.point(
-            snapshot.id, snapshot.revision, snapshot.commit, {"version": version, "files": files}
-        )
+        entry = {"version": version, "files": files}
+        with self._writing():
+            self.point(snapshot.id, snapshot.revision, snapshot.commit, entry)
         return folder
 
     def _fetch(
@@ -201,6 +191,7 @@ class Cache:
     ) -> None:
         """One file's blob: there and right already, or fetched by this process alone."""
         blob = self.place(snapshot.id) / "blobs" / file.sum
+        plain = self.place(snapshot.id) / "snapshots" / snapshot.commit / file.path
         with self._lock(snapshot.id, file.sum, deadline):
             if blob.exists():
                 if blob.stat().st_size == file.size and digest(blob, file) == file.sum:
@@ -208,6 +199,10 @@ class Cache:
                 blob.unlink()
             blob.parent.mkdir(parents=True, exist_ok=True)
             partial = blob.with_name(f"{blob.name}.genae-partial")
+            if _size(plain) == file.size and digest(plain, file) == file.sum:  # not a link
+                shutil.copyfile(plain, partial)
+                os.replace(partial, blob)
+                return
             fetched.append(partial)
             for last in (False, True):
                 try:
@@ -226,18 +221,45 @@ class Cache:
                         raise
 
     def point(
-        self, name: str, revision: str, commit: str, entry: dict[str, Any] | None = None
+        self,
+        name: str,
+        revision: str,
+        commit: str,
+        entry: dict[str, Any] | None = None,
+        *,
+        lenient: bool = False,
     ) -> None:
-        """Let a revision point to a complete snapshot; `entry` describes a new one."""
+        """Let a revision point to a complete snapshot; `entry` describes a new one.
+
+        With `lenient`, a cache that cannot be written to is remembered by this process alone.
+        """
         place = self.place(name)
-        with self._lock(name, "genae", Deadline()):
+
+        def pointed() -> dict[str, Any]:
             record = self._record(name)
             record["refs"][revision] = commit
             if entry is not None:
                 record["snapshots"][commit] = entry
-            _write(place / RECORD, json.dumps(record, indent=1))
-            if not COMMIT.fullmatch(revision):
-                _write(place / "refs" / revision, commit)
+            return record
+
+        try:
+            with self._lock(name, "genae", Deadline()):
+                record = pointed()
+                write(place / RECORD, json.dumps(record, indent=1))
+                if not COMMIT.fullmatch(revision):
+                    write(place / "refs" / revision, commit)
+        except OSError:
+            if not lenient:
+                raise
+            _UNWRITTEN[place] = pointed()
+
+    def commits(self, name: str) -> set[str]:
+        """Every commit that was seen of a model, or has a folder here."""
+        record = self._record(name)
+        known = {*record["snapshots"], *record["refs"].values()}
+        with contextlib.suppress(OSError):
+            known |= {p.name for p in (self.place(name) / "snapshots").iterdir()}
+        return {commit for commit in known if COMMIT.fullmatch(commit)}
 
     def ref(self, name: str, revision: str) -> str:
         """The commit that a revision was last seen to be; empty if it never was."""
@@ -252,15 +274,14 @@ class Cache:
     def _record(self, name: str) -> dict[str, Any]:
         """What was seen of a model; a record that is damaged counts as none."""
         empty: dict[str, Any] = {"refs": {}, "snapshots": {}}
+        if (unwritten := _UNWRITTEN.get(self.place(name))) is not None:
+            return copy.deepcopy(unwritten)
         try:
             record = json.loads((self.place(name) / RECORD).read_bytes())
             for commit in (*record["snapshots"], *record["refs"].values()):
                 check_commit(commit)
             for entry in record["snapshots"].values():
-                check_files(
-                    File(path, size, **{"sha256" if len(total) == 64 else "oid": total})
-                    for path, size, total in entry["files"]
-                )
+                check_files(described(*row) for row in entry["files"])
         except (OSError, ValueError, TypeError, KeyError, AttributeError, GenaeError):
             return empty
         return {"refs": record["refs"], "snapshots": record["snapshots"]}
@@ -342,37 +363,14 @@ def receive(
                 return
             if brought == 0:
                 raise UnreachableError(f"{snapshot.id}: {file.path} came without content.")
-        except UnreachableError:
+        except UnreachableError as error:
             if brought:
                 waits = iter(WAITS)
             else:
                 wait = next(waits, None)
                 if wait is None:
                     raise
-                deadline.wait(wait)
-
-
-def is_whole(folder: Path) -> bool:
-    """Whether a folder holds a configuration and all its weights."""
-    shards = {"model.safetensors"}
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        try:
-            shards = set(json.loads(index.read_bytes())["weight_map"].values())
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return False
-    return all((folder / str(name)).is_file() for name in ("config.json", *shards))
-
-
-def digest(path: Path, file: File) -> str:
-    """The sum of a file's content, of the kind that the registry stated."""
-    with path.open("rb") as content:
-        if file.sha256:
-            return hashlib.file_digest(content, "sha256").hexdigest()
-        total = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-        while piece := content.read(PIECE):
-            total.update(piece)
-        return total.hexdigest()
+                pause(deadline, wait, error)
 
 
 def _size(path: Path) -> int | None:
@@ -380,36 +378,3 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
-
-
-def _link(blob: Path, path: Path) -> None:
-    """A link to a blob, or its copy where the system knows no links."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    target = os.path.relpath(blob, path.parent)
-    if path.is_symlink() and os.readlink(path) == target:
-        return
-    handle, name = tempfile.mkstemp(prefix=".genae-", dir=path.parent)
-    os.close(handle)
-    os.unlink(name)
-    try:
-        try:
-            os.symlink(target, name)
-        except OSError:
-            shutil.copyfile(blob, name)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a small file as a whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".genae-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

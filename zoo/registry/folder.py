@@ -51,9 +51,9 @@ from zoo.registry.base import (
     version_key,
 )
 from zoo.registry.cache import Cache
+from zoo.registry.deadline import Deadline
 from zoo.registry.header import inspect
-from zoo.registry.wire import Deadline
-from zoo.registry.wording import bare
+from zoo.registry.shown import bare, notice
 
 PIECE = 2**20
 POINTER_BYTES = 4096
@@ -211,8 +211,10 @@ class Folder:
         deadline = Deadline()
         try:
             snapshot = self.find(name, revision)
-        except UnreachableError:
+        except UnreachableError as error:
             if have is not None:
+                if not self.offline:
+                    notice(f"{name}: {error} The version in the cache serves ({have.name[:12]}).")
                 return have
             raise
         deadline.allow(snapshot.size)

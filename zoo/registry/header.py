@@ -7,6 +7,7 @@ as JSON, then the tensors' bytes without gap or overlap.
 import json
 import math
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +69,19 @@ def refuse_pickled_content(path: Path) -> None:
         raise UnsafeError(f"{path}: a pickle by its content, which can run code; not taken.")
 
 
-def inspect(folder: Path) -> None:
+def inspect(folder: Path, paths: Iterable[str] | None = None) -> None:
     """Look at every file of a folder before anything opens it in earnest.
+
+    Args:
+        folder: where they lie.
+        paths: those to look at; all if None.
 
     Raises:
         UnsafeError: a pickle, by name or content.
         IntegrityError: weights that are not sound.
     """
-    for path in sorted(folder.rglob("*")):
+    files = folder.rglob("*") if paths is None else (folder / name for name in paths)
+    for path in sorted(files):
         if path.is_file():
             refuse_pickle(path.name)
             if path.suffix == ".safetensors":

@@ -6,25 +6,25 @@ use, files are fetched by commit, resumed and hashed, and a version appears as a
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx2
 from huggingface_hub import HfApi, constants, get_token
-from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils._http import get_session, hf_raise_for_status
 
 from zoo.errors import (
+    CutOffError,
     GenaeError,
     IntegrityError,
+    NotFoundError,
+    SettingError,
     UnreachableError,
-    UnsafeError,
     UsageError,
 )
-from zoo.registry import manifest, signing
+from zoo.registry import adoption, commits, manifest, reading, signing
 from zoo.registry.base import (
     COMMIT,
     MAX_FILES,
@@ -36,24 +36,23 @@ from zoo.registry.base import (
     check_commit,
     check_files,
     check_id,
-    check_path,
     check_revision,
     expect,
     newest_first,
     version_key,
 )
 from zoo.registry.cache import Cache
-from zoo.registry.header import inspect, is_pickle
-from zoo.registry.wire import Guard, again, guarded
-from zoo.registry.wording import bare, clean
+from zoo.registry.header import inspect
+from zoo.registry.reading import about
+from zoo.registry.shown import bare, notice, says_nothing
+from zoo.registry.snapshots import LackingError, wanted
+from zoo.registry.wire import Guard, again
 
-MAX_REDIRECTS = 5
 LIBRARY = "genae"
+MOST = 1000  # ids in one list
 #: `branches` and `tags`, each name with its commit.
 Refs = dict[str, dict[str, str]]
-#: Weights of other libraries, which lie beside safetensors in many repositories.
-FOREIGN = (".h5", ".msgpack", ".onnx", ".ot", ".tflite", ".gguf", ".mlmodel", ".onnx_data")
-FOREIGN_FOLDERS = ("onnx", "coreml", "openvino", "original", "metal", "runs")
+PUBLIC = "https://huggingface.co"
 
 
 class Hub:
@@ -78,40 +77,50 @@ class Hub:
         offline: bool | None = None,
         token: str | None = None,
     ) -> None:
-        self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
-        parts = urlsplit(self.endpoint)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"{bare(self.endpoint)!r} is no http or https address of a hub.")
-        configured = self.endpoint == constants.ENDPOINT.rstrip("/")
+        default = constants.ENDPOINT.strip().rstrip("/") or PUBLIC
+        self.endpoint = (endpoint or default).rstrip("/")
+        configured = self.endpoint == default
+        #: What is wrong with the configured address; the cache serves nevertheless.
+        self.fault: SettingError | None = None
+        if not _is_address(self.endpoint):
+            if endpoint is not None:
+                raise UsageError(f"{bare(endpoint)!r} is no http or https address of a hub.")
+            self.fault = SettingError(
+                f"HF_ENDPOINT is {bare(default)!r}, which is no http or https address of a hub: "
+                f"set it to one, such as {PUBLIC}, or unset it."
+            )
         self.name = "hub" if configured else bare(self.endpoint)
         self.token = token or (get_token() if configured else None)
         self.offline = constants.is_offline_mode() if offline is None else offline
         own = Path(constants.HF_HUB_CACHE)
         if not configured:
-            own = Path(constants.HF_HOME) / "genae" / quote(parts.netloc.rpartition("@")[2], "")
+            netloc = urlsplit(self.endpoint).netloc.rpartition("@")[2]
+            own = Path(constants.HF_HOME) / "genae" / quote(netloc, "")
         self.cache = cache or Cache(own)
         # False, not None: the client would send the configured endpoint's token elsewhere.
         self.api = HfApi(endpoint=self.endpoint, token=self.token or False, library_name=LIBRARY)
 
     def guard(self, progress: Progress | None = None) -> Guard:
-        """The rules for one operation, its deadline counted from now."""
+        """The rules for one operation, its deadline counted from now.
+
+        Raises:
+            SettingError: the configured address is none.
+        """
+        if self.fault is not None and not self.offline:
+            raise SettingError(str(self.fault))
         return Guard(self.endpoint, self.token, progress=progress, offline=self.offline)
 
     # -- asking ---------------------------------------------------------------------------------
 
     def list(self, search: str = "") -> list[str]:
         """Ids of the models that genae pushed here, at most a thousand."""
-        guard = self.guard()
-        found = again(
-            guard,
-            lambda: [
-                model.id
-                for model in self.api.list_models(
-                    filter=LIBRARY, search=search or None, limit=1000
-                )
-            ],
-        )
-        return sorted(_checked(check_id, name) for name in found)
+        asked = {"filter": LIBRARY, "limit": MOST} | ({"search": search} if search else {})
+        found: list[str] = []
+        for rows in reading.pages(self, "/api/models", asked, self.guard(), _ids):
+            found += rows
+            if len(found) >= MOST:
+                break
+        return sorted(_checked(check_id, name) for name in found[:MOST])
 
     def versions(self, name: str) -> dict[str, str]:
         """Tags of a model, newest version first, each with its commit."""
@@ -130,34 +139,32 @@ class Hub:
 
     def _find(self, name: str, revision: str | None, guard: Guard) -> Snapshot:
         asked = check_revision(revision)
-        with _about(check_id(name), asked):
+        with about(check_id(name), asked):
             commit = self._commit(name, asked, guard)
             return Snapshot(name, asked, commit, self.tree(name, commit, guard))
 
     def _commit(self, name: str, revision: str, guard: Guard) -> str:
         if COMMIT.fullmatch(revision):
             return revision
-        info = again(guard, lambda: self.api.model_info(name, revision=revision))
+        try:
+            info = again(guard, lambda: self.api.model_info(name, revision=revision))
+        except (NotFoundError, UsageError) as error:
+            if says_nothing(error) or not commits.SHORT.fullmatch(revision):
+                raise
+            return commits.complete(self, name, revision, guard, error)
         commit = check_commit(info.sha)
         self.cache.check_unmoved(name, revision, commit)
         return commit
 
     def tree(self, name: str, commit: str, guard: Guard) -> tuple[File, ...]:
         """Every file of a commit."""
-
-        def ask() -> list[File]:
-            files = []
-            rows = self.api.list_repo_tree(name, revision=commit, recursive=True)
-            for row in rows:
-                if isinstance(row, RepoFile):
-                    sha256 = row.lfs.sha256 if row.lfs else ""
-                    size = row.lfs.size if row.lfs else row.size
-                    files.append(File(row.path, size, sha256, "" if row.lfs else row.blob_id))
-                if len(files) > MAX_FILES:
-                    raise IntegrityError(f"more than {MAX_FILES} files, too many for a model.")
-            return files
-
-        return check_files(again(guard, ask))
+        path = f"/api/models/{name}/tree/{commit}"
+        files: list[File] = []
+        for rows in reading.pages(self, path, {"recursive": "true"}, guard, _files):
+            files += rows
+            if len(files) > MAX_FILES:
+                raise IntegrityError(f"more than {MAX_FILES} files, too many for a model.")
+        return check_files(files)
 
     def refs(self, name: str, guard: Guard) -> Refs:
         """Branches and tags with their commits."""
@@ -200,59 +207,111 @@ class Hub:
                 that leaves the folder.
         """
         asked = check_revision(revision)
-        have = self.cache.known(check_id(name), asked)
+        have = self._known(check_id(name), asked)
         if have is not None and (self.offline or COMMIT.fullmatch(asked)):
             return have
-        guard = self.guard()
-        try:
-            if self.offline:
-                raise UnreachableError("HF_HUB_OFFLINE is set.")
-            with _about(name, asked):
-                commit = self._commit(name, asked, guard)
-                ready = self.cache.known(name, commit)
-                if ready is None:
-                    snapshot = Snapshot(name, asked, commit, self.tree(name, commit, guard))
-        except UnreachableError as error:
-            have = have or self.cache.adopt(name, asked)
-            if have is not None:
-                return have
-            raise UnreachableError(
-                f"{name} at {asked} is not in the cache, and not within reach: {error}"
-            ) from None
-        if ready is None:
+        partly = have is not None or adoption.holds(self.cache, name, asked)
+        while True:
+            try:
+                guard = self.guard(progress)
+                guard.patient = not partly
+                with about(name, asked):
+                    commit, ready, snapshot = self._ask(name, asked, guard)
+                break
+            except GenaeError as error:
+                if not says_nothing(error):
+                    raise
+                have, lack = (have, "") if have else self._adopt(name, asked, vouched)
+                if have is not None:
+                    if not self.offline:
+                        notice(f"{error} The version in the cache serves ({have.name[:12]}).")
+                    return have
+                if not partly or isinstance(error, CutOffError | SettingError) or self.offline:
+                    raise _not_here(name, asked, error, lack) from None
+                partly = False  # what is there is of no use: now with patience
+        if snapshot is not None:
             return self._fetch(snapshot, guard, progress, vouched)
+        assert ready is not None
         if ready != have:
             self._check_version(name, asked, ready)
-            self.cache.point(name, asked, commit)
+            self.cache.point(name, asked, commit, lenient=True)
         return ready
+
+    def _ask(
+        self, name: str, asked: str, guard: Guard
+    ) -> tuple[str, Path | None, Snapshot | None]:
+        """The commit of a revision, with its folder if it is here, else with its files."""
+        if self.offline:
+            raise UnreachableError("HF_HUB_OFFLINE is set.")
+        self.cache.check_place()
+        commit = self._commit(name, asked, guard)
+        if (ready := self.cache.known(name, commit)) is not None:
+            return commit, ready, None
+        return commit, None, Snapshot(name, asked, commit, self.tree(name, commit, guard))
+
+    def _known(self, name: str, revision: str) -> Path | None:
+        """The complete snapshot that a revision was, when it was last asked for."""
+        have = self.cache.known(name, revision)
+        if have is None and self.offline and commits.SHORT.fullmatch(revision):
+            have = self.cache.known(name, adoption.expand(self.cache, name, revision))
+        return have
+
+    def cached(self, name: str, revision: str | None = None) -> Snapshot | None:
+        """What the cache holds of a model, complete; makes no connection."""
+        asked = check_revision(revision)
+        folder = self._known(check_id(name), asked) or self._adopt(name, asked, None)[0]
+        if folder is None:
+            return None
+        files = tuple(self.cache.files(name, folder.name))
+        return Snapshot(name, asked, folder.name, files)
+
+    def _adopt(self, name: str, revision: str, vouched: bytes | None) -> tuple[Path | None, str]:
+        """A whole snapshot that another program fetched, or why there is none."""
+        if commits.SHORT.fullmatch(revision):
+            revision = adoption.expand(self.cache, name, revision) or revision
+
+        def check(folder: Path, paths: list[str]) -> str:
+            try:
+                return self._check(name, revision, folder, paths, vouched)
+            except IntegrityError as error:
+                raise IntegrityError(
+                    f"{error} Pull it again where the hub can be reached, or remove {folder}."
+                ) from None
+
+        try:
+            return adoption.adopt(self.cache, name, revision, check), ""
+        except LackingError as error:
+            return None, str(error)
 
     def _fetch(
         self, snapshot: Snapshot, guard: Guard, progress: Progress | None, vouched: bytes | None
     ) -> Path:
-        chosen = Snapshot(snapshot.id, snapshot.revision, snapshot.commit, _wanted(snapshot.files))
+        chosen = Snapshot(snapshot.id, snapshot.revision, snapshot.commit, wanted(snapshot.files))
         guard.deadline.allow(chosen.size)
         expect(progress, chosen.size)
 
         def read(snap: Snapshot, file: File, start: int) -> Any:
             return self.read(snap, file, start, guard)
 
+        paths = [file.path for file in chosen.files]
+
         def check(folder: Path) -> str:
-            return self._check(chosen, folder, vouched)
+            return self._check(chosen.id, chosen.revision, folder, paths, vouched)
 
         return self.cache.store(chosen, read, guard.deadline, progress=progress, check=check)
 
-    def _check(self, snapshot: Snapshot, folder: Path, vouched: bytes | None) -> str:
-        """Hold a fetched folder to its manifest; returns its version."""
+    def _check(
+        self, name: str, revision: str, folder: Path, paths: Iterable[str], vouched: bytes | None
+    ) -> str:
+        """Hold the model's files in a folder to its manifest; returns its version."""
         path = folder / manifest.MANIFEST_FILE
         if vouched is not None and (not path.is_file() or path.read_bytes() != vouched):
-            raise IntegrityError(
-                f"{snapshot.id}: its manifest is not the one that came with genae."
-            )
-        inspect(folder)
+            raise IntegrityError(f"{name}: its manifest is not the one that came with genae.")
+        inspect(folder, paths)
         if path.is_file() and (problems := manifest.check_hashes(folder)):
-            raise IntegrityError(f"{snapshot.id}: {'; '.join(problems)}.")
+            raise IntegrityError(f"{name}: {'; '.join(problems)}.")
         signing.check(folder)
-        return self._check_version(snapshot.id, snapshot.revision, folder)
+        return self._check_version(name, revision, folder)
 
     def _check_version(self, name: str, revision: str, folder: Path) -> str:
         """The version a fetched folder has, empty without a manifest; refuses to go back."""
@@ -270,37 +329,16 @@ class Hub:
         self.cache.check_forward(name, revision, version)
         return version
 
-    @contextlib.contextmanager
     def read(
         self, snapshot: Snapshot, file: File, start: int = 0, guard: Guard | None = None
-    ) -> Iterator[Iterator[bytes]]:
+    ) -> AbstractContextManager[Iterator[bytes]]:
         """A file's content from byte `start` on, in pieces, and never more than its size.
 
         Raises:
             IntegrityError: the answer is of another length.
             UnreachableError: the connection broke; the pieces so far are right to keep.
         """
-        guard = guard or self.guard()
-        path = quote(check_path(file.path))
-        url = f"{self.endpoint}/{snapshot.id}/resolve/{snapshot.commit}/{path}"
-        headers = self.api._build_hf_headers()
-        if start:
-            headers["range"] = f"bytes={start}-"
-        about = _about(snapshot.id, snapshot.revision)
-        with about, guarded(guard), contextlib.ExitStack() as stack:
-            for _ in range(MAX_REDIRECTS + 1):
-                request = get_session().build_request("GET", url, headers=headers)
-                request.extensions["genae_limit"] = file.size - start
-                response = get_session().send(request, stream=True, follow_redirects=False)
-                stack.callback(response.close)
-                if not response.has_redirect_location:
-                    break
-                url = str(response.url.join(response.headers["location"]))
-            else:
-                raise IntegrityError(f"{snapshot.id}: {file.path} is redirected without end.")
-            hf_raise_for_status(response)
-            skip = _check_length(response, snapshot, file, start)
-            yield _skipping(response.iter_raw(), skip)
+        return reading.read(self, snapshot, file, start, guard or self.guard())
 
     # -- publishing -----------------------------------------------------------------------------
 
@@ -325,18 +363,22 @@ class Hub:
         return Publisher(self, release, self.guard(progress)).run(dry_run)
 
 
-@contextlib.contextmanager
-def _about(name: str, revision: str) -> Iterator[None]:
-    """Say in an error which model was asked for."""
+def _is_address(url: str) -> bool:
+    """Whether requests can be made to an address."""
     try:
-        yield
-    except UnreachableError:
-        raise
-    except GenaeError as error:
-        if str(error).startswith(name):
-            raise
-        at = "" if revision == "main" else f" at {revision}"
-        raise type(error)(f"{name}{at}: {error}") from None
+        parts = httpx2.URL(url)
+        return parts.scheme in ("http", "https") and bool(parts.host) and urlsplit(url).port != 0
+    except (httpx2.InvalidURL, ValueError):
+        return False
+
+
+def _not_here(name: str, revision: str, error: GenaeError, lack: str) -> GenaeError:
+    """The error where neither the hub nor the cache has a model to give."""
+    told = str(error).removeprefix(f"{name}: ")
+    return type(error)(
+        f"{name} at {revision} is not in the cache{f' ({lack})' if lack else ''}, and not within "
+        f"reach: {told}"
+    )
 
 
 def _checked(check: Callable[[str], str], value: Any) -> str:
@@ -347,54 +389,16 @@ def _checked(check: Callable[[str], str], value: Any) -> str:
         raise IntegrityError(f"the hub lists a model named {str(value)[:80]!r}.") from None
 
 
-def _wanted(files: tuple[File, ...]) -> tuple[File, ...]:
-    """The files to fetch: all but hidden ones, pickles and other libraries' weights.
-
-    Raises:
-        UnsafeError: the only weights are pickles.
-    """
-    plain = [f for f in files if not any(part.startswith(".") for part in f.path.split("/"))]
-    safe = [f for f in plain if not is_pickle(f.path)]
-    if len(safe) < len(plain) and not any(f.path.endswith(".safetensors") for f in safe):
-        names = ", ".join(f.path for f in plain if is_pickle(f.path))[:200]
-        raise UnsafeError(f"{names}: pickled weights can run code; there are no safetensors.")
-    return tuple(
-        f
-        for f in safe
-        if not f.path.lower().endswith(FOREIGN) and f.path.split("/")[0] not in FOREIGN_FOLDERS
-    )
+def _ids(rows: list[Any]) -> list[str]:
+    return [row["id"] for row in rows]
 
 
-def _check_length(response: httpx2.Response, snapshot: Snapshot, file: File, start: int) -> int:
-    """Compare what an answer promises with what was asked; returns the bytes to skip.
-
-    Raises:
-        IntegrityError: the file is longer or shorter on the hub.
-    """
-    length = response.headers.get("content-length")
-    total = None
-    if response.status_code == 206:
-        span, _, text = response.headers.get("content-range", "").partition("/")
-        if span.removeprefix("bytes ").split("-")[0] != str(start):
-            raise IntegrityError(f"{snapshot.id}: {file.path} came from another byte on.")
-        total = text
-    elif length is not None:
-        total = length
-    if total is not None and total != "*" and total != str(file.size):
-        raise IntegrityError(
-            f"{snapshot.id}: {file.path} has {clean(total, None)[:20]} bytes where the hub's own "
-            f"list says {file.size}."
-        )
-    if response.status_code == 200 and start:  # the server knows no ranges
-        response.request.extensions["genae_limit"] = file.size
-        return start
-    return 0
-
-
-def _skipping(pieces: Iterator[bytes], skip: int) -> Iterator[bytes]:
-    for piece in pieces:
-        if skip >= len(piece):
-            skip -= len(piece)
-        else:
-            yield piece[skip:] if skip else piece
-            skip = 0
+def _files(rows: list[Any]) -> list[File]:
+    """The files among the rows of a tree: large ones by their SHA-256, others by git's sum."""
+    files = []
+    for row in rows:
+        if row["type"] == "file":
+            lfs = row.get("lfs")
+            told = (lfs["size"], lfs["oid"], "") if lfs else (row["size"], "", row["oid"])
+            files.append(File(row["path"], *told))
+    return files

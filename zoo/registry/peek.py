@@ -7,9 +7,10 @@ from typing import Any
 
 from zoo.card import CARD_FILE, Card
 from zoo.card import MAX_BYTES as CARD_BYTES
-from zoo.errors import IntegrityError, NotFoundError
-from zoo.registry import embedded, manifest, places
+from zoo.errors import GenaeError, IntegrityError, NotFoundError
+from zoo.registry import embedded, manifest, names, places
 from zoo.registry.base import Remote, Snapshot
+from zoo.registry.shown import notice, says_nothing
 
 #: Small files that describe a model, with the most bytes they may have.
 DESCRIBING = {CARD_FILE: CARD_BYTES, manifest.MANIFEST_FILE: manifest.MAX_BYTES,
@@ -22,7 +23,7 @@ def peek(
     """Describe a model that is elsewhere; of its files only the small ones are read.
 
     Args:
-        name: owner and name.
+        name: owner and name, or the address of a model's page.
         revision: a version, branch, tag or commit.
         source: the only registry to ask, in place of the search order.
 
@@ -35,6 +36,7 @@ def peek(
         NotAllowedError: it is gated.
         IntegrityError: what the registry says makes no sense.
     """
+    name, revision, source = names.parse(name, revision, source)
     failure: NotFoundError | None = None
     for place in [source] if source else places.order():
         if place == "embedded" or (place == "hub" and not source and embedded.owns(name)):
@@ -43,13 +45,37 @@ def peek(
             return _ask(places.open_remote(place), name, revision)
         except NotFoundError as error:
             failure = error
+    if failure is not None and not source:
+        raise type(failure)(f"{failure}{names.no_folder(name)}")
     raise failure or NotFoundError(f"no registry to ask for {name}: see `genae registry`.")
 
 
 def _ask(registry: Remote, name: str, revision: str | None) -> tuple[dict[str, Any], Card | None]:
-    snapshot = registry.find(name, revision)
-    texts = {path: _small(registry, snapshot, path, limit) for path, limit in DESCRIBING.items()}
-    card_text, listed_text, config_text = texts.values()
+    """Ask a registry; what the cache holds serves where no answer comes."""
+    try:
+        snapshot = registry.find(name, revision)
+        texts = [_small(registry, snapshot, path, limit) for path, limit in DESCRIBING.items()]
+        return _facts(registry, snapshot, texts, list(registry.versions(name)))
+    except GenaeError as error:
+        cached = getattr(registry, "cached", None)
+        if cached is None or not says_nothing(error):
+            raise
+        if (held := cached(name, revision)) is None:
+            raise
+        notice(f"{name}: {error} This is what the cache holds ({held.commit[:12]}).")
+        folder = registry.cache.place(name) / "snapshots" / held.commit  # type: ignore[attr-defined]
+        return _facts(registry, held, [_held(folder / path) for path in DESCRIBING], [])
+
+
+def _held(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _facts(
+    registry: Remote, snapshot: Snapshot, texts: list[bytes | None], versions: list[str]
+) -> tuple[dict[str, Any], Card | None]:
+    """What the small files say of a model."""
+    card_text, listed_text, config_text = texts
     card = Card.parse(card_text.decode("utf-8", "replace")) if card_text else None
     path = Path(manifest.MANIFEST_FILE)
     listed = manifest.parse(listed_text, path) if listed_text else {}
@@ -74,7 +100,7 @@ def _ask(registry: Remote, name: str, revision: str | None) -> tuple[dict[str, A
         "registry": registry.name,
         "revision": snapshot.revision,
         "commit": snapshot.commit,
-        "versions": list(registry.versions(name)),
+        "versions": versions,
         "files": [{"path": file.path, "size": file.size} for file in snapshot.files],
     }
     return facts, card

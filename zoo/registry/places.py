@@ -3,12 +3,26 @@
 import os
 from typing import cast
 
-from zoo.errors import UsageError
+from zoo.errors import SettingError, UsageError
 from zoo.registry import embedded
 from zoo.registry.base import Registry, Remote
 
 SETTING = "GENAE_REGISTRIES"
 DEFAULT = ("embedded", "hub")
+#: Numbers that huggingface_hub reads when it is imported, and fails over.
+NUMBERS = ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT")
+
+
+def check_settings() -> None:
+    """Refuse variables over which huggingface_hub, and so transformers, cannot be imported.
+
+    Raises:
+        SettingError: one is no whole number of seconds.
+    """
+    for name in NUMBERS:
+        value = os.environ.get(name)
+        if value is not None and not (value.strip().isascii() and value.strip().isdigit()):
+            raise SettingError(f"{name} is {value!r}: give whole seconds, such as 10.")
 
 
 def order() -> list[str]:
@@ -49,6 +63,7 @@ def open_remote(place: str) -> Remote:
         raise UsageError(
             "the embedded registry is part of genae and takes no pushes: give a hub or a folder."
         )
+    check_settings()
     if place == "hub" or place.startswith(("http://", "https://")):
         from zoo.registry.hub import Hub  # needs huggingface_hub, which is slow to import
 

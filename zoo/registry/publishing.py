@@ -19,9 +19,9 @@ from huggingface_hub.utils import logging
 from zoo.errors import ConflictError, GenaeError, IntegrityError, NotFoundError, UnreachableError
 from zoo.registry import manifest
 from zoo.registry.base import File, Published, Release, Snapshot, check_commit, expect, version_key
-from zoo.registry.cache import digest
+from zoo.registry.shown import bare
+from zoo.registry.snapshots import digest
 from zoo.registry.wire import Guard, again, guarded
-from zoo.registry.wording import bare
 
 if TYPE_CHECKING:
     from zoo.registry.hub import Hub, Refs

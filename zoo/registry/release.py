@@ -13,8 +13,8 @@ from typing import Any
 from zoo import catalog
 from zoo.card import CARD_FILE, Card
 from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UsageError
-from zoo.registry import embedded, manifest, signing, transfer, verification
-from zoo.registry.base import File, Release, check_id, version_key
+from zoo.registry import embedded, manifest, names, signing, transfer, verification
+from zoo.registry.base import File, Release, version_key
 from zoo.registry.header import refuse_pickled_content
 
 
@@ -46,7 +46,8 @@ def prepare(
         UnsafeError: there is a pickle.
         UsageError: no id or version, a recipe, or an architecture without code of genae's.
     """
-    if "/" not in check_id(name):
+    name = names.id_of(name)
+    if "/" not in name:
         raise UsageError(f"{name!r} has no owner: push as owner/{name}.")
     version = None if version is None else _version(version)
     folder = _folder(source)

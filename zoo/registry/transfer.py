@@ -4,9 +4,15 @@ import os
 import shutil
 from pathlib import Path
 
-from zoo.errors import IntegrityError, NotFoundError
-from zoo.registry import embedded, manifest, places
-from zoo.registry.base import Progress
+from zoo.errors import (
+    GenaeError,
+    IntegrityError,
+    MissingDependencyError,
+    NotFoundError,
+    SettingError,
+)
+from zoo.registry import embedded, manifest, names, places
+from zoo.registry.base import File, Progress
 from zoo.registry.header import inspect
 from zoo.registry.signing import SIGNATURE
 from zoo.registry.signing import check as check_signature
@@ -23,28 +29,33 @@ def locate(
     """The folder of a model, fetched if need be, whatever state an existing folder is in.
 
     Args:
-        name: an existing local folder, which wins, or an id.
+        name: an existing local folder, which wins, an id, or the address of a model's page.
         revision: a version, branch, tag or commit.
         source: the only registry to ask, in place of the search order.
         progress: told the bytes that are fetched.
 
     Raises:
-        NotFoundError: no such model or revision anywhere; says what is near.
+        NotFoundError: no such folder, model or revision anywhere; says what is near.
         NotAllowedError: it is gated.
         IntegrityError: what was fetched is wrong.
         UnsafeError: its only weights are pickled, or a name leaves the folder.
-        UsageError: an empty name.
+        UsageError: an empty name, or an address that is no model's.
     """
     text = embedded.text_of(name)
-    if source is None and Path(text).is_dir():
-        return Path(text)
-    if text.startswith((".", "/", "~")) or text.count("/") > 1 or "\\" in text:
-        raise NotFoundError(f"no folder {text!r}: give an existing folder or an id.")
-    if hint := embedded.own_name(text):
+    places.check_settings()
+    if source is None and os.path.isdir(folder := names.here(text) or ""):
+        return Path(folder)
+    model, revision, source = names.parse(text, revision, source)
+    if hint := embedded.own_name(model):
         raise NotFoundError(f"no folder {text!r}.{hint}")
     if source is not None:
-        return places.open_registry(source).folder(text, revision, progress)
-    return _search(text, revision, progress)
+        return places.open_registry(source).folder(model, revision, progress)
+    try:
+        return _search(model, revision, progress)
+    except NotFoundError as error:
+        if model != text or revision is not None or embedded.owns(model):
+            raise
+        raise type(error)(f"{error}{names.no_folder(text)}") from None
 
 
 def _search(name: str, revision: str | None, progress: Progress | None) -> Path:
@@ -54,13 +65,13 @@ def _search(name: str, revision: str | None, progress: Progress | None) -> Path:
     a name there. A folder or hub that the user listed is the user's choice.
     """
     own = embedded.owns(name)
-    failures: list[NotFoundError] = []
+    failures: list[GenaeError] = []
     for place in places.order():
         if (place == "hub" and own) or (place == "embedded" and not own):
             continue
         try:
             return places.open_registry(place).folder(name, revision, progress)
-        except NotFoundError as error:
+        except (NotFoundError, SettingError, MissingDependencyError) as error:
             failures.append(error)
     if not failures:
         raise NotFoundError(
@@ -114,7 +125,7 @@ def _copy(source: Path, target: Path) -> None:
     listed = (source / manifest.MANIFEST_FILE).is_file()
     if not listed and not in_cache(source):
         manifest.read(source)  # raises: nothing says what the files should be
-    paths = [e["path"] for e in manifest.read(source)["files"]] if listed else files_of(source)
+    paths = [e["path"] for e in manifest.read(source)["files"]] if listed else stated_of(source)
     extra = [name for name in (manifest.MANIFEST_FILE, SIGNATURE) if (source / name).is_file()]
     for path in dict.fromkeys([*paths, *extra]):
         origin, copy = source / path, target / path
@@ -134,18 +145,16 @@ def in_cache(folder: Path) -> bool:
     return folder.parent.name == "snapshots" and folder.parents[1].name.startswith("models--")
 
 
-def files_of(folder: Path) -> list[str]:
-    """Every file's path, relative and sorted."""
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+def stated_of(cached: Path) -> list[str]:
+    """The paths of a cached snapshot's files, as the registry said when it was fetched."""
+    return [file.path for file in _stated(cached)]
 
 
 def check_sums(cached: Path, folder: Path) -> list[str]:
     """Compare a folder with what the registry said of the cached snapshot it was copied from."""
-    from zoo.registry.cache import Cache, digest  # needs huggingface_hub, slow to import
+    from zoo.registry.snapshots import digest
 
-    place = cached.parents[1]
-    name = place.name.removeprefix("models--").replace("--", "/", 1)
-    stated = Cache(place.parent).files(name, cached.name)
+    stated = _stated(cached)
     if not stated:
         return [f"{cached}: nothing says what its files should be"]
     return [
@@ -153,3 +162,11 @@ def check_sums(cached: Path, folder: Path) -> list[str]:
         for file in stated
         if not (folder / file.path).is_file() or digest(folder / file.path, file) != file.sum
     ]
+
+
+def _stated(cached: Path) -> list[File]:
+    from zoo.registry.cache import Cache  # needs huggingface_hub, slow to import
+
+    place = cached.parents[1]
+    name = place.name.removeprefix("models--").replace("--", "/", 1)
+    return Cache(place.parent).files(name, cached.name)

@@ -11,7 +11,8 @@ from zoo.errors import GenaeError, IntegrityError, UnsafeError
 from zoo.registry import manifest, signing
 from zoo.registry.base import Report
 from zoo.registry.header import elements, inspect, safetensors_header
-from zoo.registry.transfer import check_sums, files_of, in_cache, locate
+from zoo.registry.names import here, parse
+from zoo.registry.transfer import check_sums, in_cache, locate, stated_of
 
 HEAD = "lm_head.weight"  # of transformers' models that may tie it to the embeddings
 
@@ -36,7 +37,8 @@ def verify(name: str | os.PathLike[str], revision: str | None = None) -> Report:
         UnsafeError: there is a pickle, or the manifest names a path outside the folder.
     """
     folder = locate(name, revision)
-    report = examine(folder, str(name))
+    asked = os.fspath(name)
+    report = examine(folder, asked if here(asked) else parse(asked, revision).id)
     try:
         signing.check(folder)
     except IntegrityError as error:
@@ -50,8 +52,8 @@ def examine(folder: Path, name: str = "") -> Report:
     if in_cache(folder) and not (folder / manifest.MANIFEST_FILE).is_file():
         report.id = name
         report.problems = check_sums(folder, folder)
-        report.files = [] if report.problems else files_of(folder)
-        inspect(folder)
+        report.files = [] if report.problems else stated_of(folder)
+        inspect(folder, stated_of(folder))
         return report
     listed: dict[str, Any] = {"files": [], "parameters": 0}
     try:

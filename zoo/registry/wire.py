@@ -9,26 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import os
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 import httpx2
 from huggingface_hub import constants, set_client_factory
 from huggingface_hub.utils import _http
 
-from zoo.errors import (
-    IntegrityError,
-    UnreachableError,
-    UnsafeError,
-    UsageError,
-)
+from zoo.errors import BusyError, CutOffError, RedirectError, UnreachableError
 from zoo.registry.base import Progress
-from zoo.registry.wording import AGAIN, translate
+from zoo.registry.bodies import PACKED, Bounded, Counted, Unpacked
+from zoo.registry.deadline import Deadline
+from zoo.registry.network import make_client
+from zoo.registry.shown import no_answer
+from zoo.registry.wording import AGAIN, ASKED, busy, translate
 
 T = TypeVar("T")
 
@@ -36,57 +36,7 @@ ANSWER_BYTES = 4 * 2**20  # JSON; a page of a thousand files takes a tenth
 ERROR_BYTES = 64 * 2**10
 WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds before each further attempt
 LONGEST_WAIT = 30.0  # seconds, whatever a server asks for
-
-#: An operation may take this long, and a second more for each so many bytes.
-SECONDS = 120.0
-BYTES_PER_SECOND = 100_000
-DEADLINE = "GENAE_HUB_DEADLINE"
-
-
-class Deadline:
-    """When an operation has to be over.
-
-    `GENAE_HUB_DEADLINE` in the environment, in seconds, replaces the rule of `SECONDS` and
-    `BYTES_PER_SECOND`.
-
-    Raises:
-        UsageError: that variable is not a positive number.
-    """
-
-    def __init__(self) -> None:
-        text = os.environ.get(DEADLINE, "")
-        try:
-            self.fixed = float(text) if text else None
-        except ValueError:
-            self.fixed = -1.0
-        if self.fixed is not None and not 0 < self.fixed < 1e9:
-            raise UsageError(f"{DEADLINE} is {text!r}: give seconds, such as 600.")
-        self.seconds = SECONDS if self.fixed is None else self.fixed
-        self.start = time.monotonic()
-
-    def allow(self, size: int) -> None:
-        """Add the time that so many bytes may take."""
-        if self.fixed is None:
-            self.seconds += size / BYTES_PER_SECOND
-
-    @property
-    def left(self) -> float:
-        """Seconds left.
-
-        Raises:
-            UnreachableError: there are none.
-        """
-        left = self.start + self.seconds - time.monotonic()
-        if left <= 0:
-            raise UnreachableError(
-                f"not finished after {self.seconds:.0f} s: run it again to go on from here, or "
-                f"set {DEADLINE} to more seconds."
-            )
-        return left
-
-    def wait(self, seconds: float) -> None:
-        """Sleep, no longer than is left."""
-        time.sleep(max(0.0, min(seconds, self.left)))
+LIMITED = re.compile(r"\br=0\b.*\bt=(\d+)")  # of the header RateLimit: none left, for so long
 
 
 @dataclass(slots=True)
@@ -99,7 +49,8 @@ class Guard:
         deadline: for the whole operation.
         progress: told the bytes of uploads.
         offline: refuse every request.
-        retry_after: seconds the last answer asked to wait, within reason.
+        patient: try again where that may help.
+        told: a server asked once to wait longer than anyone waits.
     """
 
     endpoint: str
@@ -107,7 +58,8 @@ class Guard:
     deadline: Deadline = field(default_factory=Deadline)
     progress: Progress | None = None
     offline: bool = False
-    retry_after: float = 0.0
+    patient: bool = True
+    told: bool = False
 
     def ask(self, request: httpx2.Request) -> None:
         """Before a request, or each further one of a redirect, goes out."""
@@ -125,68 +77,61 @@ class Guard:
             "write": min(6 * still, self.deadline.left)
         }
         if request.method == "PUT":
-            request.stream = _Counted(request.stream, self)
+            request.stream = Counted(request.stream, self.deadline, self.progress)
 
     def answer(self, response: httpx2.Response) -> None:
         """When an answer's headers are there and its body is not."""
-        encoding = response.headers.get("content-encoding", "identity")
-        if encoding.lower() != "identity":
-            raise IntegrityError(f"an answer came {encoding[:20]!r}-encoded, which was not asked.")
-        asked = response.headers.pop("retry-after", "")
-        for name in ("ratelimit", "ratelimit-policy"):
-            response.headers.pop(name, None)
-        # huggingface_hub would sleep for a day if it were told to.
-        self.retry_after = min(int(asked), LONGEST_WAIT) if _digits(asked) else 0.0
-        if self.retry_after and response.status_code in AGAIN:
-            response.headers["retry-after"] = str(int(self.retry_after))
-        limit = response.request.extensions.get("genae_limit", ANSWER_BYTES)
+        self._wait(response)
         failed = response.status_code >= 400
-        response.stream = _Bounded(response.stream, ERROR_BYTES if failed else limit, failed, self)
+        encoding = response.headers.pop("content-encoding", "identity").lower()
+        if encoding in PACKED and response.status_code != 206:
+            response.headers.pop("content-length", None)  # of the packed bytes
+            response.stream = Unpacked(response.stream, failed)
+        elif encoding not in ("", "identity"):
+            raise no_answer(f"an answer came {encoding[:20]!r}-encoded, which was not asked.")
+        limit = response.request.extensions.get("genae_limit", ANSWER_BYTES)
+        response.stream = Bounded(
+            response.stream, ERROR_BYTES if failed else limit, failed, self.deadline
+        )
+
+    def _wait(self, response: httpx2.Response) -> None:
+        """Note how long a server asks to wait; a wait that nobody waits is tried once without.
+
+        Raises:
+            BusyError: it asks for such a wait again.
+        """
+        asked = asked_wait(response.headers)
+        for name in ("retry-after", "ratelimit", "ratelimit-policy"):
+            response.headers.pop(name, None)
+        if response.status_code not in AGAIN or not asked:
+            return
+        response.extensions[ASKED] = asked
+        too_long = asked > LONGEST_WAIT or not self.deadline.allows(asked)
+        if too_long and self.told:
+            error = busy(response.request.url.host, response.status_code, asked, self.token)
+            error.final = True
+            raise error
+        self.told = self.told or too_long
+        # huggingface_hub would sleep for a day if it were told to.
+        response.headers["retry-after"] = "0" if too_long else str(int(asked))
 
 
-def _digits(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 9
+def asked_wait(headers: Mapping[str, str]) -> float:
+    """Seconds that an answer asks to wait, 0 if it does not.
 
-
-class _Bounded(httpx2.SyncByteStream):
-    """An answer's body that ends at its limit: quietly if it is only an error's text."""
-
-    def __init__(self, stream: Any, limit: int, quiet: bool, guard: Guard) -> None:
-        self.stream, self.limit, self.quiet, self.guard = stream, limit, quiet, guard
-
-    def __iter__(self) -> Iterator[bytes]:
-        seen = 0
-        for piece in self.stream:
-            _ = self.guard.deadline.left
-            if seen + len(piece) > self.limit:
-                if not self.quiet:
-                    raise IntegrityError(f"an answer is longer than {self.limit} bytes.")
-                yield piece[: self.limit - seen]
-                return
-            seen += len(piece)
-            yield piece
-
-    def close(self) -> None:
-        self.stream.close()
-
-
-class _Counted(httpx2.SyncByteStream):
-    """A request's body that tells how much of it has gone."""
-
-    def __init__(self, stream: Any, guard: Guard) -> None:
-        self.stream, self.guard = stream, guard
-
-    def __iter__(self) -> Iterator[bytes]:
-        for piece in self.stream:
-            _ = self.guard.deadline.left
-            yield piece
-            if self.guard.progress is not None:
-                self.guard.progress(len(piece))
-
-    def close(self) -> None:
-        close = getattr(self.stream, "close", None)
-        if close is not None:
-            close()
+    `Retry-After` holds seconds or a date; the Hub says in `RateLimit` when its next window opens.
+    """
+    text = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,12}(\.\d*)?", text, re.ASCII):
+        return float(text)
+    try:
+        now = headers.get("date", "")
+        start = parsedate_to_datetime(now).timestamp() if now else time.time()
+        return max(0.0, parsedate_to_datetime(text).timestamp() - start)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        pass
+    match = LIMITED.search(headers.get("ratelimit", "")[:200])
+    return float(match[1][:12]) if match else 0.0
 
 
 _GUARD: ContextVar[Guard | None] = ContextVar("genae_guard", default=None)
@@ -219,7 +164,7 @@ def _install() -> None:
         return
 
     def factory() -> httpx2.Client:
-        client: httpx2.Client = before()
+        client = make_client(before)
         hooks = client.event_hooks
         hooks["request"].insert(0, _ask)
         hooks["response"].insert(0, _answer)
@@ -260,22 +205,37 @@ def again(guard: Guard, call: Callable[[], T]) -> T:
     Raises:
         GenaeError: the last attempt's error, or one that no repetition would mend.
     """
-    for wait in (*WAITS, None):
+    for wait in (*WAITS, None) if guard.patient else (None,):
         try:
             with guarded(guard):
                 return call()
-        except UnreachableError:
-            if wait is None or guard.offline:
+        except UnreachableError as error:
+            if wait is None or guard.offline or isinstance(error, CutOffError):
                 raise
-            guard.deadline.wait(max(wait, guard.retry_after))
+            pause(guard.deadline, wait, error)
     raise AssertionError
+
+
+def pause(deadline: Deadline, wait: float, error: UnreachableError) -> None:
+    """Wait before another attempt: as long as was asked, if anyone would wait so long.
+
+    Raises:
+        UnreachableError: `error`, if waiting is of no use.
+    """
+    if isinstance(error, BusyError):
+        if error.final:
+            raise error
+        wait = max(wait, error.seconds) if error.seconds <= LONGEST_WAIT else wait
+        if not deadline.allows(wait):
+            raise error
+    deadline.wait(wait)
 
 
 def check_target(url: httpx2.URL, endpoint: httpx2.URL) -> None:
     """Refuse an address that a server should not have named.
 
     Raises:
-        UnsafeError: not http or https, weaker than the endpoint's own scheme, with a password in
+        RedirectError: not http or https, weaker than the endpoint's own scheme, with a password in
             it, or inside this machine or network while the endpoint is outside.
     """
     reason = ""
@@ -288,7 +248,10 @@ def check_target(url: httpx2.URL, endpoint: httpx2.URL) -> None:
     elif _inside(url.host) and not _inside(endpoint.host):
         reason = "points into this machine or network"
     if reason:
-        raise UnsafeError(f"{url.scheme}://{url.host}: an address that {reason}; not followed.")
+        raise RedirectError(
+            f"{url.scheme}://{url.host}: an address that {reason}; not followed. If it is the "
+            "login page of your network, log in with a browser first."
+        )
 
 
 def _inside(host: str) -> bool:

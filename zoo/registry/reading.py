@@ -1,0 +1,131 @@
+"""Lists and files as a hub gives them: redirects followed with care, lengths compared."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import httpx2
+from huggingface_hub.utils._http import get_session, hf_raise_for_status
+
+from zoo.errors import GenaeError, IntegrityError
+from zoo.registry.base import File, Snapshot, check_path
+from zoo.registry.shown import clean, no_answer, says_nothing
+from zoo.registry.wire import Guard, again, guarded
+
+if TYPE_CHECKING:
+    from zoo.registry.hub import Hub
+
+MAX_REDIRECTS = 5
+T = TypeVar("T")
+
+
+def pages(
+    hub: Hub,
+    path: str,
+    params: dict[str, Any],
+    guard: Guard,
+    take: Callable[[list[Any]], list[T]],
+) -> Iterator[list[T]]:
+    """The pages of a list, each asked for as often as `again` asks.
+
+    huggingface_hub would repeat every request by itself, and wait without an end to it.
+
+    Args:
+        hub: what is asked.
+        path: of the address.
+        params: of the first request.
+        guard: the rules for the requests.
+        take: what is wanted of a page's rows; it may stumble over what they hold.
+    """
+    address, query = f"{hub.endpoint}{path}", dict(params) or None
+
+    def ask() -> tuple[list[T], str]:
+        response = get_session().get(address, params=query, headers=hub.api._build_hf_headers())
+        hf_raise_for_status(response)
+        rows = response.json()
+        if not isinstance(rows, list):
+            raise no_answer(f"{response.url.host}: its answer makes no sense (it is no list).")
+        following = response.links.get("next", {}).get("url")
+        return take(rows), str(response.url.join(following)) if following else ""
+
+    while address:
+        rows, address = again(guard, ask)
+        query = None  # the link has its own
+        yield rows
+
+
+@contextlib.contextmanager
+def read(
+    hub: Hub, snapshot: Snapshot, file: File, start: int, guard: Guard
+) -> Iterator[Iterator[bytes]]:
+    """See `Hub.read`."""
+    path = quote(check_path(file.path))
+    url = f"{hub.endpoint}/{snapshot.id}/resolve/{snapshot.commit}/{path}"
+    headers = hub.api._build_hf_headers()
+    if start:
+        headers["range"] = f"bytes={start}-"
+    told = about(snapshot.id, snapshot.revision)
+    with told, guarded(guard), contextlib.ExitStack() as stack:
+        for _ in range(MAX_REDIRECTS + 1):
+            request = get_session().build_request("GET", url, headers=headers)
+            request.extensions["genae_limit"] = file.size - start
+            response = get_session().send(request, stream=True, follow_redirects=False)
+            stack.callback(response.close)
+            if not response.has_redirect_location:
+                break
+            url = str(response.url.join(response.headers["location"]))
+        else:
+            raise IntegrityError(f"{snapshot.id}: {file.path} is redirected without end.")
+        hf_raise_for_status(response)
+        skip = _check_length(response, snapshot, file, start)
+        yield _skipping(response.iter_raw(), skip)
+
+
+@contextlib.contextmanager
+def about(name: str, revision: str) -> Iterator[None]:
+    """Say in an error which model was asked for."""
+    try:
+        yield
+    except GenaeError as error:
+        if says_nothing(error) or str(error).startswith(name):
+            raise
+        at = "" if revision == "main" else f" at {revision}"
+        raise type(error)(f"{name}{at}: {error}") from None
+
+
+def _check_length(response: httpx2.Response, snapshot: Snapshot, file: File, start: int) -> int:
+    """Compare what an answer promises with what was asked; returns the bytes to skip.
+
+    Raises:
+        IntegrityError: the file is longer or shorter on the hub.
+    """
+    length = response.headers.get("content-length")
+    total = None
+    if response.status_code == 206:
+        span, _, text = response.headers.get("content-range", "").partition("/")
+        if span.removeprefix("bytes ").split("-")[0] != str(start):
+            raise IntegrityError(f"{snapshot.id}: {file.path} came from another byte on.")
+        total = text
+    elif length is not None:
+        total = length
+    if total is not None and total != "*" and total != str(file.size):
+        raise IntegrityError(
+            f"{snapshot.id}: {file.path} has {clean(total, None)[:20]} bytes where the hub's own "
+            f"list says {file.size}."
+        )
+    if response.status_code == 200 and start:  # the server knows no ranges
+        response.request.extensions["genae_limit"] = file.size
+        return start
+    return 0
+
+
+def _skipping(pieces: Iterator[bytes], skip: int) -> Iterator[bytes]:
+    for piece in pieces:
+        if skip >= len(piece):
+            skip -= len(piece)
+        else:
+            yield piece[skip:] if skip else piece
+            skip = 0

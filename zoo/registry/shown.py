@@ -1,0 +1,58 @@
+"""What is shown to people of addresses, servers' words and things done in place of others.
+
+Standard library only.
+"""
+
+import logging
+
+from zoo.errors import (
+    GenaeError,
+    IntegrityError,
+    MissingDependencyError,
+    RedirectError,
+    SettingError,
+    UnreachableError,
+)
+
+MESSAGE_CHARACTERS = 500
+_LOG = logging.getLogger("zoo.registry")
+_TOLD: set[str] = set()
+
+
+def bare(url: str) -> str:
+    """An address without the name or password that may stand in it."""
+    head, separator, tail = url.partition("://")
+    host, slash, path = tail.partition("/")
+    return f"{head}{separator}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def clean(text: str, token: str | None) -> str:
+    """What a server said, fit to be shown: one short line without the token."""
+    line = " ".join(text.split())
+    if token:
+        line = line.replace(token, "(token)")
+    line = "".join(c if c.isprintable() else "?" for c in line)
+    return line if len(line) <= MESSAGE_CHARACTERS else f"{line[: MESSAGE_CHARACTERS - 3]}..."
+
+
+def no_answer(text: str) -> IntegrityError:
+    """The error for an answer that no hub would give, whatever it was asked."""
+    error = IntegrityError(text)
+    error.answer = True
+    return error
+
+
+def says_nothing(error: GenaeError) -> bool:
+    """Whether an error tells of the way to a hub, and nothing of a model: the cache may serve."""
+    kinds = (UnreachableError, RedirectError, SettingError, MissingDependencyError)
+    return isinstance(error, kinds) or getattr(error, "answer", False)
+
+
+def notice(text: str) -> None:
+    """Say on stderr, once in a process, that something else than what was asked is done.
+
+    It is a warning of the logger `zoo.registry`, for those who want it elsewhere.
+    """
+    if text not in _TOLD:
+        _TOLD.add(text)
+        _LOG.warning("genae: %s", text)
