@@ -17,6 +17,7 @@ import ml_dtypes
 import numpy as np
 
 from convert.readers.base import Box, Checkpoint, LazyTensor, nbytes
+from convert.readers.contents import check_content
 from convert.writing import DTYPES as NAMES
 from convert.writing import WEIGHTS
 from zoo.errors import IntegrityError, NotFoundError
@@ -108,6 +109,7 @@ def _tensors(file: BinaryIO, path: Path) -> Iterator[SafeTensor]:
     size = path.stat().st_size
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or not 0 < length <= min(MOST_HEADER, size - 8):
+        check_content(path, raw=True)
         raise IntegrityError(f"{path}: {size} bytes, not a safetensors file; get it again")
     try:
         table = json.loads(file.read(length))

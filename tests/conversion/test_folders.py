@@ -23,6 +23,7 @@ from zoo.errors import (
     NotFoundError,
     UsageError,
 )
+from zoo.registry.header import safetensors_header
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 411577620\n"
 #: What comes in place of a file, and a word of what is said about it.
@@ -218,6 +219,18 @@ def test_an_archive_or_other_format_beside_is_named(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x02}q\x00.")
     with pytest.raises(NotFoundError, match=r"pytorch_model\.bin: a pickle"):
         value_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(POINTER, "Git LFS pointer.*git lfs pull"), ("<!DOCTYPE html>", "page")]
+)
+def test_a_models_folder_may_hold_such_files_as_well(tmp_path, content, words):
+    (tmp_path / "config.json").write_text('{"model_type": "genae_vae"}')
+    (tmp_path / "model.safetensors").write_text(content)
+    with pytest.raises(IntegrityError, match=words):
+        convert.convert_back(tmp_path, tmp_path / "out", to="tf-checkpoint")
+    with pytest.raises(IntegrityError, match=words):
+        safetensors_header(tmp_path / "model.safetensors")
 
 
 def test_clutter_is_passed_over(tmp_path):

@@ -115,6 +115,8 @@ def safetensors_header(path: Path) -> dict[str, Any]:
             raise UnsafeError(
                 f"{path}: a pickle under a safetensors name; genae does not open it."
             )
+        if length > size and (words := _standing_in(start)):
+            raise IntegrityError(f"{path}: {words}.")
         if len(start) < 8 or length < 2 or length > size - 8:
             raise _bad(path, f"{size} bytes are too few for its header; the file is truncated")
         if length > MAX_HEADER_BYTES:
@@ -182,6 +184,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a number of JSON")
+
+
+def _standing_in(start: bytes) -> str:
+    """What came in place of a file, by its first bytes; empty where it is nothing known."""
+    if start == b"version ":
+        return "a Git LFS pointer, not the file itself; `git lfs pull` fetches it"
+    return "a web page, not the file itself; download it again" if start[:1] == b"<" else ""
 
 
 def _bad(path: Path, reason: str) -> IntegrityError:
