@@ -59,9 +59,9 @@ def refuse(match: re.Match[str], tensors: Mapping[str, LazyTensor]) -> Op:
     if not any(name.startswith("Embed-Token#") for name in tensors):
         return KEEP
     raise UsageError(
-        "these are the layers of keras-albert (Embed-Token, Attention-Normal), whose files are not "
-        "converted: nobody recorded what they give. Convert the checkpoint of TensorFlow that the "
-        "model was made of, such as brightmart's albert_model.ckpt"
+        "these are the layers of keras-albert (Embed-Token, Attention-Normal), whose files are "
+        "not converted: nobody recorded what they give. Convert the TensorFlow checkpoint that "
+        "the model was made of, such as brightmart's albert_model.ckpt"
     )
 
 

@@ -10,44 +10,17 @@ of the model (`tf_bert_for_pre_training`) and the path of the same weight in PyT
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from convert.dialects import transformers_config as configs
-from convert.dialects.base import SUFFIX, Dialect, Rule
+from convert.dialects.base import Dialect, Rule
+from convert.dialects.transformers_names import COPIES, TABLE, torch_names
+from convert.dialects.transformers_t5 import t5
 from convert.ops import KEEP, TRANSPOSE, Op, merge, part, then
 
 if TYPE_CHECKING:
-    from convert.readers import Checkpoint
     from convert.readers.base import LazyTensor
-
-MODEL = re.compile(r"tf_[a-z0-9_]+")
-AGAIN = " (again)"
-
-
-def torch_names(checkpoint: Checkpoint) -> dict[str, str]:
-    """PyTorch's paths, with `/` -> the names as stored.
-
-    A table that several layers use is listed under each; the ones behind the first are marked, and
-    so is an output's offset where its decoder has another one, which is what TensorFlow adds.
-    """
-    found: dict[str, str] = {}
-    for stored in checkpoint:
-        words = SUFFIX.sub("", stored).split("/")
-        scopes = [i for i, word in enumerate(words) if MODEL.fullmatch(word)]
-        if scopes:
-            words = words[scopes[-1] + 1 :]
-        elif len(words) > 1 and words[0] == words[1]:
-            words = words[1:]
-        name = re.sub(r"[^/]*___", "", "/".join(words)).replace("_._", "/")
-        while name in found:
-            name += AGAIN
-        found[name] = stored
-    for name in [name for name in found if name.endswith("/decoder/bias")]:
-        plain = name.replace("/decoder/bias", "/bias")
-        if plain in found:
-            found[plain + AGAIN] = found.pop(plain)
-    return found
 
 
 def flat(match: re.Match[str], tensors: Mapping[str, LazyTensor]) -> Op:
@@ -105,8 +78,6 @@ def keras(theirs: str, layer: str, slot: int = 0) -> tuple[Rule, Rule]:
     )
 
 
-TABLE = r"(?:weight|embeddings)"
-COPIES = Rule(rf".*{re.escape(AGAIN)}", dropped="stored once more")
 HALVES = {"attention/self/query": 0, "attention/self/key": 2, "attention/self/value": 4}
 HALVES |= {"attention/output/dense": 6}
 WIDE = {"intermediate/dense": 0, "output/dense": 2}
@@ -237,45 +208,6 @@ def gpt(tokens: str, positions: str, norms: tuple[str, str]) -> tuple[Rule, ...]
         weights("score", "classifier"),
         COPIES,
     )  # fmt: skip
-
-
-def t5_stack(stack: str, wide: Sequence[str]) -> Iterator[Rule]:
-    """One stack of a T5, as bert4keras's layers.
-
-    Args:
-        stack: "encoder" or "decoder".
-        wide: names of the maps into the feed-forward part.
-    """
-    block, title = rf"{stack}/block/(?P<i>\d+)/layer", f"{stack.title()}-Transformer-{{i}}"
-    parts = [("SelfAttention", "MultiHeadSelfAttention", tuple("qkvo"))]
-    if stack == "decoder":
-        parts.append(("EncDecAttention", "MultiHeadCrossAttention", tuple("qkvo")))
-    parts.append(("DenseReluDense", "FeedForward", (*wide, "wo")))
-    for number, (theirs, ours, maps) in enumerate(parts):
-        yield Rule(rf"{block}/{number}/layer_norm/weight", f"{title}-{ours}-Norm#0")
-        for slot, name in enumerate(maps):
-            yield Rule(rf"{block}/{number}/{theirs}/{name}/kernel", f"{title}-{ours}#{slot}")
-    yield Rule(
-        rf"{stack}/block/0/layer/0/SelfAttention/relative_attention_bias/{TABLE}",
-        f"{stack.title()}-Embedding-Relative-Position#0",
-    )
-    yield Rule(rf"{stack}/final_layer_norm/weight", f"{stack.title()}-Output-Norm#0")
-
-
-def t5(*wide: str) -> tuple[Rule, ...]:
-    """T5, or with a gated feed-forward part T5 1.1 and mT5."""
-    return (
-        Rule(rf"shared(?:/{TABLE})?", "Embedding-Token#0"),
-        *t5_stack("encoder", wide),
-        *t5_stack("decoder", wide),
-        Rule(r"lm_head/kernel", "Decoder-Output-LM#0"),
-        Rule(
-            r"decoder/block/0/layer/1/EncDecAttention/relative_attention_bias/.*",
-            dropped="left out by transformers as well: cross attention has no positions",
-        ),
-        Rule(r"(?:encoder|decoder)/embed_tokens/.*", dropped="stored once more"),
-        COPIES,
-    )
 
 
 TITLE = "transformers' TensorFlow models"
