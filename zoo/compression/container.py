@@ -9,7 +9,7 @@ A file is a signature and blocks, without gaps; whole numbers are little-endian:
                 n bytes   content
                 u32       CRC-32 of length and content
 
-    header      u8        version of the format, 1
+    header      u8        version of the format, 2
                 u8 + text model id, UTF-8
                 u8 + text model version
                 32 bytes  SHA-256 of the weights file
@@ -40,7 +40,7 @@ from .codec import Identity
 from .names import pack, unpack
 
 SIGNATURE = b"\x89GNZ\r\n\x1a\n"
-FORMAT = 1
+FORMAT = 2
 MODES = ("L", "1")
 MOST_PICTURES = 1_000_000  # of one file; all are in memory at once
 _U32 = struct.Struct("<I")
@@ -133,8 +133,10 @@ def _blocks(content: bytes, name: str) -> list[bytes]:
 
 def _header(block: bytes, name: str) -> tuple[Identity, tuple[int, int, int], str, int, int]:
     if block[0] != FORMAT:
+        other = "newer" if block[0] > FORMAT else "older"
         raise ConflictError(
-            f"{name}: has format {block[0]}, this genae reads {FORMAT}; open it with a newer one"
+            f"{name}: has format {block[0]}, which {'an' if other == 'older' else 'a'} {other} "
+            f"genae wrote; this one reads {FORMAT}. Decompress it with that one"
         )
     words, place = [], 1
     for _ in range(2):
