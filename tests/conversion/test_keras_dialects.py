@@ -202,10 +202,9 @@ def test_the_way_back_gives_todays_names(tmp_path):
 def test_another_family_is_told_in_todays_names(tmp_path):
     """What a family that was named lacks is said of the names that the dialect gives."""
     source = rewritten("bert_encoder", tmp_path / "m.h5")
-    with pytest.raises(
-        IntegrityError, match=r"on 1 tensors:\n.*not in the map: Embedding-Position"
-    ):
+    with pytest.raises(IntegrityError, match=r"not in the map: Embedding-Position") as error:
         bring_over("bert_encoder", source, tmp_path / "out", family="nezha")
+    assert "Encoder-1" not in str(error.value)
 
 
 def test_keras_albert_is_named(tmp_path):
