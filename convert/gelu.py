@@ -223,15 +223,23 @@ def meaning(
     return Meaning(source.form, source, words)
 
 
-def said(meaning: Meaning, release: Recognition) -> str:
-    """The words of a meaning, with the releases that the files may be where they disagree."""
+def said(meaning: Meaning, release: Recognition) -> tuple[str, bool]:
+    """The words of a meaning with what is known of releases, and whether they are a warning.
+
+    Args:
+        meaning: what is taken.
+        release: which one the files may be.
+    """
+    known = release.facts.get("gelu", meaning.form)
+    if meaning.source.told and known != meaning.form:  # saved by Keras, begun from a release
+        names = " or ".join(one.name for one in release.releases[:3])
+        return f"{meaning.words}, in which {names} was trained", True
     several = [f"{one.name} ({one.gelu})" for one in release.releases if one.gelu != "none"]
     if meaning.source.told or not several or release.by != SIZES:
-        return meaning.words
+        return meaning.words, not meaning.source.told
     shown = ", ".join(several[:8]) + (" ..." if len(several) > 8 else "")
-    return (
-        f"{meaning.words}. Vocabulary and sizes are those of {shown}: --as NAME says which it is"
-    )
+    words = f"Vocabulary and sizes are those of {shown}: --as NAME says which it is"
+    return f"{meaning.words}. {words}", True
 
 
 def table() -> list[str]:

@@ -119,7 +119,9 @@ def check(
             len(checkpoint),
             sum(tensor.nbytes for tensor in checkpoint.values()),
             sum(why_left_over(name) is not None for name in checkpoint),
-            notes=ready.notes or [note for _, naming in ready.pairs[:1] for note in naming.notes],
+            notes=ready.notes
+            if ready.plan is not None
+            else [*ready.notes, *(note for _, naming in ready.pairs[:1] for note in naming.notes)],
             missing=[str(problem) for problem in ready.problems],
             unreadable=dict(checkpoint.unreadable),
             release=ready.release.to_dict(),
@@ -128,6 +130,8 @@ def check(
         _describe(found, ready.pairs, checkpoint, ready.config, ready.given)
         if ready.settings is not None and "do_lower_case" in found.defaults:
             found.defaults["do_lower_case"] = ready.settings.defaults.get("do_lower_case")
+        if ready.meaning is not None:
+            found.defaults["gelu"] = ready.meaning.form
     return found
 
 

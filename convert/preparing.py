@@ -196,6 +196,12 @@ def _recognise(ready: Prepared, known: published.Release | None) -> None:
     family = ready.release.family
     if len(ready.pairs) > 1 and any(pair[0].name == family for pair in ready.pairs):
         ready.pairs = [pair for pair in ready.pairs if pair[0].name == family]
+    if len(ready.pairs) > 1 and ready.release.by == published.SIZES:
+        names = " or ".join(one.name for one in ready.release.releases)
+        raise UsageError(
+            f"{choosing.several(ready.pairs)}. Vocabulary and sizes are those of {names}, which "
+            "--as NAME says"
+        )
     if not ready.release.releases or not ready.pairs:
         return
     naming = ready.pairs[0][1]
@@ -241,8 +247,10 @@ def _settle(
     )
     if ready.meaning is not None:
         settings.defaults["gelu"] = ready.meaning.form
-        words = gelu.said(ready.meaning, ready.release)
-        (ready.notes if ready.meaning.source.told else ready.warnings).append(words)
+        words, warning = gelu.said(ready.meaning, ready.release)
+        (ready.warnings if warning else ready.notes).append(words)
+    elif not gelu.plain(family, settings):  # a default that decides nothing
+        settings.defaults.pop("gelu", None)
     ready.settings = settings
     plan = planning.plan(family, naming, checkpoint, settings, allow_unused)
     result = family.config(settings)

@@ -106,6 +106,21 @@ def test_the_warning_is_seen_with_quiet_too(words, tmp_path, capsys):
         assert len(json.loads(said.out)["warnings"]) == 1
 
 
+def test_a_check_has_the_form_that_a_conversion_takes(tmp_path):
+    source = copy_of("albert", tmp_path / "in", **OF_GOOGLE)
+    found = convert.check(source / "bert_model.ckpt")
+    assert found.defaults["gelu"] == "tanh"
+    report, _ = bring_over(source, tmp_path / "out")
+    assert report.warnings[0] in found.notes
+
+
+@pytest.mark.parametrize(("name", "told"), [("t5_v1_1", {}), ("albert", {"hidden_act": "relu"})])
+def test_a_default_that_decides_nothing_is_not_listed(name, told, tmp_path):
+    source = LEGACY / name
+    report = convert.convert_checkpoint(source / "bert_model.ckpt", tmp_path / "out", options=told)
+    assert "gelu" not in report.defaults
+
+
 def test_a_check_says_it_as_well():
     found = convert.check(LEGACY / "albert/bert_model.ckpt.index")
     assert any("--option gelu=tanh" in note for note in found.notes)

@@ -122,6 +122,8 @@ def test_layers_that_keras_saved_keep_bert4keras_s_gelu(table, tmp_path):
     report, config = bring_over("albert", tmp_path / "out", "model.weights")
     assert config["hidden_act"] == "gelu"
     assert report.release["names"] == ["it"]
+    (warning,) = report.warnings
+    assert "--option gelu=tanh, in which it was trained" in warning
     report, config = bring_over("albert", tmp_path / "named", "model.weights", release="it")
     assert config["hidden_act"] == "gelu_pytorch_tanh"
 
@@ -144,6 +146,7 @@ def test_a_family_is_told_by_a_vocabulary_of_its_own(table, tmp_path):
     found = convert.check(source)
     assert set(found.families) == {"nezha", "roformer"}
     assert found.release["names"] == ["it"]
+    assert any("those of it, which --as NAME says" in line for line in found.missing)
     assert convert.check(source, release="it").families == ["nezha"]
 
 

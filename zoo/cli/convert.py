@@ -282,5 +282,6 @@ def _show_known(as_json: bool) -> None:
         gelu = one["activation"] if one["gelu"] == "none" else one["gelu"]
         case = "lower" if one["lower_case"] else "as it is"
         where = " ".join(one["where"])
-        table.add_row(one["name"], one["family"] or "none", options, gelu, case, where)
+        name = one["name"] + f" ({', '.join(one['also'][:2])} ...)" * bool(one["also"])
+        table.add_row(name, one["family"] or "none", options, gelu, case, where)
     console(width_if_piped=250).print(table)
