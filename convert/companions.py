@@ -12,6 +12,7 @@ from convert import choosing
 from convert.arguments import read_json
 from convert.evidence import sizes_held
 from convert.families.base import CONFIG_OPTIONS
+from convert.published import Release, differences
 from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def read_config(
     config: str | os.PathLike[str] | Mapping[str, Any] | None,
     family: str | None = None,
     options: Mapping[str, Any] | None = None,
+    release: Release | None = None,
 ) -> tuple[dict[str, Any], str]:
     """The legacy configuration and the name of its file.
 
@@ -97,6 +99,7 @@ def read_config(
         config: its content, its file, or a folder to look in; None looks near the checkpoint.
         family: of the model, where somebody knows.
         options: what the builder was told.
+        release: the published one that the checkpoint is, where that is certain.
 
     Raises:
         NotFoundError: there is none.
@@ -128,7 +131,7 @@ def read_config(
         )
     if len(found) == 1:
         return found[0].table, found[0].path.name
-    return _best(found, checkpoint, family, options or {})
+    return _best(found, checkpoint, family, options or {}, release)
 
 
 def _told_by_tensors(
@@ -159,6 +162,7 @@ def _best(
     checkpoint: Checkpoint,
     family: str | None,
     options: Mapping[str, Any],
+    release: Release | None,
 ) -> tuple[dict[str, Any], str]:
     """The candidate that the tensors contradict least, and its name with why."""
     judged = [
@@ -170,6 +174,10 @@ def _best(
         best = min(judged, key=lambda one: one.rank)
         return best.table, best.path.name
     equals = [one for one in judged if not one.misfits and one.rank[0] == best.rank[0]]
+    if release is not None:  # which shared layers do not tell
+        as_published = [one for one in equals if not differences(release, _sizes(one.table))]
+        equals = as_published or equals
+        best = min(equals, key=lambda one: one.rank)
     for one in equals:
         for key in sorted(DECIDING & set(one.table) & set(best.table)):
             if one.table[key] != best.table[key]:
@@ -180,6 +188,11 @@ def _best(
                 )
     fitting = len(equals) < len([one for one in judged if one.rank[0] == best.rank[0]])
     return best.table, f"{best.path.name}{', the one that fits' if fitting else ''}"
+
+
+def _sizes(table: Mapping[str, Any]) -> dict[str, int]:
+    """What a configuration says, by the words that rows and releases use."""
+    return {word: table[key] for word, key in SIZES.items() if type(table.get(key)) is int}
 
 
 def _above(

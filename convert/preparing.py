@@ -155,7 +155,9 @@ def prepare(
     family = known.family if known is not None and family is None else family
     ready = Prepared(checkpoint, families.meant_by(family))
     try:
-        ready.config, ready.config_name = read_config(source, checkpoint, config, family, options)
+        ready.config, ready.config_name = read_config(
+            source, checkpoint, config, family, options, known or published.by_index(checkpoint)
+        )
     except GenaeError as error:
         ready.problems.append(error)
     asked = bool(ready.problems)  # for a configuration, which layers without names need as well

@@ -240,10 +240,8 @@ def recognise(
                 "Leave --as out, or give what holds with --option KEY=VALUE"
             )
         return Recognition((release,), NAMED, release.facts(vocabulary))
-    index = next((file for file in checkpoint.files if file.suffix == ".index"), None)
-    print_of_index = _hashes(index) if index is not None else set()
-    if found := [one for one in releases() if print_of_index & {*one.index}]:
-        return Recognition((found[0],), INDEX, found[0].facts(vocabulary))
+    if proved := by_index(checkpoint):
+        return Recognition((proved,), INDEX, proved.facts(vocabulary))
     if vocabulary is None or not pairs:
         return Recognition()
     prints = _hashes(vocabulary)
@@ -262,6 +260,13 @@ def recognise(
     facts = agreed([one.facts(vocabulary) for one in alike])
     facts = {name: facts[name] for name in ("do_lower_case",) if name in facts}
     return Recognition(same, VOCABULARY, facts) if same else Recognition()
+
+
+def by_index(checkpoint: Checkpoint) -> Release | None:
+    """The release that a checkpoint is, byte for byte, by the checksums in its index."""
+    index = next((file for file in checkpoint.files if file.suffix == ".index"), None)
+    digests = _hashes(index) if index is not None else set()
+    return next((one for one in releases() if digests & {*one.index}), None)
 
 
 def sizes_of(

@@ -117,6 +117,24 @@ def test_a_configuration_that_is_not_the_release_s_is_doubted(table, tmp_path):
     assert any("hidden_act is gelu in the configuration and relu" in w for w in report.warnings)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_of_two_configurations_the_published_one_is_taken(named, table, tmp_path):
+    """An ALBERT's layers are one: its tensors do not tell how many there are."""
+    source = tmp_path / "in"
+    shutil.copytree(LEGACY / "albert", source)
+    config = json.loads((source / "bert_config.json").read_text("utf-8"))
+    (source / "albert_config_a.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    (source / "bert_config.json").rename(source / "albert_config_b.json")
+    index = source / "bert_model.ckpt.index"
+    table()
+    assert "num_hidden_layers is 1 in the first and 3" in convert.check(index).missing[0]
+    table(row("it", index=() if named else (digest(index),)))
+    out = tmp_path / "out"
+    report = convert.convert_checkpoint(index, out, release="it" if named else None)
+    assert report.config["num_hidden_layers"] == 3
+    assert not report.warnings
+
+
 def test_layers_that_keras_saved_keep_bert4keras_s_gelu(table, tmp_path):
     table(row("it"))
     report, config = bring_over("albert", tmp_path / "out", "model.weights")
