@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from convert import families
+from convert import families, unknown
 from convert.averages import as_stored, averages_of, in_place
 from convert.dialects import DIALECTS, translated
 from convert.dialects.foreign import foreign
@@ -97,6 +97,8 @@ def _candidates(
                 (family, _why(one, family, fitting, config))
                 for family in _decided(fitting, config)
             ]
+    if naming.kind == "order" and name is None and unknown.has_no_tokens(checkpoint, naming):
+        return []
     if naming.kind == "order":
         try:
             return match(name, naming, checkpoint, config, options)
@@ -159,14 +161,17 @@ def only(found: list[Pair], checkpoint: Checkpoint) -> Pair:
     if not found:
         some = ", ".join(list(checkpoint)[:3])
         known = ", ".join(family.name for family in families.FAMILIES)
+        what = f"{checkpoint.files[0].name}: {unknown.what_it_is(checkpoint)}"
         if (other := foreign(checkpoint)) is not None:
             raise UsageError(
                 f"these are names of {other[0]} ({other[1]}), which is not converted; the known "
-                f"families are {known}"
+                f"families are {known}. {what}"
             )
+        near = unknown.nearest(checkpoint)
         raise UsageError(
-            f"these tensors are of no family that is known ({known}); the first are {some}. "
-            "If they are of one all the same, name it: --family NAME"
+            f"these tensors are of no family that is known ({known}). {what}; the first are {some}"
+            + (f"; {near}" if near else "")
+            + ". If they are of one of these families all the same, name it: --family NAME"
         )
     if len(found) > 1:
         raise UsageError(several(found))

@@ -7,7 +7,7 @@ the first layer of the file that is left and has weights of the same shapes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -20,6 +20,7 @@ from zoo.errors import IntegrityError, UsageError
 
 #: Parts that every model of a family has, or that the configuration tells.
 CERTAIN = ("body", "segments")
+STACKS = ("encoder", "decoder")
 #: Whose sizes no configuration has: the file's layers tell whether there is any.
 CONDITIONS = ("condition", "hidden_condition")
 
@@ -70,7 +71,8 @@ def match(
         shapes = "; ".join(f"{members[0]} {sizes[0]}" for members, sizes in stored[:3])
         raise IntegrityError(
             f"the layers are in no order that is known of {name or 'any family'}: {shapes} ... "
-            "Is it the right configuration (--config) and are the options those of the model?"
+            f"{_nearest(tried, stored, config, options)}. Is it the right configuration "
+            "(--config) and are the options those of the model?"
             + (RESIZED if options.get("autoresize_weights") else "")
         )
     most = max(len(names) for _, names in found.values())
@@ -111,6 +113,35 @@ def _names(
     return best
 
 
+def _nearest(
+    tried: Sequence[Family],
+    stored: list[Stored],
+    config: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> str:
+    """Which family of these has most of its layers in a file by shape, and the first it lacks."""
+    best, words = 0.0, "No layer has the sizes of the configuration"
+    condition = _condition(stored)
+    for family in tried:
+        wanted = _wanted(family, {*CERTAIN, *STACKS}, condition, config, options) or []
+        left = [shapes for _, shapes in stored]
+        absent: list[Layer] = []
+        for layer, shapes in wanted:
+            if shapes in left:
+                left.remove(shapes)
+            else:
+                absent.append((layer, shapes))
+        share = 1 - len(absent) / len(wanted) if wanted else 0.0
+        if share > best:
+            best = share
+            words = (
+                f"The nearest is {family.name}, by the configuration's sizes: "
+                f"{len(wanted) - len(absent)} of its {len(wanted)} layers are there"
+            )
+            words += f"; absent is {absent[0][0]} {absent[0][1][0]}" if absent else ""
+    return words
+
+
 def _condition(stored: list[Stored]) -> tuple[str, tuple[int, ...]] | None:
     """Kind and first map of conditional norms; they hold maps behind an offset and a scale."""
     for _, shapes in stored:
@@ -127,6 +158,8 @@ def _wanted(
     options: Mapping[str, Any],
 ) -> list[Layer] | None:
     """The layers of a model with these parts, in order; None where options exclude them."""
+    if "stack" in family.options and held.isdisjoint(STACKS):
+        return None  # nothing but a table of tokens is left
     kind, first = condition or ("", (0,))
     held = held | {kind}
     names = {

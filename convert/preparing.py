@@ -179,7 +179,8 @@ def prepare(
     except IntegrityError as error:
         ready.problems += [] if asked else [error]
     except GenaeError as error:
-        ready.problems.append(error)
+        # Of no known family, no configuration or vocabulary would help.
+        ready.problems = [*ready.problems, error] if ready.pairs else [error]
     return ready
 
 

@@ -19,10 +19,21 @@ ALIKE: Names = (
 #: The same of models with others.
 OTHERS: Names = (
     (r"(?:.*/)?model/transformer/(?:layer_\d+/rel_attn|mask_emb)/.+", "XLNet"),
-    (r"(?:.*/)?transformer/layer_\d+/rel_attn/.+", "Transformer-XL"),
+    (r"(?:.*/)?transformer/(?:layer_\d+/rel_attn|adaptive_embed)/.+", "Transformer-XL"),
     (r"(?:.*/)?model/h\d+/(?:attn|mlp)/c_\w+/w", "OpenAI's GPT-2"),
     (r"(?:.*/)?transformer/body/.+", "tensor2tensor's Transformer"),
     (r"(?:.*/)?bilm/.+", "ELMo"),
+    (r"(?:.*/)?decoder/layer_\d+/memory_attention/.+", "Pegasus"),
+    (r"(?:model|discriminator)/(?:encoder|decoder)/block_\d+/\d+/.+", "Funnel-Transformer"),
+    (r"(?:.*/)?encoder_layer_\d+_multi_head_att_.+", "PaddlePaddle's ERNIE"),
+    (r"(?:.*/)?distilbert/.+", "transformers' DistilBERT"),
+    (r"(?:.*/)?(?:xlm_)?roberta/.+", "transformers' RoBERTa"),
+    (r"(?:.*/)?deberta/.+", "transformers' DeBERTa"),
+    (r"(?:.*/)?m?bart/.+", "transformers' BART"),
+    (r"(?:resnet_v\d|vgg_\d+|Inception|Mobilenet)\w*/.+", "an image classifier of TensorFlow"),
+    (r"(?:FeatureExtractor|\w*BoxPredictor\w*)/.+", "an object detector of TensorFlow"),
+    (r"generator(?:_predictions)?/.+", "ELECTRA's generator alone"),
+    (r"[^/]+\.(?:weight|bias)", "a PyTorch model"),
     (r"(?:.*/)?(?:encoder|decoder)/layer_\d+/self_attention/[qkv]_proj/kernel", "Pegasus"),
 )
 

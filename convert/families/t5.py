@@ -21,6 +21,7 @@ BUCKETS, FURTHEST = 32, 128  # bert4keras reads neither from the configuration
 
 #: What bert4keras's builder takes, and `semantics`: whose computation the result is to do.
 OPTIONS: dict[str, Any] = COMMON | {
+    "application": "encoder",
     "semantics": "google",
     "cross_position_bias": None,
     "stack": None,

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from convert.readers.contents import arrays_in_zip
 from zoo.errors import IntegrityError, MissingDependencyError, UnsafeError
 
 if TYPE_CHECKING:
@@ -128,14 +129,14 @@ class Header(tarfile.TarInfo):
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a zip or tar, by its content."""
+    """Whether a file is a zip or tar of files, by its content."""
     try:
         if not zipfile.is_zipfile(path):
             with tarfile.open(path, mode="r:*", tarinfo=Header) as archive:
                 return archive.next() is not None  # a file of zeros is an empty tar
     except BROKEN:
         return False
-    return True
+    return arrays_in_zip(path) is None
 
 
 def unpack(path: Path, wanted: str = "") -> Scratch:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,6 +52,24 @@ ANSWER_KEYS = ERROR_KEYS | set(
     "timestamp success errno error_code error_msg error_type reason url".split()
 )
 AGAIN = "download the file again"
+ZIP = b"PK\3\4"
+MADE_OF = "give the TensorFlow or Keras checkpoint that it was made of"
+#: Files of other kinds without first bytes of their own, by the ends of their names.
+NAMED = (
+    ("saved_model.pb", "a SavedModel's graph alone", "give its folder, with variables/ in it"),
+    (".onnx", "an ONNX model", MADE_OF),
+    (".pb", "a graph of TensorFlow, its weights, if any, frozen into a program", MADE_OF),
+    (".pbtxt", "a graph of TensorFlow as text, without weights", MADE_OF),
+    (".pdparams", "PaddlePaddle's parameters", MADE_OF),
+    (".pdiparams", "PaddlePaddle's parameters", MADE_OF),
+    (".w_0", "one of PaddlePaddle's parameters", MADE_OF),
+    (".b_0", "one of PaddlePaddle's parameters", MADE_OF),
+    (".msgpack", "weights of Flax", MADE_OF),
+    (".params", "weights of MXNet", MADE_OF),
+    (".caffemodel", "weights of Caffe", MADE_OF),
+    (".mlmodel", "a model of Core ML", MADE_OF),
+)
+TFLITE = b"TFL3"  # behind four bytes
 #: The first bytes of files of other kinds, what they are, and what to do.
 KINDS = (
     (b"\0\5\x16\7", "a side file of macOS", "give the file whose name is without `._`"),
@@ -60,8 +79,9 @@ KINDS = (
     (b"\x1f\x8b", "compressed with gzip, and no tar or damaged", "unpack it with gunzip"),
     (b"BZh", "compressed with bzip2, and no tar or damaged", "unpack it with bunzip2"),
     (b"\xfd7zXZ\0", "compressed with xz, and no tar or damaged", "unpack it with unxz"),
-    (b"PK\3\4", "a damaged zip, neither a checkpoint nor HDF5", AGAIN),
-    (b"\x93NUMPY", "an array of NumPy", "give the checkpoint that it was made of"),
+    (ZIP, "a damaged zip, neither a checkpoint nor HDF5", AGAIN),
+    (b"\x93NUMPY", "an array of NumPy", MADE_OF),
+    (b"GGUF", "a GGUF file of llama.cpp", MADE_OF),
     (b"%PDF-", "a PDF", AGAIN),
 )
 PICKLE = re.compile(rb"\x80[\x02-\x05]")
@@ -97,6 +117,12 @@ class Content(NamedTuple):
 
     words: str
     step: str
+
+
+PICKLED = Content(
+    "a pickle, such as PyTorch's .bin and .pt files, which may run code and is not opened",
+    "give the TensorFlow or Keras checkpoint",
+)
 
 
 def what_is(path: Path, *, raw: bool = False) -> Content | None:
@@ -160,18 +186,37 @@ def _standing_in(text: bytes, whole: bool) -> Content | None:
     return None
 
 
+def arrays_in_zip(path: Path) -> Content | None:
+    """A zip that is one file of weights to its program; None for any other, and for no zip."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+    except (zipfile.BadZipFile, OSError, RuntimeError, ValueError):
+        return None
+    roots = [name.removesuffix("data.pkl") for name in names if name.endswith("/data.pkl")]
+    if any(f"{root}version" in names for root in roots):
+        return PICKLED
+    if names and all(name.endswith(".npy") for name in names):
+        return Content("arrays of NumPy", MADE_OF)
+    return None
+
+
 def _other(path: Path, head: bytes) -> Content | None:
     """A file of another kind, or half of one."""
+    if head.startswith(ZIP) and (arrays := arrays_in_zip(path)):
+        return arrays
     for magic, words, step in KINDS:
         if head.startswith(magic):
             return Content(words, step)
     if SAFETENSORS.match(head):
         return Content("a safetensors file", "transformers loads such files as they are")
     if PICKLE.match(head):
-        return Content(
-            "a pickle, such as PyTorch's .bin and .pt files, which may run code and is not opened",
-            "give the TensorFlow or Keras checkpoint",
-        )
+        return PICKLED
+    if head[4:8] == TFLITE:
+        return Content("a model of TensorFlow Lite", MADE_OF)
+    for ending, words, step in NAMED:
+        if path.name.lower().endswith(ending):
+            return Content(words, step)
     if not any(head):
         return Content("nothing but zeros at its beginning", f"{AGAIN}: the download never ended")
     if UNFINISHED.search(path.name):
