@@ -82,10 +82,10 @@ def _candidates(
 ) -> list[Pair]:
     """As `candidates`, whatever the weights are called."""
     naming = naming_of(checkpoint)
-    plain = () if naming.kind == "order" else (naming, *scopes_of(naming))
+    plain = () if naming.kind == "order" else (naming, *scopes_of(naming, families.telltales()))
     other: Naming | None = None  # the first dialect, whatever its family
     for one in chain(plain, translated(DIALECTS, checkpoint)):
-        other = other or (None if one in plain else one)
+        other = other or (one if one.dialect else None)
         fitting = families.fitting(one.names)
         said = one.family(config) if one.family is not None and name is None else None
         if said is not None and families.find(said).fits(one.names):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -101,16 +101,21 @@ def naming_of(checkpoint: Checkpoint) -> Naming:
     return Naming("keras", found | {name: name for name in checkpoint if name in rest})
 
 
-def scopes_of(naming: Naming) -> Iterator[Naming]:
-    """The same names without a scope that a wrapper put before them (`model/bert/...`)."""
+def scopes_of(naming: Naming, telltales: Collection[str]) -> Iterator[Naming]:
+    """The same names without a scope that a wrapper put before them (`model/bert/...`).
+
+    Args:
+        naming: the names as stored.
+        telltales: names of which one has to stand behind the scope.
+    """
     if naming.kind != "tensorflow":
         return
-    scopes = {
-        "/".join(parts[:depth]) + "/": None
-        for name in naming.names
-        for parts in [name.split("/")]
-        for depth in range(1, min(len(parts), DEEPEST + 1))
-    }
+    scopes: dict[str, None] = {}
+    for name in naming.names:
+        parts = name.split("/")
+        for depth in range(1, min(len(parts), DEEPEST + 1)):
+            if "/".join(parts[depth:]) in telltales:
+                scopes["/".join(parts[:depth]) + "/"] = None
     for scope in scopes:
         names = {name.removeprefix(scope): stored for name, stored in naming.names.items()}
         if len(names) == len(naming.names):

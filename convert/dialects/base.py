@@ -100,8 +100,11 @@ def translated(dialects: Sequence[Dialect], checkpoint: Checkpoint) -> Iterator[
         dialects: to try, in this order.
         checkpoint: whose tensors they are.
     """
+    read: dict[str | Reading, dict[str, str]] = {}
     for dialect in dialects:
-        names = readable(dialect.reads, checkpoint)
+        if dialect.reads not in read:
+            read[dialect.reads] = readable(dialect.reads, checkpoint)
+        names = read[dialect.reads]
         for scope in _scopes(dialect, names):
             found = _translate(dialect, scope, names, checkpoint)
             if found is not None:

@@ -17,6 +17,7 @@ __all__ = [
     "fitting",
     "meant_by",
     "settle",
+    "telltales",
     "twins",
 ]
 
@@ -70,6 +71,17 @@ def fitting(names: Collection[str]) -> list[Family]:
     found = [family for family in FAMILIES if family.fits(names)]
     later = twins([family.name for family in found])
     return [family for family in found if family.name not in later]
+
+
+def telltales() -> set[str]:
+    """Every name whose presence tells a family."""
+    return {
+        word
+        for family in FAMILIES
+        for telltale in family.telltales
+        for word in telltale
+        if not word.startswith("!")
+    }
 
 
 def twins(names: Collection[str]) -> set[str]:
