@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from zoo.card_schema import AUGMENTATIONS as NAMES
+from zoo.card.schema import AUGMENTATIONS as NAMES
 from zoo.data.augmentation import AUGMENTATIONS, augment, color, crop, flip, gray, shift
 from zoo.errors import UsageError
 

@@ -7,10 +7,9 @@ import tomllib
 
 import pytest
 
-from zoo.card import Card
+from zoo.card import Card, is_within
 from zoo.errors import NotFoundError, UsageError
 from zoo.evaluation import evaluate
-from zoo.evaluation.measure import is_within
 from zoo.evaluation.results import results_toml
 
 HEAD = """

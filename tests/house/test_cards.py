@@ -15,7 +15,7 @@ from convert.families import FAMILIES
 from convert.verify import compare
 from zoo import catalog
 from zoo.card import Card, dumps, render_readme
-from zoo.card_schema import BINARIZATIONS
+from zoo.card.schema import BINARIZATIONS
 from zoo.data.sources import DATASETS
 from zoo.evaluation.metrics import table as metrics
 from zoo.registry import embedded, manifest, verify

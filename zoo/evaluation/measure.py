@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from zoo.card import is_within
 from zoo.errors import NotFoundError, UsageError
 
 from .metrics import table
 from .subject import Context, Outcome, Subject
-
-SLACK = 1e-9  # share of the tolerance: binary fractions must not fail a decimal edge
 
 
 @dataclass(frozen=True)
@@ -221,17 +220,6 @@ def _same(stated: Request, found: Measurement) -> bool:
         found.seed,
         found.options,
     )
-
-
-def is_within(measured: float, stated: float, tolerance: float) -> bool:
-    """Whether a value lies within its tolerance; nothing that is not a number does.
-
-    Example:
-        >>> is_within(0.3, 0.2, 0.1), is_within(float("nan"), 0.2, 0.1)
-        (True, False)
-    """
-    slack = SLACK * max(tolerance, abs(stated))
-    return abs(measured - stated) <= tolerance + slack
 
 
 def failures(measurements: Iterable[Measurement]) -> list[str]:

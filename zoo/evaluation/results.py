@@ -1,11 +1,11 @@
 """Measurements for people, for programs and for cards."""
 
 import datetime
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from zoo.card.toml import inline
 from zoo.hints import command
 
 from .metrics.table import METRICS
@@ -89,10 +89,8 @@ def results(
 def _toml(value: Any) -> str:
     """A TOML value; options that are None say nothing and are left out."""
     if isinstance(value, dict):
-        inner = ", ".join(f"{k} = {_toml(v)}" for k, v in value.items() if v is not None)
-        return f"{{ {inner} }}"
-    # JSON's text, numbers and booleans are TOML's too.
-    return json.dumps(value)
+        value = {k: v for k, v in value.items() if v is not None}
+    return inline(value)
 
 
 def options_text(options: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.card import CARD_FILE, Card, Result, render_readme
+from zoo.card import CARD_FILE, Card, Result, is_within, render_readme
 from zoo.errors import IntegrityError, NotFoundError, UnsafeError
 from zoo.registry.base import MAX_FILES, check_path
 from zoo.registry.header import elements, refuse_pickle, safetensors_header
@@ -175,7 +175,7 @@ def unmet(card: Card, manifest: Mapping[str, Any]) -> list[str]:
         found = [m for m in manifest.get("results", []) if _same(m, vars_of(result))]
         if not found:
             lines.append(f"{words}: not measured on these weights")
-        elif not abs(found[-1]["value"] - result.value) <= result.tolerance * (1 + 1e-9):
+        elif not is_within(found[-1]["value"], result.value, result.tolerance):
             lines.append(
                 f"{words}: measured {found[-1]['value']:g}, stated {result.value:g} ± "
                 f"{result.tolerance:g}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.card import CARD_FILE, Card
-from zoo.card import MAX_BYTES as CARD_BYTES
+from zoo.card.card import MAX_BYTES as CARD_BYTES
 from zoo.errors import GenaeError, IntegrityError, NotFoundError
 from zoo.registry import embedded, manifest, names, places
 from zoo.registry.base import Remote, Snapshot

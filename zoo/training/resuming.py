@@ -1,10 +1,10 @@
 """What differs between an interrupted run and the one that would go on with it."""
 
-import json
 import shlex
 from typing import Any, NamedTuple
 
 from zoo.card import Card
+from zoo.card.toml import inline
 
 SETTABLE = ("train", "config", "data", "processor")  # what --set reaches
 IGNORED = ("results",)  # measured afterwards; --set leaves them out
@@ -88,8 +88,4 @@ def _shown(value: Any) -> str:
 
 def _toml(value: Any) -> str:
     """A value as `--set` takes it."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict):
-        return f"{{ {', '.join(f'{json.dumps(k)} = {json.dumps(v)}' for k, v in value.items())} }}"
-    return json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else inline(value)

@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo import catalog
-from zoo.card_schema import check_card
-from zoo.card_text import dumps, render_readme
+from zoo.card.schema import check_card
 from zoo.errors import NotFoundError, UsageError
-
-__all__ = ["CARD_FILE", "Card", "Data", "Result", "dumps", "render_readme"]
 
 CARD_FILE = "card.toml"
 #: Fields that are no keys of the card's top level in the same form.
@@ -24,6 +21,20 @@ NOT_TOP_LEVEL = {
     "data", "results", "train",
 }  # fmt: skip
 MAX_BYTES = 256 * 1024  # a hand-written page is a few kilobytes
+
+
+SLACK = 1e-9  # share of the tolerance: binary fractions must not fail a decimal edge
+
+
+def is_within(measured: float, stated: float, tolerance: float) -> bool:
+    """Whether a value lies within its tolerance; nothing that is not a number does.
+
+    Example:
+        >>> is_within(0.3, 0.2, 0.1), is_within(float("nan"), 0.2, 0.1)
+        (True, False)
+    """
+    slack = SLACK * max(tolerance, abs(stated))
+    return abs(measured - stated) <= tolerance + slack
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,70 +1,14 @@
-"""Cards as text: TOML back from tables, and the Hub's README. Standard library only."""
+"""Cards as the Hub's README."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from zoo.card.toml import quoted
+
 if TYPE_CHECKING:
-    from zoo.card import Card, Result
-
-
-def dumps(table: Mapping[str, Any]) -> str:
-    """Write tables as TOML: scalars first, then `[tables]` and `[[lists of tables]]`.
-
-    Args:
-        table: text, numbers, booleans, lists and tables; deeper tables are written inline.
-
-    Returns:
-        TOML text; `tomllib.loads` of it equals `table`.
-
-    Example:
-        >>> print(dumps({"id": "a/b", "train": {"learning_rate": 0.001}}), end="")
-        id = "a/b"
-        <BLANKLINE>
-        [train]
-        learning_rate = 0.001
-    """
-    lines = [f"{_key(k)} = {_value(v)}" for k, v in table.items() if not _has_header(v)]
-    for name, value in table.items():
-        if isinstance(value, Mapping):
-            lines += ["", f"[{_key(name)}]"]
-            lines += [f"{_key(k)} = {_value(v)}" for k, v in value.items()]
-        elif _has_header(value):
-            for item in value:
-                lines += ["", f"[[{_key(name)}]]"]
-                lines += [f"{_key(k)} = {_value(v)}" for k, v in item.items()]
-    return "\n".join(lines).lstrip("\n") + "\n"
-
-
-def _has_header(value: Any) -> bool:
-    if isinstance(value, list):
-        return bool(value) and all(isinstance(item, Mapping) for item in value)
-    return isinstance(value, Mapping)
-
-
-def _key(name: str) -> str:
-    bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if bare else _quoted(name)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_value, value))}]"
-    if isinstance(value, int | float):
-        return repr(value)
-    return _quoted(str(value))
-
-
-def _quoted(text: str) -> str:
-    """Text in double quotes, in the escapes that JSON, TOML and YAML share."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    from zoo.card.card import Card, Result
 
 
 def render_readme(
@@ -145,7 +89,7 @@ def _yaml_scalar(value: Any) -> str:
         if exponent and "." not in mantissa:
             mantissa += ".0"  # YAML 1.1 reads 1e-05 as text
         return mantissa + exponent + power
-    return str(value) if isinstance(value, int) else _quoted(value)
+    return str(value) if isinstance(value, int) else quoted(value)
 
 
 def _body(card: Card, manifest: Mapping[str, Any] | None, place: str | None) -> str:
@@ -201,7 +145,7 @@ def _usage(card: Card, place: str) -> str:
     """The page's code."""
     imports, calls = CALLS.get(card.task, ((), ()))
     lines = ["import zoo", *imports, "", "model = zoo.from_pretrained({place})", *calls]
-    code = "\n".join(lines).replace("{place}", _quoted(place))
+    code = "\n".join(lines).replace("{place}", quoted(place))
     return f"```python\n{code}\n```"
 
 

@@ -1,0 +1,68 @@
+"""Tables as TOML: the one writer, since the standard library has only a reader."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def dumps(table: Mapping[str, Any]) -> str:
+    """Write tables as TOML: scalars first, then `[tables]` and `[[lists of tables]]`.
+
+    Args:
+        table: text, numbers, booleans, lists and tables; deeper tables are written inline.
+
+    Returns:
+        TOML text; `tomllib.loads` of it equals `table`.
+
+    Example:
+        >>> print(dumps({"id": "a/b", "train": {"learning_rate": 0.001}}), end="")
+        id = "a/b"
+        <BLANKLINE>
+        [train]
+        learning_rate = 0.001
+    """
+    lines = [f"{_key(k)} = {inline(v)}" for k, v in table.items() if not _has_header(v)]
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            lines += ["", f"[{_key(name)}]"]
+            lines += [f"{_key(k)} = {inline(v)}" for k, v in value.items()]
+        elif _has_header(value):
+            for item in value:
+                lines += ["", f"[[{_key(name)}]]"]
+                lines += [f"{_key(k)} = {inline(v)}" for k, v in item.items()]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _has_header(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(item, Mapping) for item in value)
+    return isinstance(value, Mapping)
+
+
+def _key(name: str) -> str:
+    bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
+    return name if bare else quoted(name)
+
+
+def inline(content: Any) -> str:
+    """One value: text, a number, a boolean, a list or an inline table.
+
+    Example:
+        >>> inline({"sampler": "prior", "scales": [1, 2.5], "on": True})
+        '{ sampler = "prior", scales = [1, 2.5], on = true }'
+    """
+    if isinstance(content, bool):
+        return str(content).lower()
+    if isinstance(content, Mapping):
+        inside = ", ".join(f"{_key(k)} = {inline(v)}" for k, v in content.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    if isinstance(content, list | tuple):
+        return f"[{', '.join(map(inline, content))}]"
+    if isinstance(content, int | float):
+        return repr(content)
+    return quoted(str(content))
+
+
+def quoted(text: str) -> str:
+    """Text in double quotes, in the escapes that JSON, TOML and YAML share."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
