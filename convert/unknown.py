@@ -42,7 +42,8 @@ def nearest(checkpoint: Checkpoint) -> str:
     if naming.kind == "order":
         return ""
     best: tuple[float, str] = (0.0, "")
-    for one in (naming, *scopes_of(naming)):
+    known = {name for family in families.FAMILIES for name in _names(family, naming)}
+    for one in (naming, *scopes_of(naming, known)):
         for family in families.FAMILIES:
             wanted = _names(family, one)
             absent = [name for name in wanted if name not in one.names]

@@ -28,7 +28,7 @@ INDEXED = {
     "albert_large_zh_brightmart": ("albert", None, ""),
     "albert_small_zh_google": ("albert", None, ""),
     "albert_tiny_google_zh_489k_bojone": ("albert", None, ""),
-    "albert_tiny_zh_google": ("albert", None, "num_hidden_layers is 1 in the first and 4"),
+    "albert_tiny_zh_google": ("albert", None, ""),
     "cased_L-12_H-768_A-12": ("bert", 12, ""),
     "chinese_L-12_H-768_A-12": ("bert", 12, ""),
     "chinese_simbert_L-12_H-768_A-12": ("bert", 12, ""),
