@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from convert.families.activations import is_plain_gelu
-from convert.published import SIZES, Recognition
+from convert.published import VOCABULARY, Recognition
 
 if TYPE_CHECKING:
     from convert.families import Family, Settings
@@ -234,10 +234,13 @@ def said(meaning: Meaning, release: Recognition) -> tuple[str, bool]:
     if meaning.source.told and known != meaning.form:  # saved by Keras, begun from a release
         names = " or ".join(one.name for one in release.releases[:3])
         return f"{meaning.words}, in which {names} was trained", True
-    several = [f"{one.name} ({one.gelu})" for one in release.releases if one.gelu != "none"]
-    if meaning.source.told or not several or release.by != SIZES:
+    found = [one for one in release.releases if one.gelu != "none"]
+    if meaning.source.told or not found or release.by == VOCABULARY:
         return meaning.words, not meaning.source.told
-    shown = ", ".join(several[:8]) + (" ..." if len(several) > 8 else "")
+    if len(found) == 1:
+        return f"{meaning.words}. Of {found[0].name}: {found[0].gelu_source}", True
+    shown = ", ".join(f"{one.name} ({one.gelu})" for one in found[:8])
+    shown += " ..." if len(found) > 8 else ""
     words = f"Vocabulary and sizes are those of {shown}: --as NAME says which it is"
     return f"{meaning.words}. {words}", True
 

@@ -90,6 +90,16 @@ def test_of_several_only_what_they_agree_on_is_taken(table, tmp_path):
     assert report.release["by"] == "its name"
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_what_is_said_of_a_release_whose_gelu_nobody_stated(named, table, tmp_path):
+    table(row("it", gelu="unknown", gelu_source="tanh is likely"))
+    report, config = bring_over("albert", tmp_path / "out", release="it" if named else None)
+    assert config["hidden_act"] == "gelu"
+    (warning,) = report.warnings
+    assert warning.endswith("Of it: tanh is likely")
+    assert "--as" not in warning
+
+
 def test_a_vocabulary_of_other_sizes_tells_the_casing_alone(table, tmp_path):
     table(row("it", sizes=({"hidden": 4000, "layers": 3},), options={"with_pool": "linear"}))
     report, config = bring_over("albert", tmp_path / "out")
