@@ -79,7 +79,9 @@ def test_converted_models_travel_too(hub, tmp_path):
     done = run("push", "cards/bert-poetry-zh", "alice/poetry", "--private", "-q")
     assert (done.code, done.err) == (0, "")
     assert hub.storage.repo("alice/poetry").private
+    hub.clear()
     said = run("fill-mask", "alice/poetry", "舉頭望明[MASK]", "-q")
+    assert hub.count("GET", "/revision/") == 1  # a command looks its model up once
     assert said.code == 0, said.err
     assert "97%" in said.out
     refused = run("push", "cards/bert-poetry-zh", "alice/other", "--with-code")

@@ -1,6 +1,8 @@
 """What people write to name a model: ids, folders, and addresses of pages."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -99,6 +101,9 @@ def test_addresses_of_other_hubs(monkeypatch, caplog):
     monkeypatch.setattr(constants, "ENDPOINT", own)
     for text in (f"{own}/alice/plain", "own.example:8080/alice/plain"):
         assert parse(text) == Name("alice/plain", None, None)
+    monkeypatch.setattr(constants, "ENDPOINT", f"{own}/hub")
+    assert parse(f"{own}/hub/alice/plain/tree/dev") == Name("alice/plain", "dev", None)
+    monkeypatch.setattr(constants, "ENDPOINT", own)
     assert not caplog.records
     assert parse(f"{HUB}/alice/plain").id == "alice/plain"  # a mirror has it, too: it is said
     assert "is asked of own.example:8080, not of huggingface.co" in caplog.text
@@ -132,6 +137,28 @@ def test_an_id_that_could_be_a_folder_is_told_as_both(tmp_path, monkeypatch):
         registry.resolve("oout/model")
     with pytest.raises(NotFoundError, match="'out/modle' here; did you mean 'out/model'"):
         registry.resolve("out/modle")
+
+
+AT_THE_DOOR = """
+import sys
+from zoo.cli import app
+try:
+    app(sys.argv[1:])
+finally:
+    print("torch" in sys.modules or "transformers" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["sample", "./nope", "-o", "x.png"], ["evaluate", "out/modle"], ["fill-mask", "a/b/c", "x"]],
+)
+def test_a_command_is_told_before_torch_is_imported(words, root, tmp_path):
+    env = os.environ | {"PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", AT_THE_DOOR, *words],
+                          env=env, cwd=tmp_path, capture_output=True, text=True)  # fmt: skip
+    assert (done.returncode, done.stdout) == (3, "False\n")
+    assert "folder" in done.stderr
 
 
 def test_what_exists_wins(tmp_path, monkeypatch):

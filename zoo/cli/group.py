@@ -122,12 +122,31 @@ VERBS = {
 }
 
 
+#: Verbs that load the model they are given.
+AT_THE_DOOR = (
+    *("sample", "reconstruct", "interpolate", "evaluate", "compress", "geometry", "probe"),
+    *("neighbors", "density", "fill-mask", "verify"),
+)
+
+
 class VerbCommand(TyperCommand):
     """One verb."""
 
     def get_params(self, ctx: Any) -> Any:
         """The verb's parameters, flags settled."""
         return _settle_flags(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb; a model that is not here is found before torch is imported."""
+        model = ctx.params.get("model")
+        if ctx.info_name not in AT_THE_DOOR or not isinstance(model, str):
+            return super().invoke(ctx)
+        from zoo.registry import embedded, names, transfer
+
+        with transfer.once():
+            if names.here(model) is None and not embedded.owns(model):
+                transfer.locate(model, ctx.params.get("revision"))
+            return super().invoke(ctx)
 
 
 class VerbGroup(TyperGroup):

@@ -116,7 +116,7 @@ class Hub:
         """Ids of the models that genae pushed here, at most a thousand."""
         asked = {"filter": LIBRARY, "limit": MOST} | ({"search": search} if search else {})
         found: list[str] = []
-        for rows in reading.pages(self, "/api/models", asked, self.guard(), _ids):
+        for rows in reading.pages(self, "/api/models", asked, self.guard(), reading.ids):
             found += rows
             if len(found) >= MOST:
                 break
@@ -160,7 +160,7 @@ class Hub:
         """Every file of a commit."""
         path = f"/api/models/{name}/tree/{commit}"
         files: list[File] = []
-        for rows in reading.pages(self, path, {"recursive": "true"}, guard, _files):
+        for rows in reading.pages(self, path, {"recursive": "true"}, guard, reading.files):
             files += rows
             if len(files) > MAX_FILES:
                 raise IntegrityError(f"more than {MAX_FILES} files, too many for a model.")
@@ -190,8 +190,9 @@ class Hub:
     ) -> Path:
         """A folder in the cache with every file of a model, hashed when it arrived.
 
-        Where the hub cannot be reached, the complete snapshot that was last fetched serves; a
-        commit that is complete, and `HF_HUB_OFFLINE`, make no connection at all.
+        Where no answer comes, or none that a hub would give, the complete snapshot that was last
+        fetched serves at once, with a warning, whoever fetched it; a commit that is complete, and
+        `HF_HUB_OFFLINE`, make no connection at all.
 
         Args:
             name: owner and name.
@@ -201,7 +202,9 @@ class Hub:
 
         Raises:
             NotFoundError: no such model or revision, or neither fetched nor within reach.
-            NotAllowedError: it is gated.
+            SettingError: a variable of the environment cannot be used, and it was not fetched.
+            MissingDependencyError: likewise, for a proxy that needs a package; or a full disk.
+            NotAllowedError: it is gated, or the cache cannot be written to.
             IntegrityError: a file is wrong, twice; or an older model stands under a newer name.
             UnsafeError: a pickle where the manifest lists one, or no other weights; a file's name
                 that leaves the folder.
@@ -387,18 +390,3 @@ def _checked(check: Callable[[str], str], value: Any) -> str:
         return check(value)
     except (UsageError, TypeError):
         raise IntegrityError(f"the hub lists a model named {str(value)[:80]!r}.") from None
-
-
-def _ids(rows: list[Any]) -> list[str]:
-    return [row["id"] for row in rows]
-
-
-def _files(rows: list[Any]) -> list[File]:
-    """The files among the rows of a tree: large ones by their SHA-256, others by git's sum."""
-    files = []
-    for row in rows:
-        if row["type"] == "file":
-            lfs = row.get("lfs")
-            told = (lfs["size"], lfs["oid"], "") if lfs else (row["size"], "", row["oid"])
-            files.append(File(row["path"], *told))
-    return files

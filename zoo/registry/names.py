@@ -74,7 +74,7 @@ def parse(text: str, revision: str | None = None, source: str | None = None) -> 
     found = _address(text)
     if found is not None:
         host, path = found
-        name, at = _page(text, path)
+        name, at = _page(text, _below(host, path, source))
         revision = _one(text, at, revision)
         return Name(name, revision, _place(text, host, source))
     _refuse_folder(text)
@@ -194,6 +194,15 @@ def _place(text: str, host: str, source: str | None) -> str | None:
         f"is a hub, add --from https://{host} (or set HF_ENDPOINT); otherwise give the id, "
         "owner/name."
     )
+
+
+def _below(host: str, path: str, source: str | None) -> str:
+    """A page's path without that of the hub's own address, where it has one."""
+    for place in (source or "", _configured()[1], *places.order()):
+        if host and _host(place) == host and (base := urlsplit(place).path.rstrip("/")):
+            if path.startswith(f"{base}/"):
+                return path[len(base) :]
+    return path
 
 
 def _host(place: str) -> str:

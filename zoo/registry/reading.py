@@ -129,3 +129,19 @@ def _skipping(pieces: Iterator[bytes], skip: int) -> Iterator[bytes]:
         else:
             yield piece[skip:] if skip else piece
             skip = 0
+
+
+def ids(rows: list[Any]) -> list[str]:
+    """The ids among the rows of a list of models."""
+    return [row["id"] for row in rows]
+
+
+def files(rows: list[Any]) -> list[File]:
+    """The files among the rows of a tree: large ones by their SHA-256, others by git's sum."""
+    found = []
+    for row in rows:
+        if row["type"] == "file":
+            lfs = row.get("lfs")
+            told = (lfs["size"], lfs["oid"], "") if lfs else (row["size"], "", row["oid"])
+            found.append(File(row["path"], *told))
+    return found

@@ -1,7 +1,10 @@
 """Models found wherever they are, and copies that are hashed on arrival."""
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from zoo.errors import (
@@ -17,6 +20,21 @@ from zoo.registry.header import inspect
 from zoo.registry.signing import SIGNATURE
 from zoo.registry.signing import check as check_signature
 from zoo.staging import check_new_folder, new_folder
+
+#: What was found within `once`; None outside of it.
+_FOUND: ContextVar[dict[tuple[str, str | None, str | None], Path] | None] = ContextVar(
+    "genae_found", default=None
+)
+
+
+@contextlib.contextmanager
+def once() -> Iterator[None]:
+    """Look every model up once within it, so that a command asks once and sees one version."""
+    token = _FOUND.set({})
+    try:
+        yield
+    finally:
+        _FOUND.reset(token)
 
 
 def locate(
@@ -45,17 +63,24 @@ def locate(
     places.check_settings()
     if source is None and os.path.isdir(folder := names.here(text) or ""):
         return Path(folder)
+    found, asked = _FOUND.get(), (text, revision, source)
+    if found is not None and asked in found:
+        return found[asked]
     model, revision, source = names.parse(text, revision, source)
     if hint := embedded.own_name(model):
         raise NotFoundError(f"no folder {text!r}.{hint}")
     if source is not None:
-        return places.open_registry(source).folder(model, revision, progress)
-    try:
-        return _search(model, revision, progress)
-    except NotFoundError as error:
-        if model != text or revision is not None or embedded.owns(model):
-            raise
-        raise type(error)(f"{error}{names.no_folder(text)}") from None
+        place = places.open_registry(source).folder(model, revision, progress)
+    else:
+        try:
+            place = _search(model, revision, progress)
+        except NotFoundError as error:
+            if model != text or revision is not None or embedded.owns(model):
+                raise
+            raise type(error)(f"{error}{names.no_folder(text)}") from None
+    if found is not None:
+        found[asked] = place
+    return place
 
 
 def _search(name: str, revision: str | None, progress: Progress | None) -> Path:
