@@ -206,6 +206,7 @@ def check_charsmap(blob: bytes) -> None:
     strings = blob[4 + size :]
     _text(strings, "a replacement of the normalization")
     inner = units < 2**31  # the others are the replacements' places
+    inner[0] = True  # the root is followed whatever it says
     distance = (units >> 10) << ((units & 512) >> 6)
     children = np.arange(len(units), dtype=np.uint32) ^ distance
     # A child is a byte away from there, so in the same block of 256 units.
