@@ -17,7 +17,7 @@ from convert.naming import Naming
 from convert.ops import WINDOW, Op, resize, select_rows, shape_after, then
 from convert.rows import GROWTH, Row, expand
 from zoo.errors import IntegrityError, UsageError
-from zoo.hints import nearest
+from zoo.hints import command, nearest
 
 MORE_LAYERS = 100  # beyond the configuration's, of which tensors may be left over
 SHOWN = 12  # leftovers in a message; a whole foreign model should not fill the screen
@@ -236,7 +236,7 @@ def _left_over(family: Family, extra: list[str], behind: list[heads.Head]) -> st
     more = len(extra) - SHOWN
     names = [line.partition(": ")[2].rpartition(" (")[0] for line in extra]
     scopes = {f"{name.rpartition('/')[0]}/*" if "/" in name else name for name in names}
-    patterns = " ".join(f"--allow-unused {scope!r}" for scope in sorted(scopes)[:3])
+    patterns = " ".join(command("--allow-unused", scope) for scope in sorted(scopes)[:3])
     return (
         f"all weights of {family.title} are there, and {len(extra)} tensors more:"
         + "".join(f"\n  {line}" for line in extra[:SHOWN])

@@ -2,20 +2,27 @@
 
 import ast
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import transformers
 
+import convert
 import zoo.models
 from convert import advice
+from tests.conversion.bundles import write_bundle
 from tests.conversion.records import LEGACY, MODELS, options, record, sources
 from zoo import catalog, hints
 from zoo.cli import app
+from zoo.errors import GenaeError
 
 #: Fixtures of transformers' classes that have one tensor less or more than the files, by design.
 SAID = {
@@ -203,6 +210,30 @@ def test_words_reach_a_program_through_sh_as_they_are(name):
     assert ast.literal_eval(done.stdout.decode()) == name
 
 
+@pytest.mark.slow
+def test_what_is_printed_runs_in_a_real_shell(tmp_path):
+    folder = tmp_path / "my 'old' $models; `id`"
+    shutil.copytree(LEGACY / "bert_encoder", folder)
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(zoo.models.__file__).parents[2]),
+    }
+    line = hints.command("genae", "convert", "--check", folder / "bert_model.ckpt", folder / "out")
+    for _ in range(3):
+        done = subprocess.run(
+            ["sh", "-c", line], cwd=tmp_path, env=environment, capture_output=True, check=False
+        )
+        said = done.stderr.decode()
+        assert done.returncode == 0, (line, said)
+        if "python -c" in line:
+            break
+        (line,) = (one[5:] for one in said.splitlines() if one.startswith("try: "))
+    else:
+        pytest.fail("the model was not loaded")
+    assert "MISSING" not in said
+    assert "newly initialized" not in said
+
+
 def as_cmd_reads(line):
     """Words as Windows splits a command line: double quotes alone, a backslash before them."""
     words, word, quoted, begun, slashes = [], "", False, False, 0
@@ -241,3 +272,77 @@ def test_python_reaches_cmd_as_it_is(name):
 @pytest.mark.parametrize("name", [n for n in NAMES if not set('$`"\\!\n') & set(n)])
 def test_words_reach_cmd_as_they_are(name):
     assert as_cmd_reads(hints.command("genae", name)) == ["genae", name]
+
+
+#: Option and value as a message proposes them.
+PROPOSED = re.compile(r"--(?:family|option|allow-unused) (?:\"[^\"]*\"|[^\s;,)?]+)")
+
+
+def with_more(name):
+    """Tensors of a fixture with two that belong to nobody."""
+
+    def make(folder):
+        with convert.open_checkpoint(LEGACY / name / "bert_model.ckpt") as found:
+            tensors = {name: tensor.numpy() for name, tensor in found.items()}
+        for more in ("mine/a b/kernel", "scalar"):
+            tensors[more] = np.zeros((2, 2), np.float32)
+        write_bundle(folder, tensors)
+        shutil.copy(LEGACY / name / "bert_config.json", folder)
+        return folder
+
+    return make
+
+
+def with_words(folder):
+    """A T5 with a vocabulary of a BERT."""
+    for file in (LEGACY / "t5").glob("bert_*"):
+        shutil.copy(file, folder)
+    table = json.loads((folder / "bert_config.json").read_text("utf-8"))
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words += [chr(0x4E00 + n) for n in range(table["vocab_size"] - len(words))]
+    (folder / "vocab.txt").write_text("\n".join(words), "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "together", "least"),
+    [
+        (lambda folder: LEGACY / "nezha/bert_model.ckpt", False, 2),
+        (lambda folder: LEGACY / "bert_nosegment/bert_model.ckpt", False, 1),
+        (with_words, False, 2),
+        (with_more("bert_encoder"), True, 2),
+    ],
+    ids=["family", "segments", "semantics", "leftovers"],
+)
+def test_what_a_refusal_proposes_is_taken(make, together, least, run, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    source = make(tmp_path / "in")
+    with pytest.raises(GenaeError) as refused:
+        convert.convert_checkpoint(source, tmp_path / "no")
+    found = [shlex.split(words) for words in PROPOSED.findall(str(refused.value))]
+    assert len(found) >= least, refused.value
+    tries = [[word for words in found for word in words]] if together else found
+    for number, words in enumerate(tries):
+        assert run("convert", source, tmp_path / f"out{number}", *words)[0] == 0, words
+
+
+def test_warnings_reach_the_quiet_and_hints_do_not(capsys, tmp_path, monkeypatch):
+    from convert import converting
+
+    made = converting.convert_checkpoint
+
+    def warned(*args, **given):
+        report = made(*args, **given)
+        report.notes.append("a thing to know")
+        report.notes.append("a thing not to miss")
+        report.warnings.append("a thing not to miss")
+        return report
+
+    monkeypatch.setattr(converting, "convert_checkpoint", warned)
+    for number, more in enumerate((("-q",), ("--json",), ("--json", "-q"))):
+        words = [str(LEGACY / "bert_encoder/bert_model.ckpt"), str(tmp_path / f"{number}")]
+        words = ["convert", *words, "--option", "gelu=erf", *more]
+        with pytest.raises(SystemExit) as end:
+            app(words, prog_name="genae")
+        assert not end.value.code
+        assert capsys.readouterr().err == "a thing not to miss\n"

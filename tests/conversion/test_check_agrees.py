@@ -147,3 +147,27 @@ def test_a_place_that_is_taken_is_found_as_well(tmp_path):
     ]
     assert both[0] == both[1]
     assert both[0][0] == 7
+
+
+@pytest.mark.slow
+def test_whatever_people_bring_is_checked_as_it_is_converted(shared_data, tmp_path):
+    """Cases and fine-tuned models, each as a folder and file by file."""
+    root = shared_data.parent
+    places = [
+        path
+        for room in ("cases", "fixtures/finetuned", "fixtures/keras_odd")
+        for path in sorted((root / room).rglob("*"))
+        if (path.is_dir() and any(file.is_file() for file in path.iterdir()))
+        or path.suffix in (".h5", ".weights", ".keras", ".index", ".zip")
+    ]
+    if not places:
+        pytest.skip("no cases in ../shared")
+    different = []
+    for number, path in enumerate(places):
+        out = tmp_path / str(number)
+        code, said = ends(lambda path=path, out=out: convert.convert_checkpoint(path, out))
+        seen, missing = ends(lambda path=path: convert.check(path))
+        shutil.rmtree(out, ignore_errors=True)
+        if seen != code or said not in missing or bool(code) != bool(missing):
+            different.append((path, code, said, seen, missing))
+    assert not different

@@ -180,7 +180,7 @@ def test_the_command_line_says_what_words_need(place, monkeypatch):
     _, out = bring_over(place("bert_full"), pre_tokenize="jieba")
     assert _load(str(out))[1].tokenize("[MASK]") == ["[MASK]"]
     monkeypatch.setitem(sys.modules, "jieba", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'genae\[chinese\]'"):
+    with pytest.raises(MissingDependencyError, match=r'pip install "genae\[chinese\]"'):
         _load(str(out))
 
 

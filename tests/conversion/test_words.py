@@ -161,7 +161,7 @@ def test_its_code_travels_and_nothing_goes_without_it(wordpiece, unigram, tmp_pa
 
 def test_without_jieba_the_error_names_the_extra(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "jieba", None)
-    with pytest.raises(ImportError, match=re.escape("pip install 'genae[chinese]'")):
+    with pytest.raises(ImportError, match=re.escape('pip install "genae[chinese]"')):
         transformers.AutoTokenizer.from_pretrained(folder)
 
 

@@ -100,7 +100,7 @@ def _unusable(address: str, error: Exception) -> GenaeError:
     if isinstance(error, ImportError):
         return MissingDependencyError(
             f"{variable} names a SOCKS proxy ({shown}), which needs a package that is not "
-            f"installed: pip install 'httpx2[socks]' (it brings socksio), or unset it; {STILL}."
+            f'installed: pip install "httpx2[socks]" (it brings socksio), or unset it; {STILL}.'
         )
     scheme = address.partition("://")[0]
     known = ("http", "https", "socks5", "socks5h")

@@ -13,6 +13,7 @@ from typing import Any
 from zoo import catalog
 from zoo.card import CARD_FILE, Card
 from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UsageError
+from zoo.hints import command
 from zoo.registry import embedded, manifest, names, signing, transfer, verification
 from zoo.registry.base import File, Release, version_key
 from zoo.registry.header import refuse_pickled_content
@@ -118,10 +119,11 @@ def _check(folder: Path, card: Card, listed: dict[str, Any]) -> None:
     report = verification.examine(folder)
     if not report.ok:
         raise IntegrityError(f"{folder}: {'; '.join(report.problems)}. Nothing was pushed.")
+    again = command("genae", "evaluate", folder, "--record")
     if lines := manifest.unmet(card, listed):
         raise ToleranceError(
-            f"{folder}: {'; '.join(lines)}. Run `genae evaluate {folder} --record`, and correct "
-            "the card where the model is other than it says."
+            f"{folder}: {'; '.join(lines)}. Run `{again}`, and correct the card where the model "
+            "is other than it says."
         )
     for entry in listed["files"]:
         if not entry["path"].endswith(".safetensors"):

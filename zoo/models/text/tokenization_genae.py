@@ -33,7 +33,7 @@ def jieba_words(text: str) -> Iterable[str]:
     except ImportError:
         raise ImportError(
             "this tokenizer cuts texts into words with jieba, which is not installed: "
-            "pip install 'genae[chinese]', or jieba alone"
+            'pip install "genae[chinese]", or jieba alone'
         ) from None
     jieba.setLogLevel("INFO")  # else it tells stderr that it reads its dictionary
     words: Iterable[str] = jieba.cut(text, HMM=False)
