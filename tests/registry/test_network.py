@@ -292,6 +292,34 @@ def test_a_page_in_place_of_an_answer(open_hub, pushed, server, caplog, kind):
     served_or(CutOffError, "login page|407", open_hub, pushed, caplog)
 
 
+def test_a_page_in_place_of_a_file(open_hub, pushed, server, release, caplog):
+    server.faults.append(Wrong("/resolve/", Status(200, HTML, PAGE), times=None))
+    with pytest.raises(CutOffError, match="a web page came in place of"):
+        open_hub("cold").folder("alice/toy")
+    newer = release("1.1.0")
+    server.faults.clear()
+    open_hub("pusher").push(newer)
+    for answer in (Status(200, HTML, PAGE), Status(429, {"Retry-After": "3600"})):
+        server.faults[:] = [Wrong("/resolve/", answer, times=None)]
+        assert content(open_hub("warm").folder("alice/toy")) == content(pushed.folder)
+    assert caplog.text.count("The version in the cache serves") == 2
+    server.faults.clear()
+    assert content(open_hub("warm").folder("alice/toy")) == content(newer.folder)
+
+
+def test_a_hub_that_says_nothing_does_not_hold_up_what_is_there(
+    open_hub, pushed, server, monkeypatch, caplog
+):
+    from tests.hubs.faults import Hang
+
+    monkeypatch.setattr("zoo.registry.wire.HASTE", 0.2)
+    server.faults.append(Wrong("/revision/", Hang(1.5), times=None))
+    start = time.monotonic()
+    assert content(open_hub("warm").folder("alice/toy")) == content(pushed.folder)
+    assert time.monotonic() - start < 1.2
+    assert "serves" in caplog.text
+
+
 def test_a_redirect_to_a_login_page(open_hub, pushed, server, caplog):
     other = server.address("other")
     server.faults += [Wrong("/api/models", Status(302, {"Location": f"{other}/login"}), None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from zoo.errors import GenaeError
 from zoo.registry.base import COMMIT
 from zoo.registry.cache import Cache
 from zoo.registry.shown import notice
@@ -64,6 +65,23 @@ def adopt(cache: Cache, name: str, revision: str, check: Callable[[Path, list[st
         cache.point(name, revision if known else commit, commit, entry, lenient=True)
         return folder
     raise lack
+
+
+def instead(have: Path | None, error: GenaeError) -> Path:
+    """What the cache has, with a word on why; `error` if it has nothing."""
+    if have is None:
+        raise error
+    notice(f"{error} The version in the cache serves ({have.name[:12]}).")
+    return have
+
+
+def not_here(name: str, revision: str, error: GenaeError, lack: str) -> GenaeError:
+    """The error where neither the hub nor the cache has a model to give."""
+    told = str(error).removeprefix(f"{name}: ")
+    return type(error)(
+        f"{name} at {revision} is not in the cache{f' ({lack})' if lack else ''}, and not within "
+        f"reach: {told}"
+    )
 
 
 def _reference(cache: Cache, name: str, revision: str) -> str:

@@ -16,6 +16,7 @@ import httpx2
 from huggingface_hub import HfApi, constants, get_token
 
 from zoo.errors import (
+    BusyError,
     CutOffError,
     GenaeError,
     IntegrityError,
@@ -44,7 +45,7 @@ from zoo.registry.base import (
 from zoo.registry.cache import Cache
 from zoo.registry.header import inspect
 from zoo.registry.reading import about
-from zoo.registry.shown import bare, notice, says_nothing
+from zoo.registry.shown import bare, says_nothing
 from zoo.registry.snapshots import LackingError, wanted
 from zoo.registry.wire import Guard, again
 
@@ -226,14 +227,16 @@ class Hub:
                     raise
                 have, lack = (have, "") if have else self._adopt(name, asked, vouched)
                 if have is not None:
-                    if not self.offline:
-                        notice(f"{error} The version in the cache serves ({have.name[:12]}).")
-                    return have
+                    return have if self.offline else adoption.instead(have, error)
                 if not partly or isinstance(error, CutOffError | SettingError) or self.offline:
-                    raise _not_here(name, asked, error, lack) from None
+                    raise adoption.not_here(name, asked, error, lack) from None
                 partly = False  # what is there is of no use: now with patience
         if snapshot is not None:
-            return self._fetch(snapshot, guard, progress, vouched)
+            guard.patient = True
+            try:
+                return self._fetch(snapshot, guard, progress, vouched)
+            except (BusyError, CutOffError) as error:
+                return adoption.instead(have, error)
         assert ready is not None
         if ready != have:
             self._check_version(name, asked, ready)
@@ -373,15 +376,6 @@ def _is_address(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.host) and urlsplit(url).port != 0
     except (httpx2.InvalidURL, ValueError):
         return False
-
-
-def _not_here(name: str, revision: str, error: GenaeError, lack: str) -> GenaeError:
-    """The error where neither the hub nor the cache has a model to give."""
-    told = str(error).removeprefix(f"{name}: ")
-    return type(error)(
-        f"{name} at {revision} is not in the cache{f' ({lack})' if lack else ''}, and not within "
-        f"reach: {told}"
-    )
 
 
 def _checked(check: Callable[[str], str], value: Any) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx2
 from huggingface_hub.utils._http import get_session, hf_raise_for_status
 
-from zoo.errors import GenaeError, IntegrityError
+from zoo.errors import CutOffError, GenaeError, IntegrityError
 from zoo.registry.base import File, Snapshot, check_path
 from zoo.registry.shown import clean, no_answer, says_nothing
 from zoo.registry.wire import Guard, again, guarded
@@ -80,6 +80,7 @@ def read(
         else:
             raise IntegrityError(f"{snapshot.id}: {file.path} is redirected without end.")
         hf_raise_for_status(response)
+        _refuse_page(response, file)
         skip = _check_length(response, snapshot, file, start)
         yield _skipping(response.iter_raw(), skip)
 
@@ -94,6 +95,20 @@ def about(name: str, revision: str) -> Iterator[None]:
             raise
         at = "" if revision == "main" else f" at {revision}"
         raise type(error)(f"{name}{at}: {error}") from None
+
+
+def _refuse_page(response: httpx2.Response, file: File) -> None:
+    """Refuse a page for people in place of a file.
+
+    Raises:
+        CutOffError: it is one.
+    """
+    kind = response.headers.get("content-type", "").lower()
+    if kind.startswith("text/html") and not file.path.lower().endswith((".html", ".htm")):
+        raise CutOffError(
+            f"{response.url.host}: a web page came in place of {file.path}: the login page of a "
+            "network or a proxy's refusal; open it in a browser."
+        )
 
 
 def _check_length(response: httpx2.Response, snapshot: Snapshot, file: File, start: int) -> int:

@@ -36,6 +36,7 @@ ANSWER_BYTES = 4 * 2**20  # JSON; a page of a thousand files takes a tenth
 ERROR_BYTES = 64 * 2**10
 WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds before each further attempt
 LONGEST_WAIT = 30.0  # seconds, whatever a server asks for
+HASTE = 5.0  # seconds without an answer, where something else may serve
 LIMITED = re.compile(r"\br=0\b.*\bt=(\d+)")  # of the header RateLimit: none left, for so long
 
 
@@ -49,7 +50,7 @@ class Guard:
         deadline: for the whole operation.
         progress: told the bytes of uploads.
         offline: refuse every request.
-        patient: try again where that may help.
+        patient: wait, and try again, where that may help.
         told: a server asked once to wait longer than anyone waits.
     """
 
@@ -71,7 +72,10 @@ class Guard:
             for name in ("authorization", "cookie"):
                 request.headers.pop(name, None)
         request.headers["accept-encoding"] = "identity"  # a limit on bytes is then one on memory
-        still = float(constants.HF_HUB_DOWNLOAD_TIMEOUT)
+        given = request.extensions.get("timeout", {}).get("read")  # of a request of lesser weight
+        still = min(float(constants.HF_HUB_DOWNLOAD_TIMEOUT), given or float("inf"))
+        if not self.patient:
+            still = min(still, HASTE)
         seconds = min(still, self.deadline.left)
         request.extensions["timeout"] = dict.fromkeys(("connect", "read", "pool"), seconds) | {
             "write": min(6 * still, self.deadline.left)
