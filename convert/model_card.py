@@ -22,7 +22,7 @@ def render(report: Report, family: Family) -> str:
         "- converted",
         "---",
         "",
-        f"# {report.out.name}",
+        f"# {report.out.resolve().name}",
         "",
         f"{family.title} ({family.paper}), converted by genae from the {report.format} checkpoint "
         f"`{report.source.name}`, without TensorFlow.",

@@ -205,3 +205,29 @@ def test_the_way_back_answers_with_the_call_that_builds_the_model(run, tmp_path)
         assert (code, words[0] in err) == (2, True)
     code, _, err = run("convert", "--to", "tf-checkpoint", ours, out)
     assert (code, "Traceback" in err) == (7, False)
+
+
+@pytest.mark.parametrize("more", [(), ("--json",), ("-q",), ("--json", "-q")])
+def test_check_ends_as_the_conversion_would(run, tmp_path, more):
+    """Where something is missing, the next step is no conversion."""
+    source = LEGACY / "nezha/bert_model.ckpt"
+    code, said, err = run("convert", "--check", source, *more)
+    assert (code, err) == (2, "")
+    assert "--family nezha" in said
+    assert run("convert", source, tmp_path / "out", *more)[0] == code
+    words = ("--family", "nezha", "--option", "gelu=erf", *more)
+    code, _, err = run("convert", "--check", source, tmp_path / "out", *words)
+    assert (code, bool(err)) == (0, not more)
+    assert run("convert", source, tmp_path / "out", *words)[0] == 0
+    code, _, err = run("convert", "--check", source, tmp_path / "out", *words)  # it is taken now
+    assert (code, "is not empty" in err) == (7, True)
+
+
+def test_the_current_folder_can_be_the_result(run, tmp_path, monkeypatch):
+    place = tmp_path / "mine"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    code, _, err = run("convert", LEGACY / "bert_encoder/bert_model.ckpt", ".")
+    assert code == 0
+    assert "from_pretrained('.', add_pooling_layer=False)" in err
+    assert "# mine\n" in (place / "README.md").read_text("utf-8")

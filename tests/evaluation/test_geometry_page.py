@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import re
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,7 +129,7 @@ def folder(tmp_path, make_model, processor):
 
 
 def test_the_verb_answers_in_words_and_in_json_and_writes_a_page(
-    run, folder, picture_folder, tmp_path
+    run, folder, picture_folder, tmp_path, monkeypatch
 ):
     output = tmp_path / "new" / "page.html"
     words = ("geometry", folder, "--data", picture_folder, "-n", 30, "--seed", 3)
@@ -144,6 +146,9 @@ def test_the_verb_answers_in_words_and_in_json_and_writes_a_page(
     assert code == 0
     assert answer["verdict"] in out
     assert err.startswith("try: genae geometry")
+    monkeypatch.chdir(tmp_path)
+    assert run(*shlex.split(err)[2:])[0] == 0
+    assert answer["verdict"] in Path("page.html").read_text("utf-8").replace("&#x27;", "'")
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,8 @@ def geometry(
         if output is not None:
             typer.echo(str(output))
     if output is None:
-        again = ["--data", dataset, "--split", part, "-n", str(number), "-o", "page.html"]
+        again = ["--data", dataset, "--split", part, "-n", str(number), "--seed", str(seed)]
+        again += ["-o", "page.html"]
         hint(command("genae", "geometry", model, *again), quiet=quiet)
 
 
