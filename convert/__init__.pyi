@@ -1,8 +1,8 @@
-from convert.converting import Report as Report
-from convert.converting import convert_checkpoint as convert_checkpoint
+from convert.backward.convert_back import convert_back as convert_back
+from convert.forward import convert_checkpoint as convert_checkpoint
 from convert.inspection import Inspection as Inspection
 from convert.inspection import check as check
 from convert.published import known_releases as known_releases
 from convert.readers import Checkpoint as Checkpoint
 from convert.readers import open_checkpoint as open_checkpoint
-from convert.returning import convert_back as convert_back
+from convert.report import Report as Report

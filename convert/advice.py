@@ -1,19 +1,13 @@
-"""What to type next: the lines of Python that load a result, and the commands behind `try:`."""
+"""How transformers loads a result, and what it says meanwhile."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoo import catalog
 from zoo.errors import UsageError
-from zoo.hints import literal, python
-
-if TYPE_CHECKING:
-    from convert.converting import Report
-
-PLACE = '"."'  # the folder in which a README stands
 
 
 @dataclass(frozen=True)
@@ -82,39 +76,3 @@ def expected(config: Mapping[str, Any], targets: Collection[str]) -> list[str]:
                 f"{held[0]} unexpected, AutoModel takes it"
             )
     return notes
-
-
-def block(report: Report) -> list[str]:
-    """The lines of Python of a result's README, to be run in its folder."""
-    how = _loading(report)
-    lines = [*how.imports, "", f"model = {how.call(PLACE)}"]
-    plain = not report.options.get("pre_tokenize")  # jieba comes with an extra of genae's
-    if "tokenizer.json" in report.files and plain and "transformers" in how.imports[-1]:
-        lines[len(how.imports) - 1] += ", AutoTokenizer"
-        lines.append(f"tokenizer = AutoTokenizer.from_pretrained({PLACE})")
-    return lines
-
-
-def load_command(report: Report) -> str:
-    """The command that loads a result."""
-    how = _loading(report)
-    return python(*how.imports, how.call(literal(report.out)))
-
-
-def build_call(report: Report) -> str:
-    """The line of Python that builds, in bert4keras, what the way back has written."""
-    given = [repr((report.out / "bert_config.json").as_posix())]
-    if report.format == "tf-checkpoint":
-        given.append(repr((report.out / "bert_model.ckpt").as_posix()))
-    given += [f"{key}={value!r}" for key, value in report.options.items()]
-    line = (
-        "from bert4keras.models import build_transformer_model; "
-        f"model = build_transformer_model({', '.join(given)})"
-    )
-    if report.format == "tf-checkpoint":
-        return line
-    return f"{line}; model.load_weights({(report.out / 'model.weights').as_posix()!r})"
-
-
-def _loading(report: Report) -> Loading:
-    return loading(report.result, [step.target for step in report.plan.steps])

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert import choosing
 from convert.arguments import read_json
-from convert.evidence import sizes_held
 from convert.families.base import CONFIG_OPTIONS
+from convert.identify.evidence import sizes_held
+from convert.identify.family import candidates, shapes_of
 from convert.published import Release, differences
 from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
 
@@ -143,7 +143,7 @@ def _told_by_tensors(
     """
     options = {k: value for k, value in options.items() if k not in ("simplified", "startswith")}
     try:
-        pairs = choosing.candidates(family, checkpoint, {}, options)
+        pairs = candidates(family, checkpoint, {}, options)
     except (UsageError, IntegrityError):
         return None
     if len(pairs) != 1:
@@ -271,12 +271,12 @@ def _misfits(
     """How many sizes the tensors contradict, for the family that suits best."""
     options = {k: value for k, value in options.items() if k not in ("simplified", "startswith")}
     try:
-        pairs = choosing.candidates(family, checkpoint, table, options)
+        pairs = candidates(family, checkpoint, table, options)
     except (UsageError, IntegrityError):
         return NONE_FITS
     counts = [NONE_FITS]
     for chosen, naming in pairs:
-        shapes = choosing.shapes_of(naming, checkpoint)
+        shapes = shapes_of(naming, checkpoint)
         held = sizes_held(chosen, naming.kind, shapes)
         told = dict(table) if naming.config is None else naming.config(table, shapes)
         told.setdefault("embedding_size", told.get("hidden_size"))

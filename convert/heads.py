@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from convert.leftovers import why_left_over
-from convert.naming import LAYER, Naming
+from convert.identify.leftovers import why_left_over
+from convert.identify.names import LAYER
+from convert.weights.naming import Naming
 
 Shapes = Mapping[str, tuple[int, ...]]
 

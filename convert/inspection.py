@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert import choosing, heads, preparing
-from convert.evidence import options_held, sizes_held
+from convert import heads, preparing
 from convert.families.base import UNSAID
-from convert.families.settling import parts_held
-from convert.leftovers import why_left_over
+from convert.families.settings import parts_held
+from convert.identify.evidence import options_held, sizes_held
+from convert.identify.family import Pair, shapes_of
+from convert.identify.leftovers import why_left_over
 
 if TYPE_CHECKING:
     from convert.readers import Checkpoint
@@ -137,7 +138,7 @@ def check(
 
 def _describe(
     found: Inspection,
-    pairs: list[choosing.Pair],
+    pairs: list[Pair],
     checkpoint: Checkpoint,
     config: Mapping[str, Any],
     given: Mapping[str, Any],
@@ -147,7 +148,7 @@ def _describe(
     count = config.get("num_attention_heads")
     told: list[tuple[set[str], dict[str, int], dict[str, Any]]] = []
     for family, naming in pairs:
-        shapes = choosing.shapes_of(naming, checkpoint)
+        shapes = shapes_of(naming, checkpoint)
         held = {part for part, there in parts_held(family, naming.kind, shapes).items() if there}
         sizes = sizes_held(family, naming.kind, shapes)
         number = count if type(count) is int and count > 0 else None

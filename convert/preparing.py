@@ -13,19 +13,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert import advice, choosing, families, gelu, planning, published, tokenizers, writing
+from convert import advice, families, gelu, published, tokenizers
 from convert.arguments import DTYPES, size_in_bytes
 from convert.companions import read_config
 from convert.families.base import CONFIG_OPTIONS
-from convert.planning import Plan
-from convert.renames import rename
+from convert.identify.family import Pair, candidates, only, settle, several
+from convert.plan import make_plan
+from convert.weights.renames import rename
+from convert.weights.steps import Plan
+from convert.writers.safetensors import kinds_of
 from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
 from zoo.staging import check_new_folder
 
 if TYPE_CHECKING:
     from convert.families import Family, Settings
-    from convert.naming import Naming
     from convert.readers import Checkpoint
+    from convert.weights.naming import Naming
 
 
 @dataclass
@@ -54,7 +57,7 @@ class Prepared:
     given: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     config_name: str = ""
-    pairs: list[choosing.Pair] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
     vocabulary: tokenizers.Found = field(default_factory=lambda: tokenizers.Found(None))
     settings: Settings | None = None
     plan: Plan | None = None
@@ -171,9 +174,9 @@ def prepare(
         ready.problems.append(error)
     stopped = bool(ready.problems)
     try:
-        ready.pairs = choosing.candidates(family, checkpoint, ready.config, ready.given)
+        ready.pairs = candidates(family, checkpoint, ready.config, ready.given)
         _recognise(ready, known)
-        pair = choosing.only(ready.pairs, checkpoint)
+        pair = only(ready.pairs, checkpoint)
         if not stopped:
             _settle(ready, *pair, allow_unused, dtype)
     except IntegrityError as error:
@@ -202,7 +205,7 @@ def _recognise(ready: Prepared, known: published.Release | None) -> None:
     if len(ready.pairs) > 1 and ready.release.by == published.SIZES:
         names = " or ".join(one.name for one in ready.release.releases)
         raise UsageError(
-            f"{choosing.several(ready.pairs)}. Vocabulary and sizes are those of {names}, which "
+            f"{several(ready.pairs)}. Vocabulary and sizes are those of {names}, which "
             "--as NAME says"
         )
     if not ready.release.releases or not ready.pairs:
@@ -245,7 +248,7 @@ def _settle(
     if "gelu" not in told:
         ready.meaning = gelu.meaning(family, naming, ready.config, told)
         told |= {} if ready.meaning is None else {"gelu": ready.meaning.form}
-    settings = choosing.settle(
+    settings = settle(
         family, naming, checkpoint, ready.config, told, ready.vocabulary.words is not None
     )
     if ready.meaning is not None:
@@ -255,13 +258,13 @@ def _settle(
     elif not gelu.plain(family, settings):  # a default that decides nothing
         settings.defaults.pop("gelu", None)
     ready.settings = settings
-    plan = planning.plan(family, naming, checkpoint, settings, allow_unused)
+    plan = make_plan(family, naming, checkpoint, settings, allow_unused)
     result = family.config(settings)
     if naming.result is not None:
         result = naming.result(result, settings)
     if not result["model_type"].startswith("genae_"):
         plan = Plan(tuple(rename(plan.steps, family.renames)), plan.dropped)
-    writing.kinds_of(plan.steps, checkpoint, dtype)
+    kinds_of(plan.steps, checkpoint, dtype)
     kinds = {str(checkpoint[name].dtype) for step in plan.steps for name in step.sources}
     result["dtype"] = dtype or (kinds.pop() if len(kinds) == 1 else "float32")
     ready.plan, ready.result = plan, result

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert import families
-from convert.evidence import sizes_held
 from convert.families.activations import is_plain_gelu, word_of
+from convert.identify.evidence import sizes_held
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
 if TYPE_CHECKING:
     from convert.families import Family
-    from convert.naming import Naming
     from convert.readers import Checkpoint
+    from convert.weights.naming import Naming
 
 TABLE = Path(__file__).with_name("published.toml")
 INDEX, SIZES, VOCABULARY, NAMED = "its index", "vocabulary and sizes", "vocabulary", "its name"

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from convert.naming import Naming, Shapes, layers_of
-from convert.ops import KEEP, Op, shape_after
+from convert.identify.names import layers_of
+from convert.weights.naming import Naming, Shapes
+from convert.weights.ops import KEEP, Op, shape_after
 from zoo.errors import IntegrityError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from convert.dialects.base import Dialect, Rule
-from convert.ops import IDENTITY, ZEROS, Op, times
+from convert.weights.ops import IDENTITY, ZEROS, Op, times
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ hidden); converted names of 2019 may be flat.
 from collections.abc import Iterator
 
 from convert.dialects.base import Dialect, Rule
-from convert.ops import KEEP, TRANSPOSE, merge
+from convert.weights.ops import KEEP, TRANSPOSE, merge
 
 LAYER = "bert/encoder/layer_{i}"
 GROUP = "bert/encoder/transformer/group_0/inner_group_0"

@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from convert.dialects.base import Dialect, Rule
-from convert.naming import Shapes
-from convert.ops import KEEP, Op
+from convert.weights.naming import Shapes
+from convert.weights.ops import KEEP, Op
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:

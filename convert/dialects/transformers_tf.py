@@ -17,7 +17,7 @@ from convert.dialects import transformers_config as configs
 from convert.dialects.base import Dialect, Rule
 from convert.dialects.transformers_names import COPIES, TABLE, torch_names
 from convert.dialects.transformers_t5 import t5
-from convert.ops import KEEP, TRANSPOSE, Op, merge, part, then
+from convert.weights.ops import KEEP, TRANSPOSE, Op, merge, part, then
 
 if TYPE_CHECKING:
     from convert.readers.base import LazyTensor

@@ -5,7 +5,7 @@ from typing import Any
 
 from convert.families import albert, bert, electra, gau_alpha, gpt, nezha, roformer, t5
 from convert.families.base import Family, Settings
-from convert.families.settling import settle
+from convert.families.settings import settle
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 

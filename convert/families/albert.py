@@ -12,8 +12,8 @@ from convert.families.blocks import (
     pretraining_heads,
     theirs,
 )
-from convert.renames import Rename
-from convert.rows import Row
+from convert.weights.renames import Rename
+from convert.weights.rows import Row
 
 SOURCE = "bert/encoder/transformer/group_0/inner_group_0"
 NAMES = Names(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from convert.families.activations import function_of
-from convert.renames import Rename
-from convert.rows import Row
+from convert.weights.renames import Rename
+from convert.weights.rows import Row
 
 #: What bert4keras's builder is told and no file records: option -> its value there by default.
 #: None: as the files are.

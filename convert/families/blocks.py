@@ -9,8 +9,8 @@ from typing import Any
 
 from convert.families.activations import OWN_ACTIVATIONS
 from convert.families.base import Settings
-from convert.ops import KEEP, TRANSPOSE
-from convert.rows import Row, condition, dense, norm
+from convert.weights.ops import KEEP, TRANSPOSE
+from convert.weights.rows import Row, condition, dense, norm
 from zoo.errors import UsageError
 
 ATTENTION = "Transformer-{i}-MultiHeadSelfAttention"

@@ -10,7 +10,7 @@ from convert.families.blocks import (
     post_norm,
     theirs,
 )
-from convert.rows import dense
+from convert.weights.rows import dense
 
 HEAD = "discriminator_predictions"
 

@@ -2,8 +2,8 @@
 
 from convert.families.base import HEADS, WITHOUT_SCORES, Family, Settings
 from convert.families.blocks import check_tied, embeddings, head, ours
-from convert.ops import TRANSPOSE
-from convert.rows import Row
+from convert.weights.ops import TRANSPOSE
+from convert.weights.rows import Row
 
 SOURCE, UNIT = "GAU_alpha/encoder/layer_{i}/gau", "gau_alpha.encoder.layer.{i}.gau"
 LAYER = "Transformer-{i}-GatedAttentionUnit"

@@ -14,9 +14,9 @@ from convert.families.blocks import (
     post_norm,
     theirs,
 )
-from convert.ops import KEEP, TRANSPOSE
-from convert.renames import Rename
-from convert.rows import Row, norm
+from convert.weights.ops import KEEP, TRANSPOSE
+from convert.weights.renames import Rename
+from convert.weights.rows import Row, norm
 
 LAYER, BLOCK = "gpt/transformer/layer_{i}", "gpt.encoder.layer.{i}"
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from convert.families.base import Family, Settings
 from convert.families.blocks import embeddings, mapping, ours, post_norm, pretraining_heads
-from convert.rows import Row
+from convert.weights.rows import Row
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,8 +13,8 @@ from typing import Any
 
 from convert.families.activations import GELUS, OWN_ACTIVATIONS, is_plain_gelu
 from convert.families.base import COMMON, Family, Settings
-from convert.ops import KEEP, TRANSPOSE
-from convert.rows import Row
+from convert.weights.ops import KEEP, TRANSPOSE
+from convert.weights.rows import Row
 from zoo.errors import UsageError
 
 BUCKETS, FURTHEST = 32, 128  # bert4keras reads neither from the configuration

@@ -8,12 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from convert.readers.archive import Inside, is_archive, is_clutter
-from convert.readers.checkpoint_file import NAMED, SHARD, first_shard, named_in, visible_files
 from convert.readers.contents import UNFINISHED, check_content, refusal, what_is
-from convert.readers.hdf5_parts import is_later_part
-from convert.readers.keras3 import is_keras_zip
-from convert.readers.keras_hdf5 import is_hdf5
-from convert.readers.table import is_table
+from convert.readers.keras.archive3 import is_keras_zip
+from convert.readers.keras.hdf5 import is_hdf5
+from convert.readers.keras.parts import is_later_part
+from convert.readers.tensorflow.checkpoint_file import (
+    NAMED,
+    SHARD,
+    first_shard,
+    named_in,
+    visible_files,
+)
+from convert.readers.tensorflow.table import is_table
 from zoo.errors import IntegrityError, NotFoundError, UsageError
 
 ENDINGS = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")

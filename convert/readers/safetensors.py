@@ -18,8 +18,8 @@ import numpy as np
 
 from convert.readers.base import Box, Checkpoint, LazyTensor, nbytes
 from convert.readers.contents import check_content
-from convert.writing import DTYPES as NAMES
-from convert.writing import WEIGHTS
+from convert.writers.safetensors import DTYPES as NAMES
+from convert.writers.safetensors import WEIGHTS
 from zoo.errors import IntegrityError, NotFoundError
 
 MOST_HEADER = 100 * 10**6  # bytes, the format's own limit

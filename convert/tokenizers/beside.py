@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert import cjk
+from convert.tokenizers import cjk
 from convert.tokenizers.candidates import VOCAB, is_pieces
 from convert.tokenizers.casing import Casing, casing_of, casing_of_pieces, checked
 from convert.tokenizers.finding import Found, fits, refused

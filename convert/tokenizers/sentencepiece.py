@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert import cjk
+from convert.tokenizers import cjk
 from convert.tokenizers.files import special_tokens, template, write_files
 from convert.tokenizers.spm_model import SPACE, Kind, Piece, SpmModel
 from zoo.errors import UsageError

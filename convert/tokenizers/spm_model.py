@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from convert.readers.contents import what_is
-from convert.readers.protobuf import WireError, bytes_of, fields, number_of
+from convert.wire.protobuf import WireError, bytes_of, fields, number_of
 from zoo.errors import IntegrityError, NotFoundError, UsageError
 
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # what a space is written as in pieces

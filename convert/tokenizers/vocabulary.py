@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from convert import cjk
 from convert.readers.contents import check_content
+from convert.tokenizers import cjk
 from zoo.errors import IntegrityError, NotFoundError, UsageError
 
 UNKNOWN = "[UNK]"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from convert import cjk
+from convert.tokenizers import cjk
 from convert.tokenizers.files import special_tokens, template, write_files
 from convert.tokenizers.vocabulary import UNKNOWN
 from zoo.errors import UsageError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from convert.rows import Row
+from convert.weights.rows import Row
 
 #: (of the layer, of our name) -> the weight's name; `{}` counts what layers make inside.
 WEIGHTS = tuple(

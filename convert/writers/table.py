@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from convert.readers.crc32c import crc32c, mask
-from convert.readers.table import FOOTER, MAGIC
+from convert.readers.tensorflow.table import FOOTER, MAGIC
+from convert.wire.crc32c import crc32c, mask
 
 BLOCK = 256 * 2**10  # bytes after which TensorFlow closes a block
 INTERVAL = 16  # entries between two whole keys of a data block

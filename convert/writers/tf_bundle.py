@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from convert.readers.crc32c import crc32c, mask
-from convert.readers.slices import DTYPES
+from convert.readers.tensorflow.slices import DTYPES
+from convert.wire.crc32c import crc32c, mask
 from convert.writers import Outgoing
 from convert.writers.table import field, table, varint
 

@@ -56,7 +56,7 @@ def tensors(slots: bool):
     import numpy as np
 
     from convert.families.bert import FAMILY
-    from convert.rows import expand
+    from convert.weights.rows import expand
 
     sizes = {
         "vocab": 21128,
@@ -83,7 +83,7 @@ def write(folder: Path, slots: bool) -> None:
     """The checkpoint, its data file written as a stream, and for the plain one the Keras file."""
     import h5py
 
-    from convert.readers.crc32c import crc32c, mask
+    from convert.wire.crc32c import crc32c, mask
     from tests.conversion.bundles import entry, field, table
 
     folder.mkdir(parents=True)

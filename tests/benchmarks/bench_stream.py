@@ -47,8 +47,8 @@ def config(sizes: dict[str, int]) -> dict[str, object]:
 def tensors(naming: str, sizes: dict[str, int]):
     """(row, shape as stored) of every tensor."""
     from convert.families import find
-    from convert.ops import TRANSPOSE
-    from convert.rows import expand
+    from convert.weights.ops import TRANSPOSE
+    from convert.weights.rows import expand
 
     rows = find("mt5.1.1").rows
     parts = {part: True for row in rows for part in row.part.split("+")}
@@ -72,7 +72,7 @@ def values(shape: list[int]):
 
 def write_tensorflow(folder: Path, sizes: dict[str, int]) -> Path:
     """A checkpoint whose data file is written as a stream."""
-    from convert.readers.crc32c import crc32c, mask
+    from convert.wire.crc32c import crc32c, mask
     from tests.conversion.bundles import entry, field, table
 
     records, offset = {b"": field(1, 1)}, 0

@@ -9,8 +9,8 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-from convert.readers.crc32c import crc32c, mask
-from convert.readers.table import MAGIC
+from convert.readers.tensorflow.table import MAGIC
+from convert.wire.crc32c import crc32c, mask
 from convert.writers.table import block, field, varint
 from convert.writers.tf_bundle import NUMBERS
 

@@ -2,7 +2,7 @@
 
 import struct
 
-from convert.readers.protobuf import fields
+from convert.wire.protobuf import fields
 from tests.conversion.bundles import field
 from tests.conversion.records import FIXTURES
 

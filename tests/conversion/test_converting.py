@@ -12,10 +12,10 @@ from safetensors.numpy import load_file
 
 import convert
 import zoo
-from convert import planning
 from convert.families import FAMILIES
-from convert.rows import expand
 from convert.verify import compare
+from convert.weights import steps
+from convert.weights.rows import expand
 from tests.conversion.bundles import write_bundle
 from tests.conversion.records import LEGACY, MODELS, WITHOUT_CONDITION, options, record, sources
 from zoo.errors import ConflictError, IntegrityError, NotFoundError, ToleranceError, UsageError
@@ -230,13 +230,13 @@ def test_every_set_of_heads_has_a_class_that_loads_it(tmp_path, application):
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     import errno
 
-    from convert import writing
+    from convert.writers import safetensors
     from zoo.errors import MissingDependencyError
 
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(writing, "_pieces", full)
+    monkeypatch.setattr(safetensors, "_pieces", full)
     with pytest.raises(MissingDependencyError, match="no space left"):
         bring_over("bert_full", LEGACY / "bert_full/bert_model.ckpt", tmp_path / "out")
     assert not list(tmp_path.iterdir())
@@ -296,16 +296,16 @@ def test_shards_hold_together_what_one_file_holds(tmp_path):
 
 
 def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
-    from convert import writing
+    from convert.writers import safetensors
 
-    real, turns = writing._pieces, iter(range(10))
+    real, turns = safetensors._pieces, iter(range(10))
 
     def pieces(*arguments):
         if next(turns) == 5:
             raise KeyboardInterrupt
         yield from real(*arguments)
 
-    monkeypatch.setattr(writing, "_pieces", pieces)
+    monkeypatch.setattr(safetensors, "_pieces", pieces)
     with pytest.raises(KeyboardInterrupt):
         bring_over("bert_full", LEGACY / "bert_full/bert_model.ckpt", tmp_path / "out")
     assert not list(tmp_path.iterdir())
@@ -481,4 +481,4 @@ def test_the_report_is_written_beside_the_model(tmp_path):
     assert str(tmp_path) not in (tmp_path / "out/conversion.json").read_text("utf-8")
     assert sorted(report.files) == sorted(f.name for f in (tmp_path / "out").iterdir())
     values = sum(a.size for a in load_file(tmp_path / "out/model.safetensors").values())
-    assert told["parameters"] == planning.parameters(report.plan.steps) == values
+    assert told["parameters"] == steps.parameters(report.plan.steps) == values

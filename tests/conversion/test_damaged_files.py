@@ -9,11 +9,11 @@ import time
 import pytest
 
 import convert
-from convert.readers.crc32c import crc32c, mask
-from convert.readers.protobuf import WireError
-from convert.readers.protobuf import varint as varint_of
-from convert.readers.table import _block
+from convert.readers.tensorflow.table import _block
 from convert.tokenizers import read_vocab
+from convert.wire.crc32c import crc32c, mask
+from convert.wire.protobuf import WireError
+from convert.wire.protobuf import varint as varint_of
 from tests.conversion.bundles import (
     MAGIC,
 )

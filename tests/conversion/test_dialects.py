@@ -5,9 +5,9 @@ import pytest
 
 import convert
 from convert.dialects import Dialect, Rule, translated
-from convert.ops import IDENTITY, TRANSPOSE, ZEROS, merge, part, then, times
 from convert.readers.base import Checkpoint, boxes
-from convert.views import Held
+from convert.weights.ops import IDENTITY, TRANSPOSE, ZEROS, merge, part, then, times
+from convert.weights.views import Held
 from tests.conversion.rewritten import rewritten
 from zoo.errors import IntegrityError, UsageError
 

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import convert
-from convert.matching import match
-from convert.naming import Naming, naming_of
+from convert.identify.by_order import match
+from convert.identify.names import naming_of
 from convert.readers import open_checkpoint
-from convert.readers.tf_v1 import _varints
+from convert.readers.tensorflow.v1 import _varints
+from convert.weights.naming import Naming
 from tests.conversion.bundles import varint
 from tests.conversion.makers import ARRAYS, write_v1
 from tests.conversion.records import LEGACY, record

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 import convert
 from convert import families, heads
-from convert.naming import Naming
-from convert.rows import expand
+from convert.weights.naming import Naming
+from convert.weights.rows import expand
 from tests.conversion.bundles import graph_of, write_bundle
 from tests.conversion.records import LEGACY
 from tests.conversion.rewritten import rewritten, weights_of

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convert
-from convert.readers.crc32c import crc32c, mask
-from convert.readers.hdf5_attributes import Attributes
+from convert.readers.keras.attributes import Attributes
+from convert.wire.crc32c import crc32c, mask
 from tests.conversion.bundles import (
     MAGIC,
     block,

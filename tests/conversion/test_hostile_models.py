@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from convert import tokenizers
-from convert.readers.protobuf import WireError, fields
 from convert.tokenizers.spm_model import check_charsmap
+from convert.wire.protobuf import WireError, fields
 from tests.conversion.spm_models import BYTES, FOLDER, model, piece
 from tests.conversion.test_damaged_files import damaged
 from zoo.errors import GenaeError

@@ -7,8 +7,8 @@ import pytest
 
 import convert
 from convert import families
-from convert.leftovers import why_left_over
-from convert.rows import expand
+from convert.identify.leftovers import why_left_over
+from convert.weights.rows import expand
 from tests.conversion.records import LEGACY, MODELS
 from tests.conversion.rewritten import arrays_of, rewritten, weights_of
 from zoo.errors import UsageError

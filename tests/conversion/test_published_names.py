@@ -12,8 +12,8 @@ import pytest
 
 import convert
 from convert import families
-from convert.leftovers import why_left_over
-from convert.rows import expand
+from convert.identify.leftovers import why_left_over
+from convert.weights.rows import expand
 from zoo.errors import IntegrityError
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "shared/data/published"

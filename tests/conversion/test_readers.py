@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import convert
-from convert.readers import crc32c, slices
-from convert.readers.protobuf import WireError
-from convert.readers.snappy import decompress
+from convert.readers.tensorflow import slices
+from convert.wire import crc32c
+from convert.wire.protobuf import WireError
+from convert.wire.snappy import decompress
 from tests.conversion.bundles import BFLOAT16, NUMBERS, literal_snappy, write_bundle
 from tests.conversion.records import LEGACY, MODELS, record
 from zoo.errors import IntegrityError, NotFoundError, UsageError

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 import convert
-from convert import families, pairing
-from convert.converting import Report
+from convert import families
+from convert.backward import pairs
+from convert.backward.convert_back import TARGETS
 from convert.readers.safetensors import open_safetensors
-from convert.readers.table import entries
-from convert.returning import TARGETS
+from convert.readers.tensorflow.table import entries
+from convert.report import Report
 from convert.writers.table import _after, _between, table
 from tests.conversion.records import (
     LEGACY,
@@ -135,8 +136,8 @@ def test_hdf5_has_the_attributes_of_keras(tmp_path):
 def test_the_size_of_pieces_changes_nothing(tmp_path, monkeypatch, to):
     bring_over("gpt2", tmp_path / "ours")
     convert.convert_back(tmp_path / "ours", tmp_path / "whole", to=to)
-    monkeypatch.setattr(pairing, "PIECE", 200)
-    monkeypatch.setattr(pairing, "STRIP", 300)
+    monkeypatch.setattr(pairs, "PIECE", 200)
+    monkeypatch.setattr(pairs, "STRIP", 300)
     convert.convert_back(tmp_path / "ours", tmp_path / "pieces", to=to)
     assert bits(tmp_path / "pieces" / FILES[to]) == bits(tmp_path / "whole" / FILES[to])
 
@@ -296,14 +297,14 @@ def test_what_is_not_there_and_what_is_there_already(tmp_path):
 @pytest.mark.parametrize("to", TARGETS)
 def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch, to):
     bring_over("bert_full", tmp_path / "ours")
-    real, turns = pairing.Pair.pieces, iter(range(10))
+    real, turns = pairs.Pair.pieces, iter(range(10))
 
     def pieces(self, tensors):
         if next(turns) == 5:
             raise KeyboardInterrupt
         yield from real(self, tensors)
 
-    monkeypatch.setattr(pairing.Pair, "pieces", pieces)
+    monkeypatch.setattr(pairs.Pair, "pieces", pieces)
     with pytest.raises(KeyboardInterrupt):
         convert.convert_back(tmp_path / "ours", tmp_path / "out", to=to)
     assert [path.name for path in tmp_path.iterdir()] == ["ours"]

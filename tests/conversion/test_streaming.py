@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convert
-from convert import ops, writing
-from convert.planning import Step
-from convert.readers import spans
 from convert.readers.base import boxes
-from convert.views import Beside, Held
+from convert.readers.tensorflow import spans
+from convert.weights import ops
+from convert.weights.steps import Step
+from convert.weights.views import Beside, Held
+from convert.writers import safetensors
 from tests.conversion.bundles import write_bundle
 from tests.conversion.makers import write_v1
 from tests.conversion.records import LEGACY
@@ -195,8 +196,8 @@ def test_the_result_does_not_depend_on_the_blocks(tmp_path, monkeypatch, model):
         LEGACY / "bert_full/bert_model.ckpt.index"
     ]
     results = []
-    for size in (writing.BLOCK, 97, 13):
-        monkeypatch.setattr(writing, "BLOCK", size * 4)
+    for size in (safetensors.BLOCK, 97, 13):
+        monkeypatch.setattr(safetensors, "BLOCK", size * 4)
         bring_over(model, file, tmp_path / str(size))
         results.append((tmp_path / str(size) / "model.safetensors").read_bytes())
     assert results[0] == results[1] == results[2]
@@ -214,7 +215,7 @@ EVERY = {
 @pytest.mark.parametrize("form", STORED)
 def test_no_tensor_is_in_memory_as_a_whole(tmp_path, monkeypatch, form, op):
     array = numbers(3000, 500)  # 6 MB, its result up to 48
-    monkeypatch.setattr(writing, "BLOCK", 2**17)
+    monkeypatch.setattr(safetensors, "BLOCK", 2**17)
     monkeypatch.setattr(spans, "MOST", 2**17)
     path = STORED[form](tmp_path, array)
     with convert.open_checkpoint(path) as found:
@@ -222,7 +223,7 @@ def test_no_tensor_is_in_memory_as_a_whole(tmp_path, monkeypatch, form, op):
         step = Step(("x",), "x", shape, EVERY[op])
         step = replace(step, sources=("x", "x"), shape=(shape[0], 2 * shape[1]))
         tracemalloc.start()
-        writing.write(tmp_path, [step], found, max_shard_bytes=10**9)
+        safetensors.write(tmp_path, [step], found, max_shard_bytes=10**9)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 4 * 2**20

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 import convert
-from convert.readers.object_graph import GRAPH, VALUE
+from convert.readers.tensorflow.object_graph import GRAPH, VALUE
 from tests.conversion.bundles import write_bundle
 
 Layers = list[tuple[str, list[np.ndarray]]]

@@ -9,7 +9,7 @@ import transformers
 
 import convert
 from convert.families import t5
-from convert.rows import expand
+from convert.weights.rows import expand
 from tests.conversion.records import LEGACY
 from tests.models.t5_zoo import PLAIN, SIZES, build, make_inputs
 from zoo.models.text.configuration_t5 import GenaeT5Config

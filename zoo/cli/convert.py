@@ -13,8 +13,8 @@ from zoo.errors import UsageError
 from zoo.hints import command
 
 if TYPE_CHECKING:
-    from convert.converting import Report
     from convert.inspection import Inspection
+    from convert.report import Report
 
 SHARD = "5GB"
 
@@ -85,7 +85,9 @@ def convert(
 
     With --to the other way: a converted or fine-tuned folder becomes a checkpoint again.
     """
-    from convert import advice, arguments, converting, inspection
+    from convert import arguments, inspection
+    from convert.forward import convert_checkpoint
+    from convert.report import build_call, load_command
 
     if known:
         _show_known(as_json)
@@ -142,7 +144,7 @@ def convert(
         raise UsageError("give the new folder: genae convert PATH OUT (or --check)")
     bar = _bar if show_progress(quiet) else None
     if to is not None:
-        from convert.returning import convert_back
+        from convert.backward.convert_back import convert_back
 
         report = convert_back(
             source,
@@ -155,9 +157,9 @@ def convert(
             progress=bar,
         )
         _answer(report, as_json, quiet)
-        hint(advice.build_call(report), quiet=quiet or as_json)
+        hint(build_call(report), quiet=quiet or as_json)
         return
-    report = converting.convert_checkpoint(
+    report = convert_checkpoint(
         source,
         out,
         family=family,
@@ -172,7 +174,7 @@ def convert(
         release=release,
     )
     _answer(report, as_json, quiet)
-    hint(advice.load_command(report), quiet=quiet or as_json)
+    hint(load_command(report), quiet=quiet or as_json)
 
 
 def _answer(report: "Report", as_json: bool, quiet: bool) -> None:
@@ -202,7 +204,7 @@ def _show(report: "Report", quiet: bool) -> None:
     """What became of every tensor, layers folded into one line, and the parity."""
     from rich.table import Table
 
-    from convert.folding import fold
+    from convert.report import fold
 
     table = Table("from", "to", "shape", "operation", box=None, pad_edge=False)
     for row in fold(report):

@@ -47,12 +47,12 @@ def evaluate(
         table.find(name)  # an unknown name should not wait for torch
     if record and (data or split):
         raise UsageError("--record keeps what the card states; leave --data and --split out")
-    from zoo.evaluation import measure as measuring
+    from zoo.evaluation import measure
 
-    measured = measuring.evaluate(
+    measured = measure.evaluate(
         model, metrics=metric or None, data=data, split=split, quiet=quiet, device=device
     )
-    failed = measuring.failures(measured)
+    failed = measure.failures(measured)
     if record:
         _record(model, measured, device or "cpu")
     if as_toml:

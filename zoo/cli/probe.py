@@ -57,23 +57,23 @@ def probe(
     for name in kind or ():
         if name not in PROBES:
             raise UsageError(f"no probe {name!r}. {did_you_mean(name, PROBES)}")
-    from zoo.evaluation import measure as measuring
+    from zoo.evaluation.measure import Request, measure_all, open_context
     from zoo.evaluation.representations import check_tap, taps
 
-    context = measuring.open_context(model, device=device, quiet=quiet)
+    context = open_context(model, device=device, quiet=quiet)
     wanted = [check_tap(context.model, name) for name in tap or ()] or taps(context.model)
     trained: Any = getattr(context.card, "data", None)
     own: Any = trained if trained is not None and data in (None, trained.dataset) else None
     if own is None and data is None:
         raise UsageError("the model has no card that names a data set; give one with --data")
-    request = measuring.Request(
+    request = Request(
         METRIC,
         data or own.dataset,
         split or (own and own.validation_split) or "test",
         own and own.config,
         seed,
     )
-    measured = measuring.measure_all(
+    measured = measure_all(
         context,
         request,
         [

@@ -1,0 +1,161 @@
+"""The way back: from a model's folder to a checkpoint that bert4keras loads.
+
+The weight tables that brought a checkpoint over are run the other way; there is no other list of
+names. What a family calls its tensors, where they lie in Keras's layers and what happened to them
+on the way stands in its rows alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from convert import families
+from convert.arguments import DTYPES, read_json
+from convert.backward.legacy_config import architecture_of, without_defaults
+from convert.backward.pairs import Pair, pair_all
+from convert.backward.settings import builder, decide
+from convert.report import Report
+from convert.weights.steps import Plan
+from convert.writers import Outgoing, vocabulary
+from zoo.errors import NotFoundError, UsageError
+
+TARGETS = ("tf-checkpoint", "keras-hdf5")
+
+
+def convert_back(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    to: str,
+    family: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    allow_unused: Sequence[str] = (),
+    dtype: str | None = None,
+    progress: Callable[[int], Any] | None = None,
+) -> Report:
+    """Turn a model's folder into a checkpoint for bert4keras, without TensorFlow.
+
+    Whatever `keep_tokens` or `autoresize_weights` left out is not there to come back: the result
+    is a model of the new vocabulary or sizes, and is loaded without them.
+
+    Args:
+        folder: with `config.json` and safetensors: converted by genae, or saved by
+            `save_pretrained` of the classes that a conversion gives.
+        out: the new folder; it may exist if it is empty.
+        to: "tf-checkpoint" or "keras-hdf5".
+        family: bert4keras's `model=` string; None asks `conversion.json` and `config.json`.
+        options: what `build_transformer_model` is to be told, where the folder does not say it.
+        allow_unused: patterns of tensors that may be left behind.
+        dtype: of every floating-point tensor; None keeps them.
+        progress: as of `convert_checkpoint`.
+
+    Returns:
+        The report; its options are those that bert4keras's builder needs.
+
+    Raises:
+        UsageError: an option or the family is wrong or undecided, or bert4keras has no such model
+            or no such form of it.
+        NotFoundError: the folder lacks its configuration or weights.
+        IntegrityError: the files are damaged, or they and the family's map disagree.
+        ConflictError: the target exists.
+    """
+    from convert.readers.safetensors import open_safetensors
+    from zoo.staging import check_new_folder, new_folder
+
+    folder, out = Path(folder).expanduser(), Path(out).expanduser()
+    if to not in TARGETS:
+        raise UsageError(f"--to {to}: no such form; use {' or '.join(TARGETS)}")
+    if dtype is not None and dtype not in DTYPES:
+        raise UsageError(f"no dtype {dtype!r}; use {', '.join(DTYPES)}")
+    check_new_folder(out)
+    if not (folder / "config.json").is_file():
+        raise NotFoundError(
+            f"{folder} holds no config.json: give a folder that `genae convert` or "
+            "save_pretrained made"
+        )
+    config = read_json(folder / "config.json")
+    place = folder / "conversion.json"
+    recorded = read_json(place) if place.is_file() else {}
+    with open_safetensors(folder) as tensors:
+        told = families.meant_by(family) | dict(options or {})
+        chosen, settings, notes = decide(config, recorded, tensors, family, told, allow_unused, to)
+        pairs, left = pair_all(chosen, settings, tensors, to, config, allow_unused)
+        legacy = without_defaults(settings.config) | {"vocab_size": settings.sizes["vocab"]}
+        report = Report(
+            folder,
+            out,
+            to,
+            chosen.name,
+            architecture_of(config) or str(config.get("model_type")),
+            Plan(tuple(pair.step for pair in pairs), left),
+            {},
+            {},
+            notes,
+            options=builder(chosen, settings),
+        )
+        with new_folder(out) as made:
+            outgoing = _outgoing(pairs, tensors, to, dtype, report.notes)
+            total = sum(one.nbytes for _, one in outgoing)
+            with progress(total) if progress else nullcontext(lambda written: None) as advance:
+                report.files = _write(made, outgoing, to, report.options, advance)
+            report.files += vocabulary.write(folder, made, settings.sizes["vocab"], report.notes)
+            _write_json(made / "bert_config.json", legacy)
+            _write_json(made / "conversion.json", report.to_dict())
+            report.files += ["bert_config.json", "conversion.json"]
+    return report
+
+
+def _outgoing(
+    pairs: Sequence[Pair],
+    tensors: Mapping[str, Any],
+    to: str,
+    dtype: str | None,
+    notes: list[str],
+) -> list[tuple[str, Outgoing]]:
+    """The tensors with the Keras layer of each, in the type that the form can hold."""
+    import ml_dtypes
+    import numpy as np
+
+    found = []
+    for pair in pairs:
+        own = np.dtype(np.float32) if pair.made else tensors[pair.step.source].dtype
+        floating = own.kind == "f" or own == ml_dtypes.bfloat16
+        kind = np.dtype(dtype) if dtype and floating else own
+        if kind == ml_dtypes.bfloat16 and to == "keras-hdf5":
+            kind = np.dtype(np.float32)
+        one = Outgoing(pair.step.target, pair.step.shape, kind, partial(pair.pieces, tensors))
+        found.append((pair.layer, one))
+    if to == "keras-hdf5" and any(
+        tensors[pair.step.source].dtype == ml_dtypes.bfloat16 for pair in pairs if not pair.made
+    ):
+        notes.append("HDF5 has no bfloat16: written as float32, of the same values")
+    return found
+
+
+def _write(
+    folder: Path,
+    outgoing: Sequence[tuple[str, Outgoing]],
+    to: str,
+    options: Mapping[str, Any],
+    advance: Callable[[int], None],
+) -> list[str]:
+    """Write the weights; the names of the files."""
+    from convert.writers import keras_hdf5, layers, tf_bundle
+
+    if to == "tf-checkpoint":
+        return tf_bundle.write(folder, [one for _, one in outgoing], advance=advance)
+    groups: dict[str, list[Outgoing]] = {}
+    for layer, one in outgoing:
+        groups.setdefault(layer, []).append(one)
+    order = layers.in_keras_order(list(groups), options.get("cross_position_bias", True))
+    return keras_hdf5.write(folder, {name: groups[name] for name in order}, advance=advance)
+
+
+def _write_json(path: Path, table: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

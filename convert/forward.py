@@ -1,0 +1,177 @@
+"""From a legacy checkpoint to a folder that `from_pretrained` takes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convert.parity import require
+from convert.report import Report
+
+if TYPE_CHECKING:
+    from convert.preparing import Prepared
+
+
+def convert_checkpoint(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    family: str | None = None,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    verify: str | os.PathLike[str] | None = None,
+    allow_unused: Sequence[str] = (),
+    dtype: str | None = None,
+    max_shard_size: str | int = "5GB",
+    verify_checksums: bool = True,
+    vocab: str | os.PathLike[str] | None = None,
+    progress: Callable[[int], Any] | None = None,
+    release: str | None = None,
+) -> Report:
+    """Turn a legacy checkpoint into safetensors, config and tokenizer, without TensorFlow.
+
+    The result is made beside its place and renamed at the end: an interrupt leaves nothing.
+
+    Args:
+        source: a folder, a checkpoint prefix, its `.index`, the `checkpoint` file, or a Keras
+            `.weights`/`.h5` file.
+        out: the new folder; it may exist if it is empty.
+        family: bert4keras's `model=` string; None asks the files.
+        config: the legacy configuration, a file or its content; None looks beside the files.
+        options: what `build_transformer_model` was told, by bert4keras's names, and `gelu`.
+        verify: a `.npz` with recorded inputs (`in_*`) and outputs (`out_*`) to compare with.
+        allow_unused: patterns of tensors that may be left over.
+        dtype: "float32", "float16" ... for every floating-point tensor; None keeps them.
+        max_shard_size: bytes, or text such as "5GB".
+        verify_checksums: check what the checkpoint says of its own bytes.
+        vocab: a list of tokens such as vocab.txt, or a SentencePiece model; "none" for none; None
+            looks near the files.
+        progress: given the total bytes, returns a context manager that gives a function which is
+            told bytes as they are written.
+        release: the published one that it is, by its name in `convert.known_releases()`: family,
+            options, gelu, casing and words follow. None recognises it where files tell it.
+
+    Raises:
+        UsageError: an option, size, release or family is wrong or undecided.
+        NotFoundError: there is no such checkpoint or configuration.
+        IntegrityError: the files are damaged, or they and the family's map disagree.
+        ConflictError: the target exists.
+        ToleranceError: outputs differ from the recorded ones; nothing is left behind.
+    """
+    from convert import preparing
+    from convert.readers import open_checkpoint
+    from convert.writers.safetensors import write
+    from zoo.staging import new_folder
+
+    out = Path(out).expanduser()
+    shard_bytes = preparing.check_request(out, dtype, max_shard_size, verify)
+    with open_checkpoint(source, verify_checksums=verify_checksums) as checkpoint:
+        ready = preparing.prepare(
+            source,
+            checkpoint,
+            family=family,
+            config=config,
+            options=options,
+            allow_unused=allow_unused,
+            dtype=dtype,
+            vocab=vocab,
+            release=release,
+        )
+        chosen, _, settings, plan = ready.require()
+        report = Report(
+            Path(source),
+            out,
+            checkpoint.format,
+            chosen.name,
+            ready.result["architectures"][0],
+            plan,
+            dict(checkpoint.unreadable),
+            settings.defaults,
+            ready.notes,
+            options=settings.lasting(),
+            config=settings.config,
+            result=ready.result,
+            release=ready.release.to_dict(),
+        )
+        with new_folder(out) as folder:
+            companions = ready.write_tokenizer(folder)  # first: it may be refused
+            told = {*ready.vocabulary.warnings, *ready.warnings}
+            report.warnings = [note for note in report.notes if note in told]
+            total = sum(checkpoint[name].nbytes for step in plan.steps for name in {*step.sources})
+            with progress(total) if progress else nullcontext(lambda written: None) as advance:
+                report.files = write(
+                    folder,
+                    plan.steps,
+                    checkpoint,
+                    dtype=dtype,
+                    max_shard_bytes=shard_bytes,
+                    advance=advance,
+                )
+            _write_json(folder / "config.json", ready.result)
+            report.files += ["config.json", *companions]
+            if verify is not None:
+                from convert.verify import compare
+
+                report.parity = compare(
+                    folder, verify, options=settings.options, notes=report.notes
+                )
+                advice = _other_gelu(ready, report, folder, verify)
+                require(report.parity, advice)
+            from convert.report import render
+
+            (folder / "README.md").write_text(render(report, chosen), encoding="utf-8")
+            _write_json(folder / "conversion.json", report.to_dict())
+            report.files += ["README.md", "conversion.json"]
+    return report
+
+
+def _other_gelu(
+    ready: Prepared, report: Report, folder: Path, verify: str | os.PathLike[str]
+) -> str:
+    """Where outputs differ, compare them with those of the other gelu as well.
+
+    A record says more of a file than a key of its configuration: of these, the record wins.
+
+    Returns:
+        What to say of it where it is no more than advice.
+    """
+    from convert import gelu
+    from convert.verify import compare
+
+    family, _, settings, _ = ready.require()
+    if all(one.ok for one in report.parity) or not gelu.plain(family, settings):
+        return ""
+    form = settings.options["gelu"]
+    other = replace(
+        settings,
+        options=settings.options | {"gelu": gelu.OTHER[form]},
+        parts=dict(settings.parts),
+        notes=[],
+    )
+    result = family.config(other) | {"dtype": ready.result["dtype"]}
+    _write_json(folder / "config.json", result)
+    parity = compare(folder, verify, options=other.options, notes=[])
+    if not all(one.ok for one in parity):
+        return ""
+    if ready.meaning is None or not ready.meaning.source.sign:
+        return f"With --option gelu={gelu.OTHER[form]} they agree."
+    report.parity, report.result = parity, result
+    report.options = other.lasting()
+    report.defaults["gelu"] = gelu.OTHER[form]
+    said = (
+        f"the recorded outputs are those of gelu={gelu.OTHER[form]}, which is taken, and not "
+        f"those of gelu={form}, which the configuration speaks for"
+    )
+    gone = [words for words in report.warnings if words.startswith("gelu is taken")]
+    report.notes[:] = [words for words in report.notes if words not in gone] + [said]
+    report.warnings[:] = [words for words in report.warnings if words not in gone] + [said]
+    return ""
+
+
+def _write_json(path: Path, table: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

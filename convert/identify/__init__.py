@@ -1,0 +1,1 @@
+"""Which family a checkpoint is of, told from names, order and shapes."""

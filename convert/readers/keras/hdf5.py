@@ -1,0 +1,185 @@
+"""Keras weights in HDF5 files, read as plain data sets: nothing is deserialised.
+
+Whole-model files carry their architecture as JSON and Lambda layers as marshalled Python; neither
+is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convert.readers.base import Box, Checkpoint, Layer, LazyTensor
+from convert.readers.keras.attributes import Attributes
+from convert.readers.keras.layers3 import VARIABLE, keras3_layers
+from zoo.errors import IntegrityError, UnsafeError
+
+FORMAT = "keras_hdf5"
+MAGIC = b"\x89HDF\r\n\x1a\n"
+MOST_RATIO = 1000  # of the file's size that a compressed data set may claim
+KINDS = "fiub"
+MOST_OBJECTS = 100_000
+
+
+@dataclass
+class KerasTensor(LazyTensor):
+    """One data set."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    dataset: Any
+    path: Path
+
+    def block(self, box: Box) -> np.ndarray:
+        """The values in a box."""
+        try:
+            values = np.empty([where.stop - where.start for where in box], self.dtype)
+            if values.size:
+                self.dataset.read_direct(values, box)
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+            raise IntegrityError(
+                f"{self.path}: {self.name!r} cannot be read ({_line(error)}); get the file again"
+            ) from None
+        return values
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a file begins as HDF5 does, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def open_hdf5(path: Path) -> Checkpoint:
+    """Open a Keras file; reads names and shapes only.
+
+    Names are full paths of data sets, in the order that the attributes `layer_names` and
+    `weight_names` give: inside a layer, the order is all that tells the weights apart.
+
+    Raises:
+        IntegrityError: the file is damaged.
+        UnsafeError: a data set's values lie in other files.
+    """
+    import h5py
+
+    try:
+        file = h5py.File(path, "r")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise IntegrityError(f"{path}: not a sound HDF5 file ({_line(error)})") from None
+    checkpoint = Checkpoint(FORMAT, [path], {}, handles=[file])
+    try:
+        found = dict(_datasets(file, path))
+        attributes = Attributes(path, file, found.values())
+        for name in (*_ordered(file, attributes), *found):
+            if name not in found or name in checkpoint.tensors or name in checkpoint.unreadable:
+                continue
+            _add(checkpoint, name, found[name], path)
+        checkpoint.layers = keras3_layers(list(checkpoint)) or layers_of_names(list(checkpoint))
+        if VARIABLE.search(next(iter(checkpoint), "")):
+            checkpoint.format = "keras3"
+        else:
+            checkpoint.details = _details(file, attributes)
+    except (IntegrityError, UnsafeError):
+        checkpoint.close()
+        raise
+    # h5py turns whatever the C library meets into one of many kinds of error.
+    except Exception as error:
+        checkpoint.close()
+        raise IntegrityError(f"{path}: not a sound HDF5 file ({_line(error)})") from None
+    return checkpoint
+
+
+def _details(file: Any, attributes: Attributes) -> list[str]:
+    """Whether the model is there beside its weights, and who wrote both."""
+    whole = "model_weights" in file
+    places = (file, file["model_weights"]) if whole else (file,)
+    version = next((attributes.value(place, "keras_version") for place in places
+                    if "keras_version" in place.attrs), None)  # fmt: skip
+    word = version.decode("utf-8", "replace") if isinstance(version, bytes) else version
+    written = [f"written by Keras {word}"] if isinstance(word, str) else []
+    return ["a full model" if whole else "weights only", *written]
+
+
+def layers_of_names(names: list[str]) -> list[Layer]:
+    """Weights by layer, both in stored order; optimizers are no layers."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        layer = name.removeprefix("model_weights/").partition("/")[0]
+        if layer != "optimizer_weights":
+            groups.setdefault(layer, []).append(name)
+    return [Layer(layer, "", members) for layer, members in groups.items()]
+
+
+def _datasets(file: Any, path: Path) -> Iterator[tuple[str, Any]]:
+    """Every data set, walked along hard links alone, each object once."""
+    import h5py
+
+    stack, seen = [("", file)], set()
+    while stack:
+        prefix, group = stack.pop()
+        for key in group:
+            link = group.get(key, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                continue  # a soft or external link could lead anywhere
+            item = group[key]
+            name = f"{prefix}{key}"
+            address = h5py.h5o.get_info(item.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
+            if len(seen) > MOST_OBJECTS:
+                raise IntegrityError(f"{path}: more than {MOST_OBJECTS} objects")
+            if isinstance(item, h5py.Group):
+                stack.append((f"{name}/", item))
+            elif isinstance(item, h5py.Dataset):
+                yield name, item
+
+
+def _add(checkpoint: Checkpoint, name: str, dataset: Any, path: Path) -> None:
+    if dataset.external or dataset.is_virtual:
+        raise UnsafeError(f"{path}: the values of {name!r} lie in other files; not followed")
+    dtype = dataset.dtype
+    if dtype.kind not in KINDS or dataset.shape is None:
+        checkpoint.unreadable[name] = f"holds {dtype}, not numbers"
+        return
+    tensor = KerasTensor(name, tuple(dataset.shape), dtype.newbyteorder("="), dataset, path)
+    size = path.stat().st_size
+    most = size * MOST_RATIO if dataset.chunks else size
+    if tensor.nbytes > most:
+        raise IntegrityError(
+            f"{path}: {name!r} claims {tensor.nbytes} bytes in a file of {size}; it is damaged"
+        )
+    checkpoint.tensors[name] = tensor
+
+
+def _ordered(file: Any, attributes: Attributes) -> Iterator[str]:
+    """Names in Keras's own order, as far as the attributes tell it."""
+    for prefix in ("", "model_weights/"):
+        group = file[prefix.rstrip("/")] if prefix and prefix.rstrip("/") in file else file
+        if prefix and group is file:
+            continue
+        for layer in _words(attributes, group, "layer_names"):
+            inner = group.get(layer) if layer in group else None
+            for weight in _words(attributes, inner, "weight_names"):
+                yield f"{prefix}{layer}/{weight}"
+
+
+def _words(attributes: Attributes, group: Any, attribute: str) -> list[str]:
+    """A list of names in an attribute; long ones are cut into `name0`, `name1` ..."""
+    if group is None:
+        return []
+    names = [attribute] if attribute in group.attrs else []
+    while f"{attribute}{len(names)}" in group.attrs and attribute not in group.attrs:
+        names.append(f"{attribute}{len(names)}")
+    words = [
+        word for name in names for word in np.atleast_1d(attributes.value(group, name)).tolist()
+    ]
+    return [word.decode("utf-8") if isinstance(word, bytes) else str(word) for word in words]
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,1 @@
+"""TensorFlow's files: bundles, object graphs, V1 checkpoints."""

@@ -1,0 +1,196 @@
+"""What a conversion tells: of every tensor, of what was taken, and where the result is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convert.advice import Loading, loading
+from convert.weights.steps import parameters
+from zoo.hints import literal, python
+
+if TYPE_CHECKING:
+    from convert.families import Family
+    from convert.parity import Parity
+    from convert.weights.steps import Plan
+
+NUMBER = re.compile(r"\d+")
+PLACE = '"."'  # the folder in which a README stands
+
+
+@dataclass
+class Report:
+    """What became of a checkpoint.
+
+    Attributes:
+        source: what was converted.
+        out: the folder made.
+        format: of the checkpoint.
+        family: bert4keras's name.
+        architecture: the class that loads the result.
+        plan: what became of every tensor.
+        unreadable: tensors without numbers, and why.
+        defaults: options that nobody gave, with the values that held.
+        notes: what a person should know.
+        warnings: those of the notes that a person should see in any case.
+        files: names in the folder.
+        options: those of bert4keras's builder that hold of the result.
+        config: the legacy configuration, the options that it has a word for merged in.
+        parity: outputs beside recorded ones, where that was asked for.
+        result: the `config.json` of the result; empty on the way back.
+        release: which published one it is or may be, what told it, and what is known of it.
+    """
+
+    source: Path
+    out: Path
+    format: str
+    family: str
+    architecture: str
+    plan: Plan
+    unreadable: dict[str, str]
+    defaults: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    parity: list[Parity] = field(default_factory=list)
+    result: dict[str, Any] = field(default_factory=dict)
+    release: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything in types that JSON has, without places on this machine."""
+        return {
+            "source": self.source.name,
+            "format": self.format,
+            "family": self.family,
+            "release": self.release,
+            "architecture": self.architecture,
+            "parameters": parameters(self.plan.steps),
+            "tensors": [
+                {
+                    "source": step.source,
+                    "target": step.target,
+                    "shape": list(step.shape),
+                    "operation": step.op.name,
+                }
+                for step in self.plan.steps
+            ],
+            "dropped": self.plan.dropped,
+            "unreadable": self.unreadable,
+            "defaults": self.defaults,
+            "options": self.options,
+            "config": self.config,
+            "notes": self.notes,
+            "warnings": self.warnings,
+            "parity": [parity.to_dict() for parity in self.parity],
+        }
+
+
+def fold(report: Report) -> Iterator[tuple[str, str, str, str]]:
+    """Lines of (from, to, shape, operation); numbers that differ between layers become `*`.
+
+    Written tensors come first, then what was dropped or cannot be read, with the reason.
+    """
+    lines = [
+        (step.source, step.target, " x ".join(map(str, step.shape)), step.op.name)
+        for step in report.plan.steps
+    ]
+    lines += [(name, "-", "", reason) for name, reason in report.plan.dropped.items()]
+    lines += [(name, "-", "", reason) for name, reason in report.unreadable.items()]
+    groups: dict[tuple[str, str, str], list[tuple[str, str, str, str]]] = {}
+    for line in lines:
+        name = NUMBER.sub("*", line[1] if line[1] != "-" else line[0])
+        key = (name, line[2], line[3])
+        groups.setdefault(key, []).append(line)
+    for key, members in groups.items():
+        source, target, shape, operation = members[0]
+        if len(members) > 1:
+            source = NUMBER.sub("*", source)
+            target = key[0] if target != "-" else "-"
+            operation = f"{operation} ({len(members)} tensors)"
+        yield source, target, shape, operation
+
+
+def render(report: Report, family: Family) -> str:
+    """The README of a converted model: what it was, what loads it, what was proved.
+
+    It begins with the front matter that the Hub reads.
+    """
+    ours = report.architecture.startswith("Genae")
+    lines = [
+        "---",
+        f"library_name: {'genae' if ours else 'transformers'}",
+        "tags:",
+        f"- {family.name}",
+        "- converted",
+        "---",
+        "",
+        f"# {report.out.resolve().name}",
+        "",
+        f"{family.title} ({family.paper}), converted by genae from the {report.format} checkpoint "
+        f"`{report.source.name}`, without TensorFlow.",
+        "",
+        "In this folder:",
+        "",
+        "```python",
+        *block(report),
+        "```",
+        "",
+        f"{parameters(report.plan.steps):,} values in {len(report.plan.steps)} tensors; "
+        f"{len(report.plan.dropped)} left out. `conversion.json` says what became of each.",
+        "",
+    ]
+    if report.parity:
+        lines += [
+            "Recorded outputs of the original software, and how far the result is from them:",
+            "",
+            "| output | largest difference | relative to the largest value | tolerance |",
+            "| --- | --: | --: | --: |",
+            *(
+                f"| {p.name} | {p.max_absolute:.1e} | {p.max_relative:.1e} | {p.tolerance:.1e} |"
+                for p in report.parity
+            ),
+            "",
+        ]
+    lines += [f"- {note}" for note in report.notes]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def block(report: Report) -> list[str]:
+    """The lines of Python of a result's README, to be run in its folder."""
+    how = _loading(report)
+    lines = [*how.imports, "", f"model = {how.call(PLACE)}"]
+    plain = not report.options.get("pre_tokenize")  # jieba comes with an extra of genae's
+    if "tokenizer.json" in report.files and plain and "transformers" in how.imports[-1]:
+        lines[len(how.imports) - 1] += ", AutoTokenizer"
+        lines.append(f"tokenizer = AutoTokenizer.from_pretrained({PLACE})")
+    return lines
+
+
+def load_command(report: Report) -> str:
+    """The command that loads a result."""
+    how = _loading(report)
+    return python(*how.imports, how.call(literal(report.out)))
+
+
+def build_call(report: Report) -> str:
+    """The line of Python that builds, in bert4keras, what the way back has written."""
+    given = [repr((report.out / "bert_config.json").as_posix())]
+    if report.format == "tf-checkpoint":
+        given.append(repr((report.out / "bert_model.ckpt").as_posix()))
+    given += [f"{key}={value!r}" for key, value in report.options.items()]
+    line = (
+        "from bert4keras.models import build_transformer_model; "
+        f"model = build_transformer_model({', '.join(given)})"
+    )
+    if report.format == "tf-checkpoint":
+        return line
+    return f"{line}; model.load_weights({(report.out / 'model.weights').as_posix()!r})"
+
+
+def _loading(report: Report) -> Loading:
+    return loading(report.result, [step.target for step in report.plan.steps])

@@ -1,0 +1,1 @@
+"""The language of the weight tables: rows, operations, steps, names."""

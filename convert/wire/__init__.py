@@ -1,0 +1,1 @@
+"""Bytes without meaning: checksums, protocol buffers, snappy."""
