@@ -327,9 +327,9 @@ def test_what_a_refusal_proposes_is_taken(make, together, least, run, tmp_path, 
 
 
 def test_warnings_reach_the_quiet_and_hints_do_not(capsys, tmp_path, monkeypatch):
-    from convert import converting
+    from convert import forward
 
-    made = converting.convert_checkpoint
+    made = forward.convert_checkpoint
 
     def warned(*args, **given):
         report = made(*args, **given)
@@ -338,7 +338,7 @@ def test_warnings_reach_the_quiet_and_hints_do_not(capsys, tmp_path, monkeypatch
         report.warnings.append("a thing not to miss")
         return report
 
-    monkeypatch.setattr(converting, "convert_checkpoint", warned)
+    monkeypatch.setattr(forward, "convert_checkpoint", warned)
     for number, more in enumerate((("-q",), ("--json",), ("--json", "-q"))):
         words = [str(LEGACY / "bert_encoder/bert_model.ckpt"), str(tmp_path / f"{number}")]
         words = ["convert", *words, "--option", "gelu=erf", *more]
