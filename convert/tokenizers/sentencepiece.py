@@ -6,6 +6,7 @@ is in `DIFFERENCES`.
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
 import unicodedata
@@ -53,6 +54,9 @@ JOINED = (
     r"\x{D7B0}-\x{D7FF}\x{E33}\x{EB3}\x{1F1E6}-\x{1F1FF}\x{1F3FB}-\x{1F3FF}])|(?<=\r)(?=\n)"
     r"|(?<=[\x{200D}\x{600}-\x{605}\x{6DD}\x{70F}])(?=[\s\S])"
 )
+#: Pieces that Google's ALBERT takes apart again after SentencePiece: a number and its comma.
+WITH_COMMA = re.compile(r".*\d,", re.DOTALL)
+NEVER = 100.0  # below any score: only where no other path is
 MARK = "\x01"
 PRIVATE = 0xF0000  # characters of a private area stand for pieces while texts are normalized
 
@@ -92,11 +96,15 @@ def keep_pieces(model: SpmModel, keep_tokens: Sequence[int] | None, compound: in
     return replace(model, pieces=(*pieces, *names))
 
 
-def scores(model: SpmModel) -> list[tuple[str, float]]:
+def scores(model: SpmModel, part_commas: bool = False) -> list[tuple[str, float]]:
     """The vocabulary with which Viterbi finds SentencePiece's path.
 
     It gives user-defined pieces a score that always wins, and never takes unused ones: a space in
     the name keeps them out, which is never in a normalized text.
+
+    Args:
+        model: the pieces.
+        part_commas: part numbers from a comma behind them, as `write_sentencepiece`.
     """
     best = max(piece.score for piece in model.pieces if piece.kind is Kind.NORMAL)
     found = []
@@ -106,6 +114,8 @@ def scores(model: SpmModel) -> list[tuple[str, float]]:
             score = _float32(len(text.encode()) * best - 0.1)
         elif piece.kind is Kind.UNUSED and " " not in text:
             text = f"{text} unused"
+        elif piece.kind is Kind.NORMAL and part_commas and WITH_COMMA.fullmatch(text):
+            score -= NEVER
         found.append((text, score))
     return found
 
@@ -219,6 +229,7 @@ def write_sentencepiece(
     *,
     max_length: int,
     do_lower_case: bool = False,
+    part_commas: bool = False,
     end: bool = False,
     segments: bool = True,
     pre_tokenize: str | None = None,
@@ -230,6 +241,8 @@ def write_sentencepiece(
         model: the pieces, in the order of ids, and how texts are normalized.
         max_length: tokens the model takes.
         do_lower_case: lower-case and strip accents first, as `lowered`.
+        part_commas: make two pieces of a number and a comma, which are one in the model ("2010,"),
+            as Google's ALBERT does (`encode_pieces`), and transformers' `AlbertTokenizer`.
         end: end texts with the piece for that, as T5 wants it. Else they stand between [CLS] and
             [SEP] where there are such pieces, and alone where not.
         segments: whether the model takes `token_type_ids`.
@@ -240,7 +253,7 @@ def write_sentencepiece(
     """
     from tokenizers import Tokenizer, decoders, models, normalizers
 
-    vocabulary = scores(model)
+    vocabulary = scores(model, part_commas)
     unk = model.pieces.index(model.unk)
     tokenizer = Tokenizer(models.Unigram(vocabulary, unk, model.byte_fallback))
     first_steps = lowered(spaces=not pre_tokenize) if do_lower_case else []

@@ -215,7 +215,7 @@ def test_english_albert_is_lower_cased(tmp_path):
             (folder / file.name).symlink_to(file)
     (folder / "vocab.txt").unlink(missing_ok=True)
     rows = json.loads((LEGACY / "albert/bert_config.json").read_text("utf-8"))["vocab_size"]
-    more = ["▁hello", "▁cafe", "▁", *"abcdefghijklmnopqrstuvwxyz"]
+    more = ["▁hello", "▁cafe", "▁", "▁99", "▁99,", ",", *"abcdefghijklmnopqrstuvwxyz"]
     content = b"".join(piece(text, 0.0, kind) for text, kind in ENGLISH)
     content += b"".join(piece(text, -float(n)) for n, text in enumerate(more))
     content += b"".join(piece(f"▁{n}0", -50.0) for n in range(rows - len(more) - len(ENGLISH)))
@@ -224,7 +224,55 @@ def test_english_albert_is_lower_cased(tmp_path):
     assert report.defaults["do_lower_case"] is True
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     assert tokenizer.tokenize("Hello Caf\xe9") == ["▁hello", "▁cafe"]
+    assert tokenizer.tokenize("hello 99,") == ["▁hello", "▁99", ","]
     told = {"do_lower_case": False}
     convert.convert_checkpoint(folder / "bert_model.ckpt", tmp_path / "as told", options=told)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "as told")
     assert tokenizer.unk_token_id in tokenizer("Hello")["input_ids"]
+
+
+#: A text and what Google's `encode_pieces` makes of it: the comma is a piece of its own.
+NUMBERS = {
+    "in 2010, he": ["▁in", "▁2010", ",", "▁he"],
+    "1,000, x2,": ["▁1,000", ",", "▁x", "2", ","],
+    "he, 10": ["▁he,", "▁10"],
+}
+
+
+def test_albert_parts_numbers_from_commas(tmp_path):
+    """What SentencePiece gives is taken apart again there; elsewhere, as in mT5, it is not."""
+    more = ["▁in", "▁he", "▁he,", "▁2010,", "▁2010", "▁1,000", "2,", "2", ",", "▁10", "▁x", "▁"]
+    content = b"".join(piece(text, 0.0, kind) for text, kind in ENGLISH)
+    content += b"".join(piece(text, -1.0) for text in more)
+    plain = written(tmp_path / "plain", content)
+    parted = written(tmp_path / "parted", content, part_commas=True)
+    assert plain.tokenize("in 2010, he") == ["▁in", "▁2010,", "▁he"]
+    assert {text: parted.tokenize(text) for text in NUMBERS} == NUMBERS
+
+
+def test_commas_are_parted_as_google_s_code_does(tmp_path, shared_data):
+    """The published model, held to a transcript of `encode_pieces` over SentencePiece's pieces."""
+    path = shared_data / "published/albert_large_v1_en/30k-clean.model"
+    if not path.is_file():
+        pytest.skip("no published vocabularies in ../shared/data")
+    plain = written(tmp_path / "plain", path.read_bytes(), do_lower_case=True)
+    parted = written(tmp_path / "parted", path.read_bytes(), do_lower_case=True, part_commas=True)
+
+    def as_google(text):
+        found = []
+        for one in plain.tokenize(text):
+            if len(one) < 2 or one[-1] != "," or not one[-2].isdigit():
+                found.append(one)
+                continue
+            again = plain.tokenize(one[:-1].replace("▁", ""))
+            if one[0] != "▁" and again[0][0] == "▁":
+                again = again[1:] if len(again[0]) == 1 else [again[0][1:], *again[1:]]
+            found += [*again, ","]
+        return found
+
+    texts = [
+        f"On May {day}, {1900 + 7 * day}, {day * 999},{day + 99} of 1,000," for day in range(31)
+    ]
+    assert [parted.tokenize(text) for text in texts] == [as_google(text) for text in texts]
+    assert "▁2010," in plain.tokenize("in 2010, he")
+    assert parted.tokenize("in 2010, he") == ["▁in", "▁2010", ",", "▁he"]
