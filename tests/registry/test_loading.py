@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import transformers
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
 from transformers.utils import logging
 
@@ -63,7 +64,7 @@ def test_folders_are_told_by_their_configuration(tmp_path):
     for name in (place, str(place)):
         with pytest.raises(UsageError, match=r"vae is a variational autoencoder.*VAEModel\.from"):
             EAEModel.from_pretrained(name)
-    with pytest.raises(UsageError, match="no model for EAEModel"):
+    with pytest.raises(UsageError, match=r"from_pretrained\('.*', subfolder='vae'\)$"):
         EAEModel.from_pretrained(tmp_path, subfolder="vae")
     assert type(AutoModel.from_pretrained(place)) is type(VAEModel.from_pretrained(place))
     assert type(AutoConfig.from_pretrained(place)) is VAEConfig
@@ -72,6 +73,24 @@ def test_folders_are_told_by_their_configuration(tmp_path):
     (place / "manifest.json").unlink()
     with pytest.raises(UsageError, match=r"of type 'xlnet', no model for EAEModel.*AutoModel"):
         EAEModel.from_pretrained(place)
+
+
+def test_what_is_named_for_a_model_of_transformers_loads_it():
+    """Its classes take folders, and no ids of genae's."""
+    place = str(zoo.registry.resolve("genae/tiny-bert"))
+    for name in ("genae/tiny-bert", place):
+        with pytest.raises(UsageError) as error:
+            EAEModel.from_pretrained(name)
+        advice = str(error.value).partition("load it with ")[2]
+        loader = "transformers.BertForPreTraining" if name == place else "zoo"
+        assert advice == f"{loader}.from_pretrained({name!r})"
+        model = eval(advice, {"transformers": transformers, "zoo": zoo})
+        assert type(model).__name__ == "BertForPreTraining"
+        with pytest.raises(UsageError) as error:
+            VAEConfig.from_pretrained(name)
+        advice = str(error.value).partition("load it with ")[2]
+        found = eval(advice, {"transformers": transformers, "zoo": zoo})
+        assert type(found).__name__ == "BertConfig"
 
 
 def test_heads_of_one_architecture_load_each_other(tmp_path):

@@ -58,8 +58,20 @@ def check_class(
     what = f"{_article(entry.title)} {entry.title}"
     raise UsageError(
         f"{name} is {what}, no model for {wanted.__name__}: load it with "
-        f"{right}.from_pretrained({os.fspath(name)!r})"
+        f"{_call(entry, right, os.fspath(name), subfolder)}"
     )
+
+
+def _call(entry: catalog.Entry, right: str, name: str, subfolder: str) -> str:
+    """The call that loads it; classes of transformers know neither ids of genae's nor `~`."""
+    more = f", subfolder={subfolder!r}" if subfolder else ""
+    if entry.own:
+        return f"{right}.from_pretrained({name!r}{more})"
+    place = os.path.expanduser(name)
+    if os.path.exists(place):
+        return f"transformers.{right}.from_pretrained({place!r}{more})"
+    config = ".config" if right == catalog.class_name(entry.config) else ""
+    return f"zoo.from_pretrained({name!r}{more}){config}"
 
 
 def _config(path: Path, subfolder: str) -> dict[str, Any]:
