@@ -28,9 +28,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         table = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{path}: not JSON ({error})") from None
+        raise IntegrityError(f"{path}: not JSON ({error}); correct it, or get it again") from None
     if not isinstance(table, dict):
-        raise IntegrityError(f"{path}: not a JSON table")
+        raise IntegrityError(f"{path}: not a JSON table; give the file with the model's sizes")
     return table
 
 

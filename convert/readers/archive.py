@@ -179,7 +179,9 @@ def unpack(path: Path, wanted: str = "") -> Scratch:
                 "or set TMPDIR"
             ) from None
         words = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise IntegrityError(f"{path}: not a sound archive ({words})") from None
+        raise IntegrityError(
+            f"{path}: not a sound archive ({words}); get the file again"
+        ) from None
     except BaseException:
         scratch.close()
         raise

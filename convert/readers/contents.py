@@ -56,7 +56,11 @@ ZIP = b"PK\3\4"
 MADE_OF = "give the TensorFlow or Keras checkpoint that it was made of"
 #: Files of other kinds without first bytes of their own, by the ends of their names.
 NAMED = (
-    ("saved_model.pb", "a SavedModel's graph alone", "give its folder, with variables/ in it"),
+    (
+        "saved_model.pb",
+        "a SavedModel's graph alone",
+        "give its folder, with variables/ in it, where the weights are",
+    ),
     (".onnx", "an ONNX model", MADE_OF),
     (".pb", "a graph of TensorFlow, its weights, if any, frozen into a program", MADE_OF),
     (".pbtxt", "a graph of TensorFlow as text, without weights", MADE_OF),

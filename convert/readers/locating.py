@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,13 @@ VARIABLES = "variables"  # the folder of a SavedModel with its checkpoint, of th
 DEEPEST = 3  # folders below the one given that are looked into
 MOST_FOLDERS = 1000
 SHOWN = 5
+#: Files that lie beside a checkpoint, by their endings, and what to give in their place.
+BESIDE = {
+    ".json": "give the checkpoint, and a configuration with --config FILE",
+    ".txt": "give the checkpoint, and a vocabulary with --vocab FILE",
+    ".model": "give the checkpoint, and a SentencePiece model with --vocab FILE",
+}
+CACHED = {"blobs", "refs", ".no_exist"}  # beside `snapshots` in a cache of the Hub
 
 
 @dataclass
@@ -203,7 +211,10 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
                 p for p in place.iterdir()
                 if not is_clutter(p.name) and not p.is_symlink() and p.is_dir()
             )  # fmt: skip
+            cached = any(path.name == "snapshots" for path in inner)
             for path in inner:
+                if cached and path.name in CACHED:
+                    continue
                 finds = _look(path)
                 if finds.good or finds.bad or named_in(path / NAMED)[0]:
                     yield path
@@ -235,7 +246,8 @@ def _unknown(path: Path, index: Path) -> Exception:
         return error
     if ENDINGS.search(path.name):
         return NotFoundError(f"{path} is a part of a checkpoint whose {index.name} is missing")
-    return IntegrityError(f"{path}: neither a TensorFlow checkpoint nor HDF5")
+    step = BESIDE.get(path.suffix.lower(), "give a checkpoint's folder, prefix or file")
+    return IntegrityError(f"{path}: neither a TensorFlow checkpoint nor HDF5; {step}")
 
 
 def _absent(path: Path, index: Path) -> Exception:
@@ -244,13 +256,27 @@ def _absent(path: Path, index: Path) -> Exception:
         return NotFoundError(
             f"no checkpoint {path}: it is a link to {path.readlink()}, which does not exist"
         )
-    files = visible_files(path.parent) if path.parent.is_dir() else []
+    folder = path.parent
+    if not folder.is_dir():
+        return NotFoundError(f"no checkpoint {path}: there is no folder {folder}; check the name")
+    files = visible_files(folder)
     near = [p.name for p in files if p.suffix == ".index"]
     half = [p for p in files if UNFINISHED.search(p.name) and p.name.startswith(index.stem)]
     if half:
         return IntegrityError(f"{half[0]}: an unfinished download; let it end, or start it again")
-    hint = f"; there is {', '.join(near)}" if near else ""
+    alike = [p.name for p in folder.iterdir() if _composed(p.name) == _composed(path.name)]
+    if alike:
+        return NotFoundError(
+            f"no checkpoint {path}: {alike[0]} looks the same, but its letters and accents are "
+            "other characters (macOS writes them apart); rename it, or give the folder it is in"
+        )
+    hint = f"; there is {', '.join(near[:SHOWN])}" if near else "; check the name"
     return NotFoundError(f"no checkpoint {path}: neither {index.name} nor this file exists{hint}")
+
+
+def _composed(name: str) -> str:
+    """A name in Unicode's composed form."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _empty(folder: Path, finds: Finds) -> Exception:
@@ -269,7 +295,9 @@ def _empty(folder: Path, finds: Finds) -> Exception:
     words = f"{folder}: holds no checkpoint (.index, .weights, .h5, .keras or a V1 file)"
     archives = [path for path in finds.others if is_archive(path)]
     if archives:
-        return NotFoundError(f"{words}; it holds {archives[0].name}: give that file")
+        names = ", ".join(path.name for path in archives[:SHOWN])
+        step = "give that file" if len(archives) == 1 else "give one of them"
+        return NotFoundError(f"{words}; it holds {names}: {step}")
     instead = [str(error) for path in finds.others if (error := refusal(path))]
     if instead:
         return NotFoundError(f"{words}; {'; '.join(instead[:SHOWN])}")

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 #: Families whose texts end with the piece for that.
 ENDED = "t5"
+#: The type whose authors part numbers from commas.
+COMMAS_PARTED = "albert"
+START, END = "[CLS]", "[SEP]"
 
 
 def with_simplified(options: Mapping[str, Any], vocabulary: Found) -> dict[str, Any]:
@@ -124,6 +127,7 @@ def write_beside(
             folder,
             model,
             do_lower_case=casing.lower and not casing.inside,
+            part_commas=model_type == COMMAS_PARTED,
             end=ENDED in model_type,
             **common,
         )
@@ -131,6 +135,11 @@ def write_beside(
     notes += read.notes
     casing = _casing(casing_of(read.tokens, place.name), settings, notes)
     tokens = _kept_tokens(vocabulary, read, settings, notes)
+    if lacking := [token for token in (START, END) if token not in tokens]:
+        notes.append(
+            f"{place.name} has no {' and no '.join(lacking)}: the tokenizer puts no special "
+            "tokens around texts, which such models are trained with"
+        )
     words = sum(len(token) > 1 and all(map(cjk.is_cjk, token)) for token in tokens)
     if words and not common["pre_tokenize"]:
         notes.append(

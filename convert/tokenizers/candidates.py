@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from convert.readers.archive import is_clutter
-from convert.tokenizers.spm_model import SPACE, read_spm
-from convert.tokenizers.vocabulary import load_vocab
+from convert.tokenizers.spm_model import read_spm
+from convert.tokenizers.vocabulary import are_pieces, load_vocab
 from zoo.errors import GenaeError
 
 VOCAB = "vocab.txt"
@@ -61,8 +61,7 @@ class Candidate:
             if is_pieces(self.path):
                 return tuple(piece.text for piece in read_spm(self.path).pieces), ""
             tokens = tuple(load_vocab(self.path).tokens)
-            pieces = sum(token[0] == SPACE for token in tokens if token)
-            if 4 * pieces > len(tokens) and not self.sure:
+            if are_pieces(tokens) and not self.sure:
                 return None, "pieces of a SentencePiece model, whose .model file is read"
             return tokens, ""
         except (GenaeError, OSError) as error:

@@ -195,7 +195,8 @@ def _warnings(
     for one in [*(one for one in passed if one.tokens), *(one for one in passed if one.problem)]:
         where = os.path.relpath(one.path, places[0])
         why = f"it has {one.count} tokens{rows}" if one.tokens else one.problem
-        yield f"{where} {looks}: {why}. Give the one that belongs to it with --vocab FILE"
+        step = "" if "--vocab" in why else ". Give the one that belongs to it with --vocab FILE"
+        yield f"{where} {looks}: {why}{step}"
     for path in (path for place in places for path in entries(place)):
         name = path.name.lower()
         if (

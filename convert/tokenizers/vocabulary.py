@@ -10,6 +10,7 @@ from pathlib import Path
 
 from convert.readers.contents import check_content
 from convert.tokenizers import cjk
+from convert.tokenizers.spm_model import SPACE
 from zoo.errors import IntegrityError, NotFoundError, UsageError
 
 UNKNOWN = "[UNK]"
@@ -165,6 +166,11 @@ def _check_ids(path: Path, seconds: Sequence[str]) -> None:
 
 
 def _no_unknown(path: Path, words: Sequence[str]) -> IntegrityError:
+    if are_pieces(words):
+        return IntegrityError(
+            f"{path}: pieces of a SentencePiece model, whose .model file is read; give that with "
+            "--vocab FILE, or --vocab none to convert without a tokenizer"
+        )
     like = [word for word in words if word.strip("[]<>").lower() == "unk"]
     hint = f" (it has {like[0]!r})" if like else ""
     return IntegrityError(
@@ -172,6 +178,11 @@ def _no_unknown(path: Path, words: Sequence[str]) -> IntegrityError:
         f"become{hint}; is this the vocabulary of a BERT tokenizer? --vocab FILE names "
         "another, --vocab none converts without a tokenizer"
     )
+
+
+def are_pieces(words: Sequence[str]) -> bool:
+    """Whether words are the pieces of a SentencePiece model, as its `.vocab` file lists them."""
+    return 4 * sum(word.startswith(SPACE) for word in words) > len(words)
 
 
 def free_names(taken: Collection[str]) -> Iterator[str]:

@@ -222,6 +222,52 @@ def test_an_archive_or_other_format_beside_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        (None, "there is none; download it"),
+        ("m.data-00000-of-00001.crdownload", "crdownload is an unfinished download: let it end"),
+        ("m.data-00000-of-00001 (1)", r"00001 \(1\); download it as well, or give"),
+        ("m.data", r"there is m\.data; download it as well, or give"),
+        ("bert_model.ckpt.data-00000-of-00001", "there is bert_model.*or give one of these its"),
+        ("m.meta", "there is none"),
+    ],
+)
+def test_what_lies_in_the_place_of_a_data_file_is_named(tmp_path, there, words):
+    data = one(tmp_path, "m").with_name("m.data-00000-of-00001")
+    data.unlink() if there is None else data.rename(data.with_name(there))
+    with pytest.raises(NotFoundError, match=rf"m\.data-00000-of-00001 is missing: .*{words}"):
+        value_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("bert_config.json", "neither a .*; give the checkpoint, and a configuration with --conf"),
+        ("vocab.txt", "neither a .*; give the checkpoint, and a vocabulary with --vocab FILE"),
+        ("notes.md", "neither a .*; give a checkpoint's folder, prefix or file"),
+        ("mode\u0300le", "looks the same, but its letters and accents are other characters"),
+        ("absent", "neither absent.index nor this file exists; check the name"),
+        ("no/where", "there is no folder .*no; check the name"),
+    ],
+)
+def test_a_path_that_is_no_checkpoint_is_told_with_a_next_step(tmp_path, given, words):
+    for name in ("bert_config.json", "vocab.txt", "notes.md", "mod\xe8le"):
+        (tmp_path / name).write_text("of something else\n")
+    with pytest.raises(GenaeError, match=words):
+        value_of(tmp_path / given)
+
+
+def test_a_copied_cache_of_the_hub_is_its_snapshot(tmp_path):
+    saved = one(tmp_path / "snapshots/abc", "tf", 3)
+    (tmp_path / "blobs").mkdir()
+    shutil.copy(f"{saved}.index", tmp_path / "blobs/0123.index")
+    assert value_of(tmp_path) == (3, ["taken: the checkpoint in snapshots/abc"])
+    (tmp_path / "snapshots").rename(tmp_path / "runs")
+    with pytest.raises(UsageError, match="blobs"):
+        value_of(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("content", "words"), [(POINTER, "Git LFS pointer.*git lfs pull"), ("<!DOCTYPE html>", "page")]
 )
 def test_a_models_folder_may_hold_such_files_as_well(tmp_path, content, words):

@@ -358,3 +358,23 @@ def test_why_something_is_not_taken_is_said(folder):
     put(folder / "vocab.txt", LINES)
     put(folder / "label_vocab.txt", ["B", "I"])
     assert bring_over(folder)[0].warnings == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "word"), [((3,), r"no [CLS]:"), ((3, 4), "no [CLS] and no [SEP]:")]
+)
+def test_a_vocabulary_without_special_tokens_is_noted(folder, lines, word):
+    put(folder / "vocab.txt", changed(**{f"l{n}": f"x{n}" for n in lines}))
+    report, tokenizer = bring_over(folder)
+    assert len(notes_with(report, f"vocab.txt has {word} the tokenizer puts no special")) == 1
+    assert len(tokenizer("1 2")["input_ids"]) == 2
+
+
+def test_the_list_beside_a_sentencepiece_model_is_told_as_such(folder):
+    lines = ["<unk>", "<s>", *(f"▁{n}\t{-n}" for n in range(ROWS - 2))]
+    put(folder / "30k-clean.vocab", lines)
+    report = convert.convert_checkpoint(folder, folder.parent / "out")
+    (note,) = notes_with(report, "is not taken")
+    assert "whose .model file is read; give that with --vocab FILE" in note
+    with pytest.raises(IntegrityError, match=r"whose \.model file is read; give that"):
+        bring_over(folder, vocab=folder / "30k-clean.vocab")

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from convert.readers.base import Box, Checkpoint, LazyTensor, assemble, nbytes
-from convert.readers.contents import check_content
+from convert.readers.contents import UNFINISHED, check_content
+from convert.readers.tensorflow.checkpoint_file import visible_files
 from convert.readers.tensorflow.object_graph import GRAPH, names_of
 from convert.readers.tensorflow.slices import (
     DTYPES,
@@ -76,14 +77,28 @@ class Shards:
         if shard not in self._sizes:
             path = self.path(shard)
             if not path.is_file():
-                there = sorted(p.name for p in path.parent.glob(f"{self.prefix.name}.data-*"))
-                raise NotFoundError(
-                    f"{path} is missing: the index says {self.count} data file(s); there is "
-                    f"{', '.join(there) or 'none'}"
-                )
+                raise self._missing(path)
             check_content(path, raw=True)
             self._sizes[shard] = path.stat().st_size
         return self._sizes[shard]
+
+    def _missing(self, path: Path) -> NotFoundError:
+        """What to say of a shard that is not there, from what lies in its place."""
+        there = [p.name for p in visible_files(path.parent) if self._may_be_data(p.name)]
+        begun = [name for name in there if UNFINISHED.search(name)]
+        step = "download it to this folder"
+        if begun:
+            step = f"{begun[0]} is an unfinished download: let it end, or start it again"
+        elif there:
+            step = "download it as well, or give one of these its name if it is that file"
+        return NotFoundError(
+            f"{path} is missing: the index says {self.count} data file(s); there is "
+            f"{', '.join(there) or 'none'}; {step}"
+        )
+
+    def _may_be_data(self, name: str) -> bool:
+        own = name.startswith(f"{self.prefix.name}.") and not name.endswith((".index", ".meta"))
+        return own or ".data" in name
 
     def span(self, place: Place, name: str) -> Span:
         """Where a tensor's bytes are, under their checksum."""
