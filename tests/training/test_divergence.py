@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from zoo.card import Card
-from zoo.errors import DivergedError
+from zoo.errors import DivergedError, UsageError
 from zoo.models import AEModel
 from zoo.training import divergence, fitting, train
 from zoo.training.trainer import PictureTrainer
@@ -164,8 +164,8 @@ def test_there_may_be_no_checkpoint_to_go_on_from(card, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["gaussian", "mixture"])
 def test_codes_to_which_nothing_fits_are_a_divergence(tiny_config, name):
     """scikit-learn's own words would speak of covariances."""
-    codes = torch.ones(8, 4).cumsum(0) * 1e12
-    with pytest.raises(DivergedError, match=f"codes reach 8e.12, to which no {name} can"):
+    codes = torch.ones(8, 4).cumsum(0) * 1e5
+    with pytest.raises(DivergedError, match=f"codes reach 8e.05, to which no {name} can"):
         fitting.fit_samplers(AEModel(tiny_config("ae")), codes, [name], seed=0)
 
 
@@ -187,6 +187,51 @@ def test_what_a_model_computes_in_use_counts(tiny_config):
     with torch.no_grad():
         model.encoder.output.weight.fill_(3e38)
         model.encoder.output.bias.fill_(3e38)
-    divergence.check_model(model)
+    with pytest.raises(DivergedError, match=r"encoder\.output\.weight holds values up to 3e"):
+        divergence.check_model(model)
     with pytest.raises(DivergedError, match="the model's"):
         divergence.check_outputs(model, values)
+
+
+DENSE = ("network=dense", "hidden_sizes=[4]")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "settings"),
+    [*((each, ()) for each in ARCHITECTURES), *((each, DENSE) for each in ("ae", "vae", "eae"))],
+)
+def test_finite_numbers_that_are_absurd_are_not_published(
+    any_card, tmp_path, architecture, settings
+):
+    """A loss through a sigmoid saturates and stays small; then the weights tell."""
+    changes = ["learning_rate=1e3", "max_grad_norm=0.0", *settings]
+    with pytest.raises(DivergedError, match=LOWER) as caught:
+        train(any_card(architecture), tmp_path / "out", overrides=changes, quiet=True)
+    assert re.search(r"values up to|the loss is \S+, before", str(caught.value))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("before", "after"), [(44.1, 1500.0), (0.2, 90.0), (-300.0, 5000.0)])
+def test_a_loss_may_grow_a_little(before, after):
+    divergence.check_growth(before, after)
+    with pytest.raises(DivergedError, match="before training"):
+        divergence.check_growth(before, after * 100)
+
+
+def test_a_run_that_learnt_nothing_is_told(card, tmp_path, capfd):
+    settings = ["learning_rate=0.1", "max_grad_norm=0.0", "max_steps=1"]
+    train(card("iwae", "none"), tmp_path / "out", overrides=["importance_samples=2", *settings])
+    assert "before training: nothing was learnt; a lower learning_rate" in capfd.readouterr().err
+    train(card("iwae", "none"), tmp_path / "two", overrides=settings, quiet=True)
+    assert capfd.readouterr().err == ""  # no bar of what is saved either
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [["num_train_epochs=0"], ["learning_rate=nan"], ["learning_rate=inf"], ["max_steps=0",
+     "num_train_epochs=0.0"]],
+)  # fmt: skip
+def test_what_trains_nothing_is_refused(card, tmp_path, settings):
+    with pytest.raises(UsageError, match=r"trains nothing; set it|must be a number of at least"):
+        train(card(), tmp_path / "out", overrides=settings, quiet=True)
+    assert not list(tmp_path.glob("out*"))

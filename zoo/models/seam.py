@@ -6,7 +6,7 @@ model hold nothing of it.
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
@@ -31,18 +31,13 @@ def found() -> Iterator[None]:
 
 
 @contextmanager
-def without_bar(place: str | os.PathLike[str]) -> Iterator[None]:
-    """Draw no bar over the weights of a small model; a user's own hook and settings stay.
-
-    Args:
-        place: the model's folder; what is none keeps the bars of its download.
-    """
+def without_bars() -> Iterator[None]:
+    """Draw no bar of transformers; a user's own hook and settings stay."""
 
     def silent(factory: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return factory(*args, **{**kwargs, "disable": True})
 
-    size = sum(file.stat().st_size for file in Path(place).glob("*.safetensors"))
-    if not 0 < size < LARGE or not hasattr(logging, "set_tqdm_hook"):  # not in transformers 5.0
+    if not hasattr(logging, "set_tqdm_hook"):  # not in transformers 5.0
         yield
         return
     before = logging.set_tqdm_hook(silent)
@@ -52,6 +47,16 @@ def without_bar(place: str | os.PathLike[str]) -> Iterator[None]:
         yield
     finally:
         logging.set_tqdm_hook(before)
+
+
+def without_bar(place: str | os.PathLike[str]) -> AbstractContextManager[None]:
+    """Draw no bar over the weights of a small model.
+
+    Args:
+        place: the model's folder; what is none keeps the bars of its download.
+    """
+    size = sum(file.stat().st_size for file in Path(place).glob("*.safetensors"))
+    return without_bars() if 0 < size < LARGE else nullcontext()
 
 
 def install(classes: Iterable[type], find: Callable[..., str], check: Callable[..., None]) -> None:

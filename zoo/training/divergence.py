@@ -1,7 +1,8 @@
-"""Whether a training still computes with finite numbers, asked before anything is written."""
+"""Whether a training still computes with sound numbers, asked before anything is written."""
 
 import math
 from collections.abc import Iterable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,21 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from zoo.data.binarization import binarize
+from zoo.data.pictures import Pictures
 from zoo.errors import DivergedError
 
 SUGGESTED_RATE = 1e-3  # or a tenth of the card's, where that is lower
+# Finite is not sound. Of images in [0, 1] no network computes with such numbers unless it has
+# broken: a running variance of them is that of activations in millions, and steps of a usual
+# learning rate never carry a weight so far.
+LARGEST = 1e12
+LARGEST_CODE = 1e6
+LARGEST_WEIGHT = 1e4
+# How many times the loss before training, or 1, the loss after it may be. A loss that is warmed
+# up or annealed grows too, but not so.
+GROWTH = 100
+LOSS_IMAGES = 64  # enough to tell a loss that exploded
 
 
 def check_value(name: str, value: float) -> None:
@@ -28,9 +41,19 @@ def check_tensors(named: Iterable[tuple[str, Any]]) -> None:
                 raise DivergedError(f"{name} holds values that are not finite")
 
 
+def check_sizes(named: Iterable[tuple[str, Any]], largest: float = LARGEST) -> None:
+    """Raise `DivergedError` for the first tensor of a model that is not finite, or absurd."""
+    for name, tensor in named:
+        check_tensors([(name, tensor)])
+        if tensor.is_floating_point() and tensor.numel():
+            if (most := float(tensor.detach().abs().max())) > largest:
+                raise DivergedError(f"{name} holds values up to {most:.3g}")
+
+
 def check_model(model: nn.Module) -> None:
-    """Raise `DivergedError` unless every parameter and buffer is finite."""
-    check_tensors(model.state_dict().items())
+    """Raise `DivergedError` unless every parameter and buffer is a number to compute with."""
+    check_sizes(model.state_dict().items())
+    check_sizes(model.named_parameters(), LARGEST_WEIGHT)
 
 
 def check_optimizer(optimizer: Any) -> None:
@@ -48,12 +71,33 @@ def check_outputs(model: Any, pixel_values: Tensor) -> None:
     check_tensors((f"the model's {name}", value) for name, value in outputs.items())
 
 
+@torch.no_grad()
+def loss_in_use(model: Any, pictures: Pictures, binarization: str) -> float:
+    """A model's loss of the first images in eval mode; its mode and random numbers stay."""
+    size, mode = max(LOSS_IMAGES, model.min_batch_size), model.training
+    with torch.random.fork_rng(devices=[]):
+        pixels = pictures.pixels[:size].to(model.device).float() / 255
+        inputs = {"pixel_values": binarize(pixels, binarization)}
+        if "labels" in signature(model.forward).parameters and pictures.labels is not None:
+            inputs["labels"] = pictures.labels[:size].to(model.device)
+        loss = model.eval()(**inputs).loss
+    model.train(mode)
+    return float(loss)
+
+
+def check_growth(before: float, after: float) -> None:
+    """Raise `DivergedError` if a loss is not finite, or so much larger than before training."""
+    check_value("the loss of the trained model", after)
+    if after > GROWTH * max(abs(before), 1):
+        raise DivergedError(f"the loss is {after:.3g}, before training it was {before:.3g}")
+
+
 def holds_finite(checkpoint: Path) -> bool:
-    """Whether the weights of a checkpoint can be read and are finite numbers."""
+    """Whether the weights of a checkpoint can be read and are numbers to compute with."""
     try:
         for file in checkpoint.glob("*.safetensors"):
             with safe_open(file, framework="pt") as tensors:
-                check_tensors((name, tensors.get_tensor(name)) for name in tensors.keys())
+                check_sizes((name, tensors.get_tensor(name)) for name in tensors.keys())
     except (DivergedError, SafetensorError, OSError):
         return False
     return True

@@ -10,7 +10,7 @@ from torch.optim.swa_utils import update_bn
 from zoo.data.binarization import binarize
 from zoo.errors import DivergedError, GenaeError
 
-from .divergence import check_tensors
+from .divergence import LARGEST_CODE, check_sizes
 
 BATCH = 512
 
@@ -74,7 +74,7 @@ def fit_samplers(model: Any, codes: Tensor, names: list[str], seed: int) -> None
     Raises:
         DivergedError: codes are not finite, or spread so far that nothing can be fitted to them.
     """
-    check_tensors([("a batch of codes", codes)])
+    check_sizes([("a batch of codes", codes)], LARGEST_CODE)
     from sklearn.mixture import GaussianMixture
 
     for name in names:

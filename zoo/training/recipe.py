@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 import tomllib
 from dataclasses import dataclass
 from inspect import signature
@@ -54,6 +55,11 @@ class Recipe:
     config: PreTrainedConfig
     processor: GenaeImageProcessor
     arguments: dict[str, Any]
+
+    @property
+    def binarization(self) -> str:
+        """How the card's images are binarised."""
+        return "none" if self.card.data is None else self.card.data.binarization
 
     def training_arguments(self, output_dir: Path) -> TrainingArguments:
         """The Trainer's arguments with checkpoints under a folder."""
@@ -113,6 +119,11 @@ def build_recipe(card: Card) -> Recipe:
                 f"{card.path}: [processor] {key} is no field of the image processor. "
                 f"{did_you_mean(key, GenaeImagesKwargs.__annotations__)}"
             )
+    if card.train.get("num_train_epochs") == 0 and card.train.get("max_steps", -1) < 1:
+        raise UsageError(
+            f"{card.path}: [train] num_train_epochs = 0 trains nothing; set it to 1 or more, or "
+            "set max_steps"
+        )
     config = build_config(card)
     arguments = {**DEFAULTS, **card.train}
     try:
@@ -142,7 +153,8 @@ def check_argument(card: Card, key: str) -> None:
         return
     kind, least = LEAST[key]
     value: Any = card.train[key]
-    if isinstance(value, bool) or not isinstance(value, kind) or value < least:
+    number = isinstance(value, kind) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and value >= least):
         raise UsageError(
             f"{card.path}: [train] {key} must be a number of at least {least:g}, got {value!r}"
         )

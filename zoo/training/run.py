@@ -25,16 +25,19 @@ from zoo.errors import (
     NotFoundError,
     UsageError,
 )
+from zoo.models.seam import without_bars
 from zoo.registry import manifest
 
 from .batches import check_together
 from .divergence import (
     advice,
+    check_growth,
     check_model,
     check_outputs,
     check_tensors,
     check_value,
     holds_finite,
+    loss_in_use,
 )
 from .fitting import batches, calibrate_batch_norm, encode_all, fit_samplers, stored_weights
 from .recipe import Recipe, build_recipe, one_line, override
@@ -71,7 +74,8 @@ def train(
 
     Raises:
         UsageError: the card or a setting is wrong, or batch, data set and model do not fit.
-        DivergedError: the loss, a tensor or an output is no finite number; nothing is written.
+        DivergedError: the loss, a tensor or an output is no finite number, or an absurd one;
+            nothing is written.
         ConflictError: the output holds something, an interrupted run is in the way, or the run
             to resume was made from another card.
         NotFoundError: nothing to resume, or the data set is nowhere.
@@ -93,16 +97,24 @@ def train(
     check_together(model, recipe, arguments, pictures)
     if hasattr(model, "begin_training"):  # weights that start from the data
         model.begin_training(pictures.pixels.double().mean(0) / 255)
-    with checkpoints_in(work, card):
+    loss = loss_in_use(model, pictures, recipe.binarization)
+    with checkpoints_in(work, card), without_bars():
         try:
             fit(model, recipe, arguments, pictures, checkpoint, quiet)
             finish(model, recipe, pictures)
+            check_growth(loss, trained := loss_in_use(model, pictures, recipe.binarization))
             export(model, recipe, output)
         except DivergedError as error:
             last = next(iter(complete_checkpoints(work)[::-1]), None)
             text = advice(str(error), arguments.learning_rate, work, last)
             raise DivergedError(text) from error
     shutil.rmtree(work)
+    if trained > loss and not quiet:
+        print(
+            f"the loss is {trained:.4g} and was {loss:.4g} before training: nothing was learnt; a "
+            "lower learning_rate or more steps may help",
+            file=sys.stderr,
+        )
     return output
 
 
@@ -150,15 +162,16 @@ def fit(
         raise UsageError(f"{card.path}: [train] {one_line(error)}") from error
     without_default_output(trainer)
     console = Console(stderr=True)
-    bar = BarCallback(console)
-    if console.is_terminal and not quiet:
+    bar = BarCallback(console) if console.is_terminal and not quiet else None
+    if bar is not None:
         trainer.add_callback(bar)
     with InterruptCallback() as interrupt:
         trainer.add_callback(interrupt)
         try:
             trained = trainer.train(resume_from_checkpoint=checkpoint)
         finally:
-            bar.progress.stop()
+            if bar is not None:
+                bar.progress.stop()
     if interrupt.interrupted:
         raise InterruptedRunError(
             f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; saved in "
