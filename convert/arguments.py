@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     from convert.readers.contents import check_content
 
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise NotFoundError(f"{path} does not exist; check the name")
     check_content(path)

@@ -110,7 +110,7 @@ def read_config(
         return _usual(config), ""
     places = checkpoint.places or [checkpoint.files[0].parent]
     if config is not None:
-        given = Path(config).expanduser()
+        given = Path(os.path.expanduser(config))
         if not given.is_dir():
             return _usual(_read(given)), given.name
         places = [given]

@@ -68,7 +68,7 @@ def convert_checkpoint(
     from convert.writers.safetensors import write
     from zoo.staging import new_folder
 
-    out = Path(out).expanduser()
+    out = Path(os.path.expanduser(out))
     shard_bytes = preparing.check_request(out, dtype, max_shard_size, verify)
     with open_checkpoint(source, verify_checksums=verify_checksums) as checkpoint:
         ready = preparing.prepare(

@@ -117,11 +117,11 @@ def check_request(
         ConflictError: the target exists.
     """
     if out is not None:
-        check_new_folder(Path(out).expanduser())
+        check_new_folder(Path(os.path.expanduser(out)))
     if dtype is not None and dtype not in DTYPES:
         raise UsageError(f"no dtype {dtype!r}; use {', '.join(DTYPES)}")
     shard_bytes = size_in_bytes(max_shard_size)
-    if verify is not None and not Path(verify).expanduser().is_file():
+    if verify is not None and not Path(os.path.expanduser(verify)).is_file():
         raise NotFoundError(f"{verify} does not exist: give the .npz with recorded outputs")
     return shard_bytes
 

@@ -89,7 +89,7 @@ def compare(
     import torch
 
     try:
-        with np.load(Path(reference).expanduser(), allow_pickle=False) as archive:
+        with np.load(Path(os.path.expanduser(reference)), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError) as error:
         raise IntegrityError(f"{reference}: not an archive of arrays ({error})") from None

@@ -51,7 +51,7 @@ def prepare_output(
         UsageError: if the ending is not one of these, or the place is not in a folder.
         NotAllowedError: if the folder cannot be written.
     """
-    path, endings = Path(path).expanduser(), tuple(endings)
+    path, endings = Path(os.path.expanduser(path)), tuple(endings)
     if path.suffix.lower() not in endings:
         what = "pictures" if endings == tuple(ENDINGS) else "this"
         raise UsageError(

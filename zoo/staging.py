@@ -9,11 +9,23 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from zoo.errors import ConflictError, MissingDependencyError
+from zoo.errors import ConflictError, MissingDependencyError, UsageError
+
+LONGEST_NAME = 255  # bytes, by the usual file systems
+SHOWN = 50  # characters of a name that a folder in the making shows
 
 
 def check_new_folder(target: Path) -> None:
-    """Raise `ConflictError` unless a folder can be made there: absent, or there and empty."""
+    """Raise unless a folder can be made there: absent, or there and empty.
+
+    Raises:
+        ConflictError: something else is there.
+        UsageError: no folder can have such a name.
+    """
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in target.parts):
+        raise UsageError(
+            f"{target}: names of folders have at most {LONGEST_NAME} bytes; choose a shorter one."
+        )
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise ConflictError(f"{target} exists and is not a folder; choose another.")
     if target.is_dir() and any(target.iterdir()):
@@ -38,14 +50,17 @@ def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises:
         ConflictError: the target exists and is not empty, or was filled meanwhile.
+        UsageError: its name is too long.
         MissingDependencyError: the disk is full.
     """
-    target = Path(target).expanduser()
+    target = Path(os.path.expanduser(target))
     target = target if target.name else target.absolute()
     check_new_folder(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent.resolve()))
+        partial = Path(
+            tempfile.mkdtemp(prefix=f".{target.name[:SHOWN]}.", dir=target.parent.resolve())
+        )
     except FileExistsError as error:
         raise ConflictError(f"{error.filename} is a file; it cannot hold {target.name}.") from None
     try:

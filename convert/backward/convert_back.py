@@ -68,7 +68,7 @@ def convert_back(
     from convert.readers.safetensors import open_safetensors
     from zoo.staging import check_new_folder, new_folder
 
-    folder, out = Path(folder).expanduser(), Path(out).expanduser()
+    folder, out = Path(os.path.expanduser(folder)), Path(os.path.expanduser(out))
     if to not in TARGETS:
         raise UsageError(f"--to {to}: no such form; use {' or '.join(TARGETS)}")
     if dtype is not None and dtype not in DTYPES:

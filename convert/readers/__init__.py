@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from convert.readers.archive import is_archive, shown, split, unpack
@@ -15,6 +16,9 @@ from convert.readers.tensorflow.bundle import open_bundle
 from convert.readers.tensorflow.object_graph import add_layers, is_object_graph
 from convert.readers.tensorflow.v1 import open_v1
 from zoo.errors import IntegrityError, NotAllowedError, UsageError
+
+#: Also one that became a path, which has lost a slash.
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+:)//?(?=[^/])", re.IGNORECASE)
 
 __all__ = ["Checkpoint", "LazyTensor", "open_checkpoint"]
 
@@ -35,12 +39,17 @@ def open_checkpoint(
 
     Raises:
         NotFoundError: there is no checkpoint, or a part of it is missing.
-        UsageError: a folder holds several, or the format is not read yet.
+        UsageError: a folder holds several, it is an address, or the format is not read yet.
         IntegrityError: the files are damaged, or something else than their names say, or the
             system cannot read them.
         NotAllowedError: they may not be read.
     """
-    path = Path(source).expanduser()
+    if (address := ADDRESS.match(os.fspath(source))) and not os.path.isdir(address[1]):
+        text = f"{address[1]}//{os.fspath(source)[address.end() :]}"
+        raise UsageError(
+            f"{text} is an address, and files of this machine are read: download it, give its path"
+        )
+    path = Path(os.path.expanduser(source))
     try:
         if found := _in_archive(path):
             return _open_archive(*found, verify_checksums)

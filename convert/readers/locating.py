@@ -258,7 +258,10 @@ def _absent(path: Path, index: Path) -> Exception:
         )
     folder = path.parent
     if not folder.is_dir():
-        return NotFoundError(f"no checkpoint {path}: there is no folder {folder}; check the name")
+        step = "check the name"
+        if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", path.as_posix(), re.ASCII):
+            step += "; a model of a hub is downloaded first, and its folder given"
+        return NotFoundError(f"no checkpoint {path}: there is no folder {folder}; {step}")
     files = visible_files(folder)
     near = [p.name for p in files if p.suffix == ".index"]
     half = [p for p in files if UNFINISHED.search(p.name) and p.name.startswith(index.stem)]

@@ -21,6 +21,7 @@ ASCII_WORD = re.compile("[A-Za-z]{2,}")
 #: What a space is in vocabularies of bytes, where other letters stand for bytes as well.
 BYTE_SPACE = "\u0120"
 ROLES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+GOOGLES = 100  # the line of [UNK] in Google's vocabularies: those behind [PAD] are all reserved
 NEAR = 20  # lines behind the last reserved one that may have been reserved as well
 SHOWN = 3
 
@@ -58,7 +59,7 @@ def casing_of(tokens: Sequence[str], name: str) -> Casing:
     capitals = [number for number in places if plain[number] != plain[number].lower()]
     if not places:
         return Casing(True, f"{name} has no word of Latin letters, which would tell")
-    if capitals and (own := set(_reserved(tokens))):
+    if capitals and (own := set(_reserved(list(tokens)))):
         places = [number for number in places if number not in own]
         capitals = [number for number in capitals if number not in own]
     if not capitals:
@@ -99,6 +100,8 @@ def _reserved(tokens: Sequence[str]) -> Iterator[int]:
 
     Before the first and behind the last that is left, as far as the next special token.
     """
+    if tokens[0] == ROLES[0] and tokens[GOOGLES : GOOGLES + 1] == [ROLES[1]]:
+        yield from range(1, GOOGLES)
     runs: dict[int, list[int]] = {}
     for number, token in enumerate(tokens):
         if match := UNUSED.fullmatch(token):

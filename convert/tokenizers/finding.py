@@ -89,7 +89,7 @@ def choose_vocabulary(
         UsageError: there are several, and their sizes do not decide.
     """
     if given is not None:
-        return _named(Path(given).expanduser(), places, sizes)
+        return _named(Path(os.path.expanduser(given)), places, sizes)
     passed: list[Candidate] = []
     for place, far in _in_turn(places, above):
         seen = list(candidates(place, sizes))

@@ -44,6 +44,14 @@ KINDS = {
         True,
     ),
     "at the first and the last of them": ([HEAD[0], "SUB", *HEAD[2:4], "OBJ", *HEAD[5:]], True),
+    "at all of Google's": (
+        [HEAD[0], *["ORG", "Per", "LOC"] * 33, *HEAD[5:], *MARKS, *SMALL],
+        True,
+    ),
+    "words at as many places elsewhere": (
+        [HEAD[0], *["ORG", "Per", "LOC"] * 32, *HEAD[5:], *MARKS, *SMALL],
+        False,
+    ),
     "such words elsewhere": ([*HEAD, *SMALL, "ORG"], False),
     "reserved names at both ends": ([*HEAD, *SMALL, "The", "[unused3]"], False),
     "a capital before reserved names": (["[UNK]", "the", "Hello", "[unused1]"], False),
@@ -62,6 +70,7 @@ def test_words_tell_the_casing(kind):
 OF_LISTS = (
     *("capitals inside words", "a task's words at reserved places"),
     "at the first and the last of them",
+    "at all of Google's",
 )
 
 

@@ -462,3 +462,42 @@ def test_a_published_layout_is_converted_with_its_companions(tmp_path):
     convert.convert_checkpoint(source, tmp_path / "two")
     for name in ("model.safetensors", "config.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("https://host/bert.zip", "https://host/bert.zip is an address.*download it, give its"),
+        (Path("https://host/bert.zip"), "https://host/bert.zip is an address"),
+        ("gs://bucket/model.ckpt", "gs://bucket/model.ckpt is an address"),
+        ("owner/bert-base", "no folder owner; .*a model of a hub is downloaded first"),
+        ("~nobody-of-this-name/bert", r"no folder ~nobody-of-this-name; check the name$"),
+    ],
+)
+def test_what_is_no_place_on_this_machine_is_told(given, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GenaeError, match=words):
+        value_of(given)
+
+
+def test_a_folder_called_like_an_address_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one(tmp_path / "run:2", "m", 3)
+    assert value_of("run:2")[0] == 3
+    assert value_of("run:2/m")[0] == 3
+    one(tmp_path / "run:", "m", 4)
+    assert value_of("run:/m")[0] == 4
+
+
+@pytest.mark.parametrize("name", ["y" * 256, "y" * 256 + "/out", "\u56fd" * 86])
+def test_names_that_no_folder_can_have_are_told_before_anything_is_read(tmp_path, name):
+    with pytest.raises(UsageError, match="at most 255 bytes; choose a shorter one"):
+        convert.convert_checkpoint(tmp_path / "absent", tmp_path / name)
+    with pytest.raises(UsageError, match="at most 255 bytes"):
+        convert.check(tmp_path / "absent", out=tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["y" * 255, "\u56fd" * 85])
+def test_the_longest_names_are_made(tmp_path, name):
+    convert.convert_checkpoint(LEGACY / "bert_full/bert_model.ckpt", tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -3,10 +3,10 @@
 Standard library only: `genae list` reads every card and must stay fast.
 """
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,7 @@ class Card:
         return self.id.partition("/")[2]
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> "Card":
+    def load(cls, path: str | os.PathLike[str]) -> "Card":
         """Read and check a card.
 
         Args:
@@ -157,7 +157,7 @@ class Card:
             NotFoundError: there is no such file.
             UsageError: the file is no card; names the file, the key and the nearest known key.
         """
-        file = Path(path).expanduser()
+        file = Path(os.path.expanduser(path))
         if file.is_dir():
             file /= CARD_FILE
         if not file.is_file():

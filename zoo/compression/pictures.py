@@ -1,5 +1,6 @@
 """Picture files in and out of a coder: nothing is converted, what cannot come back is refused."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def gather(
 def _listed(paths: Sequence[str | Path]) -> list[tuple[str, Path]]:
     """Names as they will be written, and files."""
     found = []
-    for path in (Path(one).expanduser() for one in paths):
+    for path in (Path(os.path.expanduser(one)) for one in paths):
         if path.is_dir():
             found += [(file.relative_to(path), file) for file in list_pictures(path)]
         elif path.exists():

@@ -53,7 +53,7 @@ def compress(
         UsageError: a picture or the model does not fit; nothing is coded.
         ConflictError: the output exists, or two pictures share a name.
     """
-    output = Path(output).expanduser()
+    output = Path(os.path.expanduser(output))
     if output.exists() or output.is_symlink():
         raise ConflictError(f"{output} exists already; choose another name")
     if not output.absolute().parent.is_dir():
@@ -126,10 +126,10 @@ def decompress(
         ConflictError: the file was made with another model or version, or the folder is not empty.
         UnsafeError: the file names pictures outside of the folder.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     check_new_folder(folder)
     try:
-        content = Path(source).expanduser().read_bytes()
+        content = Path(os.path.expanduser(source)).read_bytes()
     except (FileNotFoundError, IsADirectoryError):
         raise NotFoundError(f"{source}: no such file; check the name") from None
     container = Container.from_bytes(content, str(source))

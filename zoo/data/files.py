@@ -1,6 +1,7 @@
 """Picture files that people name: each is checked fully before a model sees it."""
 
 import io
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -143,7 +144,7 @@ def iter_pictures(
         UsageError: for a bad file that was named, see `open_picture`; UnsafeError likewise.
     """
     problems = [] if problems is None else problems
-    for path in (Path(one).expanduser() for one in paths):
+    for path in (Path(os.path.expanduser(one)) for one in paths):
         inside = path.is_dir()
         try:
             found = list_pictures(path) if inside else [path]

@@ -115,7 +115,7 @@ def locate(name: str) -> Path | str:
         return Path(name)
     roots = [Path("data")]
     if os.environ.get("GENAE_DATA"):
-        roots.insert(0, Path(os.environ["GENAE_DATA"]).expanduser())
+        roots.insert(0, Path(os.path.expanduser(os.environ["GENAE_DATA"])))
     for root in roots:
         if (root / source.folder).is_dir():
             return root / source.folder

@@ -75,7 +75,7 @@ def _key(variable: str) -> Path | None:
     text = os.environ.get(variable, "")
     if not text:
         return None
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if not path.is_file():
         raise NotFoundError(f"{variable} names {text!r}, which is no file.")
     return path

@@ -136,7 +136,7 @@ def pull(
         NotAllowedError: it is gated.
         MissingDependencyError: the disk is full.
     """
-    target = Path(to).expanduser()
+    target = Path(os.path.expanduser(to))
     target = target if target.name else target.absolute()
     check_new_folder(target)
     found = locate(name, revision, source=source, progress=progress)

@@ -1,5 +1,6 @@
 """`genae train`: from a card to a folder that `from_pretrained` loads."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -86,7 +87,7 @@ def train(
         table.pop("results", None)
         card = Card.parse(dumps(table), card.path)
     recipe = build_recipe(card)
-    output = Path(output).expanduser()
+    output = Path(os.path.expanduser(output))
     output = output if output.name else output.absolute()
     work = output.with_name(output.name + ".training")
     checkpoint = find_checkpoint(card, output, work, resume)
