@@ -174,7 +174,7 @@ def written(folder, content, **told):
     (folder / "a.model").write_bytes(content)
     read = tokenizers.read_spm(folder / "a.model")
     tokenizers.write_sentencepiece(folder, read, max_length=64, **told)
-    return transformers.AutoTokenizer.from_pretrained(folder)
+    return transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
 
 
 @pytest.mark.parametrize("variant", ["t5", "identity", "all_spaces", "no_dummy_prefix"])
