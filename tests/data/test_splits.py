@@ -258,3 +258,37 @@ def test_metadata_cannot_name_files_elsewhere(lay, tmp_path):
     write_metadata(folder / "metadata.csv", [{"file_name": "../secret.png"}])
     with pytest.raises(IntegrityError, match=r"secret\.png"):
         load_pictures(folder, "train", TINY)
+
+
+def test_what_metadata_leaves_out_is_said(lay, capsys):
+    """`datasets` is silent about both."""
+    folder = lay(in_both("train", "test"))
+    write_metadata(folder / "metadata.csv", [{"file_name": "train/cat/0.png", "label": 3}])
+    (folder / "Labels.csv").write_text("id,label\n0,cat\n")
+    load_pictures(folder, "train", TINY, quiet=True)
+    error = capsys.readouterr().err
+    assert "metadata.csv is not read, as it lies outside of the splits" in error
+    assert "not read: Labels.csv; what is said of images stands in a metadata.csv" in error
+    write_metadata(folder / "train" / "metadata.csv", [{"file_name": "cat/0.png", "label": 3}])
+    assert len(load_pictures(folder, "train", TINY, quiet=True)) == 1
+    assert "7 of 8 images are named in no metadata and left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "file_name,label\n", "file_name\n\udcff\n"])
+def test_metadata_that_cannot_be_read_is_named(lay, text):
+    folder = lay(["0.png"])
+    (folder / "metadata.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises((UsageError, IntegrityError), match=r"data set .*(metadata|images|rows)"):
+        load_pictures(folder, "train", TINY)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"), [(("1", "0"), [1, 0]), (("1.0", "0.0"), [1, 0]), (("1", ""), None)]
+)
+def test_labels_of_metadata_are_whole_numbers_or_said_not_to_be(lay, capsys, labels, expected):
+    folder = lay(["0.png", "1.png"])
+    rows = [{"file_name": f"{i}.png", "label": label} for i, label in enumerate(labels)]
+    write_metadata(folder / "metadata.csv", rows)
+    assert read(folder) == {"train": ([0, 1], expected)}
+    told = "the column label is not read, as row 1 holds None" in capsys.readouterr().err
+    assert told == (expected is None)

@@ -18,7 +18,7 @@ PICTURE_SUFFIXES = frozenset(
 MAX_PIXELS = 64_000_000
 PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 # What the image processor brings to 8 bits or to RGB; a PGM's 16-bit greys are of mode I.
-PROCESSED_MODES = ("CMYK", "I;16", "I;16B", "I;16L", "I;16N")
+PROCESSED_MODES = ("CMYK", "YCbCr", "I;16", "I;16B", "I;16L", "I;16N")
 WIDE_FILES = ("PNG", "PPM")
 CONVERT = "convert it first, for example `Image.open(a).convert('RGB').save(b)`"
 REFUSED_MODES = {
@@ -36,7 +36,7 @@ def decode(content: bytes | Path, name: str) -> Image.Image:
         name: what messages call it.
 
     Returns:
-        The decoded picture, in the mode of the file; of an animation the first frame.
+        The decoded picture, in the mode of the file; of several frames the first.
 
     Raises:
         UnsafeError: if its header announces more than `MAX_PIXELS`.
@@ -53,6 +53,17 @@ def decode(content: bytes | Path, name: str) -> Image.Image:
         f"{name}: announces {width} x {height} pixels, more than the {MAX_PIXELS:,} allowed; "
         "shrink it first"
     )
+
+
+def check_frames(image: Image.Image, name: str) -> None:
+    """Raise `UsageError` for an animation or several pages, of which one would have to be chosen.
+
+    A phone's MPO is one photo with a preview or depth map behind it.
+    """
+    with _pillow(name):
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise UsageError(f"{name}: holds {frames} frames; save one of them as a PNG")
 
 
 @contextmanager
@@ -83,8 +94,8 @@ def open_picture(path: Path, *, exact: bool = False) -> Image.Image:
             must not lose anything.
 
     Returns:
-        The decoded picture, of mode 1, L, LA, P, PA, RGB or RGBA; unless exact also CMYK and
-        16-bit grey, and colours of more than 8 bits a channel cut to 8.
+        The decoded picture, of mode 1, L, LA, P, PA, RGB or RGBA; unless exact also CMYK,
+        YCbCr and 16-bit grey, and colours of more than 8 bits a channel cut to 8.
 
     Raises:
         NotFoundError: if there is no such file.
@@ -105,11 +116,8 @@ def open_picture(path: Path, *, exact: bool = False) -> Image.Image:
     with _pillow(str(path)):
         if image.format == "PNG":  # check the sums of the parts that decoding skips
             Image.open(io.BytesIO(content)).verify()
-        # A phone's MPO is one photo with a preview or depth map behind it, not an animation.
-        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
         wide = exact and _is_wide(content, image)
-    if frames > 1:
-        raise UsageError(f"{path}: holds {frames} frames; save one of them as a PNG")
+    check_frames(image, str(path))
     if (reason := _refusal(image, wide, exact)) is not None:
         raise UsageError(f"{path}: {reason}")
     return image

@@ -11,6 +11,7 @@ from .files import list_pictures
 from .splits import KEYWORDS, assign, canonical, labels_of
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # what `datasets` reads
+TABLES = (".csv", ".tsv", ".jsonl", ".xlsx")
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
 
@@ -92,6 +93,40 @@ def metadata_files(folder: Path) -> dict[str, list[str]]:
     return files
 
 
+def note_unread(name: str, folder: Path, described: dict[str, list[str]]) -> None:
+    """Say on stderr which archives and tables at the top of a folder are not read, and why.
+
+    Args:
+        name: what messages call the data set.
+        folder: where it is.
+        described: its tables that are read, as `metadata_files` finds them.
+    """
+    read = {Path(file) for files in described.values() for file in files}
+    found = sorted(path for path in folder.iterdir() if path.is_file() and path not in read)
+    found = [path for path in found if not _unwanted(Path(path.name))]
+    packed = [path.name for path in found if _is_archive(path)]
+    outside = [path.name for path in found if path.name in METADATA]
+    tables = [path.name for path in found if path.suffix.lower() in TABLES]
+    tables = [each for each in tables if each not in METADATA]
+    for names, reason in (
+        (packed, "archives are not read ({}); unpack them there"),
+        (outside, "{} is not read, as it lies outside of the splits; put one into each of them"),
+        (tables, "not read: {}; what is said of images stands in a metadata.csv or .jsonl with a "
+                 "column file_name"),
+    ):  # fmt: skip
+        if names:
+            print(f"data set {name}: {reason.format(', '.join(names[:3]))}", file=sys.stderr)
+
+
+def note_unnamed(name: str, folder: Path, named: int) -> None:
+    """Say on stderr how many images are left out because no metadata names them."""
+    if (rest := (count := len(_listed(folder))) - named) > 0:
+        print(
+            f"data set {name}: {rest} of {count} images are named in no metadata and left out",
+            file=sys.stderr,
+        )
+
+
 def _listed(folder: Path) -> list[Path]:
     """The images below a folder in the order of `datasets`, as paths from there on."""
     try:
@@ -126,11 +161,5 @@ def _note_rest(name: str, folder: Path, paths: list[Path], count: int) -> None:
         print(
             f"data set {name}: {rest} of {len(paths)} images lie in no split and are left out; "
             "where a class is named like a split, put all classes into a folder train",
-            file=sys.stderr,
-        )
-    packed = sorted(path.name for path in folder.iterdir() if _is_archive(path))
-    if packed:
-        print(
-            f"data set {name}: archives are not read ({', '.join(packed[:3])}); unpack them there",
             file=sys.stderr,
         )

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from zoo.errors import GenaeError, UsageError
 
-from .files import decode, open_picture
+from .files import check_frames, decode, open_picture
 from .progress_bar import progress
 from .sources import open_rows
 
@@ -99,7 +99,11 @@ def load_pictures(
         try:
             if content is None:
                 raise UsageError(f"{label}: holds no picture")
-            opened = open_picture(content) if isinstance(content, Path) else decode(content, label)
+            if isinstance(content, Path):
+                opened = open_picture(content)
+            else:
+                opened = decode(content, label)
+                check_frames(opened, label)
             pixels[len(kept)] = processor.to_uint8(opened)
         except GenaeError as error:
             problems.append(str(error))

@@ -13,8 +13,17 @@ from zoo.errors import IntegrityError, NotAllowedError, NotFoundError, UsageErro
 from zoo.hints import did_you_mean
 from zoo.registry import embedded
 
-from .folders import ARCHIVES, METADATA, Rows, metadata_files, open_folder
+from .folders import (
+    ARCHIVES,
+    METADATA,
+    Rows,
+    metadata_files,
+    note_unnamed,
+    note_unread,
+    open_folder,
+)
 from .splits import canonical
+from .tables import cells, image_column, label_column, numbered
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,7 @@ def open_rows(
     described: dict[str, list[str]] = {}
     if isinstance(place, Path) and place.is_dir() and not _holds_tables(place):
         described = metadata_files(place)
+        note_unread(str(dataset), place, described)
         if not described:
             return open_folder(str(dataset), place, split, max_rows)
     if isinstance(place, Path) and place.is_file():
@@ -89,11 +99,11 @@ def open_rows(
         table = table.select(range(min(max_rows, len(table))))
     if not len(table):
         raise UsageError(f"data set {dataset}: the split {split!r} is empty; ask for more of it")
-    column = _image_column(str(dataset), source, table)
+    column = image_column(str(dataset), source, table)
     return Rows(
-        contents=_cells(table, column, place),
+        contents=cells(table, column, place),
         count=len(table),
-        labels=_label_column(source, table),
+        labels=label_column(str(dataset), source, table),
         names=[f"row {number}" for number in range(len(table))],
     )
 
@@ -173,7 +183,8 @@ def _load_table(
                 return datasets.load_dataset("parquet", data_files=str(place), split=split)
             if described:
                 tables = datasets.load_dataset("imagefolder", data_files=described)
-                return _numbered(tables, canonical(split))
+                note_unnamed(name, Path(place), sum(map(len, tables.values())))
+                return numbered(tables, canonical(split))
             return datasets.load_dataset(str(place), name=config, split=split)
     except DatasetNotFoundError as error:
         if "gated" in str(error):
@@ -195,26 +206,15 @@ def _load_table(
             files = ", ".join(itertools.chain(*described.values()))
             reason += f" ({files}); name that column, or rename the file and it is not read"
         raise UsageError(f"data set {name}, split {split!r}: {reason}") from error
-
-
-def _numbered(tables: Any, split: str) -> Any:
-    """One split of several tables, `label` as numbers: words in their order over all splits."""
-    import datasets
-
-    lengths = {each: len(table) for each, table in tables.items()}
-    wanted = datasets.ReadInstruction.from_spec(split).to_absolute(lengths)
-    parts = [tables[each.splitname] for each in wanted]
-    parts = [
-        part.select(range(each.from_ or 0, len(part) if each.to is None else each.to))
-        for part, each in zip(parts, wanted, strict=True)
-    ]
-    table = datasets.concatenate_datasets(parts)
-    if getattr(table.features.get("label"), "dtype", None) in ("string", "large_string"):
-        words = {word for each in tables.values() for word in each.unique("label")}
-        if None not in words:
-            kind = datasets.ClassLabel(names=sorted(words))
-            table = table.cast_column("label", kind)
-    return table
+    except Exception as error:  # `datasets` lets out whatever its readers of tables meet
+        if not described:
+            raise
+        files = ", ".join(itertools.chain(*described.values()))
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"data set {name}: {files} cannot be read ({reason}); name an image a row in the "
+            "column file_name, or rename the file and it is not read"
+        ) from error
 
 
 def _absent(name: str, place: Path | str) -> str:
@@ -249,51 +249,3 @@ def _no_bars(quiet: bool) -> Iterator[None]:
             datasets.enable_progress_bars()
         if quiet and had_downloads:
             enable_progress_bars()
-
-
-def _image_column(name: str, source: Source, table: Any) -> str:
-    """The column of pictures: as the table of data sets says, else by its type or name."""
-    import datasets
-
-    by_type = [
-        column for column, kind in table.features.items() if isinstance(kind, datasets.Image)
-    ]
-    for column in (source.image_column, *by_type, "image", "img"):
-        if column in table.column_names:
-            return str(column)
-    raise UsageError(
-        f"data set {name}: no column of pictures among {', '.join(table.column_names)}; "
-        "name it `image`"
-    )
-
-
-def _label_column(source: Source, table: Any) -> list[int] | None:
-    """The class numbers, if there are any."""
-    column = source.label_column
-    if column not in table.column_names:
-        return None
-    labels = table.with_format("arrow")[column].to_pylist()
-    return labels if all(isinstance(label, int) for label in labels) else None
-
-
-def _cells(table: Any, column: str, place: Path | str) -> Iterator[bytes | Path | None]:
-    """The undecoded cells of a column of pictures: bytes, or the file they name."""
-    rows = table.select_columns([column]).with_format("arrow")
-    for batch in rows.iter(batch_size=1000):
-        for cell in batch[column].to_pylist():
-            content = cell.get("bytes") if isinstance(cell, dict) else cell
-            if isinstance(content, bytes):
-                yield content
-            else:
-                yield _cell_file(cell, place)
-
-
-def _cell_file(cell: Any, place: Path | str) -> Path | None:
-    """The file a cell names, if it lies inside the data set's own folder."""
-    path = cell.get("path") if isinstance(cell, dict) else None
-    if not path or not isinstance(place, Path):
-        return None
-    root = place if place.is_dir() else place.parent
-    file = (root / path).resolve()
-    # A downloaded table must not make us read whatever file it names.
-    return file if file.is_relative_to(root.resolve()) and file.is_file() else None

@@ -1,0 +1,93 @@
+"""Rows of a table, Parquet or metadata: which column holds images, which labels, cell by cell."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from .sources import Source
+
+
+def numbered(tables: Any, split: str) -> Any:
+    """One split of several tables, `label` as numbers: words in their order over all splits."""
+    import datasets
+
+    lengths = {each: len(table) for each, table in tables.items()}
+    wanted = datasets.ReadInstruction.from_spec(split).to_absolute(lengths)
+    parts = [tables[each.splitname] for each in wanted]
+    parts = [
+        part.select(range(each.from_ or 0, len(part) if each.to is None else each.to))
+        for part, each in zip(parts, wanted, strict=True)
+    ]
+    table = datasets.concatenate_datasets(parts)
+    if getattr(table.features.get("label"), "dtype", None) in ("string", "large_string"):
+        words = {word for each in tables.values() for word in each.unique("label")}
+        if None not in words:
+            kind = datasets.ClassLabel(names=sorted(words))
+            table = table.cast_column("label", kind)
+    return table
+
+
+def image_column(name: str, source: "Source", table: Any) -> str:
+    """The column of pictures: as the table of data sets says, else by its type or name."""
+    import datasets
+
+    by_type = [
+        column for column, kind in table.features.items() if isinstance(kind, datasets.Image)
+    ]
+    for column in (source.image_column, *by_type, "image", "img"):
+        if column in table.column_names:
+            return str(column)
+    raise UsageError(
+        f"data set {name}: no column of pictures among {', '.join(table.column_names)}; "
+        "name it `image`"
+    )
+
+
+def label_column(name: str, source: "Source", table: Any) -> list[int] | None:
+    """The class numbers, if there are any; what else the column holds is said on stderr."""
+    column = source.label_column
+    if column not in table.column_names:
+        return None
+    labels = table.with_format("arrow")[column].to_pylist()
+    labels = [int(label) if _is_whole(label) else label for label in labels]
+    for row, label in enumerate(labels):
+        if not isinstance(label, int):
+            print(
+                f"data set {name}: the column {column} is not read, as row {row} holds "
+                f"{label!r:.40} and no class number",
+                file=sys.stderr,
+            )
+            return None
+    return labels
+
+
+def _is_whole(label: Any) -> bool:
+    """Whether a label is a number as tables without a type for counts write it."""
+    return isinstance(label, float) and label.is_integer()
+
+
+def cells(table: Any, column: str, place: Path | str) -> Iterator[bytes | Path | None]:
+    """The undecoded cells of a column of pictures: bytes, or the file they name."""
+    rows = table.select_columns([column]).with_format("arrow")
+    for batch in rows.iter(batch_size=1000):
+        for cell in batch[column].to_pylist():
+            content = cell.get("bytes") if isinstance(cell, dict) else cell
+            if isinstance(content, bytes):
+                yield content
+            else:
+                yield _cell_file(cell, place)
+
+
+def _cell_file(cell: Any, place: Path | str) -> Path | None:
+    """The file a cell names, if it lies inside the data set's own folder."""
+    path = cell.get("path") if isinstance(cell, dict) else None
+    if not path or not isinstance(place, Path):
+        return None
+    root = place if place.is_dir() else place.parent
+    file = (root / path).resolve()
+    # A downloaded table must not make us read whatever file it names.
+    return file if file.is_relative_to(root.resolve()) and file.is_file() else None
