@@ -1,6 +1,7 @@
 """The smallest useful configs of every architecture; a new architecture is one row here.
 
 Each variant turns on parts that no other variant does. The first is what `tiny_config` gives.
+Text models read ids below 30; their variants are those of the model that the catalog's row names.
 """
 
 from typing import Any
@@ -21,6 +22,30 @@ INFOMAX = {
     "score_size": 8,
 }
 LOGISTIC = {"likelihood": "discretized_logistic", "scale": "learned"}
+
+TEXT = {
+    "vocab_size": 30,
+    "hidden_size": 12,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+    "intermediate_size": 20,
+    "max_position_embeddings": 16,
+    "pad_token_id": 0,
+}
+WITHOUT_POOLER = TEXT | {"pooler": False}  # which a head for tokens does not read
+NARROW = {"embedding_size": 8}  # embeddings, mapped to the hidden size
+T5 = {
+    "vocab_size": 30,
+    "d_model": 12,
+    "d_kv": 5,
+    "d_ff": 20,
+    "num_layers": 2,
+    "num_heads": 3,
+    "relative_attention_num_buckets": 8,
+    "relative_attention_max_distance": 12,
+    "decoder_start_token_id": 0,
+}
+GATED_T5 = {"feed_forward_proj": "gated-gelu"}
 
 TINY: dict[str, dict[str, dict[str, Any]]] = {
     "ae": {
@@ -72,5 +97,38 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         },
         "colour": COLOUR
         | {"image_size": 8, "width_multiplier": 0.03125, "feature_size": 4, "num_labels": 2},
+    },
+    # transformers' own classes.
+    "bert": {"plain": TEXT},
+    "albert": {"groups": TEXT | NARROW | {"num_hidden_groups": 2}, "shared": TEXT | NARROW},
+    "roformer": {"plain": TEXT, "values": TEXT | NARROW | {"rotary_value": True}},
+    "electra": {"plain": TEXT | NARROW},
+    "gpt2": {
+        "plain": {"vocab_size": 30, "n_embd": 12, "n_layer": 2, "n_head": 3, "n_positions": 16}
+        | {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    },
+    "t5": {"plain": T5, "gated": T5 | GATED_T5},
+    "mt5": {"gated": T5 | GATED_T5},
+    # Ours.
+    "genae_bert": {
+        "plain": WITHOUT_POOLER,
+        "options": WITHOUT_POOLER
+        | {"attention_head_size": 5, "attention_key_size": 3, "embedding_size": 7}
+        | {"hierarchical_position": 0.4, "residual_attention_scores": True},
+        "prefix": WITHOUT_POOLER | {"attention_mask_kind": "prefix"},
+    },
+    "genae_albert": {"shared": WITHOUT_POOLER | NARROW | {"num_hidden_groups": 1}},
+    "genae_nezha": {"relative": WITHOUT_POOLER | {"max_relative_position": 3}},
+    "genae_roformer": {"rotary": WITHOUT_POOLER},
+    "genae_roformer_v2": {"plain": TEXT},
+    "genae_gau_alpha": {"gated": TEXT | {"num_attention_heads": 1, "attention_key_size": 6}},
+    "genae_electra": {"narrow": TEXT | NARROW},
+    "genae_gpt": {"segments": TEXT},
+    "genae_gpt2": {"plain": TEXT},
+    "genae_gpt2_ml": {"plain": TEXT},
+    "genae_t5": {
+        "plain": T5 | {"cross_position_bias": False},
+        "tied": T5,
+        "gated": T5 | {"hidden_act": "gelu", "is_gated_act": True, "tie_word_embeddings": False},
     },
 }

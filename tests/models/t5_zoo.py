@@ -3,27 +3,12 @@
 import pytest
 import torch
 
+from tests.tiny import T5 as SIZES
+from tests.tiny import TINY
 from zoo.models import GenaeT5Config, GenaeT5ForConditionalGeneration
 
-SIZES = {
-    "vocab_size": 30,
-    "d_model": 12,
-    "d_kv": 5,
-    "d_ff": 20,
-    "num_layers": 2,
-    "num_heads": 3,
-    "relative_attention_num_buckets": 8,
-    "relative_attention_max_distance": 12,
-}
-PLAIN = {"cross_position_bias": False, "dropout_rate": 0.0}
-TIED = {"dropout_rate": 0.0}
-GATED = {
-    "hidden_act": "gelu",
-    "is_gated_act": True,
-    "tie_word_embeddings": False,
-    "dropout_rate": 0.0,
-}
-KINDS = pytest.mark.parametrize("options", [PLAIN, TIED, GATED], ids=["plain", "tied", "gated"])
+PLAIN, TIED, GATED = ({**settings, "dropout_rate": 0.0} for settings in TINY["genae_t5"].values())
+KINDS = pytest.mark.parametrize("options", [PLAIN, TIED, GATED], ids=list(TINY["genae_t5"]))
 
 
 def build(kind=GenaeT5ForConditionalGeneration, **options):

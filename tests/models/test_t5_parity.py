@@ -217,9 +217,7 @@ def test_buckets_are_those_of_transformers(count, furthest, one_sided):
 @pytest.mark.parametrize("gated", [False, True])
 def test_without_options_it_is_the_t5_of_transformers(gated, inputs):
     act = {"feed_forward_proj": "gated-gelu" if gated else "relu"}
-    theirs = transformers.T5ForConditionalGeneration(
-        transformers.T5Config(**SIZES, **act, decoder_start_token_id=0)
-    ).eval()
+    theirs = transformers.T5ForConditionalGeneration(transformers.T5Config(**SIZES, **act)).eval()
     for name, parameter in theirs.named_parameters():
         if "layer_norm" in name:
             torch.nn.init.normal_(parameter)

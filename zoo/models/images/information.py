@@ -119,6 +119,7 @@ class ResidualEmbedding(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, values: Tensor) -> Tensor:
+        values = values.to(self.shortcut.weight.dtype)  # codes are drawn in float32 at least
         return self.norm(self.hidden(values) + self.shortcut(values))
 
 
@@ -136,10 +137,11 @@ class ConcatenatedScore(nn.Module):
 
     def embed(self, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Both parts' shares of the first layer, so that all pairs cost only their sum."""
-        of_codes, of_features = self.input.weight.tensor_split([self.code_size], 1)
+        weight = self.input.weight
+        of_codes, of_features = weight.tensor_split([self.code_size], 1)
         return (
-            functional.linear(features, of_features),
-            functional.linear(codes, of_codes, self.input.bias),
+            functional.linear(features.to(weight.dtype), of_features),
+            functional.linear(codes.to(weight.dtype), of_codes, self.input.bias),
         )
 
     def paired(self, features: Tensor, codes: Tensor) -> Tensor:

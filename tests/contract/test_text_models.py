@@ -1,22 +1,26 @@
-"""What people do with a text model: losses, batches, other precisions, other heads."""
+"""Laws of every text model on the island, besides those of test_models.py.
+
+What a backbone does is tested once for every backbone, what a head does once for every head.
+"""
+
+import copy
 
 import pytest
 import torch
 import transformers
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
-from tests.models.text_zoo import MODELS, build, causal, every_model, first, some_ids
-
-every_causal = pytest.mark.parametrize(
-    ("config", "kind", "auto"), causal, ids=[kind.__name__ for _, kind, _ in causal]
+from tests.contract.text_subjects import (
+    BACKBONES,
+    CALLED,
+    CAUSAL,
+    MODELS,
+    build,
+    every,
+    first,
+    of_head,
+    some_ids,
 )
-
-
-def of_head(word):
-    chosen = [item for item in MODELS if item[2] == f"AutoModelFor{word}"]
-    return pytest.mark.parametrize(
-        ("config", "kind", "auto"), chosen, ids=[kind.__name__ for _, kind, _ in chosen]
-    )
 
 
 @pytest.fixture
@@ -24,7 +28,7 @@ def ids():
     return some_ids()
 
 
-WITHOUT_SEGMENTS = ("genae_gpt2", "genae_gpt2_ml")
+#: Heads of what is released, besides those that all have.
 HEADS = {
     "genae_electra": {"PreTraining"},
     **{f"genae_{name}": {"CausalLM"} for name in ("gpt", "gpt2", "gpt2_ml")},
@@ -42,12 +46,164 @@ def test_every_family_has_the_heads_that_apply():
         found.setdefault(config.model_type, set()).add(auto.removeprefix("AutoModel"))
         assert kind.__module__.startswith("zoo.models.text.modeling_")
     always = {"", "ForSequenceClassification", "ForTokenClassification"}
-    assert found == {
-        family: always | {f"For{head}" for head in heads} for family, heads in HEADS.items()
-    }
+    assert HEADS.keys() <= found.keys()
+    for family, heads in found.items():
+        own = HEADS.get(family, {head.removeprefix("For") for head in heads - always})
+        assert heads == always | {f"For{head}" for head in own}, family
+        assert own
 
 
-# Losses, by hand.
+def masks_of(config):
+    """Masks that a family may have: with a prefix where segments say which tokens it has."""
+    masks = ("full", "causal", "prefix") if config.type_vocab_size else ("full", "causal")
+    return masks[masks.index(config.attention_mask_kind) :]
+
+
+@every(MODELS)
+def test_saved_and_loaded_it_is_the_same_and_has_no_tensor_too_many(
+    config, kind, auto, ids, tmp_path
+):
+    import transformers
+
+    model = build(config, kind)
+    model.save_pretrained(tmp_path)
+    again, info = getattr(transformers, auto).from_pretrained(tmp_path, output_loading_info=True)
+    assert type(again) is kind
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    with torch.no_grad():
+        assert torch.equal(first(model(ids)), first(again.eval()(ids)))
+
+
+@every(MODELS)
+def test_gradients_reach_every_parameter(config, kind, auto, ids):
+    model = build(config, kind).train()
+    segments = {"token_type_ids": (ids > 15).long()} if model.config.type_vocab_size else {}
+    output = model(ids, **segments)
+    total = first(output).square().sum()
+    if getattr(output, "seq_relationship_logits", None) is not None:
+        total = total + output.seq_relationship_logits.square().sum()
+    if getattr(output, "pooler_output", None) is not None:
+        total = total + output.pooler_output.square().sum()
+    total.backward()
+    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    # A softmax does not see what is added to all scores of a query.
+    assert all("key.bias" in name for name in without), without
+
+
+@every(BACKBONES)
+def test_attention_implementations_agree(config, kind, auto, ids):
+    model = build(config, kind)
+    if not model._supports_sdpa:
+        for asked in ("sdpa", "flash_attention_2", "flex_attention"):
+            with pytest.raises(ValueError, match=rf"{asked}.*needs the attention probabilities"):
+                model.set_attn_implementation(asked)
+            for each in (k for c, k, _ in MODELS if c is config):
+                with pytest.raises(ValueError, match="'eager' only"):
+                    each._from_config(copy.deepcopy(model.config), attn_implementation=asked)
+        assert model.config._attn_implementation == "eager"
+        return
+    segments = (torch.arange(8) > 3).long().expand(3, 8) if config.type_vocab_size else None
+    for mask in masks_of(config):
+        model = build(config, kind, attention_mask_kind=mask)
+        found = []
+        for implementation in ("eager", "sdpa"):
+            model.set_attn_implementation(implementation)
+            with torch.no_grad():
+                found.append(first(model(ids, token_type_ids=segments)))
+        torch.testing.assert_close(*found)
+
+
+@every(MODELS)
+def test_padding_and_company_change_nothing(config, kind, auto):
+    model = build(config, kind)
+    long, short = torch.randint(1, 30, (1, 9)), torch.randint(1, 30, (1, 5))
+    batch = torch.cat([long, torch.nn.functional.pad(short, (0, 4))])
+    with torch.no_grad():
+        alone = first(model(short))
+        together = first(model(batch, attention_mask=(batch != 0).long()))[1:]
+    if together.shape[1] == 9:  # of every token
+        together = together[:, :5]
+    torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-5)
+
+
+@every(CALLED)
+def test_hidden_states_attentions_and_types(config, kind, auto, ids):
+    model = build(config, kind)
+    with torch.no_grad():
+        output = model(ids, output_hidden_states=True, output_attentions=True)
+        heads, depth = model.config.num_attention_heads, model.config.num_hidden_layers
+        shape = (3, 8, model.config.hidden_size)
+        assert [tuple(state.shape) for state in output.hidden_states] == [shape] * (depth + 1)
+        assert [tuple(w.shape) for w in output.attentions] == [(3, heads, 8, 8)] * depth
+        torch.testing.assert_close(output.attentions[0].sum(-1), torch.ones(3, heads, 8))
+        exact = first(model(ids))
+        torch.testing.assert_close(first(model.double()(ids)).float(), exact, rtol=1e-3, atol=1e-4)
+        assert first(model.bfloat16()(ids)).isfinite().all()
+
+
+@every(CALLED)
+def test_checkpointing_gives_the_same_gradients(config, kind, auto, ids):
+    found = []
+    model = build(config, kind, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).train()
+    for on in (False, True):
+        if on:
+            new = getattr(model, "activation_checkpointing_enable", None)  # its name in v6
+            (new or model.gradient_checkpointing_enable)()
+        model.zero_grad()
+        first(model(ids)).square().sum().backward()
+        found.append(
+            torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+        )
+    torch.testing.assert_close(*found)
+
+
+@every(MODELS)
+def test_embeddings_can_be_resized(config, kind, auto, ids):
+    model = build(config, kind)
+    with torch.no_grad():
+        before = first(model(ids))
+    model.resize_token_embeddings(34)
+    assert model.config.vocab_size == 34
+    with torch.no_grad():
+        after = first(model(ids))
+    if before.shape[-1] == 30:
+        assert after.shape[-1] == 34
+        after = after[..., :30]
+    torch.testing.assert_close(before, after)
+
+
+@every(CAUSAL)
+def test_the_cache_changes_no_number_and_no_token(config, kind, auto, ids):
+    model = build(config, kind)
+    ids = ids[:1]
+    with torch.no_grad():
+        whole = model(ids).logits
+        past, steps = None, []
+        for piece in (ids[:, :3], ids[:, 3:4], ids[:, 4:]):
+            output = model(piece, past_key_values=past, use_cache=True)
+            past = output.past_key_values
+            steps.append(output.logits)
+    torch.testing.assert_close(torch.cat(steps, 1), whole, rtol=1e-4, atol=1e-5)
+    told = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None}
+    fast, slow = (model.generate(ids, use_cache=cache, **told) for cache in (True, False))
+    assert torch.equal(fast, slow)
+    beams = model.generate(ids, num_beams=3, use_cache=True, **told)
+    assert torch.equal(beams, model.generate(ids, num_beams=3, use_cache=False, **told))
+
+
+@every(CAUSAL)
+def test_nothing_sees_the_future(config, kind, auto, ids):
+    model = build(config, kind)
+    ids = ids[:1]
+    other = ids.clone()
+    other[:, 5] = other[:, 5] % 29 + 1
+    with torch.no_grad():
+        moved = (model(ids).logits - model(other).logits).abs().amax((0, 2)) > 1e-6
+    assert moved.tolist() == [False] * 5 + [True] * 3
+
+
+# Losses, by hand, once for each head.
 
 
 def labels_for(ids):
@@ -57,7 +213,7 @@ def labels_for(ids):
     return labels
 
 
-@of_head("MaskedLM")
+@of_head("MaskedLM", CALLED)
 def test_the_loss_of_masked_tokens(config, kind, auto, ids):
     labels = labels_for(ids)
     with torch.no_grad():
@@ -66,7 +222,7 @@ def test_the_loss_of_masked_tokens(config, kind, auto, ids):
     torch.testing.assert_close(made.loss, wanted)
 
 
-@every_causal
+@of_head("CausalLM", CALLED)
 def test_the_loss_of_the_next_token(config, kind, auto, ids):
     labels = labels_for(ids)
     with torch.no_grad():
@@ -81,11 +237,11 @@ def test_the_loss_of_the_next_token(config, kind, auto, ids):
     torch.testing.assert_close(made.loss, cross_entropy(logits, wanted))
 
 
-@of_head("PreTraining")
+@of_head("PreTraining", CALLED)
 def test_the_loss_of_pretraining(config, kind, auto, ids):
     model = build(config, kind)
     with torch.no_grad():
-        if config.model_type == "genae_electra":
+        if not hasattr(model(ids), "seq_relationship_logits"):  # tells what was replaced
             replaced = labels_for(ids).clamp(max=1)
             replaced[2] = replaced[2].clamp(max=0)
             made = model(ids, labels=replaced)
@@ -102,7 +258,7 @@ def test_the_loss_of_pretraining(config, kind, auto, ids):
     torch.testing.assert_close(made.loss, wanted)
 
 
-@of_head("NextSentencePrediction")
+@of_head("NextSentencePrediction", CALLED)
 def test_the_loss_of_the_next_sentence(config, kind, auto, ids):
     labels = torch.tensor([0, 1, 0])
     with torch.no_grad():
@@ -110,7 +266,7 @@ def test_the_loss_of_the_next_sentence(config, kind, auto, ids):
     torch.testing.assert_close(made.loss, cross_entropy(made.logits, labels))
 
 
-@of_head("TokenClassification")
+@of_head("TokenClassification", CALLED)
 def test_the_loss_of_classes_of_tokens(config, kind, auto, ids):
     labels = labels_for(ids).clamp(max=4)
     with torch.no_grad():
@@ -120,7 +276,7 @@ def test_the_loss_of_classes_of_tokens(config, kind, auto, ids):
     torch.testing.assert_close(made.loss, wanted)
 
 
-@of_head("SequenceClassification")
+@of_head("SequenceClassification", CALLED)
 def test_the_loss_of_classes_of_texts_of_numbers_and_of_sets(config, kind, auto, ids):
     cases = (
         (4, torch.tensor([3, 0, 1]), cross_entropy),
@@ -137,7 +293,7 @@ def test_the_loss_of_classes_of_texts_of_numbers_and_of_sets(config, kind, auto,
 # Ways to call.
 
 
-@every_model
+@every(CALLED)
 def test_embeddings_may_be_given_and_a_tuple_asked_for(config, kind, auto, ids):
     model = build(config, kind)
     mask = torch.ones_like(ids)
@@ -155,7 +311,7 @@ def test_embeddings_may_be_given_and_a_tuple_asked_for(config, kind, auto, ids):
             model(**wrong)
 
 
-@every_model
+@every(CALLED)
 def test_every_input_that_the_original_has_is_heard(config, kind, auto, ids):
     model = build(config, kind)
     segments = (torch.arange(8) > 3).long().expand(3, 8)
@@ -174,7 +330,7 @@ def test_every_input_that_the_original_has_is_heard(config, kind, auto, ids):
         assert not torch.allclose(first(model(ids, attention_mask=mask)), plain, atol=1e-5)
 
 
-@every_model
+@every(CALLED)
 def test_only_training_is_random(config, kind, auto, ids):
     model = build(config, kind, hidden_dropout_prob=0.5)
     with torch.no_grad():
@@ -183,7 +339,7 @@ def test_only_training_is_random(config, kind, auto, ids):
         assert not torch.equal(first(model(ids)), first(model(ids)))
 
 
-@every_model
+@every(CALLED)
 def test_it_loads_in_another_precision(config, kind, auto, ids, tmp_path):
     model = build(config, kind)
     model.save_pretrained(tmp_path)
@@ -201,7 +357,7 @@ def test_it_loads_in_another_precision(config, kind, auto, ids, tmp_path):
 @of_head("SequenceClassification")
 def test_a_backbone_takes_a_new_head(config, kind, auto, ids, tmp_path):
     """As fine-tuning begins: only the classifier is new, and of the asked width."""
-    backbone = next(k for c, k, a in MODELS if c is config and a == "AutoModel")
+    backbone = next(k for c, k, _ in BACKBONES if c is config)
     model = build(config, backbone)
     model.save_pretrained(tmp_path)
     with torch.no_grad():
@@ -219,12 +375,12 @@ def test_a_backbone_takes_a_new_head(config, kind, auto, ids, tmp_path):
 # Generation.
 
 
-#: With a prefix where there are segments to say which tokens it has.
 GENERATED = [
     pytest.param(config, kind, implementation, mask, id=f"{kind.__name__}-{implementation}-{mask}")
-    for config, kind, _ in causal
+    for config, kind, _ in CAUSAL
     for implementation in ("eager", "sdpa")[: 1 + kind._supports_sdpa]
-    for mask in ("causal", "prefix")[: 1 + (config.model_type not in WITHOUT_SEGMENTS)]
+    for mask in masks_of(config)
+    if mask != "full"
 ]
 
 
@@ -248,7 +404,7 @@ def test_a_batch_padded_on_the_left_generates_as_one_by_one(
         assert torch.equal(found, torch.cat(alone)), cache
 
 
-@every_causal
+@every(CAUSAL)
 def test_a_head_stays_tied_when_resized_and_saved(config, kind, auto, ids, tmp_path):
     model = build(config, kind)
     model.resize_token_embeddings(35)

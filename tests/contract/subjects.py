@@ -1,0 +1,102 @@
+"""The models that the laws of this folder are about, their inputs, and what they give."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tests.tiny import TINY
+from zoo import catalog
+
+BATCH, LENGTH = 6, 8
+#: Names of a row and of one of its variants in tests/tiny.py.
+VARIANTS = [(name, variant) for name, variants in TINY.items() for variant in variants]
+IMAGES = {entry.name for entry in catalog.IMAGES}
+OF_IMAGES = [case for case in VARIANTS if case[0] in IMAGES]
+OF_TEXTS = [case for case in VARIANTS if case[0] not in IMAGES]
+
+
+def reads_images(config) -> bool:
+    return hasattr(config, "image_size")
+
+
+def images(config, batch=BATCH, seed=2) -> Tensor:
+    """Two-valued images, which every likelihood accepts."""
+    shape = (batch, config.num_channels, config.image_size, config.image_size)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)).round()
+
+
+def texts(batch=BATCH, seed=2) -> Tensor:
+    """Ids of texts as long as each other, none of them padding."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(1, 30, (batch, LENGTH), generator=generator)
+
+
+def text_labels(auto: str, ids: Tensor) -> Tensor:
+    """What a head learns of texts: their tokens, whether each was replaced, or their class."""
+    if auto == "AutoModelForPreTraining":
+        return ids % 2
+    if auto.endswith(("LM", "TokenClassification")):
+        return ids % 2 if auto.endswith("Classification") else ids
+    return ids[:, 0] % 2
+
+
+def inputs(config, batch=BATCH) -> dict[str, Tensor]:
+    """What the forward of the model that the catalog's row names needs for a loss."""
+    auto = catalog.find_config(config.model_type).auto
+    if not reads_images(config):
+        ids = texts(batch)
+        given = {"input_ids": ids, "labels": text_labels(auto, ids)}
+        if getattr(config, "type_vocab_size", 0):
+            given["token_type_ids"] = (torch.arange(LENGTH) > 3).long().expand(batch, LENGTH)
+        return given
+    given = {"pixel_values": images(config, batch)}
+    if auto == "AutoModelForImageClassification":
+        given["labels"] = torch.arange(batch) % config.num_labels
+    return given
+
+
+def randomize(model) -> None:
+    """Give every tensor another value than it began with, as if trained."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        if not reads_images(model.config):
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    drawn = torch.randn(parameter.shape, generator=generator)
+                    parameter.copy_(0.3 * drawn)
+            model.tie_weights()
+            return
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point() and not name.startswith("samplers"):
+                # Positive everywhere, because some of these are variances.
+                tensor += 0.02 * torch.rand(tensor.shape, generator=generator)
+
+
+def outputs(model, dtype=torch.float32) -> dict[str, Tensor]:
+    """What a deterministic call of the model gives, as one tensor per name."""
+    torch.manual_seed(3)  # a VAE's forward draws from the posterior
+    given = {
+        name: value.to(dtype) if value.is_floating_point() else value
+        for name, value in inputs(model.config).items()
+    }
+    with torch.no_grad():
+        found = model(**given)
+    return {name: value for name, value in found.items() if torch.is_tensor(value)}
+
+
+def represent(model) -> Any:
+    """The call that turns images or texts into what depends on each alone."""
+    if reads_images(model.config):
+        return model.encode if hasattr(model, "encode") else model.features
+    if model.config.is_encoder_decoder:
+        return lambda ids: model(input_ids=ids, decoder_input_ids=ids.flip(1)).logits
+    return lambda ids: first(model(input_ids=ids))
+
+
+def first(output) -> Tensor:
+    """A text model's main tensor: scores, or hidden states."""
+    for name in ("logits", "prediction_logits", "last_hidden_state"):
+        if getattr(output, name, None) is not None:
+            return getattr(output, name)
+    raise AssertionError(output)
