@@ -19,7 +19,7 @@ from convert import families
 from convert.families.activations import is_plain_gelu, word_of
 from convert.identify.evidence import sizes_held
 from zoo.errors import UsageError
-from zoo.hints import did_you_mean
+from zoo.hints import nearest
 
 if TYPE_CHECKING:
     from convert.families import Family
@@ -178,12 +178,10 @@ def find(name: str) -> Release:
     if name.lower() in known:
         return known[name.lower()]
     names = [word for one in releases() for word in (one.name, *one.also)]
-    hint = did_you_mean(name, names) if len(name) > 3 else ""
-    hint = hint if "Did you mean" in hint else ""
-    raise UsageError(
-        f"no release is known as {name!r}. {hint}{' ' * bool(hint)}`genae convert --known` lists "
-        "them"
-    )
+    longer = [word for word in names if word.lower().startswith(name.lower())]
+    near = (nearest(name, longer or names) or next(iter(longer), None)) if len(name) > 3 else None
+    hint = f"Did you mean {near!r}? " if near else ""
+    raise UsageError(f"no release is known as {name!r}. {hint}`genae convert --known` lists them")
 
 
 def named(name: str, family: str | None) -> Release:

@@ -7,7 +7,8 @@ mobilebert, yitu-opensource/ConvBert, tensor2tensor, allenai/bilm-tf, google-res
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 Names = tuple[tuple[str, str], ...]
 
@@ -50,3 +51,34 @@ def foreign(names: Iterable[str], tables: Names = (*ALIKE, *OTHERS)) -> tuple[st
             if re.fullmatch(pattern, name):
                 return title, name
     return None
+
+
+#: `model_type` of models that transformers 4 had in TensorFlow and that are not converted.
+MODEL_TYPES = frozenset(
+    (
+        *("bart", "blenderbot", "blenderbot-small", "blip", "camembert", "clip", "convbert"),
+        *("ctrl", "data2vec-vision", "deberta", "deberta-v2", "deit", "distilbert", "dpr", "esm"),
+        *("flaubert", "funnel", "gptj", "groupvit", "hubert", "idefics", "layoutlm", "layoutlmv3"),
+        *("led", "longformer", "lxmert", "marian", "mbart", "mobilebert", "mobilevit", "mpnet"),
+        *("opt", "pegasus", "rag", "rembert", "roberta-prelayernorm", "sam", "segformer"),
+        *("speech_to_text", "swin", "tapas", "transfo-xl", "vision-encoder-decoder", "vit"),
+        *("vit_mae", "wav2vec2", "whisper", "xglm", "xlm", "xlm-roberta", "xlnet"),
+        *("convnext", "convnextv2", "cvt", "efficientformer", "regnet", "resnet", "swiftformer"),
+        *("roberta", "encoder-decoder", "mistral"),
+    )
+)
+
+
+def foreign_type(config: Mapping[str, Any], names: Iterable[str], file: str) -> str | None:
+    """The type of a model of transformers that is not converted; None where it is none.
+
+    Args:
+        config: beside the weights.
+        names: as stored.
+        file: the name of the weights' file.
+    """
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or kind not in MODEL_TYPES:
+        return None
+    theirs = file.startswith("tf_model") or any(re.search(r"(^|/)tf_\w+/", one) for one in names)
+    return kind if theirs else None

@@ -46,8 +46,9 @@ def settle(
         if name not in known:
             raise UsageError(f"{family.name} has no option {name!r}. {did_you_mean(name, known)}")
     for name, choices in (CHOICES | {"application": family.applications}).items():
-        value = options.get(name, family.options.get(name))
-        if name in family.options and value is not None and value not in choices:
+        default = family.options.get(name)
+        if name in family.options and options.get(name, default) not in (default, *choices):
+            value = options[name]
             raise UsageError(f"{name} is {value!r}; it can be {' or '.join(choices)}")
     merged = dict(config)
     for name, key in CONFIG_OPTIONS.items():

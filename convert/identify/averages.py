@@ -61,11 +61,11 @@ def as_stored(naming: Naming, averages: Mapping[str, str], checkpoint: Checkpoin
         for name in averages
         if name in checkpoint
     }
-    note = "averaged weights are taken" + ("" if raw else ": the file has no others")
+    note = "averaged weights are taken" + ("" if raw else ": the file has no others of them")
     return replace(
         naming,
         names={name: averages.get(stored, stored) for name, stored in naming.names.items()},
         dropped={averages.get(name, name): why for name, why in naming.dropped.items()} | raw,
         notes=(*naming.notes, note),
-        averaged=frozenset(averages.values()),
+        averaged=frozenset(averages.values() if raw else ()),  # else there is nothing to choose
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from convert import families
 from convert.dialects import DIALECTS, translated
-from convert.dialects.foreign import foreign
+from convert.dialects.foreign import foreign, foreign_type
 from convert.families import Family, Settings
 from convert.identify import unknown
 from convert.identify.averages import as_stored, averages_of, in_place
@@ -57,6 +57,8 @@ def candidates(
     return [(family, as_stored(one, averages, checkpoint)) for family, one in found]
 
 
+#: The names of all families.
+KNOWN = tuple(family.name for family in families.FAMILIES)
 #: What is said of a checkpoint with averages.
 KEPT = "averaged weights are left out; --option averaged=true takes them in place of the raw ones"
 
@@ -83,6 +85,13 @@ def _candidates(
     options: Mapping[str, Any],
 ) -> list[Pair]:
     """As `candidates`, whatever the weights are called."""
+    file = checkpoint.files[0].name
+    if name is None and (kind := foreign_type(config, checkpoint, file)) is not None:
+        raise UsageError(
+            f"{file} is another model of transformers: its configuration says model_type "
+            f"{kind!r}, which is not converted; the known families are {', '.join(KNOWN)}. If "
+            "that is the wrong configuration, give the right one (--config)"
+        )
     naming = naming_of(checkpoint)
     plain = () if naming.kind == "order" else (naming, *scopes_of(naming, families.telltales()))
     other: Naming | None = None  # the first dialect, whatever its family
@@ -162,7 +171,7 @@ def only(found: list[Pair], checkpoint: Checkpoint) -> Pair:
     """
     if not found:
         some = ", ".join(list(checkpoint)[:3])
-        known = ", ".join(family.name for family in families.FAMILIES)
+        known = ", ".join(KNOWN)
         what = f"{checkpoint.files[0].name}: {unknown.what_it_is(checkpoint)}"
         if (other := foreign(checkpoint)) is not None:
             raise UsageError(

@@ -10,6 +10,7 @@ import re
 
 SLOT, COUNTER, RATE = "optimizer slot", "step counter", "optimizer setting"
 SCALE, SUMS, METRIC = "loss scale of mixed precision", "accumulated gradients", "metric"
+SHADOW = "float32 copy of a float16 weight"
 AVERAGE = "moving average"
 CASING = "casing of texts, which the vocabulary tells"
 
@@ -18,15 +19,8 @@ SLOTS = (
     *("Adam", "AdamW", "AdamWeightDecay", "AdamWeightDecayOptimizer", "Nadam", "AdaMax"),
     *("AdamOptimizer", "AdamWOptimizer", "LAMB", "LAMBOptimizer", "LARS", "LARSOptimizer"),
     *("LazyAdam", "LazyAdamOptimizer", "RectifiedAdam", "RAdam", "AMSGrad", "AdaBound"),
-    *(
-        "Momentum",
-        "RMSProp",
-        "Adagrad",
-        "Adadelta",
-        "Ftrl",
-        "ProximalAdagrad",
-        "AdafactorOptimizer",
-    ),
+    *("Momentum", "RMSProp", "Adagrad", "Adadelta", "Ftrl", "ProximalAdagrad", "slow"),
+    *("Adafactor", "AdafactorOptimizer"),
     *("adam_[mv]", "lamb_[mv]", "lars_m", "adafactor_(?:vr|vc|v|m)", "radam_[mv]"),
 )
 #: Optimizers of Keras, as their scopes are called: `training/Adam/kernel/m`.
@@ -41,8 +35,8 @@ VALUE = r"(?:/\.ATTRIBUTES/VARIABLE_VALUE)?(?::0)?$"
 LEFTOVERS = tuple(
     (re.compile(pattern), reason)
     for pattern, reason in (
-        (rf"(^|/)(global_step|local_step|train_step|accum_step){VALUE}", COUNTER),
-        (rf"^(step|epoch|save_counter|ckpt_counter){VALUE}", COUNTER),
+        (rf"(^|/)(global_step|local_step|train_step|accum_step)(_\d+)?{VALUE}", COUNTER),
+        (rf"^(step|epoch|iteration|save_counter|ckpt_counter){VALUE}", COUNTER),
         (rf"(^|/)beta[12]_power(_\d+)?{VALUE}", RATE),
         (rf"^(.*/)?(learning_rate|lr){VALUE}", RATE),
         (rf"(^|/)({'|'.join(SLOTS)})(_\d+)?{VALUE}", SLOT),
@@ -51,13 +45,14 @@ LEFTOVERS = tuple(
         (r"/\.OPTIMIZER_SLOT/[^/]+/(average|ema)/\.ATTRIBUTES", AVERAGE),
         (r"/\.OPTIMIZER_SLOT/", SLOT),
         (
-            r"(^|/)(loss_scale|loss-scale|loss_scaling|current_loss_scale|good_steps|bad_steps)"
+            r"(^|/)(loss_scale|loss-scale|loss_scaling|current_loss_scale|(num_)?good_steps|bad_steps)"
             rf"(_\d+)?{VALUE}",
             SCALE,
         ),
         (r"(^|/)(loss_scale|loss-scale|loss_scaler|loss_scale_optimizer|loss_scaling)/", SCALE),
         (rf"(^|/)(batch_finite|all_finite){VALUE}", SCALE),
-        (rf"/(accum|grad_accum|accum_grad|accum_grads|gradient_accum){VALUE}", SUMS),
+        (rf"/(accum|grad_accum|accum_grads?|gradient_accum(ulat(or|ion))?){VALUE}", SUMS),
+        (rf"/shadow{VALUE}", SHADOW),  # NVIDIA's BERT
         (r"(^|/)(accum_grads?|accum_vars?|grad_accum|gradient_accumulat(ion|or))(_\d+)?/", SUMS),
         (r"(^|/)(horovod|hvd|aggregation_(variables?|counter))\w*(/|$)", SUMS),
         (r"(^|/)(cross_replica\w*|CrossShardOptimizer)(_\d+)?(/|$)", SLOT),

@@ -171,3 +171,23 @@ def test_t5_has_no_other_application(tmp_path):
     convert.convert_checkpoint(source, tmp_path / "out", options=told)
     with pytest.raises(UsageError, match="it can be encoder"):
         convert.convert_checkpoint(source, tmp_path / "no", options=told | {"application": "lm"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("xlnet", "transformer/tf_xl_net_model/transformer/layer_._0/rel_attn/q:0"),
+        ("mobilebert", "mobilebert/tf_mobile_bert_model/mobilebert/embeddings/weight:0"),
+        ("gptj", "transformer/wte/weight:0"),  # GPT-2 has this table as well
+        ("bart", "model/encoder/layers.0/self_attn/k_proj/kernel:0"),
+    ],
+)
+def test_another_model_of_transformers_is_named_by_its_type(kind, name, tmp_path):
+    source = tmp_path / "tf_model.h5"
+    with h5py.File(source, "w") as file:
+        file.attrs["layer_names"] = [b"a"]
+        file.create_group("a").attrs["weight_names"] = [name.encode()]
+        file["a"][name] = np.zeros((4, 4), np.float32)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}), "utf-8")
+    said = refusal(source)
+    assert f"its configuration says model_type '{kind}', which is not converted" in said

@@ -20,6 +20,7 @@ LEFT = {
             "adam_m", "adam_v", "Adam", "Adam_1", "AdamWeightDecayOptimizer",
             "AdamWeightDecayOptimizer_1", "LAMB", "LAMB_1", "lamb_m", "Momentum", "RMSProp",
             "RMSProp_1", "Adagrad", "Adadelta_1", "adafactor_v", "adafactor_vr", "adafactor_vc",
+            "Adafactor", "slow",
         )),
         f"{KERNEL}_slot_vr",
         "decoder/block_000/layer_000/rms_norm/scale_slot_v",
@@ -35,18 +36,22 @@ LEFT = {
         "optimizer/learning_rate/.ATTRIBUTES/VARIABLE_VALUE",
     ],
     "step counter": [
-        "global_step", "tower/global_step", "Adam/iterations:0", "Adam/iter", "local_step",
+        "global_step", "global_step_1", "tower/global_step", "iteration", "Adam/iterations:0",
+        "Adam/iter", "local_step",
         "save_counter/.ATTRIBUTES/VARIABLE_VALUE", "optimizer/iter/.ATTRIBUTES/VARIABLE_VALUE",
         "step/.ATTRIBUTES/VARIABLE_VALUE",
     ],
     "loss scale of mixed precision": [
-        "loss_scale", "good_steps", "bad_steps", "current_loss_scale", "loss-scale/good_steps",
+        "loss_scale", "good_steps", "num_good_steps", "bad_steps", "current_loss_scale",
+        "loss-scale/good_steps",
         "optimizer/loss_scale/current_loss_scale/.ATTRIBUTES/VARIABLE_VALUE", "batch_finite",
     ],
     "accumulated gradients": [
         f"{KERNEL}/accum", f"accum_grads/{KERNEL}", f"accum_grad_12/{KERNEL}",
-        f"{KERNEL}/grad_accum", "horovod_global_size", "aggregation_variables_1/3",
+        f"{KERNEL}/grad_accum", f"{KERNEL}/gradient_accumulator", "horovod_global_size",
+        "aggregation_variables_1/3",
     ],
+    "float32 copy of a float16 weight": [f"{KERNEL}/shadow"],
     "moving average": [
         f"{KERNEL}/ExponentialMovingAverage",
         "layer_with_weights-3/gamma/.OPTIMIZER_SLOT/optimizer/average/.ATTRIBUTES/VARIABLE_VALUE",
@@ -146,6 +151,23 @@ def test_an_average_that_is_missing_is_named(tmp_path):
     with pytest.raises(UsageError, match=rf"of 1 weights there is no average: {KERNEL};"):
         convert.convert_checkpoint(source, tmp_path / "out", options={"averaged": True})
     assert not (tmp_path / "out").exists()
+
+
+def test_what_has_one_form_alone_is_taken_in_it(tmp_path):
+    # Saver(average.variables_to_restore()) names frozen weights as they are.
+    def saved(arrays):
+        return {
+            name if "embeddings" in name else f"{name}/ExponentialMovingAverage": value
+            for name, value in arrays.items()
+        }
+
+    source = rewritten("bert_full", tmp_path / "in", saved)
+    assert convert.check(source).missing == []
+    convert.convert_checkpoint(source, tmp_path / "out")
+    convert.convert_checkpoint(LEGACY / "bert_full/bert_model.ckpt.index", tmp_path / "plain")
+    found, plain = (weights_of(tmp_path / name) for name in ("out", "plain"))
+    assert found.keys() == plain.keys()
+    assert all(np.array_equal(found[name], plain[name]) for name in plain)
 
 
 def test_averages_that_are_not_there_are_not_taken(tmp_path):

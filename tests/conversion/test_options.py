@@ -98,6 +98,7 @@ def test_hierarchical_positions_change_nothing_within_the_table(name, tmp_path):
         ("electra", {"with_mlm": True}, "no option 'with_mlm'"),
         ("electra", {"application": "lm"}, "it can be encoder"),
         ("gpt", {"application": "lm"}, "it can be encoder or unilm"),
+        ("bert_full", {"gelu": None}, "gelu is None; it can be erf or tanh"),
         ("nezha", {"attention_key_size": 4}, "of another shape"),
         ("t5_v1_1", {"autoresize_weights": True}, "only gelu is known"),
         ("roformer_v2", {"autoresize_weights": True}, "only gelu is known"),

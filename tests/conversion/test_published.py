@@ -224,6 +224,13 @@ def test_names_that_mean_nothing_are_refused(name, family, words, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_part_of_a_name_leads_to_the_name():
+    with pytest.raises(UsageError, match=r"Did you mean 'chinese_L-12_H-768_A-12'\?"):
+        published.find("chinese_L-12")
+    with pytest.raises(UsageError, match=r"as 'bert'\. `genae convert --known` lists them"):
+        published.find("bert")
+
+
 def test_one_of_the_24_small_berts_has_its_own_sizes():
     release = published.find("uncased_L-4_H-256_A-4")
     assert release.sizes == ({"hidden": 256, "layers": 4, "heads": 4},)
