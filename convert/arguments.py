@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,10 @@ def read_json(path: Path) -> dict[str, Any]:
         NotFoundError: there is no such file.
         IntegrityError: it is not a JSON table; says what it is, such as a web page.
     """
+    from convert.readers.archive import path_of
     from convert.readers.contents import check_content
 
-    path = Path(os.path.expanduser(path))
+    path = path_of(path)
     if not path.is_file():
         raise NotFoundError(f"{path} does not exist; check the name")
     check_content(path)

@@ -74,6 +74,20 @@ def shown(path: str) -> str:
     return path
 
 
+def archive_of(path: Path) -> str | None:
+    """The archive that a path was unpacked from; None for any other path."""
+    for folder, archive in _unpacked.items():
+        if f"{path!s}{os.sep}".startswith(folder + os.sep):
+            return archive
+    return None
+
+
+def path_of(path: str | os.PathLike[str]) -> Path:
+    """A path, `~` as one's home; one in an unpacked archive keeps the archive's name."""
+    text = os.path.expanduser(path)
+    return Path(text) if shown(text) == text else Inside(text)
+
+
 class Scratch:
     """A folder that is removed when the checkpoint is closed.
 

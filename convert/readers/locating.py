@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from convert.readers.archive import Inside, is_archive, is_clutter
+from convert.readers.archive import SIGN, Inside, is_archive, is_clutter
 from convert.readers.contents import UNFINISHED, check_content, refusal, what_is
 from convert.readers.keras.archive3 import is_keras_zip
 from convert.readers.keras.hdf5 import is_hdf5
@@ -258,6 +258,12 @@ def _absent(path: Path, index: Path) -> Exception:
         )
     folder = path.parent
     if not folder.is_dir():
+        for archive in path.parents:
+            if archive.is_file() and is_archive(archive):
+                place = f"{archive}{SIGN}{path.relative_to(archive).as_posix()}"
+                return NotFoundError(
+                    f"no checkpoint {path}: a place in an archive is given as {place}"
+                )
         step = "check the name"
         if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", path.as_posix(), re.ASCII):
             step += "; a model of a hub is downloaded first, and its folder given"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from convert.readers.archive import split
+from convert.readers.archive import archive_of, split
 from convert.readers.contents import UNFINISHED
 from convert.tokenizers.candidates import Candidate, candidates, entries, is_pieces
 from zoo.errors import IntegrityError, NotFoundError, UsageError
@@ -112,11 +112,22 @@ def _named(path: Path, places: Sequence[Path], sizes: Sequence[int]) -> Found:
         return replace(found, given=True, notes=(f"vocabulary: {found.path.name}, as given",))
     if not path.exists():
         inside = split(path)
+        if inside is not None and not any(_is_in(place, inside[0]) for place in places):
+            raise UsageError(
+                f"{path} lies in another archive than the checkpoint: unpack {inside[0].name}, "
+                "and give its file with --vocab FILE"
+            )
         inner = path if inside is None else Path(inside[1])
         path = next((place / inner for place in places if (place / inner).is_file()), path)
     if not path.is_file():
         raise NotFoundError(f"{path} does not exist: give the vocabulary's file, or {NONE}")
     return Found(path, given=True, notes=(f"vocabulary: {path.name}, as given",))
+
+
+def _is_in(place: Path, archive: Path) -> bool:
+    """Whether a folder is one of an archive that was unpacked."""
+    opened = archive_of(place)
+    return opened is not None and os.path.samefile(opened, archive)
 
 
 def _in_turn(places: Sequence[Path], above: Sequence[Path]) -> Iterator[tuple[Path, bool]]:

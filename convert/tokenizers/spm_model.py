@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from convert.readers.archive import path_of
 from convert.readers.contents import what_is
 from convert.wire.protobuf import WireError, bytes_of, fields, number_of
 from zoo.errors import IntegrityError, NotFoundError, UsageError
@@ -90,7 +91,7 @@ def read_spm(path: str | Path) -> SpmModel:
         IntegrityError: it is no such model, or damaged.
         UsageError: it is whole, and of a kind that is not converted.
     """
-    path = Path(path)
+    path = path_of(path)
     if not path.is_file():
         raise NotFoundError(f"{path} does not exist; check the name")
     if (instead := what_is(path, raw=path.stat().st_size > 0)) is not None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from convert.readers.archive import path_of
 from convert.readers.contents import check_content
 from convert.tokenizers import cjk
 from convert.tokenizers.spm_model import SPACE
@@ -51,7 +52,7 @@ def read_words(path: str | Path) -> list[str]:
         NotFoundError: there is no such file.
         IntegrityError: it is not UTF-8, or something else than a vocabulary.
     """
-    return _read(Path(path))[0]
+    return _read(path_of(path))[0]
 
 
 def _read(path: Path) -> tuple[list[str], list[str]]:
@@ -102,7 +103,7 @@ def load_vocab(path: str | Path) -> Vocabulary:
         IntegrityError: it is not UTF-8, a second column has other ids than the lines, or there is
             no token for unknown words.
     """
-    path = Path(path)
+    path = path_of(path)
     words, seconds = _read(path)
     _check_ids(path, seconds)
     count = len(words)

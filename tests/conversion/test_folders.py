@@ -501,3 +501,36 @@ def test_names_that_no_folder_can_have_are_told_before_anything_is_read(tmp_path
 def test_the_longest_names_are_made(tmp_path, name):
     convert.convert_checkpoint(LEGACY / "bert_full/bert_model.ckpt", tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tgz"])
+@pytest.mark.parametrize("name", ["vocab.txt", "bert_config.json", "spiece.model"])
+def test_errors_of_companions_name_the_archive_as_well(tmp_path, scratch, kind, name):
+    files = files_of(LEGACY / "bert_full", "in")
+    files = {key: what for key, what in files.items() if "bert_model" in key or "config" in key}
+    archive = packed(tmp_path, kind, files | {f"in/{name}": b"<html><title>Sign in</title>"})
+    with pytest.raises(GenaeError) as error:
+        convert.convert_checkpoint(archive, tmp_path / "out")
+    for said in (str(error.value), convert.check(archive).missing[0]):
+        assert f"{archive}!in/{name}: " in said
+        assert "web page" in said
+        assert "genae-" not in said
+
+
+def test_a_vocabulary_in_another_archive_is_not_taken_from_this_one(tmp_path, scratch):
+    files = {
+        key: what
+        for key, what in files_of(LEGACY / "bert_full", "in").items()
+        if "bert_model" in key or "config" in key or "vocab" in key
+    }
+    archive = packed(tmp_path, "zip", files)
+    other = packed(tmp_path, "tgz", {"in/vocab.txt": b"[UNK]\nother\n"})
+    with pytest.raises(
+        UsageError, match=r"lies in another archive .*: unpack bert\.tgz, and give"
+    ):
+        convert.convert_checkpoint(archive, tmp_path / "out", vocab=f"{other}!in/vocab.txt")
+    convert.convert_checkpoint(archive, tmp_path / "out", vocab=f"{archive}!in/vocab.txt")
+    with pytest.raises(
+        NotFoundError, match=r"a place in an archive is given as .*bert\.zip!in/m$"
+    ):
+        value_of(archive / "in/m")
