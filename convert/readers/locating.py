@@ -245,7 +245,9 @@ def _unknown(path: Path, index: Path) -> Exception:
     if (error := refusal(path)) is not None:
         return error
     if ENDINGS.search(path.name):
-        return NotFoundError(f"{path} is a part of a checkpoint whose {index.name} is missing")
+        return NotFoundError(
+            f"{path} is a part of a checkpoint whose {index.name} is missing; put that beside it"
+        )
     step = BESIDE.get(path.suffix.lower(), "give a checkpoint's folder, prefix or file")
     return IntegrityError(f"{path}: neither a TensorFlow checkpoint nor HDF5; {step}")
 
@@ -273,6 +275,8 @@ def _absent(path: Path, index: Path) -> Exception:
     half = [p for p in files if UNFINISHED.search(p.name) and p.name.startswith(index.stem)]
     if half:
         return IntegrityError(f"{half[0]}: an unfinished download; let it end, or start it again")
+    if path.exists():
+        return NotFoundError(f"no checkpoint {path}: it is neither a file nor a folder")
     alike = [p.name for p in folder.iterdir() if _composed(p.name) == _composed(path.name)]
     if alike:
         return NotFoundError(
@@ -302,6 +306,8 @@ def _empty(folder: Path, finds: Finds) -> Exception:
     if (folder / ".index").is_file():
         return _nameless(folder / ".index")
     words = f"{folder}: holds no checkpoint (.index, .weights, .h5, .keras or a V1 file)"
+    if said := named_in(folder / NAMED)[1]:
+        return NotFoundError(f"{words}; {said[0]}; put its files there")
     archives = [path for path in finds.others if is_archive(path)]
     if archives:
         names = ", ".join(path.name for path in archives[:SHOWN])

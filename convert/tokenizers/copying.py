@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.arguments import read_json
+from convert.tokenizers.casing import casing_of
 from convert.tokenizers.finding import refused
 from convert.tokenizers.vocabulary import read_words
 from zoo.errors import IntegrityError
@@ -26,7 +27,7 @@ FILES = (
     *("vocab.txt", "spiece.model"),
 )
 #: Options that make other files of a vocabulary.
-CHANGING = ("keep_tokens", "compound_tokens", "pre_tokenize", "do_lower_case", "simplified")
+CHANGING = ("keep_tokens", "compound_tokens", "pre_tokenize", "simplified")
 
 
 def copy_given(source: Path, folder: Path, settings: Settings, notes: list[str]) -> list[str]:
@@ -46,7 +47,8 @@ def copy_given(source: Path, folder: Path, settings: Settings, notes: list[str])
         IntegrityError: a file is damaged, or there are more tokens than rows of embeddings.
     """
     there = [name for name in FILES if (source / name).is_file()]
-    if any(settings.options.get(name) for name in CHANGING):
+    given = settings.options.get("do_lower_case")
+    if given is not None or any(settings.options.get(name) for name in CHANGING):
         return []
     if not _loads(source, there, settings):
         return []
@@ -59,7 +61,24 @@ def copy_given(source: Path, folder: Path, settings: Settings, notes: list[str])
     for name in there:
         shutil.copyfile(source / name, folder / name)
     notes.append(f"the tokenizer is copied as it is: {', '.join(there)}")
+    notes += _other_casing(source, there)
     return there
+
+
+def _other_casing(source: Path, there: Sequence[str]) -> list[str]:
+    """A note where the tokenizer's casing is not what its vocabulary tells."""
+    if not {"vocab.txt", CONFIG} <= set(there):
+        return []
+    default = None if WHOLE in there else True  # what BERT's class takes where nothing is said
+    says = read_json(source / CONFIG).get("do_lower_case", default)
+    told = casing_of([word for word in read_words(source / "vocab.txt") if word], "vocab.txt")
+    if not isinstance(says, bool) or says == told.lower:
+        return []
+    right = str(told.lower).lower()
+    return [
+        f"do_lower_case={says} by {CONFIG}, which the vocabulary contradicts: {told.why}; "
+        f"--option do_lower_case={right} writes a tokenizer by the vocabulary"
+    ]
 
 
 def _loads(source: Path, there: Sequence[str], settings: Settings) -> bool:

@@ -199,7 +199,7 @@ def test_what_may_be_a_companion_is_nothing_else(tmp_path, content):
         ("bert_model.ckpt.data-00000-of-00001.part", "unfinished download"),
         ("bert_model.ckpt.index.aria2", "unfinished download"),
         ("m.index.tempstate123", "unfinished download"),
-        ("bert_model.ckpt.data-00000-of-00001", r"bert_model\.ckpt\.index is missing"),
+        ("bert_model.ckpt.data-00000-of-00001", r"bert_model\.ckpt\.index is missing; put"),
         ("._bert_model.ckpt.index", "holds no checkpoint"),
         (".index", "empty name"),
     ],
@@ -255,6 +255,14 @@ def test_a_path_that_is_no_checkpoint_is_told_with_a_next_step(tmp_path, given, 
         (tmp_path / name).write_text("of something else\n")
     with pytest.raises(GenaeError, match=words):
         value_of(tmp_path / given)
+
+
+def test_the_checkpoint_file_alone_and_what_is_no_file_are_told(tmp_path):
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "/root/x/model.ckpt-9"\n')
+    with pytest.raises(NotFoundError, match=r"names model\.ckpt-9, which is not here; put its"):
+        value_of(tmp_path)
+    with pytest.raises(NotFoundError, match="/dev/null: it is neither a file nor a folder"):
+        value_of("/dev/null")
 
 
 def test_a_copied_cache_of_the_hub_is_its_snapshot(tmp_path):

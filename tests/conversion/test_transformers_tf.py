@@ -340,9 +340,25 @@ def test_a_vocabulary_with_its_settings_is_copied(models, tmp_path):
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ab", *map(str, range(100, 124))]
     (tmp_path / "in" / "vocab.txt").write_text("\n".join(tokens))
     (tmp_path / "in" / "tokenizer_config.json").write_text('{"do_lower_case": false}')
-    convert.convert_checkpoint(source, tmp_path / "out")
+    report = convert.convert_checkpoint(source, tmp_path / "out")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     assert tokenizer("ab AB")["input_ids"] == [2, 5, 1, 3]
+    (note,) = [note for note in report.notes if "do_lower_case" in note]
+    assert "do_lower_case=False by tokenizer_config.json, which the vocabulary contradicts" in note
+    assert "--option do_lower_case=true writes" in note
+    for lower, ids in ((True, [2, 5, 5, 3]), (False, [2, 5, 1, 3])):
+        out = tmp_path / str(lower)
+        report = convert.convert_checkpoint(source, out, options={"do_lower_case": lower})
+        assert transformers.AutoTokenizer.from_pretrained(out)("ab AB")["input_ids"] == ids
+        assert "tokenizer.json" in report.files
+    (tmp_path / "in" / "vocab.txt").write_text("\n".join([*tokens[:-1], "AB"]))
+    report = convert.convert_checkpoint(source, tmp_path / "cased")
+    assert not any("do_lower_case" in note for note in report.notes)
+    (tmp_path / "in" / "tokenizer_config.json").write_text("{}")
+    report = convert.convert_checkpoint(source, tmp_path / "unsaid")
+    assert any("do_lower_case=True by tokenizer_config.json" in note for note in report.notes)
+    (tmp_path / "in" / "vocab.txt").write_text("\n".join(tokens))
+    (tmp_path / "in" / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     report = convert.convert_checkpoint(
         source, tmp_path / "cut", options={"keep_tokens": [0, 1, 2, 3, 5]}
     )
