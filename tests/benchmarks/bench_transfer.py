@@ -33,7 +33,7 @@ with HubServer(lfs_from=1000) as hub:
 
 def make_release(folder: Path, version: str, megabytes: int):
     """A sound model of one large file, another for each version."""
-    from zoo.registry.base import File, Release
+    from zoo.registry.types import File, Release
 
     count = megabytes * 250_000
     tensor = {"dtype": "F32", "shape": [count], "data_offsets": [0, 4 * count]}
@@ -55,7 +55,7 @@ def arms(url: str, scratch: Path, megabytes: int):
     from huggingface_hub import CommitOperationAdd, HfApi, constants, snapshot_download
 
     from zoo.registry.cache import Cache
-    from zoo.registry.hub import Hub
+    from zoo.registry.hub.hub import Hub
 
     constants.HF_HUB_DISABLE_XET = True
     number = iter(range(10**6))
@@ -131,7 +131,7 @@ def main() -> None:
 def compare(megabytes: int, rounds: int, scratch: Path) -> None:
     """All arms in turns, and their memory."""
     from zoo.registry.cache import Cache
-    from zoo.registry.hub import Hub
+    from zoo.registry.hub.hub import Hub
 
     hub = subprocess.Popen(
         [sys.executable, "-c", HUB.format(root=str(ROOT))],

@@ -24,6 +24,8 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
 }
 
+MAX_LINES = 400
+
 # What an import of the folder's modules may name besides the standard library and itself.
 ISLAND = {"torch", "transformers", "huggingface_hub.dataclasses"}
 #: What single islanders need besides: pictures, NumPy's legacy random numbers, words.
@@ -92,6 +94,44 @@ def of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def graph() -> dict[str, set[str]]:
+    """Every module and those of ours that it imports, typing imports and functions included."""
+    modules = {}
+    for path in SOURCES:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    found: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        found[module] = set()
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                up = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*(up if node.level else ()), *filter(None, [node.module])])
+                inside = [f"{base}.{alias.name}" for alias in node.names]
+                names = [name if name in modules else base for name in inside]
+            else:
+                continue
+            found[module] |= {name for name in names if name in modules} - {module}
+    return found
+
+
+def test_no_two_files_import_each_other():
+    left = graph()
+    # Whoever imports none of those left cannot be in a circle.
+    while free := [module for module, used in left.items() if not used & left.keys()]:
+        for module in free:
+            del left[module]
+    assert not left, "these import each other: " + ", ".join(sorted(left))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=of)
+def test_no_file_is_longer_than_anyone_reads(path):
+    assert len(path.read_text("utf-8").splitlines()) <= MAX_LINES
+
+
 def test_there_is_something_to_read():
     assert len(SOURCES) > 20
 
@@ -143,6 +183,7 @@ def test_the_registry_needs_no_torch(path):
         "zoo.card",
         "zoo.registry",
         "zoo.models",
+        "filelock",
         "huggingface_hub",
         "httpx2",
         "fsspec",

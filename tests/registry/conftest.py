@@ -121,7 +121,7 @@ def server(online):
 def open_hub(server, tmp_path):
     """`open_hub(cache="a", **settings)`: a client of that hub with a cache of its own."""
     from zoo.registry.cache import Cache
-    from zoo.registry.hub import Hub
+    from zoo.registry.hub.hub import Hub
 
     def make(cache: str = "a", **settings):
         settings = {"token": "tok"} | settings
@@ -133,7 +133,7 @@ def open_hub(server, tmp_path):
 @pytest.fixture
 def release(tmp_path):
     """`release(version, files)`: a release of a few made-up files, without a model's checks."""
-    from zoo.registry.base import File, Release
+    from zoo.registry.types import File, Release
 
     def make(version: str = "1.0.0", name: str = "alice/toy", **files: bytes) -> Release:
         folder = tmp_path / f"release-{name.replace('/', '-')}-{version}"

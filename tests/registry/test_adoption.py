@@ -121,7 +121,7 @@ def test_a_pickle_beside_is_neither_checked_nor_copied(theirs, open_hub, tmp_pat
     place, _ = theirs(links=False, files=files)
     folder = offline(open_hub).folder("alice/toy")
     assert registry.verification.examine(folder).problems == []
-    import zoo.registry.places as where
+    import zoo.registry.order as where
 
     copied = tmp_path / "out"
     with pytest.MonkeyPatch.context() as patch:
@@ -188,7 +188,7 @@ def test_a_flaky_hub_is_asked_again_where_the_cache_has_only_a_part(
 ):
     from tests.hubs.faults import Fault, Status
 
-    monkeypatch.setattr("zoo.registry.wire.WAITS", (0.0,))
+    monkeypatch.setattr("zoo.registry.hub.guard.WAITS", (0.0,))
     place, commit = theirs(links=False)
     (place / "snapshots" / commit / "config.json").unlink()
     server.faults.append(Fault("/revision/", Status(503), times=2))

@@ -19,10 +19,10 @@ from zoo.errors import (
     UnreachableError,
     UsageError,
 )
-from zoo.registry import places
-from zoo.registry.base import File, Release
+from zoo.registry import order
 from zoo.registry.cache import Cache
 from zoo.registry.folder import Folder
+from zoo.registry.types import File, Release
 
 
 @pytest.fixture(params=["disk", "memory"])
@@ -132,11 +132,11 @@ def test_offline_asks_disks_and_no_buckets(release, tmp_path):
 
 def test_places_that_are_none():
     with pytest.raises(UsageError, match="no registry"):
-        places.open_remote("nowhere")
+        order.open_remote("nowhere")
     with pytest.raises(UsageError):
-        places.open_remote("embedded")
+        order.open_remote("embedded")
     with pytest.raises((UsageError, MissingDependencyError), match="nope"):
-        places.open_remote("nope://x/y")
+        order.open_remote("nope://x/y")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -159,7 +159,7 @@ def test_the_search_order_is_a_setting(ready, tmp_path, monkeypatch, registry_ro
         with pytest.raises(NotFoundError):
             registry.resolve(name)
     monkeypatch.setenv("GENAE_REGISTRIES", f"embedded, {tmp_path}/models")
-    assert places.order() == ["embedded", f"{tmp_path}/models"]
+    assert order.order() == ["embedded", f"{tmp_path}/models"]
     for name in ("genae/extra", "alice/toy"):
         assert zoo.from_pretrained(name).config.model_type == "genae_eae"
         assert zoo.EAEModel.from_pretrained(name, revision="v1.0.0")
@@ -171,7 +171,7 @@ def test_the_search_order_is_a_setting(ready, tmp_path, monkeypatch, registry_ro
     assert registry.verify(pulled).ok
     monkeypatch.setenv("GENAE_REGISTRIES", "hub,hub")
     with pytest.raises(UsageError, match="twice"):
-        places.order()
+        order.order()
     monkeypatch.setenv("GENAE_REGISTRIES", "embedded")
     with pytest.raises(NotFoundError, match="GENAE_REGISTRIES"):
         registry.resolve("alice/toy")

@@ -103,7 +103,7 @@ def test_there_are_enough_of_them():
 @pytest.mark.parametrize("count", [60, pytest.param(None, marks=SOAK)])
 def test_hostile_answers_harm_nothing(server, open_hub, release, monkeypatch, tmp_path, count):
     monkeypatch.setattr("zoo.registry.cache.WAITS", ())
-    monkeypatch.setattr("zoo.registry.wire.WAITS", (0.0,))
+    monkeypatch.setattr("zoo.registry.hub.guard.WAITS", (0.0,))
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     monkeypatch.setenv("GENAE_HUB_DEADLINE", "9")
     open_hub("pusher").push(release())
@@ -139,7 +139,7 @@ import re, sys
 from tests.hubs.faults import Status
 from zoo.errors import GenaeError
 from zoo.registry.cache import Cache
-from zoo.registry.hub import Hub
+from zoo.registry.hub.hub import Hub
 url, folder = sys.argv[1:]
 for i in range(3):
     try:

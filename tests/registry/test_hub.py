@@ -29,8 +29,8 @@ from zoo.errors import (
     UnsafeError,
     UsageError,
 )
-from zoo.registry import embedded, places
-from zoo.registry.hub import Hub
+from zoo.registry import embedded, order
+from zoo.registry.hub.hub import Hub
 
 
 @pytest.mark.parametrize("lfs", ["basic", "multipart"])
@@ -235,7 +235,7 @@ def test_tokens_are_told_to_nobody(online, release, tmp_path, caplog, capfd):
 def test_a_redirect_into_the_machine_from_outside_is_not_followed():
     import httpx2
 
-    from zoo.registry.wire import check_target
+    from zoo.registry.hub.guard import check_target
 
     outside, inside = httpx2.URL("https://hub.example"), httpx2.URL("http://127.0.0.1:9")
     check_target(httpx2.URL("https://cdn.example/x"), outside)
@@ -252,7 +252,7 @@ def test_a_redirect_into_the_machine_from_outside_is_not_followed():
 def test_a_server_may_not_ask_for_a_day(server, open_hub, release, monkeypatch):
     open_hub("pusher").push(release())
     for headers in ({"Retry-After": "86400"}, {"RateLimit": '"api";r=0;t=86400'}):
-        monkeypatch.setattr("zoo.registry.wire.LONGEST_WAIT", 0.2)
+        monkeypatch.setattr("zoo.registry.hub.guard.LONGEST_WAIT", 0.2)
         server.faults.append(Wrong("revision|batch", Status(429, headers)))
         open_hub(str(headers)).folder("alice/toy")
     made = release("1.1.0")
@@ -262,7 +262,7 @@ def test_a_server_may_not_ask_for_a_day(server, open_hub, release, monkeypatch):
 
 def test_every_push_is_checked_against_the_card(ready, server, open_hub, monkeypatch):
     hub = open_hub()
-    monkeypatch.setattr(places, "open_remote", lambda place: hub)
+    monkeypatch.setattr(order, "open_remote", lambda place: hub)
     monkeypatch.setattr(registry, "open_remote", lambda place: hub)
     done = zoo.push(ready, "alice/toy")
     assert done.version == "1.0.0"

@@ -75,7 +75,7 @@ def test_a_partly_fetched_newer_version_hides_nothing(
     server, open_hub, made, release, monkeypatch
 ):
     monkeypatch.setattr("zoo.registry.cache.WAITS", ())
-    monkeypatch.setattr("zoo.registry.wire.WAITS", ())
+    monkeypatch.setattr("zoo.registry.hub.guard.WAITS", ())
     hub = open_hub()
     hub.folder("alice/toy")
     open_hub("pusher").push(release("1.1.0"))

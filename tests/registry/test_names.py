@@ -11,8 +11,8 @@ from tests.registry.conftest import content
 from zoo import registry
 from zoo.errors import NotFoundError, UsageError
 from zoo.registry import names
-from zoo.registry.base import check_revision
 from zoo.registry.names import Name, parse
+from zoo.registry.types import check_revision
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HUB = "https://huggingface.co"

@@ -25,9 +25,10 @@ from zoo.errors import (
     SettingError,
     UnreachableError,
 )
-from zoo.registry import network, places, shown
-from zoo.registry.hub import Hub
-from zoo.registry.wire import asked_wait
+from zoo.registry import order, shown
+from zoo.registry.hub import network
+from zoo.registry.hub.guard import asked_wait
+from zoo.registry.hub.hub import Hub
 
 PAGE = b"<!DOCTYPE html><html>Welcome to the hotel</html>"
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -45,7 +46,7 @@ def _fresh(monkeypatch):
         monkeypatch.delenv(name.upper(), raising=False)
     for name in network.CERTIFICATES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("zoo.registry.wire.WAITS", (0.0, 0.0))
+    monkeypatch.setattr("zoo.registry.hub.guard.WAITS", (0.0, 0.0))
     monkeypatch.setattr("zoo.registry.cache.WAITS", (0.0,))
     shown._TOLD.clear()
     _http.close_session()
@@ -194,7 +195,7 @@ def test_the_configured_address(monkeypatch, tmp_path, pushed, server, caplog):
 
 
 def test_no_way_is_told_at_once(monkeypatch, tmp_path, online):
-    monkeypatch.setattr("zoo.registry.wire.WAITS", (60.0,))
+    monkeypatch.setattr("zoo.registry.hub.guard.WAITS", (60.0,))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(CutOffError, match=r"refused.*HF_ENDPOINT is 'http://127\.0\.0\.1:9'"):
         Hub("http://127.0.0.1:9").versions("alice/toy")
@@ -216,7 +217,7 @@ def test_numbers_that_are_none(monkeypatch):
     for value in ("abc", "", "-3", "1.5"):
         monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", value)
         with pytest.raises(SettingError, match="HF_HUB_DOWNLOAD_TIMEOUT"):
-            places.open_remote("hub")
+            order.open_remote("hub")
 
 
 def test_a_file_where_the_cache_should_be(tmp_path, server, monkeypatch):
@@ -312,7 +313,7 @@ def test_a_hub_that_says_nothing_does_not_hold_up_what_is_there(
 ):
     from tests.hubs.faults import Hang
 
-    monkeypatch.setattr("zoo.registry.wire.HASTE", 0.2)
+    monkeypatch.setattr("zoo.registry.hub.guard.HASTE", 0.2)
     server.faults.append(Wrong("/revision/", Hang(1.5), times=None))
     start = time.monotonic()
     assert content(open_hub("warm").folder("alice/toy")) == content(pushed.folder)
@@ -408,7 +409,7 @@ def test_which_proxy_an_address_goes_through(monkeypatch):
 def test_the_cache_describes_a_model_where_no_answer_comes(open_hub, pushed, server, monkeypatch):
     from zoo.registry.peek import peek
 
-    monkeypatch.setattr(places, "open_remote", lambda place: open_hub("warm"))
+    monkeypatch.setattr(order, "open_remote", lambda place: open_hub("warm"))
     told, _ = peek("alice/toy", source="hub")
     server.faults.append(Wrong("/api/models", PAGES["403"], times=None))
     held, _ = peek("alice/toy", source="hub")

@@ -28,9 +28,9 @@ CLIENT = """
 import json, sys
 from pathlib import Path
 from zoo.errors import ConflictError, GenaeError
-from zoo.registry.base import File, Release
+from zoo.registry.types import File, Release
 from zoo.registry.cache import Cache
-from zoo.registry.hub import Hub
+from zoo.registry.hub.hub import Hub
 url, verb, place, version, *files = sys.argv[1:]
 hub = Hub(url, token="tok", cache=Cache(place))
 release = Release("alice/toy", version, Path(place), tuple(File(*json.loads(f)) for f in files))
@@ -190,7 +190,7 @@ def test_writers_on_one_branch_lose_nothing(server, open_hub, client, release, r
         for one in made:
             assert server.storage.files("alice/toy", one.tag) == content(one.folder)
         assert list(server.storage.repo("alice/toy").branches) == ["main"]
-        newest = max(tags, key=registry.base.version_key)
+        newest = max(tags, key=registry.types.version_key)
         assert server.storage.files("alice/toy") == server.storage.files("alice/toy", newest)
 
 

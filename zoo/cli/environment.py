@@ -41,7 +41,7 @@ def collect() -> dict[str, Any]:
     """The facts as one table, ready for JSON."""
     from huggingface_hub import constants, get_token
 
-    from zoo.registry.places import order
+    from zoo.registry.order import order
     from zoo.registry.shown import bare
     from zoo.registry.signing import SIGN_WITH, TRUST
 

@@ -247,7 +247,7 @@ def report(error: Any) -> int:
     if isinstance(error, ImportError):
         return _say(text, MissingDependencyError.exit_code)
     if isinstance(error, ValueError):
-        from zoo.registry.places import check_settings
+        from zoo.registry.order import check_settings
 
         try:
             check_settings()

@@ -110,11 +110,11 @@ def registry_(
     if source is not None and name is None:
         _list(source, search or "", as_json, quiet)
         return
-    from zoo.registry import names, places
+    from zoo.registry import names, order
 
     if name is not None:
         name = names.id_of(name)
-    rows = [_place(place, name) for place in ([source] if source else places.order())]
+    rows = [_place(place, name) for place in ([source] if source else order.order())]
     if as_json:
         print_json(rows)
         return
@@ -132,7 +132,7 @@ def registry_(
 
 def _place(place: str, name: str | None) -> dict[str, Any]:
     """One row: what a place is, and how it answers."""
-    from zoo.registry import embedded, places
+    from zoo.registry import embedded, order
     from zoo.registry.shown import bare
 
     web = place == "hub" or place.startswith(("http://", "https://"))
@@ -140,7 +140,7 @@ def _place(place: str, name: str | None) -> dict[str, Any]:
     row: dict[str, Any] = {"place": bare(place), "kind": kind, "address": bare(place)}
     row |= {"models": None, "versions": None}
     try:
-        registry = places.open_registry(place)
+        registry = order.open_registry(place)
         if kind == "embedded":
             row["address"] = str(embedded.ROOT)
         elif kind == "hub":
@@ -164,9 +164,9 @@ def _place(place: str, name: str | None) -> dict[str, Any]:
 
 def _list(place: str, search: str, as_json: bool, quiet: bool) -> None:
     """The ids that one registry has."""
-    from zoo.registry import places
+    from zoo.registry import order
 
-    ids = places.open_registry(place).list(search)
+    ids = order.open_registry(place).list(search)
     if as_json:
         print_json([{"id": name} for name in ids])
         return

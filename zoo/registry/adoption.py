@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zoo.errors import GenaeError
-from zoo.registry.base import COMMIT
 from zoo.registry.cache import Cache
 from zoo.registry.shown import notice
 from zoo.registry.snapshots import LackingError, look
+from zoo.registry.types import COMMIT
 
 
 def holds(cache: Cache, name: str, revision: str) -> bool:

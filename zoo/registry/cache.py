@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.utils._fixes import WeakFileLock
+from filelock import FileLock
 
 from zoo.errors import (
     GenaeError,
@@ -33,7 +33,10 @@ from zoo.errors import (
     UnsafeError,
 )
 from zoo.registry.atomic import link, write
-from zoo.registry.base import (
+from zoo.registry.deadline import Deadline
+from zoo.registry.hub.guard import WAITS, pause
+from zoo.registry.snapshots import described, digest
+from zoo.registry.types import (
     COMMIT,
     File,
     Progress,
@@ -43,9 +46,6 @@ from zoo.registry.base import (
     check_path,
     version_key,
 )
-from zoo.registry.deadline import Deadline
-from zoo.registry.snapshots import described, digest
-from zoo.registry.wire import WAITS, pause
 
 RECORD = "genae.json"
 #: Variables that say where the cache is, the nearest first.
@@ -309,7 +309,8 @@ class Cache:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(WeakFileLock(path, timeout=deadline.left))
+                # Group-writable, as huggingface_hub's: people share caches.
+                stack.enter_context(FileLock(path, mode=0o664).acquire(timeout=deadline.left))
             except TimeoutError:
                 raise UnreachableError(
                     f"another process holds {path}; run it again when that has ended."

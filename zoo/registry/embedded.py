@@ -71,7 +71,7 @@ class Embedded:
             raise NotFoundError(
                 f"revision {revision!r} of {card.id} is not published; there is {known}."
             )
-        from zoo.registry.hub import Hub  # needs huggingface_hub, which is slow to import
+        from zoo.registry.hub.hub import Hub  # needs huggingface_hub, which is slow to import
 
         vouched = (place / "manifest.json").read_bytes()
         return Hub().folder(card.id, commit, progress, vouched=vouched)

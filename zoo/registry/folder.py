@@ -34,7 +34,11 @@ from zoo.errors import (
     UsageError,
 )
 from zoo.registry import manifest, signing
-from zoo.registry.base import (
+from zoo.registry.cache import Cache
+from zoo.registry.deadline import Deadline
+from zoo.registry.header import inspect
+from zoo.registry.shown import bare, notice
+from zoo.registry.types import (
     COMMIT,
     File,
     Progress,
@@ -50,10 +54,6 @@ from zoo.registry.base import (
     newest_first,
     version_key,
 )
-from zoo.registry.cache import Cache
-from zoo.registry.deadline import Deadline
-from zoo.registry.header import inspect
-from zoo.registry.shown import bare, notice
 
 PIECE = 2**20
 POINTER_BYTES = 4096

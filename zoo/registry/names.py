@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 from zoo.errors import NotFoundError, UsageError
 from zoo.hints import nearest
-from zoo.registry import places
-from zoo.registry.base import ID, REVISION, check_id
+from zoo.registry import order
 from zoo.registry.shown import bare, notice
+from zoo.registry.types import ID, REVISION, check_id
 
 #: Hosts of the public Hub, whose addresses a mirror's users paste as well.
 HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co", "www.hf.co")
@@ -178,7 +178,7 @@ def _place(text: str, host: str, source: str | None) -> str | None:
     """The registry to ask for an address of this host."""
     if not host:
         return source
-    addresses = [source] if source else places.order()
+    addresses = [source] if source else order.order()
     for place in addresses:
         if place.startswith(("http://", "https://")) and host == _host(place):
             return place
@@ -198,7 +198,7 @@ def _place(text: str, host: str, source: str | None) -> str | None:
 
 def _below(host: str, path: str, source: str | None) -> str:
     """A page's path without that of the hub's own address, where it has one."""
-    for place in (source or "", _configured()[1], *places.order()):
+    for place in (source or "", _configured()[1], *order.order()):
         if host and _host(place) == host and (base := urlsplit(place).path.rstrip("/")):
             if path.startswith(f"{base}/"):
                 return path[len(base) :]

@@ -8,9 +8,9 @@ from typing import Any
 from zoo.card import CARD_FILE, Card
 from zoo.card.card import MAX_BYTES as CARD_BYTES
 from zoo.errors import GenaeError, IntegrityError, NotFoundError
-from zoo.registry import embedded, manifest, names, places
-from zoo.registry.base import Remote, Snapshot
+from zoo.registry import embedded, manifest, names, order
 from zoo.registry.shown import notice, says_nothing
+from zoo.registry.types import Remote, Snapshot
 
 #: Small files that describe a model, with the most bytes they may have.
 DESCRIBING = {CARD_FILE: CARD_BYTES, manifest.MANIFEST_FILE: manifest.MAX_BYTES,
@@ -38,11 +38,11 @@ def peek(
     """
     name, revision, source = names.parse(name, revision, source)
     failure: NotFoundError | None = None
-    for place in [source] if source else places.order():
+    for place in [source] if source else order.order():
         if place == "embedded" or (place == "hub" and not source and embedded.owns(name)):
             continue
         try:
-            return _ask(places.open_remote(place), name, revision)
+            return _ask(order.open_remote(place), name, revision)
         except NotFoundError as error:
             failure = error
     if failure is not None and not source:

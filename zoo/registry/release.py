@@ -15,8 +15,8 @@ from zoo.card import CARD_FILE, Card
 from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UsageError
 from zoo.hints import command
 from zoo.registry import embedded, manifest, names, signing, transfer, verification
-from zoo.registry.base import File, Release, version_key
 from zoo.registry.header import refuse_pickled_content
+from zoo.registry.types import File, Release, version_key
 
 
 @contextlib.contextmanager

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from zoo.errors import GenaeError, NotFoundError, UnsafeError
-from zoo.registry.base import COMMIT, SHA256, File, check_files
 from zoo.registry.header import is_pickle
+from zoo.registry.types import COMMIT, SHA256, File, check_files
 
 PIECE = 2**20
 #: Weights of other libraries, which lie beside safetensors in many repositories.

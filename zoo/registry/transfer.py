@@ -14,11 +14,11 @@ from zoo.errors import (
     NotFoundError,
     SettingError,
 )
-from zoo.registry import embedded, manifest, names, places
-from zoo.registry.base import File, Progress
+from zoo.registry import embedded, manifest, names, order
 from zoo.registry.header import inspect
 from zoo.registry.signing import SIGNATURE
 from zoo.registry.signing import check as check_signature
+from zoo.registry.types import File, Progress
 from zoo.staging import check_new_folder, new_folder
 
 #: What was found within `once`; None outside of it.
@@ -60,7 +60,7 @@ def locate(
         UsageError: an empty name, or an address that is no model's.
     """
     text = embedded.text_of(name)
-    places.check_settings()
+    order.check_settings()
     if source is None and os.path.isdir(folder := names.here(text) or ""):
         return Path(folder)
     found, asked = _FOUND.get(), (text, revision, source)
@@ -70,7 +70,7 @@ def locate(
     if hint := embedded.own_name(model):
         raise NotFoundError(f"no folder {text!r}.{hint}")
     if source is not None:
-        place = places.open_registry(source).folder(model, revision, progress)
+        place = order.open_registry(source).folder(model, revision, progress)
     else:
         try:
             place = _search(model, revision, progress)
@@ -91,16 +91,16 @@ def _search(name: str, revision: str | None, progress: Progress | None) -> Path:
     """
     own = embedded.owns(name)
     failures: list[GenaeError] = []
-    for place in places.order():
+    for place in order.order():
         if (place == "hub" and own) or (place == "embedded" and not own):
             continue
         try:
-            return places.open_registry(place).folder(name, revision, progress)
+            return order.open_registry(place).folder(name, revision, progress)
         except (NotFoundError, SettingError, MissingDependencyError) as error:
             failures.append(error)
     if not failures:
         raise NotFoundError(
-            f"no registry to ask for {name}: {places.SETTING} lists {', '.join(places.order())}."
+            f"no registry to ask for {name}: {order.SETTING} lists {', '.join(order.order())}."
         )
     raise failures[0] if own else failures[-1]
 

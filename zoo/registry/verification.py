@@ -9,10 +9,10 @@ from zoo import catalog
 from zoo.card import CARD_FILE, Card
 from zoo.errors import GenaeError, IntegrityError, UnsafeError
 from zoo.registry import manifest, signing
-from zoo.registry.base import Report
 from zoo.registry.header import elements, inspect, safetensors_header
 from zoo.registry.names import here, parse
 from zoo.registry.transfer import check_sums, in_cache, locate, stated_of
+from zoo.registry.types import Report
 
 HEAD = "lm_head.weight"  # of transformers' models that may tie it to the embeddings
 

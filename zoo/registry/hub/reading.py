@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx2
-from huggingface_hub.utils._http import get_session, hf_raise_for_status
+from huggingface_hub import HfApi
 
 from zoo.errors import CutOffError, GenaeError, IntegrityError
-from zoo.registry.base import File, Snapshot, check_path
+from zoo.registry.hub import private
+from zoo.registry.hub.guard import Guard, again, guarded
 from zoo.registry.shown import clean, no_answer, says_nothing
-from zoo.registry.wire import Guard, again, guarded
-
-if TYPE_CHECKING:
-    from zoo.registry.hub import Hub
+from zoo.registry.types import File, Snapshot, check_path
 
 MAX_REDIRECTS = 5
 T = TypeVar("T")
 
 
 def pages(
-    hub: Hub,
+    api: HfApi,
     path: str,
     params: dict[str, Any],
     guard: Guard,
@@ -34,17 +32,17 @@ def pages(
     huggingface_hub would repeat every request by itself, and wait without an end to it.
 
     Args:
-        hub: what is asked.
+        api: what is asked.
         path: of the address.
         params: of the first request.
         guard: the rules for the requests.
         take: what is wanted of a page's rows; it may stumble over what they hold.
     """
-    address, query = f"{hub.endpoint}{path}", dict(params) or None
+    address, query = f"{api.endpoint}{path}", dict(params) or None
 
     def ask() -> tuple[list[T], str]:
-        response = get_session().get(address, params=query, headers=hub.api._build_hf_headers())
-        hf_raise_for_status(response)
+        response = private.get_session().get(address, params=query, headers=private.headers(api))
+        private.raise_for_status(response)
         rows = response.json()
         if not isinstance(rows, list):
             raise no_answer(f"{response.url.host}: its answer makes no sense (it is no list).")
@@ -59,27 +57,27 @@ def pages(
 
 @contextlib.contextmanager
 def read(
-    hub: Hub, snapshot: Snapshot, file: File, start: int, guard: Guard
+    api: HfApi, snapshot: Snapshot, file: File, start: int, guard: Guard
 ) -> Iterator[Iterator[bytes]]:
-    """See `Hub.read`."""
+    """See `Client.read`."""
     path = quote(check_path(file.path))
-    url = f"{hub.endpoint}/{snapshot.id}/resolve/{snapshot.commit}/{path}"
-    headers = hub.api._build_hf_headers()
+    url = f"{api.endpoint}/{snapshot.id}/resolve/{snapshot.commit}/{path}"
+    headers = private.headers(api)
     if start:
         headers["range"] = f"bytes={start}-"
     told = about(snapshot.id, snapshot.revision)
     with told, guarded(guard), contextlib.ExitStack() as stack:
         for _ in range(MAX_REDIRECTS + 1):
-            request = get_session().build_request("GET", url, headers=headers)
+            request = private.get_session().build_request("GET", url, headers=headers)
             request.extensions["genae_limit"] = file.size - start
-            response = get_session().send(request, stream=True, follow_redirects=False)
+            response = private.get_session().send(request, stream=True, follow_redirects=False)
             stack.callback(response.close)
             if not response.has_redirect_location:
                 break
             url = str(response.url.join(response.headers["location"]))
         else:
             raise IntegrityError(f"{snapshot.id}: {file.path} is redirected without end.")
-        hf_raise_for_status(response)
+        private.raise_for_status(response)
         _refuse_page(response, file)
         skip = _check_length(response, snapshot, file, start)
         yield _skipping(response.iter_raw(), skip)

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx2
 
-from zoo.registry.base import Progress
 from zoo.registry.deadline import Deadline
 from zoo.registry.shown import no_answer
+from zoo.registry.types import Progress
 
 PIECE = 2**16
 #: What is undone though it was not asked for; `zlib` reads both by their own first bytes.

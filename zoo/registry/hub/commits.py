@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
+
+from huggingface_hub import HfApi
 
 from zoo.errors import GenaeError, NotFoundError
-from zoo.registry import reading
-from zoo.registry.base import check_commit
+from zoo.registry.hub import reading
+from zoo.registry.hub.guard import Guard
 from zoo.registry.shown import says_nothing
-from zoo.registry.wire import Guard
-
-if TYPE_CHECKING:
-    from zoo.registry.hub import Hub
+from zoo.registry.types import check_commit
 
 MOST = 10_000  # commits looked at
 SHORT = re.compile(r"[0-9a-f]{7,39}")
 
 
-def complete(hub: Hub, name: str, start: str, guard: Guard, error: GenaeError) -> str:
+def complete(
+    api: HfApi,
+    refs: Callable[[str, Guard], dict[str, dict[str, str]]],
+    name: str,
+    start: str,
+    guard: Guard,
+    error: GenaeError,
+) -> str:
     """The one commit of a model that begins with these digits.
 
     Args:
-        hub: what is asked.
+        api: what is asked.
+        refs: gives branches and tags with their commits.
         name: owner and name.
         start: the digits, 7 to 39 of them.
         guard: the rules for the requests.
@@ -34,9 +42,9 @@ def complete(hub: Hub, name: str, start: str, guard: Guard, error: GenaeError) -
     """
     path = f"/api/models/{name}/commits/main"
     try:
-        refs = hub.refs(name, guard)
-        known = {*refs["branches"].values(), *refs["tags"].values()}
-        for rows in reading.pages(hub, path, {}, guard, _commits):
+        listed = refs(name, guard)
+        known = {*listed["branches"].values(), *listed["tags"].values()}
+        for rows in reading.pages(api, path, {}, guard, _commits):
             known.update(rows)
             if len(known) > MOST:
                 break

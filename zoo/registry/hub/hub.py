@@ -6,14 +6,12 @@ use, files are fetched by commit, resumed and hashed, and a version appears as a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import httpx2
-from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub import constants
 
 from zoo.errors import (
     BusyError,
@@ -25,38 +23,35 @@ from zoo.errors import (
     UnreachableError,
     UsageError,
 )
-from zoo.registry import adoption, commits, manifest, reading, signing
-from zoo.registry.base import (
+from zoo.registry import adoption, manifest, signing
+from zoo.registry.cache import Cache
+from zoo.registry.header import inspect
+from zoo.registry.hub import commits, reading
+from zoo.registry.hub.client import LIBRARY, Client
+from zoo.registry.hub.guard import Guard, again
+from zoo.registry.hub.push import Publisher
+from zoo.registry.hub.reading import about
+from zoo.registry.shown import says_nothing
+from zoo.registry.snapshots import LackingError, wanted
+from zoo.registry.types import (
     COMMIT,
-    MAX_FILES,
     File,
     Progress,
     Published,
     Release,
     Snapshot,
     check_commit,
-    check_files,
     check_id,
     check_revision,
     expect,
     newest_first,
     version_key,
 )
-from zoo.registry.cache import Cache
-from zoo.registry.header import inspect
-from zoo.registry.reading import about
-from zoo.registry.shown import bare, says_nothing
-from zoo.registry.snapshots import LackingError, wanted
-from zoo.registry.wire import Guard, again
 
-LIBRARY = "genae"
 MOST = 1000  # ids in one list
-#: `branches` and `tags`, each name with its commit.
-Refs = dict[str, dict[str, str]]
-PUBLIC = "https://huggingface.co"
 
 
-class Hub:
+class Hub(Client):
     """One hub.
 
     Args:
@@ -78,38 +73,12 @@ class Hub:
         offline: bool | None = None,
         token: str | None = None,
     ) -> None:
-        default = constants.ENDPOINT.strip().rstrip("/") or PUBLIC
-        self.endpoint = (endpoint or default).rstrip("/")
-        configured = self.endpoint == default
-        #: What is wrong with the configured address; the cache serves nevertheless.
-        self.fault: SettingError | None = None
-        if not _is_address(self.endpoint):
-            if endpoint is not None:
-                raise UsageError(f"{bare(endpoint)!r} is no http or https address of a hub.")
-            self.fault = SettingError(
-                f"HF_ENDPOINT is {bare(default)!r}, which is no http or https address of a hub: "
-                f"set it to one, such as {PUBLIC}, or unset it."
-            )
-        self.name = "hub" if configured else bare(self.endpoint)
-        self.token = token or (get_token() if configured else None)
-        self.offline = constants.is_offline_mode() if offline is None else offline
+        super().__init__(endpoint, offline=offline, token=token)
         own = Path(constants.HF_HUB_CACHE)
-        if not configured:
+        if not self.configured:
             netloc = urlsplit(self.endpoint).netloc.rpartition("@")[2]
             own = Path(constants.HF_HOME) / "genae" / quote(netloc, "")
         self.cache = cache or Cache(own)
-        # False, not None: the client would send the configured endpoint's token elsewhere.
-        self.api = HfApi(endpoint=self.endpoint, token=self.token or False, library_name=LIBRARY)
-
-    def guard(self, progress: Progress | None = None) -> Guard:
-        """The rules for one operation, its deadline counted from now.
-
-        Raises:
-            SettingError: the configured address is none.
-        """
-        if self.fault is not None and not self.offline:
-            raise SettingError(str(self.fault))
-        return Guard(self.endpoint, self.token, progress=progress, offline=self.offline)
 
     # -- asking ---------------------------------------------------------------------------------
 
@@ -117,7 +86,7 @@ class Hub:
         """Ids of the models that genae pushed here, at most a thousand."""
         asked = {"filter": LIBRARY, "limit": MOST} | ({"search": search} if search else {})
         found: list[str] = []
-        for rows in reading.pages(self, "/api/models", asked, self.guard(), reading.ids):
+        for rows in reading.pages(self.api, "/api/models", asked, self.guard(), reading.ids):
             found += rows
             if len(found) >= MOST:
                 break
@@ -152,32 +121,10 @@ class Hub:
         except (NotFoundError, UsageError) as error:
             if says_nothing(error) or not commits.SHORT.fullmatch(revision):
                 raise
-            return commits.complete(self, name, revision, guard, error)
+            return commits.complete(self.api, self.refs, name, revision, guard, error)
         commit = check_commit(info.sha)
         self.cache.check_unmoved(name, revision, commit)
         return commit
-
-    def tree(self, name: str, commit: str, guard: Guard) -> tuple[File, ...]:
-        """Every file of a commit."""
-        path = f"/api/models/{name}/tree/{commit}"
-        files: list[File] = []
-        for rows in reading.pages(self, path, {"recursive": "true"}, guard, reading.files):
-            files += rows
-            if len(files) > MAX_FILES:
-                raise IntegrityError(f"more than {MAX_FILES} files, too many for a model.")
-        return check_files(files)
-
-    def refs(self, name: str, guard: Guard) -> Refs:
-        """Branches and tags with their commits."""
-
-        def ask() -> Refs:
-            refs = self.api.list_repo_refs(name)
-            return {
-                kind: {ref.name: check_commit(ref.target_commit) for ref in getattr(refs, kind)}
-                for kind in ("branches", "tags")
-            }
-
-        return again(guard, ask)
 
     # -- fetching -------------------------------------------------------------------------------
 
@@ -335,17 +282,6 @@ class Hub:
         self.cache.check_forward(name, revision, version)
         return version
 
-    def read(
-        self, snapshot: Snapshot, file: File, start: int = 0, guard: Guard | None = None
-    ) -> AbstractContextManager[Iterator[bytes]]:
-        """A file's content from byte `start` on, in pieces, and never more than its size.
-
-        Raises:
-            IntegrityError: the answer is of another length.
-            UnreachableError: the connection broke; the pieces so far are right to keep.
-        """
-        return reading.read(self, snapshot, file, start, guard or self.guard())
-
     # -- publishing -----------------------------------------------------------------------------
 
     def push(
@@ -363,19 +299,8 @@ class Hub:
             UsageError: the hub refuses the model page.
             UnreachableError: the hub stopped answering; the branch is as it was, or complete.
         """
-        from zoo.registry.publishing import Publisher
-
         check_id(release.id)
         return Publisher(self, release, self.guard(progress)).run(dry_run)
-
-
-def _is_address(url: str) -> bool:
-    """Whether requests can be made to an address."""
-    try:
-        parts = httpx2.URL(url)
-        return parts.scheme in ("http", "https") and bool(parts.host) and urlsplit(url).port != 0
-    except (httpx2.InvalidURL, ValueError):
-        return False
 
 
 def _checked(check: Callable[[str], str], value: Any) -> str:

@@ -26,7 +26,7 @@ from zoo.errors import (
     UnreachableError,
     UsageError,
 )
-from zoo.registry import network
+from zoo.registry.hub import network
 from zoo.registry.shown import bare, clean, no_answer
 
 E = TypeVar("E", bound=BaseException)

@@ -20,15 +20,15 @@ from typing import TypeVar
 
 import httpx2
 from huggingface_hub import constants, set_client_factory
-from huggingface_hub.utils import _http
 
 from zoo.errors import BusyError, CutOffError, RedirectError, UnreachableError
-from zoo.registry.base import Progress
-from zoo.registry.bodies import PACKED, Bounded, Counted, Unpacked
 from zoo.registry.deadline import Deadline
-from zoo.registry.network import make_client
+from zoo.registry.hub import private
+from zoo.registry.hub.bodies import PACKED, Bounded, Counted, Unpacked
+from zoo.registry.hub.errors import AGAIN, ASKED, busy, translate
+from zoo.registry.hub.network import make_client
 from zoo.registry.shown import no_answer
-from zoo.registry.wording import AGAIN, ASKED, busy, translate
+from zoo.registry.types import Progress
 
 T = TypeVar("T")
 
@@ -163,7 +163,7 @@ def _answer(response: httpx2.Response) -> None:
 
 def _install() -> None:
     """Put the hooks on the client that huggingface_hub makes, whoever configured it."""
-    before = getattr(_http, "_GLOBAL_CLIENT_FACTORY", None) or _http.default_client_factory
+    before = private.client_factory()
     if getattr(before, "guarded", False):
         return
 

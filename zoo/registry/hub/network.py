@@ -12,10 +12,9 @@ import ssl
 from collections.abc import Callable
 
 import httpx2
-from httpx2 import _utils
-from huggingface_hub.utils import _http
 
 from zoo.errors import GenaeError, MissingDependencyError, SettingError
+from zoo.registry.hub import private
 from zoo.registry.shown import bare, clean
 
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -35,7 +34,7 @@ def make_client(before: Callable[[], httpx2.Client]) -> httpx2.Client:
         return httpx2.Client(
             transport=httpx2.HTTPTransport(trust_env=True),
             mounts={key: _transport(value) for key, value in _proxies().items()},
-            event_hooks={"request": [_http.hf_request_event_hook]},
+            event_hooks={"request": [private.request_hook]},
             follow_redirects=True,
             timeout=None,
         )
@@ -45,7 +44,7 @@ def proxy_of(url: str) -> tuple[str, str] | None:
     """The proxy that an address is reached by: the variable that names it, and its address."""
     try:
         target = httpx2.URL(url)
-        patterns = sorted((_utils.URLPattern(key), value) for key, value in _proxies().items())
+        patterns = sorted((private.URLPattern(key), value) for key, value in _proxies().items())
     except (httpx2.InvalidURL, TypeError):
         return None
     for pattern, value in patterns:
@@ -71,7 +70,7 @@ def certificates() -> str:
 
 
 def _proxies() -> dict[str, str | None]:
-    return _utils.get_environment_proxies()
+    return private.environment_proxies()
 
 
 def _variable(address: str) -> str:

@@ -5,7 +5,7 @@ from typing import cast
 
 from zoo.errors import SettingError, UsageError
 from zoo.registry import embedded
-from zoo.registry.base import Registry, Remote
+from zoo.registry.types import Registry, Remote
 
 SETTING = "GENAE_REGISTRIES"
 DEFAULT = ("embedded", "hub")
@@ -65,7 +65,7 @@ def open_remote(place: str) -> Remote:
         )
     check_settings()
     if place == "hub" or place.startswith(("http://", "https://")):
-        from zoo.registry.hub import Hub  # needs huggingface_hub, which is slow to import
+        from zoo.registry.hub.hub import Hub  # needs huggingface_hub, which is slow to import
 
         return cast(Remote, Hub(None if place == "hub" else place))
     if place.isidentifier() and not os.path.isdir(place):

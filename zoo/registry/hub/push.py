@@ -11,22 +11,27 @@ import io
 from collections.abc import Iterator
 from logging import ERROR
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.utils import logging
 
 from zoo.errors import ConflictError, GenaeError, IntegrityError, NotFoundError, UnreachableError
 from zoo.registry import manifest
-from zoo.registry.base import File, Published, Release, Snapshot, check_commit, expect, version_key
+from zoo.registry.hub.client import PUBLIC, Client, Refs
+from zoo.registry.hub.guard import Guard, again, guarded
 from zoo.registry.shown import bare
 from zoo.registry.snapshots import digest
-from zoo.registry.wire import Guard, again, guarded
+from zoo.registry.types import (
+    File,
+    Published,
+    Release,
+    Snapshot,
+    check_commit,
+    expect,
+    version_key,
+)
 
-if TYPE_CHECKING:
-    from zoo.registry.hub import Hub, Refs
-
-PUBLIC = "https://huggingface.co"
 GIT_OWN = ".gitattributes"  # the hub's file, which stays
 #: A writer who was overtaken reads the new head and tries again.
 ATTEMPTS = 30
@@ -37,20 +42,20 @@ class Publisher:
     """One push.
 
     Args:
-        hub: where to.
+        client: where to.
         release: what.
         guard: the rules for all its requests.
     """
 
-    def __init__(self, hub: Hub, release: Release, guard: Guard) -> None:
-        self.hub, self.release, self.guard = hub, release, guard
+    def __init__(self, client: Client, release: Release, guard: Guard) -> None:
+        self.client, self.release, self.guard = client, release, guard
         self.name = release.id
         guard.deadline.allow(release.size)
         expect(guard.progress, release.size)
 
     def run(self, dry_run: bool) -> Published:
         """Publish; see `Hub.push`."""
-        where = f"{bare(self.hub.endpoint)}/{self.name}"
+        where = f"{bare(self.client.endpoint)}/{self.name}"
         refs = self._refs_or_none()
         if refs is not None:
             self._refuse_published(refs)
@@ -106,7 +111,7 @@ class Publisher:
         if listed is None or head in refs["tags"].values():
             return newest
         snapshot = Snapshot(self.name, "main", head, files)
-        with self.hub.read(snapshot, listed, guard=self.guard) as pieces:
+        with self.client.read(snapshot, listed, guard=self.guard) as pieces:
             content = b"".join(pieces)
         with contextlib.suppress(GenaeError):  # whatever lies there is going to be replaced
             there = manifest.parse(content, Path(manifest.MANIFEST_FILE))
@@ -126,7 +131,7 @@ class Publisher:
                 operations += [CommitOperationDelete(f.path) for f in files if f.path not in keep]
                 stack.enter_context(_quiet())
                 stack.enter_context(guarded(self.guard, pushing=True))
-                done = self.hub.api.create_commit(
+                done = self.client.api.create_commit(
                     self.name,
                     operations,
                     commit_message=f"{self.name.partition('/')[2]} {self.release.version}",
@@ -148,7 +153,7 @@ class Publisher:
     def _add(self, file: File, stack: contextlib.ExitStack) -> CommitOperationAdd:
         """A file to add. Paths would go to Xet storage, which only the public Hub has."""
         path = self.release.folder / file.path
-        if self.hub.endpoint == PUBLIC:
+        if self.client.endpoint == PUBLIC:
             return CommitOperationAdd(file.path, path)
         content: io.BufferedIOBase = stack.enter_context(path.open("rb"))
         return CommitOperationAdd(file.path, content)  # type: ignore[arg-type]
@@ -172,10 +177,10 @@ class Publisher:
 
     def _again(self, method: str, **arguments: Any) -> None:
         """A method of the client that may be repeated."""
-        again(self.guard, lambda: getattr(self.hub.api, method)(self.name, **arguments))
+        again(self.guard, lambda: getattr(self.client.api, method)(self.name, **arguments))
 
     def _refs(self) -> Refs:
-        return self.hub.refs(self.name, self.guard)
+        return self.client.refs(self.name, self.guard)
 
     def _refs_or_none(self) -> Refs | None:
         try:
@@ -186,7 +191,7 @@ class Publisher:
             return None
 
     def _tree(self, commit: str) -> tuple[File, ...]:
-        return self.hub.tree(self.name, commit, self.guard) if commit else ()
+        return self.client.tree(self.name, commit, self.guard) if commit else ()
 
     def _holds(self, files: tuple[File, ...], file: File) -> bool:
         """Whether one of the files is this one, whichever sum the hub states of it."""

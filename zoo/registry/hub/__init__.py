@@ -1,0 +1,1 @@
+"""A hub: the public one, or any server of its protocol."""
