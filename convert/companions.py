@@ -123,7 +123,7 @@ def read_config(
             raise broken
         told = _told_by_tensors(checkpoint, family, options or {})
         if told is not None and config is None:
-            return told, "none; sizes and heads are those of the tensors"
+            return told, "none; sizes and heads are those of the tensors, the activation is gelu"
         where = f"in {places[0]}" if config is not None else f"beside {Path(source).name}"
         raise NotFoundError(
             f"no bert_config.json {where}: the number of attention heads "
@@ -139,7 +139,7 @@ def _told_by_tensors(
 ) -> dict[str, Any] | None:
     """A configuration of the tensors alone, where they tell the number of heads and of layers.
 
-    TensorFlow Hub's encoders have no other. Their gelu is the Model Garden's, by tanh.
+    TensorFlow Hub's encoders have no other. The activation, which no tensor tells, is their gelu.
     """
     options = {k: value for k, value in options.items() if k not in ("simplified", "startswith")}
     try:
@@ -154,7 +154,7 @@ def _told_by_tensors(
     held = sizes_held(chosen, naming.kind, naming.shapes(checkpoint)) | {"heads": naming.heads}
     table = {key: held[word] for word, key in SIZES.items() if word in held}
     needed = {"hidden_size", "intermediate_size", "num_hidden_layers", "vocab_size"}
-    return {**table, "hidden_act": "gelu_tanh"} if needed <= set(table) else None
+    return {**table, "hidden_act": "gelu"} if needed <= set(table) else None
 
 
 def _best(

@@ -68,6 +68,14 @@ SOURCES = (
     ),
     Source(
         "names of Google's Model Garden",
+        "tanh",
+        "Google's ALBERT and the Model Garden's code compute tanh",
+        families=("albert", "albert_unshared"),
+        dialect="garden",
+        told=True,
+    ),
+    Source(
+        "names of Google's Model Garden",
         "erf",
         "the Model Garden's code computes tanh, the models of 2018 that were brought there erf",
         dialect="garden",
@@ -149,8 +157,8 @@ SOURCES = (
     Source(
         "TensorFlow's names",
         "erf",
-        "Google's code computed erf until 2019-02-07, so its models of 2018, and computes tanh "
-        f"since; {BERT4KERAS}",
+        "Google's models of 2018 are erf, its code computes tanh since 2019-02-07, and "
+        f"{BERT4KERAS}",
         families=("bert",),
     ),
 )
@@ -217,8 +225,8 @@ def meaning(
     words += (
         f"The other form is --option gelu={other}"
         if source.told
-        else f"Which one was trained is not in the files: --option gelu={other} takes the other, "
-        f"--option gelu={source.form} ends this warning"
+        else "The files do not say which was trained: give --option gelu="
+        f"{source.form} or --option gelu={other}"
     )
     return Meaning(source.form, source, words)
 

@@ -216,6 +216,10 @@ def test_a_graph_that_remembers_names_needs_no_keys_and_no_configuration(plain, 
     assert any("sizes and heads are those of the tensors" in note for note in report.notes)
     told = json.loads((tmp_path / "two/config.json").read_text("utf-8"))
     with_file = json.loads((tmp_path / "out/config.json").read_text("utf-8"))
+    assert told == with_file
+    assert any("gelu is taken in its erf form" in warning for warning in report.warnings)
+    convert.convert_checkpoint(folder, tmp_path / "three", options={"gelu": "tanh"})
+    told = json.loads((tmp_path / "three/config.json").read_text("utf-8"))
     assert told == with_file | {"hidden_act": "gelu_pytorch_tanh"}
 
 
@@ -231,6 +235,8 @@ def test_every_form_of_albert_gives_the_same_weights(form, plain, tmp_path):
     folder = rewritten("albert", tmp_path / "in", lambda a: change(without_steps(a)))
     report = check_same(folder, tmp_path / "out", plain("albert", heads))
     assert report.family == "albert"
+    assert report.defaults["gelu"] == "tanh"  # Google trained none with the erf form
+    assert not report.warnings
     (folder / "bert_config.json").unlink()  # one block for all layers: their number is nowhere
     with pytest.raises(NotFoundError, match=r"no bert_config\.json"):
         convert.convert_checkpoint(folder, tmp_path / "two")

@@ -34,7 +34,7 @@ def bring_over(source, out, file="bert_model.ckpt", **more):
 @pytest.mark.parametrize(
     ("name", "keys", "function", "said"),
     [
-        ("bert_full", {}, "gelu", "2019-02-07"),
+        ("bert_full", {}, "gelu", "Google's models of 2018 are erf"),
         ("albert", {}, "gelu", "Google's ALBERT, and brightmart's, is the tanh form"),
         ("albert", OF_GOOGLE, "gelu_pytorch_tanh", "Google's ALBERT computes tanh"),
         ("nezha", {}, "gelu", "Huawei's NEZHA is the tanh form"),
