@@ -99,11 +99,11 @@ def open_rows(
         table = table.select(range(min(max_rows, len(table))))
     if not len(table):
         raise UsageError(f"data set {dataset}: the split {split!r} is empty; ask for more of it")
-    column = image_column(str(dataset), source, table)
+    column = image_column(str(dataset), source.image_column, table)
     return Rows(
         contents=cells(table, column, place),
         count=len(table),
-        labels=label_column(str(dataset), source, table),
+        labels=label_column(str(dataset), source.label_column, table),
         names=[f"row {number}" for number in range(len(table))],
     )
 

@@ -3,12 +3,9 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoo.errors import UsageError
-
-if TYPE_CHECKING:
-    from .sources import Source
 
 
 def numbered(tables: Any, split: str) -> Any:
@@ -31,14 +28,14 @@ def numbered(tables: Any, split: str) -> Any:
     return table
 
 
-def image_column(name: str, source: "Source", table: Any) -> str:
+def image_column(name: str, preferred: str, table: Any) -> str:
     """The column of pictures: as the table of data sets says, else by its type or name."""
     import datasets
 
     by_type = [
         column for column, kind in table.features.items() if isinstance(kind, datasets.Image)
     ]
-    for column in (source.image_column, *by_type, "image", "img"):
+    for column in (preferred, *by_type, "image", "img"):
         if column in table.column_names:
             return str(column)
     raise UsageError(
@@ -47,9 +44,8 @@ def image_column(name: str, source: "Source", table: Any) -> str:
     )
 
 
-def label_column(name: str, source: "Source", table: Any) -> list[int] | None:
+def label_column(name: str, column: str, table: Any) -> list[int] | None:
     """The class numbers, if there are any; what else the column holds is said on stderr."""
-    column = source.label_column
     if column not in table.column_names:
         return None
     labels = table.with_format("arrow")[column].to_pylist()
