@@ -44,7 +44,7 @@ def image_column(name: str, preferred: str, table: Any) -> str:
     )
 
 
-def label_column(name: str, column: str, table: Any) -> list[int] | None:
+def label_column(name: str, column: str | None, table: Any) -> list[int] | None:
     """The class numbers, if there are any; what else the column holds is said on stderr."""
     if column not in table.column_names:
         return None
