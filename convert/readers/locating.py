@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from convert.readers.archive import SIGN, Inside, is_archive, is_clutter
-from convert.readers.contents import UNFINISHED, check_content, refusal, what_is
+from convert.readers.absent import ENDINGS, SHOWN, absent, empty, nameless, unknown
+from convert.readers.archive import Inside, is_archive, is_clutter
+from convert.readers.contents import check_content, what_is
 from convert.readers.keras.archive3 import is_keras_zip
 from convert.readers.keras.hdf5 import is_hdf5
 from convert.readers.keras.parts import is_later_part
@@ -23,18 +22,10 @@ from convert.readers.tensorflow.checkpoint_file import (
 from convert.readers.tensorflow.table import is_table
 from zoo.errors import IntegrityError, NotFoundError, UsageError
 
-ENDINGS = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 KERAS_ENDINGS = (".weights", ".h5", ".hdf5", ".keras")
 VARIABLES = "variables"  # the folder of a SavedModel with its checkpoint, of the same name
 DEEPEST = 3  # folders below the one given that are looked into
 MOST_FOLDERS = 1000
-SHOWN = 5
-#: Files that lie beside a checkpoint, by their endings, and what to give in their place.
-BESIDE = {
-    ".json": "give the checkpoint, and a configuration with --config FILE",
-    ".txt": "give the checkpoint, and a vocabulary with --vocab FILE",
-    ".model": "give the checkpoint, and a SentencePiece model with --vocab FILE",
-}
 CACHED = {"blobs", "refs", ".no_exist"}  # beside `snapshots` in a cache of the Hub
 
 
@@ -80,7 +71,7 @@ def locate(path: Path) -> Located:
         return _by_name_file(path)
     prefix = ENDINGS.sub("", path.name)
     if not prefix:
-        raise _nameless(path)
+        raise nameless(path)
     index = path.with_name(f"{prefix}.index")
     if index.is_file():
         if not is_table(index):
@@ -89,10 +80,10 @@ def locate(path: Path) -> Located:
     if path.is_file():
         if is_hdf5(path) or is_table(path) or is_archive(path):
             return Located(path, path.parent)
-        raise _unknown(path, index)
+        raise unknown(path, index)
     if first := first_shard(path):
         return Located(first, first.parent)
-    raise _absent(path, index)
+    raise absent(path, index)
 
 
 def shards_of(path: Path) -> list[Path]:
@@ -197,7 +188,7 @@ def _in_folder(folder: Path) -> Located:
         found = _in_folder(below[0])
         inner = below[0].relative_to(folder).as_posix()
         return Located(found.path, folder, [f"taken: the checkpoint in {inner}", *found.notes])
-    raise _empty(folder, finds)
+    raise empty(folder, finds.others)
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:
@@ -238,90 +229,3 @@ def _by_name_file(path: Path) -> Located:
         )
     there = ", ".join(p.name for p in found) or "no other"
     raise NotFoundError(f"{path}: {said[0]}; there is {there}: give the one that you mean")
-
-
-def _unknown(path: Path, index: Path) -> Exception:
-    """What to say of a file that is neither."""
-    if (error := refusal(path)) is not None:
-        return error
-    if ENDINGS.search(path.name):
-        return NotFoundError(
-            f"{path} is a part of a checkpoint whose {index.name} is missing; put that beside it"
-        )
-    step = BESIDE.get(path.suffix.lower(), "give a checkpoint's folder, prefix or file")
-    return IntegrityError(f"{path}: neither a TensorFlow checkpoint nor HDF5; {step}")
-
-
-def _absent(path: Path, index: Path) -> Exception:
-    """What to say of a path that leads nowhere."""
-    if path.is_symlink():
-        return NotFoundError(
-            f"no checkpoint {path}: it is a link to {path.readlink()}, which does not exist"
-        )
-    folder = path.parent
-    if not folder.is_dir():
-        for archive in path.parents:
-            if archive.is_file() and is_archive(archive):
-                place = f"{archive}{SIGN}{path.relative_to(archive).as_posix()}"
-                return NotFoundError(
-                    f"no checkpoint {path}: a place in an archive is given as {place}"
-                )
-        step = "check the name"
-        if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", path.as_posix(), re.ASCII):
-            step += "; a model of a hub is downloaded first, and its folder given"
-        return NotFoundError(f"no checkpoint {path}: there is no folder {folder}; {step}")
-    files = visible_files(folder)
-    near = [p.name for p in files if p.suffix == ".index"]
-    half = [p for p in files if UNFINISHED.search(p.name) and p.name.startswith(index.stem)]
-    if half:
-        return IntegrityError(f"{half[0]}: an unfinished download; let it end, or start it again")
-    if path.exists():
-        return NotFoundError(f"no checkpoint {path}: it is neither a file nor a folder")
-    alike = [p.name for p in folder.iterdir() if _composed(p.name) == _composed(path.name)]
-    if alike:
-        return NotFoundError(
-            f"no checkpoint {path}: {alike[0]} looks the same, but its letters and accents are "
-            "other characters (macOS writes them apart); rename it, or give the folder it is in"
-        )
-    hint = f"; there is {', '.join(near[:SHOWN])}" if near else "; check the name"
-    return NotFoundError(f"no checkpoint {path}: neither {index.name} nor this file exists{hint}")
-
-
-def _composed(name: str) -> str:
-    """A name in Unicode's composed form."""
-    return unicodedata.normalize("NFC", name)
-
-
-def _empty(folder: Path, finds: Finds) -> Exception:
-    """What to say of a folder without any checkpoint, from what it holds instead."""
-    for path in finds.others:
-        if UNFINISHED.search(path.name):
-            return IntegrityError(
-                f"{path}: an unfinished download; let it end, or download the file again"
-            )
-    parts = [path for path in finds.others if ENDINGS.search(path.name)]
-    if parts:
-        index = parts[0].with_name(f"{ENDINGS.sub('', parts[0].name)}.index")
-        return _unknown(parts[0], index)
-    if (folder / ".index").is_file():
-        return _nameless(folder / ".index")
-    words = f"{folder}: holds no checkpoint (.index, .weights, .h5, .keras or a V1 file)"
-    if said := named_in(folder / NAMED)[1]:
-        return NotFoundError(f"{words}; {said[0]}; put its files there")
-    archives = [path for path in finds.others if is_archive(path)]
-    if archives:
-        names = ", ".join(path.name for path in archives[:SHOWN])
-        step = "give that file" if len(archives) == 1 else "give one of them"
-        return NotFoundError(f"{words}; it holds {names}: {step}")
-    instead = [str(error) for path in finds.others if (error := refusal(path))]
-    if instead:
-        return NotFoundError(f"{words}; {'; '.join(instead[:SHOWN])}")
-    return NotFoundError(words)
-
-
-def _nameless(path: Path) -> Exception:
-    """What to say of a checkpoint whose files are called `.index` and `.data-...`."""
-    return UsageError(
-        f"{path}: a checkpoint of an empty name, as save_weights('folder/') makes; rename its "
-        "files to model.index and model.data-00000-of-00001"
-    )
