@@ -248,13 +248,12 @@ def recognise(
         one
         for one in alike
         if any(
-            _is_of(family, one) and one.has(sizes)
-            for (family, _), sizes in zip(pairs, table, strict=True)
+            _is_of(*pair, one) and one.has(sizes) for pair, sizes in zip(pairs, table, strict=True)
         )
     )
     if fitting:
         return Recognition(fitting, SIZES, agreed([one.facts(vocabulary) for one in fitting]))
-    same = tuple(one for one in alike if any(_is_of(family, one) for family, _ in pairs))
+    same = tuple(one for one in alike if any(_is_of(*pair, one) for pair in pairs))
     facts = agreed([one.facts(vocabulary) for one in alike])
     facts = {name: facts[name] for name in ("do_lower_case",) if name in facts}
     return Recognition(same, VOCABULARY, facts) if same else Recognition()
@@ -337,9 +336,12 @@ def _other_activation(release: Release, act: object) -> bool:
     return {word, release.activation} not in ({"silu", "swish"}, {release.activation})
 
 
-def _is_of(family: Family, release: Release) -> bool:
+def _is_of(family: Family, naming: Naming, release: Release) -> bool:
     """Whether a release is of a family, or of one that its files cannot be told from."""
-    return family.name == release.family or (family.name, release.family) in families.SAME
+    same = (family.name, release.family) in families.SAME
+    return family.name == release.family or (
+        same and families.find(release.family).fits(naming.names)
+    )
 
 
 def _sharing(prints: set[str]) -> set[str]:

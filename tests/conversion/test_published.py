@@ -90,6 +90,14 @@ def test_of_several_only_what_they_agree_on_is_taken(table, tmp_path):
     assert report.release["by"] == "its name"
 
 
+def test_an_electra_is_no_release_of_files_that_are_not(table, tmp_path):
+    # ELECTRA's encoder is a BERT's under names of its own, with Google's vocabulary and sizes.
+    table(row("it", "bert_full"), row("another", "bert_full", family="electra", gelu="erf"))
+    report, config = bring_over("bert_full", tmp_path / "out")
+    assert report.release["names"] == ["it"]
+    assert config["hidden_act"] == "gelu_pytorch_tanh"
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_what_is_said_of_a_release_whose_gelu_nobody_stated(named, table, tmp_path):
     table(row("it", gelu="unknown", gelu_source="tanh is likely"))
