@@ -6,6 +6,8 @@
 Importing `zoo` loads neither torch nor transformers; touching a model class does.
 """
 
-from zoo import lazy
+from zoo import catalog, lazy
 
-__getattr__, __dir__, __all__ = lazy.attach(__name__)
+# Classes of models are those of the catalog; `make readme` lists them for type checkers.
+_CLASSES = {name: reference.partition(":")[0] for name, reference in catalog.classes().items()}
+__getattr__, __dir__, __all__ = lazy.attach(__name__, _CLASSES)

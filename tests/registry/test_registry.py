@@ -8,6 +8,7 @@ import pytest
 import zoo
 from zoo import catalog, registry
 from zoo.card import Card, dumps
+from zoo.cli.readme import with_classes
 from zoo.errors import ConflictError, IntegrityError, NotFoundError, UnsafeError, UsageError
 from zoo.registry import embedded, manifest
 
@@ -354,7 +355,8 @@ def test_the_facade_knows_every_class_of_the_catalog():
 def test_type_checkers_see_the_same_names(root):
     text = (root / "zoo" / "__init__.pyi").read_text()
     for name in catalog.classes():
-        assert f"import {name} as {name}\n" in text
+        assert f"import {name} as {name}\n" in text, "run: make readme"
+    assert with_classes(text) == text
 
 
 def test_every_card_of_the_house_is_sound_and_in_its_folder():

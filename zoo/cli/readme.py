@@ -1,11 +1,13 @@
-"""What follows from the cards: each shipped folder's README and manifest, the tables of models.
+"""What follows from cards and catalog.
 
-Run `make readme` after a card was edited.
+Each shipped folder's README and manifest, the tables of models, and the lines by which type
+checkers know the classes. Run `make readme` after a card or the catalog was edited.
 """
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from zoo import catalog
 from zoo.card import Card, Result
 from zoo.errors import UsageError
 from zoo.registry import describe, embedded, list_models, load_card, manifest
@@ -111,6 +113,17 @@ def main(root: Path) -> None:
     for name, table in tables().items():
         text = replace_table((root / name).read_text(encoding="utf-8"), table)
         (root / name).write_text(text, encoding="utf-8", newline="\n")
+    stub = root / "zoo" / "__init__.pyi"
+    text = with_classes(stub.read_text(encoding="utf-8"))
+    stub.write_text(text, encoding="utf-8", newline="\n")
+
+
+def with_classes(stub: str) -> str:
+    """The names of `zoo` as a type checker reads them, with the catalog's classes."""
+    lines = [line for line in stub.splitlines() if not line.startswith("from zoo.models.")]
+    for name, reference in catalog.classes().items():
+        lines.append(f"from {reference.partition(':')[0]} import {name} as {name}")
+    return "\n".join(sorted(lines)) + "\n"
 
 
 def tables() -> dict[str, str]:

@@ -1,0 +1,126 @@
+"""What a person does with the toys; run by test_five_places.py in a tree that has them."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import zoo
+from zoo import catalog
+from zoo.card import Card
+from zoo.cli import app
+from zoo.evaluation.measure import Request, measure, open_context
+from zoo.evaluation.metrics.table import METRICS, defaults
+
+EXAMPLES = "cards/examples/mnist"
+
+
+@pytest.fixture
+def run(capsys):
+    """`run("sample", ...)`: what it printed; it must end well."""
+
+    def call(*words):
+        capsys.readouterr()
+        code = 0
+        try:
+            app([str(word) for word in words])
+        except SystemExit as end:
+            code = end.code or 0
+        said = capsys.readouterr()
+        assert code == 0, said.err
+        return said.out
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The toy of images, trained from its card for one epoch."""
+    folder = tmp_path_factory.mktemp("out") / "toy-image"
+    with pytest.raises(SystemExit) as end:
+        app(["train", "cards/toy-image", "--output", str(folder), "--quiet"])
+    assert not end.value.code
+    return folder
+
+
+def test_both_are_listed_and_described(run):
+    listed = json.loads(run("list", "--all", "--json"))
+    assert {"genae/toy-image", "genae/toy-text"} <= {row["id"] for row in listed}
+    assert "toy_image" in run("info", "genae/toy-image")
+    assert "genae_toy_text" in run("info", "genae/toy-text")
+
+
+def test_the_facades_have_every_class():
+    assert zoo.ToyImageModel is zoo.models.ToyImageModel
+    assert issubclass(zoo.ToyImageConfig, zoo.VAEConfig)
+    assert {"ToyImageModel", "ToyImageConfig"} <= set(zoo.__all__) & set(dir(zoo))
+    assert zoo.models.GenaeToyTextForCausalLM.config_class is zoo.models.GenaeToyTextConfig
+
+
+def test_the_trained_folder_is_whole(trained, run):
+    assert type(zoo.from_pretrained(trained)).__name__ == "ToyImageModel"
+    assert zoo.ToyImageModel.from_pretrained(trained).config.pull == 0.001
+    assert (trained / "samples.png").is_file()
+    run("verify", trained)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sample", "-n", "4", "--seed", "0", "--sampler", "mixture"),
+        ("reconstruct", EXAMPLES),
+        ("interpolate", f"{EXAMPLES}/0000-7.png", f"{EXAMPLES}/0001-2.png"),
+        ("neighbors", EXAMPLES, "-n", "2"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_verbs_that_draw(words, trained, run, tmp_path):
+    verb, *rest = words
+    run(verb, trained, *rest, "-o", tmp_path / "made.png")
+    assert (tmp_path / "made.png").is_file()
+
+
+#: Options that make a metric quick, or possible on the examples, which have one split.
+OPTIONS = {
+    "auroc": {"other": "examples-mnist", "other_split": "train[:32]", "num_samples": 2},
+    "iwae": {"num_samples": 2},
+    "probe_accuracy": {"probe": "knn", "fit_split": "train[:32]"},
+}
+
+
+def test_every_metric_that_applies(trained, run):
+    applies = [m.name for m in METRICS.values() if m.refusal("toy_image", "bernoulli") is None]
+    assert set(applies) >= {"reconstruction_mse", "elbo", "iwae", "auroc", "frechet_distance"}
+    assert set(defaults("toy_image", "bernoulli")) <= set(applies)
+    context = open_context(trained, Card.load(trained), device="cpu", quiet=True)
+    for name in applies:
+        options = OPTIONS.get(name, {})
+        found = measure(context, Request(name, "examples-mnist", "train[32:]", options=options))
+        assert math.isfinite(found.measured), name
+    assert run("evaluate", trained, "--quiet")
+
+
+def test_density_geometry_and_probes(trained, run):
+    data = ("--data", "examples-mnist")
+    of_four = ("--number", "4", "--samples", "4", "--binarize", "threshold")
+    run("density", trained, *data, "--split", "train", *of_four)
+    run("geometry", trained, *data, "--split", "train", "--number", "30")
+    apart = ("--split", "train[32:]", "--fit-split", "train[:32]")
+    run("probe", trained, *data, *apart, "--probe", "knn", "--quiet")
+
+
+def test_the_text_model_fills_masks_and_names_its_heads(run, tmp_path):
+    entry = catalog.find("genae_toy_text")
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        shutil.copy(Path("cards/tiny-bert") / name, tmp_path)
+    vocabulary = json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+    sizes = {"hidden_size": 12, "num_attention_heads": 3, "num_hidden_layers": 1}
+    config = catalog.load(entry.config)(vocab_size=len(vocabulary), **sizes)
+    torch.manual_seed(0)
+    catalog.load(entry.model)(config).save_pretrained(tmp_path)
+    assert type(zoo.from_pretrained(tmp_path)).__name__ == "GenaeToyTextForMaskedLM"
+    (answer,) = json.loads(run("fill-mask", tmp_path, "a [MASK] b", "-n", "2", "--json"))
+    assert len(answer["masks"][0]) == 2
