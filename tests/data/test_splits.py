@@ -292,3 +292,9 @@ def test_labels_of_metadata_are_whole_numbers_or_said_not_to_be(lay, capsys, lab
     assert read(folder) == {"train": ([0, 1], expected)}
     told = "the column label is not read, as row 1 holds None" in capsys.readouterr().err
     assert told == (expected is None)
+
+
+@pytest.mark.parametrize("suffix", ["jp2", "dib", "tga", "JFIF", "tiff"])
+def test_images_of_rarer_kinds_are_none_the_less(lay, suffix):
+    folder = lay(["cat/0.png", f"dog/1.{suffix}"])
+    assert read(folder)["train"][1] == [0, 1]

@@ -12,7 +12,8 @@ from PIL import Image, UnidentifiedImageError
 from zoo.errors import GenaeError, NotFoundError, UnsafeError, UsageError
 
 PICTURE_SUFFIXES = frozenset(
-    ".png .jpg .jpeg .jpe .jfif .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm".split(),
+    ".png .apng .jpg .jpeg .jpe .jfif .jp2 .j2k .jpx .jpf .bmp .dib .gif .tif .tiff .tga .webp "
+    ".avif .ppm .pgm .pbm .pnm".split(),
 )
 # Read from the header before any pixel is decoded; 64 million pixels of RGB take 192 MB.
 MAX_PIXELS = 64_000_000

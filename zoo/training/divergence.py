@@ -24,6 +24,7 @@ LARGEST_WEIGHT = 1e4
 # How many times the loss before training, or 1, the loss after it may be. A loss that is warmed
 # up or annealed grows too, but not so.
 GROWTH = 100
+NOTED = 0.25  # of the loss before; a few steps on few images change it by less
 LOSS_IMAGES = 64  # enough to tell a loss that exploded
 
 

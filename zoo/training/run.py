@@ -31,6 +31,7 @@ from zoo.registry import manifest
 
 from .batches import check_together
 from .divergence import (
+    NOTED,
     advice,
     check_growth,
     check_model,
@@ -110,10 +111,10 @@ def train(
             text = advice(str(error), arguments.learning_rate, work, last)
             raise DivergedError(text) from error
     shutil.rmtree(work)
-    if trained > loss and not quiet:
+    if trained - loss > NOTED * max(abs(loss), 1) and not quiet:
         print(
             f"the loss is {trained:.4g} and was {loss:.4g} before training: nothing was learnt; a "
-            "lower learning_rate or more steps may help",
+            "lower learning_rate may help",
             file=sys.stderr,
         )
     return output
