@@ -235,3 +235,28 @@ def test_what_trains_nothing_is_refused(card, tmp_path, settings):
     with pytest.raises(UsageError, match=r"trains nothing; set it|must be a number of at least"):
         train(card(), tmp_path / "out", overrides=settings, quiet=True)
     assert not list(tmp_path.glob("out*"))
+
+
+DAMAGE = {
+    "model.safetensors": None,
+    "optimizer.pt": b"cut short",
+    "scheduler.pt": b"",
+    "trainer_state.json": b"{",
+}
+
+
+def test_no_run_goes_on_from_a_checkpoint_that_is_damaged(card, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("zoo.training.run.finish", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(card(), tmp_path / "out", quiet=True)
+    (found,) = (tmp_path / "out.training").glob("checkpoint-*")
+    assert divergence.holds_finite(found)
+    for name, content in DAMAGE.items():
+        whole = (found / name).read_bytes()
+        (found / name).unlink() if content is None else (found / name).write_bytes(content)
+        assert not divergence.holds_finite(found), name
+        with pytest.raises(DivergedError, match=r"no checkpoint in .* can be read and holds"):
+            train(card(), tmp_path / "out", resume=True, quiet=True)
+        (found / name).write_bytes(whole)
+    assert train(card(), tmp_path / "out", resume=True, quiet=True).is_dir()

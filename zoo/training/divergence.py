@@ -1,14 +1,17 @@
 """Whether a training still computes with sound numbers, asked before anything is written."""
 
+import json
 import math
 from collections.abc import Iterable
 from inspect import signature
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from transformers.trainer import TRAINER_STATE_NAME
 
 from zoo.data.binarization import binarize
 from zoo.data.pictures import Pictures
@@ -94,14 +97,16 @@ def check_growth(before: float, after: float) -> None:
 
 
 def holds_finite(checkpoint: Path) -> bool:
-    """Whether the weights of a checkpoint can be read and are numbers to compute with."""
+    """Whether a checkpoint can be read and its weights are numbers to compute with."""
+    weights = list(checkpoint.glob("*.safetensors"))
     try:
-        for file in checkpoint.glob("*.safetensors"):
+        json.loads((checkpoint / TRAINER_STATE_NAME).read_bytes())
+        for file in weights:
             with safe_open(file, framework="pt") as tensors:
                 check_sizes((name, tensors.get_tensor(name)) for name in tensors.keys())
-    except (DivergedError, SafetensorError, OSError):
+    except (DivergedError, SafetensorError, OSError, ValueError):
         return False
-    return True
+    return bool(weights) and all(map(is_zipfile, checkpoint.glob("*.pt*")))  # torch's files
 
 
 def advice(reason: str, learning_rate: float, work: Path, checkpoint: Path | None) -> str:
