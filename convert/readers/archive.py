@@ -65,21 +65,23 @@ class Inside(AnyPath):
 
 def shown(path: str) -> str:
     """What messages call a path: one inside an unpacked archive has the archive's name."""
-    for folder, archive in _unpacked.items():
-        if path == folder:
-            return archive
-        if path.startswith(folder + os.sep):
-            inner = path.removeprefix(folder + os.sep).replace(os.sep, "/")
-            return f"{archive}{SIGN}{inner}"
-    return path
+    archive, inner = _source_of(path)
+    return SIGN.join(filter(None, (archive, inner)))
 
 
 def archive_of(path: Path) -> str | None:
     """The archive that a path was unpacked from; None for any other path."""
+    return _source_of(str(path))[0]
+
+
+def _source_of(path: str) -> tuple[str | None, str]:
+    """The archive that a path was unpacked from and the place in it; else None and the path."""
     for folder, archive in _unpacked.items():
-        if f"{path!s}{os.sep}".startswith(folder + os.sep):
-            return archive
-    return None
+        if path == folder:
+            return archive, ""
+        if path.startswith(folder + os.sep):
+            return archive, path.removeprefix(folder + os.sep).replace(os.sep, "/")
+    return None, path
 
 
 def path_of(path: str | os.PathLike[str]) -> Path:

@@ -242,9 +242,7 @@ def test_what_lies_in_the_place_of_a_data_file_is_named(tmp_path, there, words):
 def test_a_prefix_whose_index_is_missing_is_told_by_what_is_left(tmp_path):
     prefix = one(tmp_path, "m")
     Path(f"{prefix}.index").unlink()
-    with pytest.raises(
-        NotFoundError, match=r"m\.data-.* whose m\.index is missing; put"
-    ):
+    with pytest.raises(NotFoundError, match=r"m\.data-.* whose m\.index is missing; put"):
         value_of(prefix)
 
 
