@@ -159,6 +159,17 @@ def test_a_table_is_held_to_them_too(tmp_path, digit):
     assert ["holds 2 frames" in problem for problem in pictures.problems] == [True, False, True]
 
 
+@pytest.mark.parametrize(
+    "labels", [["cat", "dog"], [0, None], np.array([2**64 - 1, 0], np.uint64)]
+)
+def test_a_column_of_other_than_class_numbers_is_said_not_to_be_read(
+    tmp_path, cells, capsys, labels
+):
+    table = write_parquet(tmp_path / "a.parquet", cells[:2], label=labels)
+    assert load_pictures(table, "train", GREY, quiet=True).labels is None
+    assert "the column label is not read, as row" in capsys.readouterr().err
+
+
 def exif(turn: int) -> Image.Exif:
     made = Image.Exif()
     made[0x0112] = turn

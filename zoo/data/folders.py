@@ -102,8 +102,9 @@ def note_unread(name: str, folder: Path, described: dict[str, list[str]]) -> Non
         described: its tables that are read, as `metadata_files` finds them.
     """
     read = {Path(file) for files in described.values() for file in files}
-    found = sorted(path for path in folder.iterdir() if path.is_file() and path not in read)
-    found = [path for path in found if not _unwanted(Path(path.name))]
+    kinds = {*TABLES, *ARCHIVES, ".parquet"}  # first, as there may be very many images
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in kinds)
+    found = [path for path in found if path not in read and not _unwanted(Path(path.name))]
     packed = [path.name for path in found if _is_archive(path)]
     outside = [path.name for path in found if path.name in METADATA]
     tables = [path.name for path in found if path.suffix.lower() in TABLES]

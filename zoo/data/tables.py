@@ -7,6 +7,8 @@ from typing import Any
 
 from zoo.errors import UsageError
 
+LARGEST_LABEL = 2**63 - 1  # larger ones are identifiers, which no tensor holds
+
 
 def numbered(tables: Any, split: str) -> Any:
     """One split of several tables, `label` as numbers: words in their order over all splits."""
@@ -51,7 +53,7 @@ def label_column(name: str, column: str | None, table: Any) -> list[int] | None:
     labels = table.with_format("arrow")[column].to_pylist()
     labels = [int(label) if _is_whole(label) else label for label in labels]
     for row, label in enumerate(labels):
-        if not isinstance(label, int):
+        if not isinstance(label, int) or abs(label) > LARGEST_LABEL:
             print(
                 f"data set {name}: the column {column} is not read, as row {row} holds "
                 f"{label!r:.40} and no class number",
