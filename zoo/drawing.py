@@ -139,11 +139,13 @@ def reconstruct(
         UsageError: no image is left, or the model cannot reconstruct.
         NotFoundError: there is no such model or file.
     """
+    from zoo.data.reading import check_there, read_images
+
+    check_there(images, skip_bad=skip_bad)
     import torch
 
     from zoo import plots
     from zoo.data.progress_bar import progress
-    from zoo.data.reading import read_images
     from zoo.loading import load_for
 
     network, processor = load_for(model, "reconstruct")
@@ -195,11 +197,13 @@ def interpolate(
     if mode not in MODES:
         raise UsageError(f"no mode {mode!r}. {did_you_mean(mode, MODES)}")
     _between("steps", steps, 2, MAX_STEPS)
+    from zoo.data.reading import check_there, place_of, read_images
+
+    check_there(images)
     import torch
 
     from zoo import plots
     from zoo.data.progress_bar import progress
-    from zoo.data.reading import place_of, read_images
     from zoo.loading import load_for
 
     network, processor = load_for(model, "interpolate")
@@ -258,10 +262,12 @@ def neighbors(
     if by not in DISTANCES:
         raise UsageError(f"no distance {by!r}. {did_you_mean(by, DISTANCES)}")
     _between("number", number, 1, MAX_NEIGHBORS)
+    from zoo.data.reading import check_there, read_images
+
+    check_there(images, skip_bad=skip_bad)
     import torch
 
     from zoo import plots
-    from zoo.data.reading import read_images
     from zoo.evaluation.neighbors import nearest
     from zoo.evaluation.representations import check_tap, represent
     from zoo.evaluation.subject import Context

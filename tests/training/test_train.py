@@ -22,6 +22,7 @@ from zoo.errors import (
 from zoo.models import AEModel, EAEModel, VAEModel
 from zoo.training import fitting, run, train
 from zoo.training.fitting import calibrate_batch_norm, fit_samplers
+from zoo.training.own_data import with_data
 from zoo.training.trainer import PictureTrainer
 
 MODELS = {"ae": AEModel, "vae": VAEModel, "eae": EAEModel}
@@ -417,3 +418,14 @@ def test_weights_too_large_for_half_precision_are_refused_by_name():
     torch.nn.init.constant_(model.bias, 1e5)
     with pytest.raises(GenaeError, match="bias has values beyond float16"):
         fitting.stored_weights(model, "float16")
+
+
+def test_a_recipe_for_ones_own_images_is_called_after_their_folder(card):
+    trained = card("ae")
+    own = with_data(trained, "~/pictures/My Pets (2024)")
+    assert own.id == "local/my-pets-2024"
+    assert own.data.dataset.endswith("My Pets (2024)")
+    assert (own.data.train_split, own.data.validation_split) == ("train", None)
+    assert not own.results
+    assert own.config == trained.config
+    assert own.data.binarization == trained.data.binarization

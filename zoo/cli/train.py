@@ -22,6 +22,12 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="In place of the card's; repeatable."),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA", help="A folder of images, or a data set, in place of the card's."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run.")
     ] = False,
@@ -34,14 +40,21 @@ def train(
     from zoo.registry import load_card
 
     found = load_card(card)
+    if data is not None:
+        from zoo.training.own_data import with_data
+
+        found = with_data(found, data)
     output = output or Path("out") / found.name
     budget = found.budget or {}
-    if budget and not settings:
+    if budget and not settings and data is None:
         say(
             f"training {found.id}: its card allows {budget['minutes']:g} minutes on "
             f"{budget['device']}",
             quiet=quiet,
         )
+    from zoo.training.resuming import check_output
+
+    check_output(output)
     from zoo.training import train as run
 
     typer.echo(str(run(found, output, overrides=settings or (), resume=resume, quiet=quiet)))

@@ -1,8 +1,11 @@
 """Images that people name, as bytes that a model's processor made."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from zoo.data.files import iter_pictures, nothing_left, open_picture
 from zoo.data.sources import DATASETS, locate
 from zoo.errors import UsageError
 
@@ -46,7 +49,6 @@ def read_images(
     import numpy as np
     import torch
 
-    from zoo.data.files import iter_pictures, nothing_left
     from zoo.data.progress_bar import progress
 
     problems: list[str] = []
@@ -60,6 +62,17 @@ def read_images(
     if not pixels:
         raise UsageError(nothing_left(problems))
     return Read(torch.from_numpy(np.stack(pixels)), files, problems)
+
+
+def check_there(names: Iterable[str], *, skip_bad: bool = False) -> None:
+    """Refuse names of which nothing is there, before a model is loaded for them.
+
+    Raises:
+        NotFoundError: as `read_images`.
+    """
+    for place in map(place_of, names):
+        if not (skip_bad or Path(os.path.expanduser(place)).exists()):
+            open_picture(place)
 
 
 def place_of(name: str) -> Path:

@@ -1,10 +1,12 @@
 """What differs between an interrupted run and the one that would go on with it."""
 
 import shlex
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo.card import Card
 from zoo.card.toml import inline
+from zoo.errors import ConflictError
 
 SETTABLE = ("train", "config", "data", "processor")  # what --set reaches
 IGNORED = ("results",)  # measured afterwards; --set leaves them out
@@ -34,6 +36,16 @@ class Change(NamedTuple):
     def settable(self) -> bool:
         """Whether `--set` brings the value back."""
         return self.key.partition(".")[0] in SETTABLE and "." in self.key
+
+
+def check_output(output: Path) -> None:
+    """Refuse to overwrite anything; needs no torch, so that a command says it at once.
+
+    Raises:
+        ConflictError: the folder holds something.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ConflictError(f"{output} exists already; choose another --output or remove it")
 
 
 def changes(before: Card, now: Card) -> list[Change]:

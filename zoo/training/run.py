@@ -43,7 +43,7 @@ from .divergence import (
 )
 from .fitting import batches, calibrate_batch_norm, encode_all, fit_samplers, stored_weights
 from .recipe import Recipe, build_recipe, one_line, override
-from .resuming import changes, explain
+from .resuming import changes, check_output, explain
 from .trainer import BarCallback, InterruptCallback, PictureTrainer, without_default_output
 
 SHOWN_SAMPLES = 64
@@ -185,8 +185,7 @@ def fit(
 
 def find_checkpoint(card: Card, output: Path, work: Path, resume: bool) -> str | None:
     """Refuse to overwrite anything; the checkpoint to go on from, None for a new run."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ConflictError(f"{output} exists already; choose another --output or remove it")
+    check_output(output)
     found = complete_checkpoints(work)
     card_file = work / CARD_FILE
     if resume:

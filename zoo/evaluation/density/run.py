@@ -86,6 +86,9 @@ def density(
         InterruptedRunError: stopped while a table was written; what is done is kept.
     """
     check_arguments(images, data, number, method, binarize)
+    from zoo.data.reading import check_there
+
+    check_there(images)
     from zoo.evaluation.density.estimate import Plan, check
     from zoo.evaluation.subject import Context
     from zoo.loading import load_for

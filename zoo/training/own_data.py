@@ -1,0 +1,41 @@
+"""A card's recipe for one's own images: another data set, another name, no stated results."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from zoo import catalog
+from zoo.card import Card, dumps
+
+OWNER = "local"  # of models that nobody has published yet
+KEPT = ("binarization", "augmentations", "num_views")  # what the recipe does to any images
+
+
+def with_data(card: Card, data: str) -> Card:
+    """The card with another data set, called after it.
+
+    Args:
+        card: with [data] and [train].
+        data: a folder of images, or the name or Hub id of a data set; its `train` split is used.
+
+    Returns:
+        A card without results, its id `local/NAME` with the last part of the data's name.
+    """
+    table = tomllib.loads(card.text)
+    name = re.sub(r"[^A-Za-z0-9]+", "-", Path(data).expanduser().name).strip("-").lower() or "own"
+    for key in ("results", "published", "replaced_by", "reason"):
+        table.pop(key, None)
+    title = catalog.find(card.architecture).title
+    kept = {key: value for key, value in table.get("data", {}).items() if key in KEPT}
+    table |= {
+        "id": f"{OWNER}/{name}",
+        "version": "0.1.0",
+        "status": "recipe",
+        "license": "unknown",
+        "summary": f"{title.capitalize()} of {name}, by the recipe of {card.id}.",
+        "intended_use": "Not stated.",
+        "limits": "Not stated.",
+        "tags": [],
+        "data": {"dataset": data, "train_split": "train", "license": "unknown", **kept},
+    }
+    return Card.parse(dumps(table), card.path)
