@@ -79,6 +79,10 @@ KINDS = (
         rf"{SCOPE}output_(?:weights|bias)",
         "a classifier{labels}",
     ),
+    # transformers' classifiers of two maps, of which the second has the labels.
+    Kind(
+        rf"(?P<scope>)classifier/(?:dense|out_proj)/{WEIGHTS}", "a classifier{labels}, of two maps"
+    ),
     Kind(
         r"(?P<scope>)(?:(?:loss|cls|head|\w*classifier\w*)/)?(?:classifier|classification|logits?|softmax|fc|"
         rf"output_layer|predictions?|dense|fully_connected|sentence_prediction)\w*/{WEIGHTS}",

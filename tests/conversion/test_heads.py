@@ -48,6 +48,12 @@ HEADS = {
     },
     "a classifier of 5 labels": {"dense/kernel": (24, 5), "dense/bias": (5,)},
     "a classifier of 6 labels": {"classifier/kernel": (24, 6), "classifier/bias": (6,)},
+    "a classifier of 2 labels, of two maps": {
+        "classifier/dense/kernel": (24, 24),
+        "classifier/dense/bias": (24,),
+        "classifier/out_proj/kernel": (24, 2),
+        "classifier/out_proj/bias": (2,),
+    },
 }
 
 
