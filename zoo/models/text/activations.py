@@ -1,6 +1,7 @@
 """Activations by name: transformers' own, and Keras's where transformers has none or another."""
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +27,6 @@ OWN = {
 }
 
 
-def activation(name):
+def activation(name: str | None) -> Any:
     """A function of tensors by its name; None is linear."""
     return OWN[name] if name in OWN else ACT2FN[name or "linear"]

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from transformers.cache_utils import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .activations import activation
+from .configuration_text import TextConfig
 
 
 @dataclass
@@ -76,7 +78,17 @@ def per_query(values: Tensor, vectors: Tensor) -> Tensor:
     return (flat @ vectors).unflatten(1, (batch, heads)).permute(1, 2, 0, 3)
 
 
-def eager_attention(module, query, key, value, mask, scaling, rate=0.0, relative=None, added=None):
+def eager_attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scaling: float,
+    rate: float = 0.0,
+    relative: Tensor | None = None,
+    added: Tensor | None = None,
+):
     """Attention step by step, on `(B, heads, length, size)`.
 
     Args:
@@ -113,7 +125,7 @@ def eager_attention(module, query, key, value, mask, scaling, rate=0.0, relative
 class SelfAttention(nn.Module):
     """Multi-head attention; keys and values may have widths of their own."""
 
-    def __init__(self, config):
+    def __init__(self, config: TextConfig):
         super().__init__()
         self.config = config
         self.is_causal = False  # the mask says it all
@@ -123,7 +135,13 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(config.hidden_size, heads * config.key_head_size, bias)
         self.value = nn.Linear(config.hidden_size, heads * config.value_head_size, bias)
 
-    def forward(self, hidden_states, context, layer_idx, previous_scores=None):
+    def forward(
+        self,
+        hidden_states: Tensor,
+        context: Context,
+        layer_idx: int,
+        previous_scores: Tensor | None = None,
+    ):
         heads = self.config.num_attention_heads
         query, key, value = (
             dense(hidden_states).unflatten(-1, (heads, -1))
@@ -137,7 +155,15 @@ class SelfAttention(nn.Module):
         return attend(self, query, key, value, context, self.scaling, previous_scores)
 
 
-def attend(module, query, key, value, context, scaling, previous_scores=None):
+def attend(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    context: Context,
+    scaling: float,
+    previous_scores: Tensor | None = None,
+):
     """Attention by the configured implementation.
 
     Returns:
@@ -175,7 +201,7 @@ class GatedAttentionUnit(nn.Module):
 
     fewest_keys = 16
 
-    def __init__(self, config):
+    def __init__(self, config: TextConfig):
         super().__init__()
         self.config = config
         self.is_causal = False
@@ -186,7 +212,13 @@ class GatedAttentionUnit(nn.Module):
         self.o_dense = nn.Linear(wide, config.hidden_size, bias=config.use_bias)
         self.act = activation(config.hidden_act)
 
-    def forward(self, hidden_states, context, layer_idx, previous_scores=None):
+    def forward(
+        self,
+        hidden_states: Tensor,
+        context: Context,
+        layer_idx: int,
+        previous_scores: Tensor | None = None,
+    ):
         wide, size = self.config.intermediate_size, self.config.key_head_size
         mixed = self.act(self.i_dense(hidden_states))
         gate, value, shared = mixed.split((wide, wide, size), dim=-1)
@@ -194,6 +226,7 @@ class GatedAttentionUnit(nn.Module):
             part.unsqueeze(2)
             for part in (shared * self.query_scale, shared * self.key_scale, value)
         )
+        assert context.rotary is not None  # its positions are rotary always
         query, key = rotate(query, context.rotary), rotate(key, context.rotary)
         query, key, value = (part.transpose(1, 2) for part in (query, key, value))
         if context.cache is not None:
@@ -205,7 +238,7 @@ class GatedAttentionUnit(nn.Module):
         )
         return self.o_dense(gate * joined), weights, scores
 
-    def sharpness(self, context, query):
+    def sharpness(self, context: Context, query: Tensor):
         """Log n / log reference, `(B, 1, queries, 1)` or one number."""
         reference = math.log(self.config.attention_reference_length)
         if context.mask is None:

@@ -1,11 +1,14 @@
 """Blocks of text models: embeddings, normalisations, and the four ways a block is put together."""
 
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .activations import activation
-from .attention import GatedAttentionUnit, SelfAttention
+from .attention import Context, GatedAttentionUnit, SelfAttention
+from .configuration_text import TextConfig
 
 
 class ConditionalLayerNorm(nn.LayerNorm):
@@ -14,13 +17,13 @@ class ConditionalLayerNorm(nn.LayerNorm):
     The dense maps of the condition start at zero, so that a fresh one is the plain normalisation.
     """
 
-    def __init__(self, size, config, eps):
+    def __init__(self, size: int, config: TextConfig, eps: float):
         super().__init__(size, eps=eps)
         self.conditional = config.condition_size is not None
         self.condition_hidden = None
         if not self.conditional:
             return
-        width = config.condition_size
+        width: Any = config.condition_size
         if config.condition_hidden_size is not None:
             self.condition_hidden = nn.Linear(width, config.condition_hidden_size, bias=False)
             self.act = activation(config.condition_hidden_act)
@@ -28,7 +31,7 @@ class ConditionalLayerNorm(nn.LayerNorm):
         self.condition_bias = nn.Linear(width, size, bias=False)
         self.condition_weight = nn.Linear(width, size, bias=False)
 
-    def forward(self, values, condition=None):
+    def forward(self, values: Tensor, condition: Tensor | None = None):
         if not self.conditional:
             return super().forward(values)
         if condition is None:
@@ -48,18 +51,18 @@ class ConditionalLayerNorm(nn.LayerNorm):
 class PlainRMSNorm(nn.Module):
     """Division by the root of the mean square; no parameters."""
 
-    def __init__(self, size, config, eps):
+    def __init__(self, size: int, config: TextConfig, eps: float):
         super().__init__()
         self.size, self.eps = size, eps
 
-    def forward(self, values, condition=None):
+    def forward(self, values: Tensor, condition: Tensor | None = None):
         return nn.functional.rms_norm(values, (self.size,), eps=self.eps)
 
 
 NORMS = {"layer": ConditionalLayerNorm, "rms": PlainRMSNorm}
 
 
-def make_norm(size, config, eps=None):
+def make_norm(size: int, config: TextConfig, eps: float | None = None):
     """The family's normalisation; `eps` other than that of the blocks where it is given."""
     return NORMS[config.norm_kind](size, config, config.layer_norm_eps if eps is None else eps)
 
@@ -67,7 +70,7 @@ def make_norm(size, config, eps=None):
 class TextEmbeddings(nn.Module):
     """Tokens, segments and positions, added and, in most families, normalised."""
 
-    def __init__(self, config):
+    def __init__(self, config: TextConfig):
         super().__init__()
         self.config = config
         width = config.embedding_width
@@ -80,7 +83,13 @@ class TextEmbeddings(nn.Module):
             self.LayerNorm = make_norm(width, config, config.embedding_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, inputs_embeds, token_type_ids, position_ids, condition):
+    def forward(
+        self,
+        inputs_embeds: Tensor | None,
+        token_type_ids: Tensor,
+        position_ids: Tensor,
+        condition: Tensor | None,
+    ):
         config = self.config
         values = inputs_embeds
         if config.shared_segment_embeddings:
@@ -93,7 +102,7 @@ class TextEmbeddings(nn.Module):
             values = self.LayerNorm(values, condition)
         return self.dropout(values)
 
-    def positions(self, position_ids):
+    def positions(self, position_ids: Tensor):
         """Rows of the table, or, hierarchically, mixtures of two: of the quotient and the rest.
 
         With rows p and alpha a: e = (p - a p_0) / (1 - a); position k is a e[k // n] +
@@ -116,13 +125,13 @@ class TextEmbeddings(nn.Module):
 class Output(nn.Module):
     """A dense map, added to what went in, perhaps normalised: the end of each half of a block."""
 
-    def __init__(self, inputs, config, normalised=True):
+    def __init__(self, inputs: int, config: TextConfig, normalised: bool = True):
         super().__init__()
         self.dense = nn.Linear(inputs, config.hidden_size, bias=config.use_bias)
         self.LayerNorm = make_norm(config.hidden_size, config) if normalised else None
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, values, residual, condition):
+    def forward(self, values: Tensor, residual: Tensor, condition: Tensor | None):
         values = residual + self.dropout(self.dense(values))
         return values if self.LayerNorm is None else self.LayerNorm(values, condition)
 
@@ -130,13 +139,13 @@ class Output(nn.Module):
 class Intermediate(nn.Module):
     """The wide half of the feed-forward part."""
 
-    def __init__(self, config, normalised=False):
+    def __init__(self, config: TextConfig, normalised: bool = False):
         super().__init__()
         self.LayerNorm = make_norm(config.hidden_size, config) if normalised else None
         self.dense = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.use_bias)
         self.act = activation(config.hidden_act)
 
-    def forward(self, hidden_states, condition):
+    def forward(self, hidden_states: Tensor, condition: Tensor | None):
         if self.LayerNorm is not None:
             hidden_states = self.LayerNorm(hidden_states, condition)
         return self.act(self.dense(hidden_states))
@@ -145,14 +154,20 @@ class Intermediate(nn.Module):
 class Attention(nn.Module):
     """Attention and the map behind it, under transformers' names."""
 
-    def __init__(self, config, first=False, last=True):
+    def __init__(self, config: TextConfig, first: bool = False, last: bool = True):
         super().__init__()
         self.LayerNorm = make_norm(config.hidden_size, config) if first else None
         self.self = SelfAttention(config)
         inputs = config.num_attention_heads * config.value_head_size
         self.output = Output(inputs, config, normalised=last)
 
-    def forward(self, hidden_states, context, layer_idx, previous_scores):
+    def forward(
+        self,
+        hidden_states: Tensor,
+        context: Context,
+        layer_idx: int,
+        previous_scores: Tensor | None,
+    ):
         values = hidden_states
         if self.LayerNorm is not None:
             values = self.LayerNorm(values, context.condition)
@@ -169,14 +184,20 @@ class AttentionFeedForward(GradientCheckpointingLayer):
 
     norms = (False, True, False, True)
 
-    def __init__(self, config):
+    def __init__(self, config: TextConfig):
         super().__init__()
         before, between, wide, after = self.norms
         self.attention = Attention(config, before, between)
         self.intermediate = Intermediate(config, wide)
         self.output = Output(config.intermediate_size, config, after)
 
-    def forward(self, hidden_states, context, layer_idx, previous_scores=None):
+    def forward(
+        self,
+        hidden_states: Tensor,
+        context: Context,
+        layer_idx: int,
+        previous_scores: Tensor | None = None,
+    ):
         hidden_states, weights, scores = self.attention(
             hidden_states, context, layer_idx, previous_scores
         )
@@ -203,13 +224,19 @@ class GroverBlock(AttentionFeedForward):
 class GatedBlock(GradientCheckpointingLayer):
     """One gated attention unit, added to what went in and normalised."""
 
-    def __init__(self, config):
+    def __init__(self, config: TextConfig):
         super().__init__()
         self.gau = GatedAttentionUnit(config)
         self.LayerNorm = make_norm(config.hidden_size, config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, hidden_states, context, layer_idx, previous_scores=None):
+    def forward(
+        self,
+        hidden_states: Tensor,
+        context: Context,
+        layer_idx: int,
+        previous_scores: Tensor | None = None,
+    ):
         values, weights, scores = self.gau(hidden_states, context, layer_idx, previous_scores)
         values = self.LayerNorm(hidden_states + self.dropout(values), context.condition)
         return values, weights, scores
@@ -226,7 +253,7 @@ BLOCKS = {
 class Encoder(nn.Module):
     """The blocks, under transformers' name; fewer than layers where they share weights."""
 
-    def __init__(self, config):
+    def __init__(self, config: TextConfig):
         super().__init__()
         block = BLOCKS[config.block_kind]
         self.groups = config.num_hidden_groups or config.num_hidden_layers
@@ -238,18 +265,18 @@ class Encoder(nn.Module):
 
 
 class Pooler(nn.Module):
-    """A dense map of the first position."""
+    """A dense map of the first position, `(B, L, hidden_size)` to `(B, hidden_size)`."""
 
-    def __init__(self, config):
+    def __init__(self, config: TextConfig):
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.act = activation(config.pooler_act)
 
-    def forward(self, hidden_states):
+    def forward(self, hidden_states: Tensor):
         return self.act(self.dense(hidden_states[:, 0]))
 
 
-def visible(config, attention_mask, token_type_ids, past_length):
+def visible(config: Any, attention_mask: Tensor, token_type_ids: Tensor, past_length: int):
     """Which keys each query sees, bool, shape `(B, 1, queries, keys)`; None where it is all.
 
     Args:

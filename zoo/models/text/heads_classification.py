@@ -1,9 +1,9 @@
 """The heads that classify, each once: whole texts and single tokens."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers.loss.loss_utils import ForSequenceClassificationLoss
 from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
 from transformers.utils.generic import can_return_tuple
@@ -13,7 +13,7 @@ from .modeling_text import WithBackbone
 
 
 class SequenceClassification(WithBackbone):
-    """A linear head over the pooled vector: classes of whole texts."""
+    """A linear head over the pooled vector: classes of whole texts, `(B, num_labels)`."""
 
     pooled: ClassVar[bool] = True
 
@@ -28,13 +28,13 @@ class SequenceClassification(WithBackbone):
     @can_return_tuple
     def forward(
         self,
-        input_ids=None,
-        attention_mask=None,
-        token_type_ids=None,
-        position_ids=None,
-        condition=None,
-        inputs_embeds=None,
-        labels=None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        condition: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
         **kwargs,
     ):
         output = self.run(
@@ -53,11 +53,11 @@ class SequenceClassification(WithBackbone):
             attentions=output.attentions,
         )
 
-    def loss(self, logits, labels):
+    def loss(self, logits: Tensor, labels: Tensor):
         """transformers': of numbers, classes or sets, by `config.problem_type` or the labels."""
         return ForSequenceClassificationLoss(labels, logits, self.config)
 
-    def pool(self, output, input_ids, attention_mask):
+    def pool(self, output: Any, input_ids: Any, attention_mask: Any) -> Tensor:
         """One vector for a text, `(B, hidden_size)`: the pooler's, else that of one position.
 
         The first position, but the last visible one where only that has seen the whole text.
@@ -77,10 +77,10 @@ class SequenceClassification(WithBackbone):
 
 
 class TokenClassification(SequenceClassification):
-    """A linear head over every position: classes of tokens."""
+    """A linear head over every position: classes of tokens, `(B, L, num_labels)`."""
 
     pooled = False
 
-    def loss(self, logits, labels):
+    def loss(self, logits: Tensor, labels: Tensor):
         """Mean cross-entropy over labels that are not -100."""
         return token_loss(logits, labels)

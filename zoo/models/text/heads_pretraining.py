@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import GenerationMixin
+from transformers.cache_utils import Cache
 from transformers.modeling_outputs import (
     CausalLMOutputWithCrossAttentions,
     MaskedLMOutput,
@@ -13,6 +14,7 @@ from transformers.modeling_outputs import (
 )
 from transformers.utils.generic import ModelOutput, can_return_tuple
 
+from .configuration_text import TextConfig
 from .losses import token_loss
 from .modeling_text import PredictionHead, WithBackbone
 
@@ -20,7 +22,7 @@ from .modeling_text import PredictionHead, WithBackbone
 class Heads(nn.Module):
     """The heads of pretraining, under transformers' names."""
 
-    def __init__(self, config, tokens=True, relation=False):
+    def __init__(self, config: TextConfig, tokens: bool = True, relation: bool = False):
         super().__init__()
         if tokens:
             self.predictions = PredictionHead(config)
@@ -48,7 +50,7 @@ class WithPretrainingHeads(WithBackbone):
                 "cls.predictions.decoder.bias": "cls.predictions.bias",
             }
 
-    def __init__(self, config):
+    def __init__(self, config: TextConfig):
         super().__init__(config)
         self.tied = self.tokens and config.head_kind == "tied"
         if self.tied:
@@ -67,14 +69,14 @@ class WithPretrainingHeads(WithBackbone):
             return self.lm_head
         return self.cls.predictions.decoder if self.tokens else None
 
-    def set_output_embeddings(self, value):
+    def set_output_embeddings(self, value: Any):
         if self.tied:
             self.lm_head = value
         else:
             self.cls.predictions.decoder = value
             self.cls.predictions.bias = value.bias
 
-    def logits(self, hidden_states, condition=None):
+    def logits(self, hidden_states: Tensor, condition: Tensor | None = None):
         """Scores of tokens, `(B, L, vocab_size)`."""
         if self.tied:
             return self.lm_head(hidden_states)
@@ -88,18 +90,18 @@ class WithPretrainingHeads(WithBackbone):
 
 
 class MaskedLM(WithPretrainingHeads):
-    """With the head that fills in masked tokens."""
+    """With the head that fills in masked tokens: `logits` `(B, L, vocab_size)`."""
 
     @can_return_tuple
     def forward(
         self,
-        input_ids=None,
-        attention_mask=None,
-        token_type_ids=None,
-        position_ids=None,
-        condition=None,
-        inputs_embeds=None,
-        labels=None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        condition: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
         **kwargs,
     ):
         output = self.run(
@@ -116,20 +118,20 @@ class MaskedLM(WithPretrainingHeads):
 
 
 class CausalLM(WithPretrainingHeads, GenerationMixin):
-    """With the same head, predicting the next token; generates."""
+    """With the same head, predicting the next token, `(B, L, vocab_size)`; generates."""
 
     @can_return_tuple
     def forward(
         self,
-        input_ids=None,
-        attention_mask=None,
-        token_type_ids=None,
-        position_ids=None,
-        condition=None,
-        inputs_embeds=None,
-        labels=None,
-        past_key_values=None,
-        logits_to_keep=0,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        condition: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        logits_to_keep: int | Tensor = 0,
         **kwargs,
     ):
         output = self.run(
@@ -162,7 +164,7 @@ class CausalLM(WithPretrainingHeads, GenerationMixin):
 
 @dataclass
 class PreTrainingOutput(ModelOutput):
-    """Scores of both heads; `loss` is the sum of their losses."""
+    """Scores of both heads, `(B, L, vocab_size)` and `(B, 2)`; `loss` sums their losses."""
 
     loss: Tensor | None = None
     prediction_logits: Tensor | None = None
@@ -179,14 +181,14 @@ class PreTraining(WithPretrainingHeads):
     @can_return_tuple
     def forward(
         self,
-        input_ids=None,
-        attention_mask=None,
-        token_type_ids=None,
-        position_ids=None,
-        condition=None,
-        inputs_embeds=None,
-        labels=None,
-        next_sentence_label=None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        condition: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        next_sentence_label: Tensor | None = None,
         **kwargs,
     ):
         output = self.run(
@@ -210,20 +212,20 @@ class PreTraining(WithPretrainingHeads):
 
 
 class NextSentencePrediction(WithPretrainingHeads):
-    """With the head that says whether the second text follows the first."""
+    """With the head that says whether the second text follows the first: `(B, 2)`."""
 
     tokens, relation = False, True
 
     @can_return_tuple
     def forward(
         self,
-        input_ids=None,
-        attention_mask=None,
-        token_type_ids=None,
-        position_ids=None,
-        condition=None,
-        inputs_embeds=None,
-        labels=None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        condition: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
         **kwargs,
     ):
         output = self.run(

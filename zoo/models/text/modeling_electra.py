@@ -1,6 +1,6 @@
 """ELECTRA with every option that bert4keras built it with."""
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers.modeling_outputs import TokenClassifierOutput
 from transformers.utils.generic import can_return_tuple
@@ -25,13 +25,13 @@ class GenaeElectraModel(GenaeElectraPreTrainedModel, TextModel):
 class Discriminator(nn.Module):
     """Says of every token whether it was replaced, under transformers' names."""
 
-    def __init__(self, config):
+    def __init__(self, config: GenaeElectraConfig):
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.act = activation(config.hidden_act)
         self.dense_prediction = nn.Linear(config.hidden_size, 1)
 
-    def forward(self, hidden_states):
+    def forward(self, hidden_states: Tensor):
         return self.dense_prediction(self.act(self.dense(hidden_states))).squeeze(-1)
 
 
@@ -40,7 +40,7 @@ class GenaeElectraForPreTraining(GenaeElectraPreTrainedModel, WithBackbone):
 
     model_class = GenaeElectraModel
 
-    def __init__(self, config):
+    def __init__(self, config: GenaeElectraConfig):
         super().__init__(config)
         self.discriminator_predictions = Discriminator(config)
         self.post_init()
@@ -48,13 +48,13 @@ class GenaeElectraForPreTraining(GenaeElectraPreTrainedModel, WithBackbone):
     @can_return_tuple
     def forward(
         self,
-        input_ids=None,
-        attention_mask=None,
-        token_type_ids=None,
-        position_ids=None,
-        condition=None,
-        inputs_embeds=None,
-        labels=None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        condition: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
         **kwargs,
     ):
         output = self.run(

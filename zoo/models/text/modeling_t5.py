@@ -5,12 +5,13 @@ models are better supported: these are for what it lacks.
 """
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationMixin, PreTrainedModel
+from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
-from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import (
     BaseModelOutput,
     CausalLMOutputWithCrossAttentions,
@@ -38,7 +39,7 @@ class GenaeT5PreTrainedModel(PreTrainedModel):
     ]
 
     @torch.no_grad()
-    def _init_weights(self, module):
+    def _init_weights(self, module: Any):
         """The standard deviations of Mesh TensorFlow, as transformers' T5 has them.
 
         Only a module with weights of its own is asked, so each matrix knows its spread.
@@ -50,7 +51,7 @@ class GenaeT5PreTrainedModel(PreTrainedModel):
     def get_input_embeddings(self):
         return self.shared
 
-    def set_input_embeddings(self, value):
+    def set_input_embeddings(self, value: nn.Module):
         self.shared = value
 
     def get_encoder(self, modality=None):
@@ -59,15 +60,15 @@ class GenaeT5PreTrainedModel(PreTrainedModel):
 
     def decode(
         self,
-        input_ids,
-        attention_mask,
-        inputs_embeds,
-        source,
-        source_mask,
-        past_key_values=None,
-        use_cache=None,
-        output_attentions=None,
-        output_hidden_states=None,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        inputs_embeds: Tensor | None,
+        source: Tensor | None,
+        source_mask: Tensor | None,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
     ):
         """Run the decoder; arguments as `GenaeT5Model`'s, `source` as the encoder returns it."""
         config = self.config
@@ -95,7 +96,7 @@ class GenaeT5PreTrainedModel(PreTrainedModel):
             chosen(config.output_hidden_states, output_hidden_states),
         )
 
-    def logits(self, hidden_states):
+    def logits(self, hidden_states: Tensor):
         """Scores of tokens, `(B, L, vocab_size)`."""
         if self.config.scale_output:
             hidden_states = hidden_states * self.config.d_model**-0.5
@@ -111,7 +112,7 @@ class T5Seq2Seq(GenaeT5PreTrainedModel):
     positions as well; absent, all of them are seen.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: GenaeT5Config):
         super().__init__(config)
         self.shared = nn.Embedding(config.vocab_size, config.d_model)
         self.encoder = T5Stack(config, config.num_layers)
@@ -119,17 +120,17 @@ class T5Seq2Seq(GenaeT5PreTrainedModel):
 
     def run(
         self,
-        input_ids=None,
-        attention_mask=None,
-        decoder_input_ids=None,
-        decoder_attention_mask=None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
         encoder_outputs=None,
-        past_key_values=None,
-        inputs_embeds=None,
-        decoder_inputs_embeds=None,
-        use_cache=None,
-        output_attentions=None,
-        output_hidden_states=None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
         **kwargs,
     ) -> Seq2SeqModelOutput:
         """The hidden states of both halves."""
@@ -175,14 +176,14 @@ class GenaeT5Model(T5Seq2Seq):
         r"^lm_head\.",
     ]
 
-    def __init__(self, config):
+    def __init__(self, config: GenaeT5Config):
         super().__init__(config)
         self.post_init()
 
     forward = can_return_tuple(T5Seq2Seq.run)
 
 
-def shifted(labels: Tensor, config) -> Tensor:
+def shifted(labels: Tensor, config: PreTrainedConfig) -> Tensor:
     """What the decoder reads to predict the labels: the start token, then all but the last."""
     start = labels.new_full((len(labels), 1), config.decoder_start_token_id or 0)
     ids = torch.cat([start, labels[:, :-1]], 1)
@@ -198,12 +199,12 @@ class GenaeT5ForConditionalGeneration(T5Seq2Seq, GenerationMixin):
 
     _tied_weights_keys = {"lm_head.weight": "shared.weight"}  # noqa: RUF012
 
-    def __init__(self, config):
+    def __init__(self, config: GenaeT5Config):
         super().__init__(config)
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.post_init()
 
-    def prepare_decoder_input_ids_from_labels(self, labels):
+    def prepare_decoder_input_ids_from_labels(self, labels: Tensor):
         """What the decoder reads to predict the labels; data collators ask for it."""
         return shifted(labels, self.config)
 
@@ -224,7 +225,7 @@ class GenaeT5ForConditionalGeneration(T5Seq2Seq, GenerationMixin):
         decoder_input_ids: Tensor | None = None,
         decoder_attention_mask: Tensor | None = None,
         encoder_outputs=None,
-        past_key_values=None,
+        past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         decoder_inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
@@ -235,7 +236,7 @@ class GenaeT5ForConditionalGeneration(T5Seq2Seq, GenerationMixin):
     ):
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
             decoder_input_ids = shifted(labels, self.config)
-        made = self.run(
+        made: Any = self.run(
             input_ids, attention_mask, decoder_input_ids, decoder_attention_mask,
             encoder_outputs, past_key_values, inputs_embeds, decoder_inputs_embeds, use_cache,
             output_attentions, output_hidden_states,
@@ -256,7 +257,7 @@ class GenaeT5EncoderModel(GenaeT5PreTrainedModel):
         r"^(lm_head|decoder)\.",
     ]
 
-    def __init__(self, config):
+    def __init__(self, config: GenaeT5Config):
         config = copy.deepcopy(config)
         config.is_encoder_decoder = False
         super().__init__(config)
@@ -291,7 +292,7 @@ class GenaeT5DecoderForCausalLM(GenaeT5PreTrainedModel):
         r"^encoder\.",
     ]
 
-    def __init__(self, config):
+    def __init__(self, config: GenaeT5Config):
         config = copy.deepcopy(config)
         config.is_encoder_decoder = False
         super().__init__(config)
@@ -307,7 +308,7 @@ class GenaeT5DecoderForCausalLM(GenaeT5PreTrainedModel):
         attention_mask: Tensor | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
-        past_key_values=None,
+        past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         use_cache: bool | None = None,
         output_attentions: bool | None = None,

@@ -1,6 +1,6 @@
 """The text model, and what stands on one; the families name them (`modeling_bert.py`).
 
-Heads: `text_heads.py`, `text_classification.py`.
+Heads: `heads_pretraining.py`, `heads_classification.py`. Shapes: B texts of L tokens.
 
 Names of modules and parameters are those of transformers' BERT, so that weights go both ways where
 transformers has the architecture. Its models are better supported: these are for what it lacks.
@@ -29,6 +29,7 @@ from .blocks import (
     make_norm,
     visible,
 )
+from .configuration_text import TextConfig
 
 
 class TextPreTrainedModel(PreTrainedModel):
@@ -40,7 +41,7 @@ class TextPreTrainedModel(PreTrainedModel):
     _no_split_modules = ["TextEmbeddings", *(block.__name__ for block in BLOCKS.values())]  # noqa: RUF012
 
     @torch.no_grad()
-    def _init_weights(self, module):
+    def _init_weights(self, module: nn.Module):
         super()._init_weights(module)
         if isinstance(module, ConditionalLayerNorm) and module.conditional:
             init.zeros_(module.condition_bias.weight)
@@ -55,11 +56,15 @@ class TextPreTrainedModel(PreTrainedModel):
 class TextModel(TextPreTrainedModel):
     """A text model without heads; see `TextConfig` for the options.
 
+    Ids, segments, positions and mask have shape `(B, L)`, with a cache the mask `(B, past + L)`;
+    `inputs_embeds` `(B, L, embedding width)`, `condition` `(B, condition_size)`,
+    `last_hidden_state` `(B, L, hidden_size)`, `pooler_output` `(B, hidden_size)`.
+
     `hidden_states` begins with the embeddings, normalised and mapped to `hidden_size`, and ends
     with `last_hidden_state`.
     """
 
-    def __init__(self, config, add_pooling_layer=True):
+    def __init__(self, config: TextConfig, add_pooling_layer: bool = True):
         super().__init__(config)
         self.embeddings = TextEmbeddings(config)
         self.embeddings_project = None
@@ -75,7 +80,7 @@ class TextModel(TextPreTrainedModel):
     def get_input_embeddings(self):
         return self.embeddings.word_embeddings
 
-    def set_input_embeddings(self, value):
+    def set_input_embeddings(self, value: Any):
         self.embeddings.word_embeddings = value
 
     @can_return_tuple
@@ -146,7 +151,7 @@ class TextModel(TextPreTrainedModel):
             attentions=tuple(attentions) if output_attentions else None,
         )
 
-    def positions(self, position_ids, past, hidden) -> dict[str, Any]:
+    def positions(self, position_ids: Tensor, past: int, hidden: Tensor) -> dict[str, Any]:
         """What attention has to know of positions, once for all layers."""
         config, size = self.config, self.config.key_head_size
         if config.position_kind == "rotary":
@@ -156,7 +161,7 @@ class TextModel(TextPreTrainedModel):
             return {"relative": relative_vectors(length, past + length, size, furthest, hidden)}
         return {}
 
-    def default_mask(self, input_ids, token_type_ids, past):
+    def default_mask(self, input_ids: Tensor | None, token_type_ids: Tensor, past: int):
         """bert4keras's own: id 0 is not seen, but for the first position."""
         if input_ids is None:
             return torch.ones(
@@ -173,28 +178,28 @@ class TextModel(TextPreTrainedModel):
 
 
 class HeadTransform(nn.Module):
-    """Back to the embeddings' width."""
+    """Back to the embeddings' width: `(B, L, hidden_size)` to `(B, L, embedding width)`."""
 
-    def __init__(self, config):
+    def __init__(self, config: TextConfig):
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.embedding_width)
         self.act = activation(config.hidden_act)
         self.LayerNorm = make_norm(config.embedding_width, config, config.head_norm_eps)
 
-    def forward(self, hidden_states, condition=None):
+    def forward(self, hidden_states: Tensor, condition: Tensor | None = None):
         return self.LayerNorm(self.act(self.dense(hidden_states)), condition)
 
 
 class PredictionHead(nn.Module):
-    """Logits over tokens, tied to the table of tokens."""
+    """Logits over tokens, `(B, L, vocab_size)`, tied to the table of tokens."""
 
-    def __init__(self, config):
+    def __init__(self, config: TextConfig):
         super().__init__()
         self.transform = HeadTransform(config)
         self.decoder = nn.Linear(config.embedding_width, config.vocab_size)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
-    def forward(self, hidden_states, condition=None):
+    def forward(self, hidden_states: Tensor, condition: Tensor | None = None):
         return self.decoder(self.transform(hidden_states, condition))
 
 
@@ -203,18 +208,18 @@ class WithBackbone(TextPreTrainedModel):
 
     model_class: ClassVar[type]
 
-    def __init__(self, config):
+    def __init__(self, config: TextConfig):
         super().__init__(config)
         setattr(self, self.base_model_prefix, self.model_class(config))
 
     def run(
         self,
-        input_ids=None,
-        attention_mask=None,
-        token_type_ids=None,
-        position_ids=None,
-        condition=None,
-        inputs_embeds=None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        condition: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
         **kwargs,
     ):
         """The backbone's output as an object; arguments as its own."""

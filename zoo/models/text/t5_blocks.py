@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
+from transformers import PreTrainedConfig
+from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import (
     BaseModelOutput,
@@ -13,6 +15,7 @@ from transformers.modeling_outputs import (
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .activations import activation
+from .configuration_t5 import GenaeT5Config
 
 
 def bucket_starts(count: int, furthest: int) -> list[int]:
@@ -78,7 +81,7 @@ def matrix(inputs: int, outputs: int) -> Any:
 class T5Attention(nn.Module):
     """Multi-head attention without scaling of scores."""
 
-    def __init__(self, config, layer_idx, table=False):
+    def __init__(self, config: GenaeT5Config, layer_idx: int, table: bool = False):
         super().__init__()
         self.config, self.layer_idx = config, layer_idx
         self.is_causal = False  # the mask says it all
@@ -93,7 +96,14 @@ class T5Attention(nn.Module):
             )
             self.relative_attention_bias.spread = config.d_model**-0.5
 
-    def forward(self, hidden_states, bias, source=None, cache=None, output_attentions=False):
+    def forward(
+        self,
+        hidden_states: Tensor,
+        bias: Tensor | None,
+        source: Tensor | None = None,
+        cache: EncoderDecoderCache | None = None,
+        output_attentions: bool = False,
+    ):
         query = self.split(self.q, hidden_states)
         key, value = self.keys_and_values(hidden_states, source, cache)
         rate = self.config.dropout_rate if self.training else 0.0
@@ -110,15 +120,17 @@ class T5Attention(nn.Module):
             )
         return self.o(joined.flatten(2)), weights
 
-    def split(self, dense, values):
+    def split(self, dense, values: Tensor):
         """`(B, L, width)` to `(B, heads, L, d_kv)`."""
         return dense(values).unflatten(-1, (self.config.num_heads, -1)).transpose(1, 2)
 
-    def keys_and_values(self, hidden_states, source, cache):
+    def keys_and_values(
+        self, hidden_states: Tensor, source: Tensor | None, cache: EncoderDecoderCache | None
+    ):
         """Those of the past included; the encoder's are computed once."""
         place = self.layer_idx
         if source is not None and cache is not None and cache.is_updated.get(place):
-            layer = cache.cross_attention_cache.layers[place]
+            layer: Any = cache.cross_attention_cache.layers[place]
             return layer.keys, layer.values
         values = hidden_states if source is None else source
         pair = self.split(self.k, values), self.split(self.v, values)
@@ -133,7 +145,7 @@ class T5Attention(nn.Module):
 class T5FeedForward(nn.Module):
     """wo(act(wi x)), or gated, wo(act(wi_0 x) * wi_1 x) (arXiv:2002.05202)."""
 
-    def __init__(self, config):
+    def __init__(self, config: GenaeT5Config):
         super().__init__()
         self.names = ("wi_0", "wi_1") if config.is_gated_act else ("wi",)
         for name in self.names:
@@ -142,7 +154,7 @@ class T5FeedForward(nn.Module):
         self.act = activation(config.hidden_act)
         self.dropout = nn.Dropout(config.dropout_rate)
 
-    def forward(self, hidden_states):
+    def forward(self, hidden_states: Tensor):
         first, *gated = (getattr(self, name)(hidden_states) for name in self.names)
         wide = self.act(first)
         for linear in gated:
@@ -153,14 +165,14 @@ class T5FeedForward(nn.Module):
 class T5Sublayer(nn.Module):
     """What goes in, plus a part of it normalised; the part lies under transformers' name."""
 
-    def __init__(self, config, name, part):
+    def __init__(self, config: GenaeT5Config, name: str, part):
         super().__init__()
         self.name = name
         self.add_module(name, part)
         self.layer_norm = nn.RMSNorm(config.d_model, eps=config.layer_norm_epsilon)
         self.dropout = nn.Dropout(config.dropout_rate)
 
-    def forward(self, hidden_states, *args):
+    def forward(self, hidden_states: Tensor, *args):
         part = getattr(self, self.name)
         changed, weights = part(self.layer_norm(hidden_states), *args)
         return hidden_states + self.dropout(changed), weights
@@ -169,7 +181,7 @@ class T5Sublayer(nn.Module):
 class T5Block(GradientCheckpointingLayer):
     """Self attention, in a decoder cross attention, and the feed-forward part."""
 
-    def __init__(self, config, layer_idx, decoder):
+    def __init__(self, config: GenaeT5Config, layer_idx: int, decoder: bool):
         super().__init__()
         parts: list[tuple[str, nn.Module]]
         parts = [("SelfAttention", T5Attention(config, layer_idx, table=layer_idx == 0))]
@@ -180,12 +192,12 @@ class T5Block(GradientCheckpointingLayer):
     # Biases carry gradients: by position, as checkpointing wants them.
     def forward(
         self,
-        hidden_states,
-        bias,
-        source=None,
-        cross_bias=None,
-        past_key_values=None,
-        output_attentions=False,
+        hidden_states: Tensor,
+        bias: Tensor | None,
+        source: Tensor | None = None,
+        cross_bias: Tensor | None = None,
+        past_key_values: EncoderDecoderCache | None = None,
+        output_attentions: bool = False,
     ):
         hidden_states, weights = self.layer[0](
             hidden_states, bias, None, past_key_values, output_attentions
@@ -208,7 +220,7 @@ class T5Stack(nn.Module):
 
     main_input_name = "input_ids"  # `generate` asks the encoder for it
 
-    def __init__(self, config, layers, decoder=False):
+    def __init__(self, config: GenaeT5Config, layers, decoder: bool = False):
         super().__init__()
         self.config, self.decoder = config, decoder
         self.block: Any = nn.ModuleList(T5Block(config, i, decoder) for i in range(layers))
@@ -237,13 +249,13 @@ class T5Stack(nn.Module):
 
     def forward(
         self,
-        embeds,
-        mask=None,
-        source=None,
-        source_mask=None,
-        past_key_values=None,
-        output_attentions=False,
-        output_hidden_states=False,
+        embeds: Tensor,
+        mask: Tensor | None = None,
+        source: Tensor | None = None,
+        source_mask: Tensor | None = None,
+        past_key_values: EncoderDecoderCache | None = None,
+        output_attentions: bool = False,
+        output_hidden_states: bool = False,
     ):
         queries, dtype = embeds.shape[1], embeds.dtype
         past = past_key_values.get_seq_length() if past_key_values is not None else 0
@@ -286,18 +298,18 @@ class T5Stack(nn.Module):
 class T5TokenEncoder(nn.Module):
     """The encoder together with the table of tokens: what `generate` asks for."""
 
-    def __init__(self, config, shared, stack):
+    def __init__(self, config: PreTrainedConfig, shared, stack):
         super().__init__()
         self.config, self.shared, self.stack = config, shared, stack
 
     def forward(
         self,
-        input_ids=None,
-        attention_mask=None,
-        inputs_embeds=None,
-        output_attentions=None,
-        output_hidden_states=None,
-        return_dict=None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
     ):
         config = self.config
         embeds = embedded(self.shared, input_ids, inputs_embeds)
@@ -312,7 +324,7 @@ class T5TokenEncoder(nn.Module):
         return BaseModelOutput(made.last_hidden_state, made.hidden_states, made.attentions)
 
 
-def embedded(table, input_ids, inputs_embeds):
+def embedded(table: nn.Module, input_ids: Tensor | None, inputs_embeds: Tensor | None):
     """Embeddings of tokens, unless they are given."""
     if (input_ids is None) == (inputs_embeds is None):
         raise ValueError("give token ids or embeddings, one of them, to encoder and decoder each")
