@@ -104,6 +104,7 @@ def convert_checkpoint(
             report.warnings = [note for note in report.notes if note in told]
             total = sum(checkpoint[name].nbytes for step in plan.steps for name in {*step.sources})
             with progress(total) if progress else nullcontext(lambda written: None) as advance:
+                unsound: list[str] = []
                 report.files = write(
                     folder,
                     plan.steps,
@@ -111,7 +112,11 @@ def convert_checkpoint(
                     dtype=dtype,
                     max_shard_bytes=shard_bytes,
                     advance=advance,
+                    unsound=unsound,
                 )
+            if unsound:
+                report.notes.append(_unsound(unsound, dtype))
+                report.warnings.append(report.notes[-1])
             _write_json(folder / "config.json", ready.result)
             report.files += ["config.json", *companions]
             if verify is not None:
@@ -128,6 +133,16 @@ def convert_checkpoint(
             _write_json(folder / "conversion.json", report.to_dict())
             report.files += ["README.md", "conversion.json"]
     return report
+
+
+def _unsound(names: list[str], dtype: str | None) -> str:
+    """What to say of tensors that hold no finite numbers."""
+    some = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    why = f"{dtype} cannot hold its values, or the" if dtype else "the"
+    return (
+        f"{len(names)} tensors of the result hold values that are no finite numbers ({some}): "
+        f"{why} training had diverged; such a model computes nothing"
+    )
 
 
 def _other_gelu(

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 
 #: What no shell takes for anything but itself.
-PLAIN = re.compile(r"[\w./:@+-]+", re.ASCII)
+PLAIN = re.compile(r"[\w./:@+-][\w./:@+=-]*", re.ASCII)
 #: Within double quotes sh reads these, cmd does not. A backslash seldom: Windows is full of them.
 READ_BY_SH = frozenset('$`"!' if os.sep == "\\" else '$`"!\\')
 #: Of a Python literal, what sh or cmd could read within double quotes.

@@ -50,6 +50,7 @@ def write(
     dtype: str | None = None,
     max_shard_bytes: int,
     advance: Callable[[int], None] = lambda written: None,
+    unsound: list[str] | None = None,
 ) -> list[str]:
     """Write the weights.
 
@@ -60,6 +61,8 @@ def write(
         dtype: of every floating-point tensor; None keeps each one's own.
         max_shard_bytes: a file is not begun beyond it; a larger tensor has a file of its own.
         advance: told the bytes as they are written.
+        unsound: receives the names of tensors with values that are written as not-a-number or
+            infinity.
 
     Returns:
         The names of the files.
@@ -67,6 +70,7 @@ def write(
     Raises:
         IntegrityError: a tensor cannot be read, or has a type that safetensors lacks.
     """
+    unsound = [] if unsound is None else unsound
     kinds = kinds_of(steps, tensors, dtype)
     shards = list(_shards(steps, kinds, max_shard_bytes))
     count = len(shards)
@@ -79,7 +83,7 @@ def write(
         with (folder / name).open("wb") as file:
             file.write(_header(shard, kinds))
             for step in shard:
-                for piece in _pieces(step, tensors, kinds[step.target]):
+                for piece in _pieces(step, tensors, kinds[step.target], unsound):
                     file.write(piece)
                     advance(len(piece))
     if count > 1:
@@ -154,8 +158,11 @@ def _header(shard: Sequence[Step], kinds: Mapping[str, np.dtype[Any]]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _pieces(step: Step, tensors: Mapping[str, Any], kind: np.dtype[Any]) -> Iterator[memoryview]:
+def _pieces(
+    step: Step, tensors: Mapping[str, Any], kind: np.dtype[Any], unsound: list[str]
+) -> Iterator[memoryview]:
     """The target's bytes, a piece at a time."""
+    import ml_dtypes
     import numpy as np
 
     from convert.weights.views import Beside
@@ -164,9 +171,15 @@ def _pieces(step: Step, tensors: Mapping[str, Any], kind: np.dtype[Any]) -> Iter
     made = parts[0] if len(parts) == 1 else Beside(parts)
     if tuple(made.shape) != step.shape:
         raise IntegrityError(f"{step.source}: became {made.shape}, not {step.shape}")
+    floating = kind.kind == "f" or kind == ml_dtypes.bfloat16
     for box in boxes(made.shape, BLOCK // made.dtype.itemsize):
         for array in _rows(made.block(box)):
-            yield _in_order(array, kind.newbyteorder("<")).reshape(-1).view(np.uint8).data
+            with np.errstate(over="ignore", invalid="ignore"):  # told once, by name
+                values = _in_order(array, kind.newbyteorder("<"))
+                sound = not floating or bool(np.isfinite(values).all())
+            if not sound and step.target not in unsound:
+                unsound.append(step.target)
+            yield values.reshape(-1).view(np.uint8).data
     made.verify()
 
 

@@ -18,6 +18,7 @@ from convert.weights import steps
 from convert.weights.rows import expand
 from tests.conversion.bundles import write_bundle
 from tests.conversion.records import LEGACY, MODELS, WITHOUT_CONDITION, options, record, sources
+from tests.conversion.rewritten import rewritten
 from zoo.errors import ConflictError, IntegrityError, NotFoundError, ToleranceError, UsageError
 
 PAIRS = [
@@ -482,3 +483,21 @@ def test_the_report_is_written_beside_the_model(tmp_path):
     assert sorted(report.files) == sorted(f.name for f in (tmp_path / "out").iterdir())
     values = sum(a.size for a in load_file(tmp_path / "out/model.safetensors").values())
     assert told["parameters"] == steps.parameters(report.plan.steps) == values
+
+
+@pytest.mark.parametrize(
+    ("change", "dtype", "said"),
+    [(np.nan, None, "training had diverged"), (1e30, "float16", "float16 cannot hold")],
+)
+def test_values_that_are_no_finite_numbers_are_told(change, dtype, said, tmp_path):
+    def spoilt(arrays):
+        name = next(name for name in arrays if name.endswith("query/kernel"))
+        arrays[name] = arrays[name].copy()
+        arrays[name][0, 0] = change
+        return arrays
+
+    source = rewritten("bert_encoder", tmp_path / "in", spoilt)
+    report = convert.convert_checkpoint(source, tmp_path / "out", dtype=dtype)
+    [note] = [note for note in report.warnings if "no finite numbers" in note]
+    assert said in note
+    assert "attention.self.query.weight" in note

@@ -1,6 +1,7 @@
 """Batch, data set and model are checked before the first step, and the advice trains."""
 
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -14,6 +15,11 @@ from zoo.training import train
 from zoo.training.batches import takes_one
 
 ALONE = ["train.samplers=[]"]
+
+
+def settings_in(message):
+    """What a shell makes of every --set of a message."""
+    return [shlex.split(word)[0] for word in re.findall(r"--set (\S+)", message)]
 
 
 @pytest.fixture
@@ -82,7 +88,7 @@ def test_what_cannot_be_trained_is_refused_and_the_advice_trains(of, tmp_path, n
         train(made, tmp_path / "out", overrides=settings, quiet=True)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
-    advised = re.findall(r"--set (\S+)", str(caught.value))
+    advised = settings_in(str(caught.value))
     assert advised
     folder = train(made, tmp_path / "out", overrides=[*settings, *advised], quiet=True)
     assert (folder / "model.safetensors").is_file()
@@ -120,7 +126,7 @@ def test_one_image_is_too_few_for_samplers(of, tmp_path):
     dense = ["network=dense", "hidden_sizes=[4]", "num_train_epochs=1"]
     with pytest.raises(UsageError, match="too few for the samplers") as caught:
         train(made, tmp_path / "out", overrides=dense, quiet=True)
-    advised = re.findall(r"--set (\S+)", str(caught.value))
+    advised = settings_in(str(caught.value))
     assert train(made, tmp_path / "out", overrides=[*dense, *advised], quiet=True).is_dir()
 
 
@@ -137,7 +143,7 @@ def test_labels_fit_the_classifier(card, images, picture_folder, tmp_path, extra
     made = classifier(card, picture_folder, images(9, ["a", "b", "c"]), extra)
     with pytest.raises(UsageError, match=r"labels up to 2, the model's num_labels is 2") as caught:
         train(made, tmp_path / "out", quiet=True)
-    advised = re.findall(r"--set (\S+)", str(caught.value))
+    advised = settings_in(str(caught.value))
     assert train(made, tmp_path / "out", overrides=advised, quiet=True).is_dir()
 
 

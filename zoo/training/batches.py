@@ -10,6 +10,7 @@ from transformers import TrainingArguments
 from zoo import catalog
 from zoo.data.pictures import Pictures
 from zoo.errors import UsageError
+from zoo.hints import quote
 
 from .recipe import Recipe
 
@@ -79,7 +80,7 @@ def check_together(
         reasons.append(f"fewer than the mixture's {components} components")
         settings["num_mixture_components"] = count
     if reasons:
-        changes = " ".join(f"--set {name}={value}" for name, value in settings.items())
+        changes = " ".join(f"--set {quote(f'{name}={value}')}" for name, value in settings.items())
         raise UsageError(
             f"{where} has {told(count)}, {'; '.join(reasons)}; change it with {changes}"
         )
