@@ -277,9 +277,9 @@ def test_hints_can_be_pasted_whatever_a_folder_is_called(shipped, tmp_path, monk
     target = str(tmp_path / "it's $HOME; a copy")
     monkeypatch.setattr("zoo.training.train", lambda *_, **__: target)
     for words in (
+        ["train", shipped, "-o", target],
         ["pull", shipped, "--to", target],
         ["info", target],
-        ["train", shipped, "-o", target],
     ):
         done = run(*words)
         assert done.code == 0

@@ -203,8 +203,8 @@ def test_commands_of_the_pages_run(root, workplace, monkeypatch):
             if LONG.search(line) or not line.startswith("genae "):
                 continue
             words = shlex.split(line, comments=True)[1:]
-            made = {"convert": "out/bert-poetry", "train": "out/ae-examples"}.get(words[0])
-            if made in words and (workplace / made).exists():
+            made = [word for word in words if word.startswith("out/")]
+            if words[0] in ("convert", "train") and made and (workplace / made[0]).exists():
                 continue  # made by an earlier page
             try:
                 code = app(words) or 0

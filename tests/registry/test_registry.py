@@ -426,6 +426,7 @@ def test_a_model_is_checked_once_however_it_is_loaded(monkeypatch, registry_root
 def test_loading_a_small_model_draws_no_bar_and_leaves_bars_as_they_were(load, capsys):
     from transformers.utils import logging
 
+    logging.enable_progress_bar()
     kinds = {"zoo.from_pretrained": zoo.from_pretrained, "EAEModel": zoo.EAEModel.from_pretrained}
     kinds[load]("genae/eae-mnist")
     said = capsys.readouterr()
