@@ -423,10 +423,12 @@ def test_a_model_is_checked_once_however_it_is_loaded(monkeypatch, registry_root
 
 
 @pytest.mark.parametrize("load", ["EAEModel", "zoo.from_pretrained"])
-def test_loading_a_small_model_draws_no_bar_and_leaves_bars_as_they_were(load, capsys):
+def test_loading_a_small_model_draws_no_bar_and_leaves_bars_as_they_were(
+    load, capsys, monkeypatch
+):
     from transformers.utils import logging
 
-    logging.enable_progress_bar()
+    monkeypatch.setattr(logging, "_tqdm_active", True)
     kinds = {"zoo.from_pretrained": zoo.from_pretrained, "EAEModel": zoo.EAEModel.from_pretrained}
     kinds[load]("genae/eae-mnist")
     said = capsys.readouterr()
