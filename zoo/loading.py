@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import catalog
 from zoo.errors import IntegrityError, NotFoundError, UsageError
+from zoo.header import safetensors_header
 from zoo.registry import embedded, resolve
-from zoo.registry.header import safetensors_header
 from zoo.registry.manifest import read_config
 
 if TYPE_CHECKING:

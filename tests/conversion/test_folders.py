@@ -23,7 +23,7 @@ from zoo.errors import (
     NotFoundError,
     UsageError,
 )
-from zoo.registry.header import safetensors_header
+from zoo.header import safetensors_header
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 411577620\n"
 #: What comes in place of a file, and a word of what is said about it.

@@ -38,11 +38,13 @@ MORE = {
 CONVERT = {"numpy", "ml_dtypes", "h5py", "safetensors", "tokenizers", "google_crc32c"} | {
     "zoo.catalog",
     "zoo.errors",
+    "zoo.header",
     "zoo.hints",
     "zoo.lazy",
     "zoo.staging",
 }
-BARE = {f"zoo.{name}" for name in "errors hints lazy staging catalog card".split()}
+PLAIN = ("errors", "hints", "lazy", "staging", "header", "catalog")
+BARE = {f"zoo.{name}" for name in (*PLAIN, "card")}
 
 
 def named(path: Path) -> Iterator[tuple[int, str, int]]:
@@ -169,7 +171,10 @@ def test_no_line_about_registries_travels():
 
 @pytest.mark.parametrize(
     "path",
-    [ROOT / f"zoo/{name}.py" for name in ("errors", "hints", "lazy", "staging", "catalog")]
+    [
+        ROOT / f"zoo/{name}.py"
+        for name in ("errors", "hints", "lazy", "staging", "header", "catalog")
+    ]
     + sorted((ROOT / "zoo/card").glob("*.py")),
     ids=of,
 )

@@ -211,7 +211,7 @@ def test_writers_side_by_side(tmp_path, release):
 
 
 def test_the_test_releases_are_sound(tmp_path):
-    from zoo.registry.header import safetensors_header
+    from zoo.header import safetensors_header
 
     (tmp_path / "model.safetensors").write_bytes(release_files("1.0.0")["model.safetensors"])
     assert safetensors_header(tmp_path / "model.safetensors")

@@ -14,7 +14,7 @@ from tests.hubs.faults import Edit, Headers, Status
 from tests.hubs.faults import Fault as Wrong
 from tests.registry.conftest import SOAK, release_files
 from zoo.errors import GenaeError, IntegrityError, UnsafeError
-from zoo.registry.header import MAX_HEADER_BYTES, MAX_TENSORS, safetensors_header
+from zoo.header import MAX_HEADER_BYTES, MAX_TENSORS, safetensors_header
 
 NAMES = (
     "../evil", "/etc/evil", "a/../../evil", "..\\evil", "C:evil", "C:\\evil", ".git/config",

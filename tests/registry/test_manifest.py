@@ -7,8 +7,8 @@ from safetensors.numpy import load_file, save_file
 
 from zoo.card import Card
 from zoo.errors import IntegrityError, NotFoundError, UnsafeError
+from zoo.header import MAX_HEADER_BYTES, elements, safetensors_header
 from zoo.registry import manifest
-from zoo.registry.header import MAX_HEADER_BYTES, elements, safetensors_header
 
 
 def _file(path, header, data=b"", length=None):

@@ -10,8 +10,8 @@ from typing import Any
 
 from zoo.card import CARD_FILE, Card
 from zoo.errors import IntegrityError, NotFoundError, UnsafeError
+from zoo.header import is_pickle, safetensors_header
 from zoo.registry import embedded, manifest, names
-from zoo.registry.header import is_pickle, safetensors_header
 from zoo.registry.order import open_remote
 from zoo.registry.transfer import locate, pull
 from zoo.registry.types import Published, Report

@@ -33,10 +33,10 @@ from zoo.errors import (
     UnreachableError,
     UsageError,
 )
+from zoo.header import inspect
 from zoo.registry import manifest, signing
 from zoo.registry.cache import Cache
 from zoo.registry.deadline import Deadline
-from zoo.registry.header import inspect
 from zoo.registry.shown import bare, notice
 from zoo.registry.types import (
     COMMIT,

@@ -15,7 +15,7 @@ from typing import Any
 
 from zoo.card import CARD_FILE, Card, Result, is_within, render_readme
 from zoo.errors import IntegrityError, NotFoundError, UnsafeError
-from zoo.registry.header import elements, refuse_pickle, safetensors_header
+from zoo.header import elements, refuse_pickle, safetensors_header
 from zoo.registry.signing import SIGNATURE
 from zoo.registry.types import MAX_FILES, check_path
 

@@ -13,9 +13,9 @@ from typing import Any
 from zoo import catalog
 from zoo.card import CARD_FILE, Card
 from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UsageError
+from zoo.header import refuse_pickled_content
 from zoo.hints import command
 from zoo.registry import embedded, manifest, names, signing, transfer, verification
-from zoo.registry.header import refuse_pickled_content
 from zoo.registry.types import File, Release, version_key
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from zoo.errors import GenaeError, NotFoundError, UnsafeError
-from zoo.registry.header import is_pickle
+from zoo.header import is_pickle
 from zoo.registry.types import COMMIT, SHA256, File, check_files
 
 PIECE = 2**20

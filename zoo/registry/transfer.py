@@ -14,8 +14,8 @@ from zoo.errors import (
     NotFoundError,
     SettingError,
 )
+from zoo.header import inspect
 from zoo.registry import embedded, manifest, names, order
-from zoo.registry.header import inspect
 from zoo.registry.signing import SIGNATURE
 from zoo.registry.signing import check as check_signature
 from zoo.registry.types import File, Progress

@@ -8,8 +8,8 @@ from typing import Any
 from zoo import catalog
 from zoo.card import CARD_FILE, Card
 from zoo.errors import GenaeError, IntegrityError, UnsafeError
+from zoo.header import elements, inspect, safetensors_header
 from zoo.registry import manifest, signing
-from zoo.registry.header import elements, inspect, safetensors_header
 from zoo.registry.names import here, parse
 from zoo.registry.transfer import check_sums, in_cache, locate, stated_of
 from zoo.registry.types import Report

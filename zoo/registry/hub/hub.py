@@ -23,9 +23,9 @@ from zoo.errors import (
     UnreachableError,
     UsageError,
 )
+from zoo.header import inspect
 from zoo.registry import adoption, manifest, signing
 from zoo.registry.cache import Cache
-from zoo.registry.header import inspect
 from zoo.registry.hub import commits, reading
 from zoo.registry.hub.client import LIBRARY, Client
 from zoo.registry.hub.guard import Guard, again
