@@ -8,6 +8,7 @@ import random
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -72,3 +73,34 @@ def tiny_config():
         return catalog.load(catalog.ARCHITECTURES[architecture].config)(**settings)
 
     return make
+
+
+class Done(NamedTuple):
+    """What a command of `genae` did: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def tried(self) -> list[str]:
+        """The commands behind `try:`."""
+        lines = self.err.splitlines()
+        return [line.removeprefix("try: ") for line in lines if line.startswith("try: ")]
+
+
+@pytest.fixture
+def run(capsys):
+    """`run("sample", ...)`: the command line, in this process."""
+    from zoo.cli import app
+
+    def call(*words) -> Done:
+        capsys.readouterr()
+        code = 0
+        try:
+            app([str(word) for word in words], prog_name="genae")
+        except SystemExit as end:
+            code = end.code or 0
+        return Done(code, *capsys.readouterr())
+
+    return call

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from zoo import registry
-from zoo.cli import app
 from zoo.cli.group import VERBS, load_verb
 from zoo.evaluation.metrics.table import METRICS
 from zoo.registry import embedded
@@ -17,19 +16,12 @@ SHIPPED = [folder.name for folder in embedded.folders() if embedded.ships(folder
 
 
 @pytest.fixture
-def run(capsys):
+def run(run):
     """`run("info", ...)`: exit code, stderr, and the words of the commands behind `try:`."""
 
     def call(*words):
-        capsys.readouterr()
-        code = 0
-        try:
-            app([str(word) for word in words], prog_name="genae")
-        except SystemExit as end:
-            code = end.code or 0
-        err = capsys.readouterr().err
-        lines = [line for line in err.splitlines() if line.startswith("try: ")]
-        return code, err, [shlex.split(line)[1:] for line in lines]
+        done = run(*words)
+        return done.code, done.err, [shlex.split(line) for line in done.tried]
 
     return call
 

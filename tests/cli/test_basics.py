@@ -5,28 +5,20 @@ import shlex
 import shutil
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 import zoo
 from zoo import registry
 from zoo.card import Card
-from zoo.cli import app, common
+from zoo.cli import common
 from zoo.cli.group import VERBS, load_verb
 from zoo.errors import GenaeError, UnsafeError
 from zoo.registry import embedded, manifest
 
 HEAVY = {"torch", "transformers", "numpy", "huggingface_hub", "fsspec", "datasets", "PIL"}
 SCRIPT = "from zoo.cli import app; app(prog_name='genae')"
-
-
-def run(*words):
-    """The verb in this process: exit code, stdout, stderr."""
-    result = CliRunner().invoke(app, list(words), prog_name="genae")
-    return SimpleNamespace(code=result.exit_code, out=result.stdout, err=result.stderr)
 
 
 def process(root, *words, code=SCRIPT, **settings):
@@ -77,7 +69,7 @@ atexit.register(lambda: print("LOADED", *sys.modules, file=sys.stderr))
     assert not loaded & (HEAVY | {"pydantic", "zoo.cli.pictures", "zoo.cli.train"})
 
 
-def test_list_shows_every_card():
+def test_list_shows_every_card(run):
     table = run("list")
     assert table.code == 0
     rows = json.loads(run("list", "--json").out)
@@ -94,12 +86,12 @@ def test_list_shows_every_card():
         assert row["license"] in table.out
 
 
-def test_hints_go_to_stderr_and_can_be_silenced(shipped):
+def test_hints_go_to_stderr_and_can_be_silenced(run, shipped):
     assert run("list").err.startswith("try: genae sample genae/")
     assert run("list", "--quiet").err == ""
 
 
-def test_help_names_every_verb_in_one_line_each():
+def test_help_names_every_verb_in_one_line_each(run):
     text = run("--help").out
     assert run().out == text
     for name, row in VERBS.items():
@@ -107,7 +99,7 @@ def test_help_names_every_verb_in_one_line_each():
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_every_verb_can_be_loaded_and_explains_itself(name):
+def test_every_verb_can_be_loaded_and_explains_itself(run, name):
     command = load_verb(name)
     assert command.name == name
     assert len(command.help) > 20
@@ -116,7 +108,7 @@ def test_every_verb_can_be_loaded_and_explains_itself(name):
     assert f"genae {name}" in done.out
 
 
-def test_the_version_is_one_line():
+def test_the_version_is_one_line(run):
     done = run("--version")
     assert (done.code, done.err) == (0, "")
     assert re.fullmatch(r"genae \S+\n", done.out)
@@ -144,7 +136,7 @@ def test_the_version_is_one_line():
     ],
 )
 def test_mistakes_are_one_line_on_stderr_with_the_right_code(
-    words, code, message, tmp_path, monkeypatch
+    run, words, code, message, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     done = run(*words)
@@ -162,7 +154,7 @@ def _errors(kind=GenaeError):
 
 
 @pytest.mark.parametrize("kind", [GenaeError, *_errors()], ids=lambda kind: kind.__name__)
-def test_every_error_of_ours_ends_with_its_code(verb, kind):
+def test_every_error_of_ours_ends_with_its_code(run, verb, kind):
     def fail() -> None:
         raise kind("what, why\n  what next")
 
@@ -184,7 +176,7 @@ def test_every_error_of_ours_ends_with_its_code(verb, kind):
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
-def test_other_errors_are_one_line_without_a_traceback(verb, error, code, message):
+def test_other_errors_are_one_line_without_a_traceback(run, verb, error, code, message):
     def fail() -> None:
         raise error
 
@@ -196,7 +188,7 @@ def test_other_errors_are_one_line_without_a_traceback(verb, error, code, messag
     assert done.err.count("\n") <= 1
 
 
-def test_an_error_cannot_drive_the_terminal(verb):
+def test_an_error_cannot_drive_the_terminal(run, verb):
     def fail() -> None:
         raise UnsafeError("name \x1b[2J of a file")
 
@@ -205,7 +197,7 @@ def test_an_error_cannot_drive_the_terminal(verb):
 
 
 @pytest.mark.parametrize("words", [["--debug", "sample"], ["sample", "--debug"]])
-def test_debug_shows_where_and_keeps_the_code(verb, words):
+def test_debug_shows_where_and_keeps_the_code(run, verb, words):
     def fail() -> None:
         raise UnsafeError("a pickle")
 
@@ -216,7 +208,7 @@ def test_debug_shows_where_and_keeps_the_code(verb, words):
     assert done.err.endswith("genae: a pickle\n")
 
 
-def test_a_word_after_two_dashes_is_not_an_option(verb):
+def test_a_word_after_two_dashes_is_not_an_option(run, verb):
     seen = []
 
     def echo(word: str) -> None:
@@ -227,7 +219,7 @@ def test_a_word_after_two_dashes_is_not_an_option(verb):
     assert seen == ["--debug"]
 
 
-def test_an_exit_code_of_a_verb_is_kept(verb):
+def test_an_exit_code_of_a_verb_is_kept(run, verb):
     def stop() -> None:
         raise typer.Exit(9)
 
@@ -252,28 +244,28 @@ def test_a_closed_pipe_is_quiet(root):
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_info_of_a_recipe_says_how_to_train_it():
+def test_info_of_a_recipe_says_how_to_train_it(run):
     done = run("info", "genae/eae-celeba")
     assert done.code == 0
     assert "to be trained" in done.out
     assert done.err == "try: genae train cards/eae-celeba\n"
 
 
-def test_info_in_json_holds_the_whole_card():
+def test_info_in_json_holds_the_whole_card(run):
     answer = json.loads(run("info", "genae/eae-mnist", "--json").out)
     card = registry.load_card("genae/eae-mnist")
     assert answer["card"]["config"] == card.config
     assert answer["id"] == card.id
 
 
-def test_every_card_has_an_info():
+def test_every_card_has_an_info(run):
     for card in registry.list_models(fixtures=True):
         done = run("info", card.id, "-q")
         assert (done.code, done.err) == (0, "")
         assert isinstance(Card.load(card.path), Card)
 
 
-def test_hints_can_be_pasted_whatever_a_folder_is_called(shipped, tmp_path, monkeypatch):
+def test_hints_can_be_pasted_whatever_a_folder_is_called(run, shipped, tmp_path, monkeypatch):
     target = str(tmp_path / "it's $HOME; a copy")
     monkeypatch.setattr("zoo.training.train", lambda *_, **__: target)
     for words in (
@@ -286,7 +278,7 @@ def test_hints_can_be_pasted_whatever_a_folder_is_called(shipped, tmp_path, monk
         assert target in shlex.split(done.err.splitlines()[-1])
 
 
-def test_pull_then_verify(shipped, tmp_path):
+def test_pull_then_verify(run, shipped, tmp_path):
     target = tmp_path / "copy"
     done = run("pull", shipped, "--to", str(target))
     assert (done.code, done.out) == (0, f"{target}\n")
@@ -308,14 +300,14 @@ def test_pull_then_verify(shipped, tmp_path):
 @pytest.mark.parametrize(
     "form", [("--output", "~/deep/x.png"), ("--output=~/deep/x.png",), ("-o~/deep/x.png",)]
 )
-def test_a_path_from_home_that_the_shell_left_is_resolved(tmp_path, monkeypatch, form):
+def test_a_path_from_home_that_the_shell_left_is_resolved(run, tmp_path, monkeypatch, form):
     monkeypatch.setenv("HOME", str(tmp_path))
     done = run("sample", "genae/vae-mnist", "-n", "2", *form)
     assert done.code == 0, done.err
     assert (tmp_path / "deep/x.png").is_file()
 
 
-def test_env_says_that_a_token_exists_and_not_which(monkeypatch):
+def test_env_says_that_a_token_exists_and_not_which(run, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_this_is_not_shown")
     monkeypatch.setenv("GENAE_DATA", "some/where")
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "https://me:secret@mirror.test/hf")

@@ -6,27 +6,9 @@ import shutil
 import pytest
 
 from tests.conversion.records import LEGACY
-from zoo.cli import app
 
 POETRY = LEGACY.parents[2] / "cards/examples/bert-poetry"
 FULL = LEGACY / "bert_full"
-
-
-@pytest.fixture
-def run(capsys):
-    """`run("convert", ...)`: exit code, stdout, stderr."""
-
-    def call(*words):
-        capsys.readouterr()
-        code = 0
-        try:
-            app([str(word) for word in words], prog_name="genae")
-        except SystemExit as end:
-            code = end.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 def test_a_conversion_shows_tensors_parity_and_what_to_type_next(run, tmp_path):

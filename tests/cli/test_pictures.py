@@ -10,7 +10,6 @@ from PIL import Image
 
 import zoo
 from zoo import catalog
-from zoo.cli import app
 from zoo.errors import UsageError
 from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
@@ -35,23 +34,6 @@ def saved(tmp_path, tiny_config):
         return folder
 
     return save
-
-
-@pytest.fixture
-def run(capsys):
-    """`run("sample", ...)`: exit code, stdout, stderr."""
-
-    def call(*words):
-        capsys.readouterr()
-        code = 0
-        try:
-            app([str(word) for word in words])
-        except SystemExit as end:
-            code = end.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

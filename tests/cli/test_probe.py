@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from zoo import catalog
-from zoo.cli import app
 from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
 
@@ -37,18 +36,6 @@ def saved(tmp_path, tiny_config):
         return folder
 
     return save
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*words):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            app([str(word) for word in words])
-        said = capsys.readouterr()
-        return end.value.code, said.out, said.err
-
-    return call
 
 
 def test_every_layer_and_probe_stands_beside_the_untrained(saved, bars, run):

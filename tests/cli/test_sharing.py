@@ -2,18 +2,10 @@
 
 import json
 import os
-from types import SimpleNamespace
 
 import pytest
-from typer.testing import CliRunner
 
 from tests.hubs.server import HubServer
-from zoo.cli import app
-
-
-def run(*words):
-    result = CliRunner().invoke(app, [str(word) for word in words], prog_name="genae")
-    return SimpleNamespace(code=result.exit_code, out=result.stdout, err=result.stderr)
 
 
 @pytest.fixture
@@ -37,7 +29,7 @@ def place(request, hub, tmp_path):
     return "hub" if request.param == "hub" else str(tmp_path / "models")
 
 
-def test_there_and_back(place, hub, tmp_path):
+def test_there_and_back(run, place, hub, tmp_path):
     source = [] if place == "hub" else ["--from", place]
     planned = run("push", "genae/ae-mnist", "alice/ae", "--to", place, "--dry-run")
     assert planned.code == 0, planned.err
@@ -75,7 +67,7 @@ def test_there_and_back(place, hub, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_converted_models_travel_too(hub, tmp_path):
+def test_converted_models_travel_too(run, hub, tmp_path):
     done = run("push", "cards/bert-poetry-zh", "alice/poetry", "--private", "-q")
     assert (done.code, done.err) == (0, "")
     assert hub.storage.repo("alice/poetry").private
@@ -89,7 +81,7 @@ def test_converted_models_travel_too(hub, tmp_path):
     assert "--with-code" in refused.err
 
 
-def test_anothers_model_without_a_card(hub, tmp_path, tiny_config):
+def test_anothers_model_without_a_card(run, hub, tmp_path, tiny_config):
     import zoo
 
     zoo.VAEModel(tiny_config("vae")).save_pretrained(tmp_path / "plain")
@@ -125,7 +117,7 @@ def test_code_runs_only_when_asked(hub, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_the_registry_says_where_it_looks(hub, monkeypatch, tmp_path):
+def test_the_registry_says_where_it_looks(run, hub, monkeypatch, tmp_path):
     assert run("push", "genae/ae-mnist", "alice/ae", "-q").code == 0
     assert run("push", "genae/ae-mnist", "alice/ae", "--to", "./models", "-q").code == 0
     rows = json.loads(run("registry", "--json").out)
@@ -144,7 +136,7 @@ def test_the_registry_says_where_it_looks(hub, monkeypatch, tmp_path):
     )
 
 
-def test_a_cache_that_cannot_be_written_to_is_named(hub, monkeypatch, tmp_path):
+def test_a_cache_that_cannot_be_written_to_is_named(run, hub, monkeypatch, tmp_path):
     from huggingface_hub import constants
 
     assert run("push", "genae/ae-mnist", "alice/ae", "--version", "v1.5.0", "-q").code == 0
@@ -155,7 +147,7 @@ def test_a_cache_that_cannot_be_written_to_is_named(hub, monkeypatch, tmp_path):
     assert "HF_HUB_CACHE" in done.err
 
 
-def test_env_knows_that_there_is_a_token_and_not_which(hub, monkeypatch):
+def test_env_knows_that_there_is_a_token_and_not_which(run, hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_verysecret")
     monkeypatch.setenv("GENAE_REGISTRIES", "https://me:hf_verysecret@hub.example,hub")
     said = run("env")
@@ -183,7 +175,7 @@ def test_env_knows_that_there_is_a_token_and_not_which(hub, monkeypatch):
         (["info", "alice/none"], 3),
     ],
 )
-def test_mistakes_are_one_line(hub, words, code, tmp_path):
+def test_mistakes_are_one_line(run, hub, words, code, tmp_path):
     before = sorted(os.listdir(tmp_path))
     done = run(*words)
     assert done.code == code, done.err

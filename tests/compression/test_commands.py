@@ -6,24 +6,6 @@ import pytest
 from PIL import Image
 
 from tests.compression.conftest import SIDE, make_model, write_pictures
-from zoo.cli import app
-
-
-@pytest.fixture
-def run(capsys):
-    """`run("compress", ...)`: exit code, stdout, stderr."""
-
-    def call(*words):
-        capsys.readouterr()
-        code = 0
-        try:
-            app([str(word) for word in words])
-        except SystemExit as end:
-            code = end.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

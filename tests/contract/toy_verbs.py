@@ -19,19 +19,13 @@ EXAMPLES = "cards/examples/mnist"
 
 
 @pytest.fixture
-def run(capsys):
-    """`run("sample", ...)`: what it printed; it must end well."""
+def said(run):
+    """`said("sample", ...)`: what it printed; it must end well."""
 
     def call(*words):
-        capsys.readouterr()
-        code = 0
-        try:
-            app([str(word) for word in words])
-        except SystemExit as end:
-            code = end.code or 0
-        said = capsys.readouterr()
-        assert code == 0, said.err
-        return said.out
+        done = run(*words)
+        assert done.code == 0, done.err
+        return done.out
 
     return call
 
@@ -46,11 +40,11 @@ def trained(tmp_path_factory):
     return folder
 
 
-def test_both_are_listed_and_described(run):
-    listed = json.loads(run("list", "--all", "--json"))
+def test_both_are_listed_and_described(said):
+    listed = json.loads(said("list", "--all", "--json"))
     assert {"genae/toy-image", "genae/toy-text"} <= {row["id"] for row in listed}
-    assert "toy_image" in run("info", "genae/toy-image")
-    assert "genae_toy_text" in run("info", "genae/toy-text")
+    assert "toy_image" in said("info", "genae/toy-image")
+    assert "genae_toy_text" in said("info", "genae/toy-text")
 
 
 def test_the_facades_have_every_class():
@@ -60,11 +54,11 @@ def test_the_facades_have_every_class():
     assert zoo.models.GenaeToyTextForCausalLM.config_class is zoo.models.GenaeToyTextConfig
 
 
-def test_the_trained_folder_is_whole(trained, run):
+def test_the_trained_folder_is_whole(trained, said):
     assert type(zoo.from_pretrained(trained)).__name__ == "ToyImageModel"
     assert zoo.ToyImageModel.from_pretrained(trained).config.pull == 0.001
     assert (trained / "samples.png").is_file()
-    run("verify", trained)
+    said("verify", trained)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +71,9 @@ def test_the_trained_folder_is_whole(trained, run):
     ],
     ids=lambda words: words[0],
 )
-def test_verbs_that_draw(words, trained, run, tmp_path):
+def test_verbs_that_draw(words, trained, said, tmp_path):
     verb, *rest = words
-    run(verb, trained, *rest, "-o", tmp_path / "made.png")
+    said(verb, trained, *rest, "-o", tmp_path / "made.png")
     assert (tmp_path / "made.png").is_file()
 
 
@@ -91,7 +85,7 @@ OPTIONS = {
 }
 
 
-def test_every_metric_that_applies(trained, run):
+def test_every_metric_that_applies(trained, said):
     applies = [m.name for m in METRICS.values() if m.refusal("toy_image", "bernoulli") is None]
     assert set(applies) >= {"reconstruction_mse", "elbo", "iwae", "auroc", "frechet_distance"}
     assert set(defaults("toy_image", "bernoulli")) <= set(applies)
@@ -100,19 +94,19 @@ def test_every_metric_that_applies(trained, run):
         options = OPTIONS.get(name, {})
         found = measure(context, Request(name, "examples-mnist", "train[32:]", options=options))
         assert math.isfinite(found.measured), name
-    assert run("evaluate", trained, "--quiet")
+    assert said("evaluate", trained, "--quiet")
 
 
-def test_density_geometry_and_probes(trained, run):
+def test_density_geometry_and_probes(trained, said):
     data = ("--data", "examples-mnist")
     of_four = ("--number", "4", "--samples", "4", "--binarize", "threshold")
-    run("density", trained, *data, "--split", "train", *of_four)
-    run("geometry", trained, *data, "--split", "train", "--number", "30")
+    said("density", trained, *data, "--split", "train", *of_four)
+    said("geometry", trained, *data, "--split", "train", "--number", "30")
     apart = ("--split", "train[32:]", "--fit-split", "train[:32]")
-    run("probe", trained, *data, *apart, "--probe", "knn", "--quiet")
+    said("probe", trained, *data, *apart, "--probe", "knn", "--quiet")
 
 
-def test_the_text_model_fills_masks_and_names_its_heads(run, tmp_path):
+def test_the_text_model_fills_masks_and_names_its_heads(said, tmp_path):
     entry = catalog.find("genae_toy_text")
     for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
         shutil.copy(Path("cards/tiny-bert") / name, tmp_path)
@@ -122,5 +116,5 @@ def test_the_text_model_fills_masks_and_names_its_heads(run, tmp_path):
     torch.manual_seed(0)
     catalog.load(entry.model)(config).save_pretrained(tmp_path)
     assert type(zoo.from_pretrained(tmp_path)).__name__ == "GenaeToyTextForMaskedLM"
-    (answer,) = json.loads(run("fill-mask", tmp_path, "a [MASK] b", "-n", "2", "--json"))
+    (answer,) = json.loads(said("fill-mask", tmp_path, "a [MASK] b", "-n", "2", "--json"))
     assert len(answer["masks"][0]) == 2

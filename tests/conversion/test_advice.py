@@ -33,23 +33,12 @@ SAID = {
 
 
 @pytest.fixture
-def run(capsys):
+def run(run):
     """`run("convert", ...)`: exit code, stdout, and the words behind `try:`."""
 
     def call(*words):
-        capsys.readouterr()
-        code = 0
-        try:
-            app([str(word) for word in words], prog_name="genae")
-        except SystemExit as end:
-            code = end.code or 0
-        said = capsys.readouterr()
-        tried = [
-            line.removeprefix("try: ")
-            for line in said.err.splitlines()
-            if line.startswith("try: ")
-        ]
-        return code, said.out, tried
+        done = run(*words)
+        return done.code, done.out, done.tried
 
     return call
 

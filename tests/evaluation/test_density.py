@@ -11,7 +11,6 @@ from PIL import Image
 
 import zoo
 from zoo import catalog
-from zoo.cli import app
 from zoo.errors import InterruptedRunError, UsageError
 from zoo.evaluation.density import estimate as density
 from zoo.evaluation.density.estimate import Plan
@@ -132,23 +131,6 @@ def test_a_journal_goes_on_after_its_last_whole_line(tmp_path):
         third = Journal(target, {"seed": 0})
         assert third.batches == again.batches
         third.close()
-
-
-@pytest.fixture
-def run(capsys):
-    """`run("density", ...)`: exit code, stdout, stderr."""
-
-    def call(*words):
-        capsys.readouterr()
-        code = 0
-        try:
-            app([str(word) for word in words])
-        except SystemExit as end:
-            code = end.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from PIL import Image
 
 from tests.evaluation.browser import open_page
 from tests.tiny import TINY
-from zoo.cli import app
 from zoo.errors import UsageError
 from zoo.evaluation.geometry.examining import examine
 from zoo.evaluation.geometry.page import render
@@ -103,21 +102,6 @@ def test_the_same_numbers_give_the_same_page(page):
 def test_too_few_pictures_are_refused(subject):
     with pytest.raises(UsageError, match="at least"):
         examine("ae", subject("ae", split="test[:40]"), 30)
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*words):
-        capsys.readouterr()
-        code = 0
-        try:
-            app([str(word) for word in words])
-        except SystemExit as end:
-            code = end.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture
