@@ -87,13 +87,13 @@ def sample(
     if not 0 <= temperature < float("inf"):
         raise UsageError(f"temperature must be 0 or more, got {temperature}")
     _between("number", number, 1, MAX_SAMPLES)
-    import torch
-
     from zoo import plots
     from zoo.data.progress_bar import progress
     from zoo.loading import load_for
 
     network, processor = load_for(model, "sample")
+    import torch  # not before it is clear that there is such a model
+
     plots.check_sheet(number, processor.size, processor.size, columns)
     seed = secrets.randbelow(2**32) if seed is None else seed
     try:
@@ -142,13 +142,13 @@ def reconstruct(
     from zoo.data.reading import check_there, read_images
 
     check_there(images, skip_bad=skip_bad)
-    import torch
-
     from zoo import plots
     from zoo.data.progress_bar import progress
     from zoo.loading import load_for
 
     network, processor = load_for(model, "reconstruct")
+    import torch  # not before it is clear that there is such a model
+
     read = read_images(list(images), processor, skip_bad=skip_bad, quiet=quiet)
     plots.check_sheet(len(read.pixels), 2 * processor.size, processor.size, columns)
     chunks = torch.split(read.pixels, BATCH)
@@ -200,13 +200,13 @@ def interpolate(
     from zoo.data.reading import check_there, place_of, read_images
 
     check_there(images)
-    import torch
-
     from zoo import plots
     from zoo.data.progress_bar import progress
     from zoo.loading import load_for
 
     network, processor = load_for(model, "interpolate")
+    import torch  # not before it is clear that there is such a model
+
     read = read_images(list(images), processor, quiet=quiet)
     pixels, files = read.pixels, read.files
     # The number of images in a folder was no one's choice.
@@ -265,15 +265,17 @@ def neighbors(
     from zoo.data.reading import check_there, read_images
 
     check_there(images, skip_bad=skip_bad)
-    import torch
-
     from zoo import plots
-    from zoo.evaluation.neighbors import nearest
-    from zoo.evaluation.representations import check_tap, represent
-    from zoo.evaluation.subject import Context
     from zoo.loading import load_for
 
     network, processor = load_for(model, "encode")
+    # Not before it is clear that there is such a model: these import torch.
+    import torch
+
+    from zoo.evaluation.neighbors import nearest
+    from zoo.evaluation.representations import check_tap, represent
+    from zoo.evaluation.subject import Context
+
     tap = check_tap(network, tap or "code")
     read = read_images(list(images), processor, skip_bad=skip_bad, quiet=quiet)
     queries, files = read.pixels, read.files

@@ -341,3 +341,31 @@ def test_progress_is_for_terminals_that_want_it(monkeypatch):
     assert not common.show_progress(quiet=True)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
     assert not common.show_progress(quiet=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sample", "genae/eae-mnst", "-o", "a.png"],
+        ["reconstruct", "genae/eae-mnst", "examples-mnist", "-o", "a.png"],
+        ["interpolate", "genae/eae-mnst", "examples-mnist", "-o", "a.png"],
+        ["neighbors", "genae/eae-mnst", "examples-mnist", "-o", "a.png"],
+        ["density", "genae/vae-mnst", "examples-mnist"],
+        ["reconstruct", "genae/eae-mnist", "nowhere.png", "-o", "a.png"],
+        ["sample", "genae/eae-mnist", "-o", "a.xyz"],
+        ["train", "genae/eae-mnist", "-o", "full"],
+        ["convert", "nowhere", "out"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_what_can_be_refused_at_once_is_refused_before_torch(root, tmp_path, words):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/a").touch()
+    code = (
+        "import sys\nfrom zoo.cli import app\ntry:\n    app(prog_name='genae')\n"
+        "finally:\n    print('LOADED', *sys.modules, file=sys.stderr)"
+    )
+    done = process(root, *words, code=code, cwd=tmp_path)
+    said, _, loaded = done.stderr.partition("LOADED ")
+    assert done.returncode in (2, 3, 7), said
+    assert "torch" not in loaded.split()

@@ -104,7 +104,9 @@ def folder(name: str) -> Path:
     if name not in known:
         near = nearest(name, known)
         hint = f" Did you mean {near!r}?" if near else ""
-        raise NotFoundError(f"no model named {name!r}.{hint} `genae list` shows all {len(known)}.")
+        raise NotFoundError(
+            f"no model named {name!r}.{hint} `genae list --all` shows all {len(known)}."
+        )
     return known[name]
 
 

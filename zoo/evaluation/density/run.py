@@ -89,11 +89,13 @@ def density(
     from zoo.data.reading import check_there
 
     check_there(images)
-    from zoo.evaluation.density.estimate import Plan, check
-    from zoo.evaluation.subject import Context
     from zoo.loading import load_for
 
     network, processor = load_for(model, "decode")
+    # Not before it is clear that there is such a model: these import torch.
+    from zoo.evaluation.density.estimate import Plan, check
+    from zoo.evaluation.subject import Context
+
     context = Context(network, processor, device=device or "cpu", quiet=quiet)
     plan = Plan(
         method=method,
