@@ -41,7 +41,11 @@ def from_pretrained(
         UsageError: the model is another library's, or the name empty.
         UnsafeError: its only weights are pickled.
     """
-    place = resolve(name, revision)
+    return model_at(resolve(name, revision), **kwargs)
+
+
+def model_at(place: str, **kwargs: Any) -> Any:
+    """`from_pretrained` of a folder that was found and checked; arguments and errors likewise."""
     config = read_config(Path(place))
     try:
         entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
@@ -74,10 +78,14 @@ def load_image_processor(name: str | os.PathLike[str]) -> "GenaeImageProcessor":
         NotAllowedError: it is gated on the Hub.
         IntegrityError: that file is malformed.
     """
+    return processor_at(resolve(name), str(name))
+
+
+def processor_at(place: str, name: str) -> "GenaeImageProcessor":
+    """The image processor in a folder that was found and checked; `name` is what messages say."""
     from zoo.models import seam
     from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
-    place = resolve(name)
     path = Path(place) / "preprocessor_config.json"
     if not path.is_file():
         raise NotFoundError(
@@ -108,14 +116,14 @@ def load_for(name: str | os.PathLike[str], method: str) -> tuple[Any, "GenaeImag
         UsageError: the model cannot do that, or its processor makes images of another shape.
     """
     place = resolve(name)
-    model = from_pretrained(place)
+    model = model_at(place)
     if not hasattr(model, method):
         title = catalog.find_config(model.config.model_type).title
         raise UsageError(
             f"{name} is a {title} and cannot {method}; `genae evaluate` measures it, and "
             "`genae list` shows the models that draw"
         )
-    processor = load_image_processor(place)
+    processor = processor_at(place, str(name))
     wanted = (model.config.num_channels, model.config.image_size)
     if (processor.num_channels, processor.output_size) != wanted:
         raise UsageError(

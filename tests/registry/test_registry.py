@@ -422,6 +422,19 @@ def test_a_model_is_checked_once_however_it_is_loaded(monkeypatch, registry_root
     assert len(seen) == 2
 
 
+def test_a_command_hashes_a_model_once(monkeypatch, tmp_path):
+    from zoo.evaluation.measure import open_context
+
+    seen = []
+    hashed = manifest.check_hashes
+    monkeypatch.setenv("GENAE_VERIFY", "always")
+    monkeypatch.setattr(manifest, "check_hashes", lambda f: (seen.append(f), hashed(f))[1])
+    zoo.sample("genae/eae-mnist", 1, seed=0)
+    zoo.reconstruct("genae/eae-mnist", ["examples-mnist"])
+    open_context("genae/eae-mnist", device=None, quiet=True)
+    assert len(seen) == 3
+
+
 @pytest.mark.parametrize("load", ["EAEModel", "zoo.from_pretrained"])
 def test_loading_a_small_model_draws_no_bar_and_leaves_bars_as_they_were(
     load, capsys, monkeypatch

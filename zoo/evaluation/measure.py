@@ -102,17 +102,20 @@ def open_context(
     model_id_or_dir: str | Path, card: Any = None, *, device: str | None, quiet: bool
 ) -> Context:
     """Load a model, its image processor and its card."""
-    import zoo
+    from zoo import catalog
+    from zoo.loading import model_at, processor_at
+    from zoo.registry import resolve
 
     name = str(model_id_or_dir)
-    model = zoo.from_pretrained(name)
-    entry = zoo.catalog.find_config(model.config.model_type)
+    place = resolve(name)
+    model = model_at(place)
+    entry = catalog.find_config(model.config.model_type)
     if not entry.processor:
         raise UsageError(
             f"{name} is a {entry.title}, converted from another library's file: its card states "
             "how near it is to the original, and there are no pictures to measure it on"
         )
-    processor = zoo.load_image_processor(name)
+    processor = processor_at(place, name)
     card = load_card(name) if card is None else card
     return Context(model, processor, card, device=device or "cpu", quiet=quiet)
 
