@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli.common import Json, Quiet, console, hint, print_json, say, show_progress
+from zoo.cli.common import (
+    Json,
+    Quiet,
+    console,
+    hint,
+    print_json,
+    say,
+    show_progress,
+    transferred,
+)
 from zoo.cli.models import size
 from zoo.errors import UsageError
 from zoo.hints import command
@@ -192,12 +201,12 @@ def _answer(report: "Report", as_json: bool, quiet: bool) -> None:
 @contextmanager
 def _bar(total: int) -> Iterator[Callable[[int], None]]:
     """A bar over bytes on stderr."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-
-    columns = (TextColumn("converting"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
-        task = bar.add_task("converting", total=total)
-        yield lambda written: bar.update(task, advance=written)
+    with transferred("converting", quiet=False) as meter:
+        if meter is None:
+            yield lambda written: None
+            return
+        meter.expect(total)
+        yield meter
 
 
 def _show(report: "Report", quiet: bool) -> None:
