@@ -6,6 +6,9 @@ import os
 import pytest
 
 from tests.hubs.server import HubServer
+from zoo.registry import load_card
+
+VERSION = load_card("genae/ae-mnist").version
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def test_there_and_back(run, place, hub, tmp_path):
     done = run("push", "genae/ae-mnist", "alice/ae", "--to", place, "--json")
     assert (done.code, done.err) == (0, "")
     said = json.loads(done.out)
-    assert said["version"] == "1.0.0"
+    assert said["version"] == VERSION
     again = run("push", "genae/ae-mnist", "alice/ae", "--to", place)
     assert again.code == 7
     assert "--version" in again.err
@@ -48,16 +51,16 @@ def test_there_and_back(run, place, hub, tmp_path):
 
     shown = run("info", "alice/ae", *source, "--json")
     facts = json.loads(shown.out)
-    assert facts["versions"] == ["v1.2.0", "v1.0.0"]
+    assert facts["versions"] == ["v1.2.0", f"v{VERSION}"]
     assert facts["card"]["id"] == "alice/ae"
     assert facts["parameters"] == 287841
     assert not list((tmp_path / "hub").rglob("*.safetensors"))
-    for revision in ("v1.0.0", said["commit"]):
+    for revision in (f"v{VERSION}", said["commit"]):
         text = run("info", "alice/ae", *source, "--revision", revision)
         assert "reconstruction_mse" in text.out
         assert f"--revision {revision}" in text.err
 
-    pulled = run("pull", "alice/ae", *source, "--revision", "1.0.0", "--to", "out/ae")
+    pulled = run("pull", "alice/ae", *source, "--revision", VERSION, "--to", "out/ae")
     assert (pulled.code, pulled.out) == (0, "out/ae\n"), pulled.err
     assert run("verify", "out/ae").out == "alice/ae: 6 files are what they should be\n"
     cached = run("pull", "alice/ae", *source, "--json")
@@ -125,9 +128,9 @@ def test_the_registry_says_where_it_looks(run, hub, monkeypatch, tmp_path):
     assert rows[1]["address"] == hub.url
     monkeypatch.setenv("GENAE_REGISTRIES", "./models,embedded,hub,nope://x")
     rows = json.loads(run("registry", "alice/ae", "--json").out)
-    assert [row["versions"] for row in rows] == [["v1.0.0"], None, ["v1.0.0"], None]
+    assert [row["versions"] for row in rows] == [[f"v{VERSION}"], None, [f"v{VERSION}"], None]
     assert "nope" in rows[3]["state"]
-    assert "v1.0.0" in run("registry", "alice/ae").out
+    assert f"v{VERSION}" in run("registry", "alice/ae").out
     assert run("registry", "--from", "./models").out == "alice/ae\n"
     assert run("registry", "--from", "hub", "--search", "AE").out == "alice/ae\n"
     assert run("registry", "--search", "x").code == 2

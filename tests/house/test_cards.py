@@ -27,6 +27,7 @@ WITH_SOURCE = [folder for folder in FOLDERS if Card.load(folder).source is not N
 CONVERTED = [folder for folder in WITH_SOURCE if folder in SHIPPED]
 TRAINED = [folder for folder in SHIPPED if folder not in WITH_SOURCE]
 MADE_HERE = [folder for folder in FOLDERS if folder not in WITH_SOURCE]
+MAX_CARDS_BYTES = 90_000_000
 MOST_PARAMETERS, MOST_BYTES, MOST_TINY_BYTES = 1_000_000, 4_000_000, 300_000
 #: Parameters and bytes of what is larger: the encoder of a paper whose figures are compared.
 LARGER = {"infomax": (6_000_000, 12_000_000)}
@@ -103,6 +104,11 @@ def test_results_are_stated_only_of_weights_that_exist_or_that_a_minute_makes(fo
 
 def test_a_recipe_has_no_weights_and_the_others_have(folder, card):
     assert (card.status == "recipe") == (not embedded.ships(folder) and not card.published)
+
+
+def test_all_cards_together_stay_small(root):
+    total = sum(file.stat().st_size for file in (root / "cards").rglob("*") if file.is_file())
+    assert total < MAX_CARDS_BYTES
 
 
 def test_a_fixture_and_nothing_else_has_random_weights(card):
