@@ -115,6 +115,10 @@ class Folder:
         known = {tag: self._pointer(name, tag) for tag in tags if version_key(tag)}
         return newest_first({tag: p["commit"] for tag, p in known.items() if p is not None})
 
+    def cached(self, name: str, revision: str | None = None) -> tuple[Snapshot, Path] | None:
+        """Nothing: a folder out of reach says so, and `folder` serves what was fetched from it."""
+        return None
+
     def find(self, name: str, revision: str | None = None) -> Snapshot:
         """What a revision of a model consists of; `main` is the newest version.
 

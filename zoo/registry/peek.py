@@ -57,14 +57,12 @@ def _ask(registry: Remote, name: str, revision: str | None) -> tuple[dict[str, A
         texts = [_small(registry, snapshot, path, limit) for path, limit in DESCRIBING.items()]
         return _facts(registry, snapshot, texts, list(registry.versions(name)))
     except GenaeError as error:
-        cached = getattr(registry, "cached", None)
-        if cached is None or not says_nothing(error):
+        held = registry.cached(name, revision) if says_nothing(error) else None
+        if held is None:
             raise
-        if (held := cached(name, revision)) is None:
-            raise
-        notice(f"{name}: {error} This is what the cache holds ({held.commit[:12]}).")
-        folder = registry.cache.place(name) / "snapshots" / held.commit  # type: ignore[attr-defined]
-        return _facts(registry, held, [_held(folder / path) for path in DESCRIBING], [])
+        snapshot, folder = held
+        notice(f"{name}: {error} This is what the cache holds ({snapshot.commit[:12]}).")
+        return _facts(registry, snapshot, [_held(folder / path) for path in DESCRIBING], [])
 
 
 def _held(path: Path) -> bytes | None:

@@ -157,6 +157,9 @@ class Remote(Registry, Protocol):
     def find(self, name: str, revision: str | None = None) -> Snapshot:
         """What a revision of a model consists of."""
 
+    def cached(self, name: str, revision: str | None = None) -> tuple[Snapshot, Path] | None:
+        """What is on this machine of a model, complete, and where; makes no connection."""
+
     def read(
         self, snapshot: Snapshot, file: File, start: int = 0
     ) -> AbstractContextManager[Iterator[bytes]]:

@@ -55,11 +55,10 @@ class Hub(Client):
     """One hub.
 
     Args:
-        endpoint: its address; the configured one (`HF_ENDPOINT`) if None. The token is that of
-            the configured endpoint and is sent to no other.
+        endpoint: as of `Client`, like `offline` and `token`.
         cache: where fetched models are kept.
-        offline: make no connection; `HF_HUB_OFFLINE` if None.
-        token: overrides the configured one.
+        offline: likewise.
+        token: likewise.
 
     Raises:
         UsageError: the address is no http or https URL.
@@ -209,14 +208,14 @@ class Hub(Client):
             have = self.cache.known(name, adoption.expand(self.cache, name, revision))
         return have
 
-    def cached(self, name: str, revision: str | None = None) -> Snapshot | None:
-        """What the cache holds of a model, complete; makes no connection."""
+    def cached(self, name: str, revision: str | None = None) -> tuple[Snapshot, Path] | None:
+        """What the cache holds of a model, complete, and where; makes no connection."""
         asked = check_revision(revision)
         folder = self._known(check_id(name), asked) or self._adopt(name, asked, None)[0]
         if folder is None:
             return None
         files = tuple(self.cache.files(name, folder.name))
-        return Snapshot(name, asked, folder.name, files)
+        return Snapshot(name, asked, folder.name, files), folder
 
     def _adopt(self, name: str, revision: str, vouched: bytes | None) -> tuple[Path | None, str]:
         """A whole snapshot that another program fetched, or why there is none."""
