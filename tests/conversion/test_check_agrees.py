@@ -126,11 +126,9 @@ def test_what_stops_a_conversion_is_missing(case, tmp_path):
         assert (code, missing) == (0, "")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [n for n in MODELS if any((LEGACY / n).glob("bert_model.ckpt*"))])
 def test_every_record_is_checked_as_it_is_converted(name, tmp_path):
-    source = next(iter(sorted((LEGACY / name).glob("bert_model.ckpt*"))), None)
-    if source is None:
-        pytest.skip("its weights are another record's")
+    source = min((LEGACY / name).glob("bert_model.ckpt*"))
     code, said = ends(lambda: convert.convert_checkpoint(source, tmp_path / "out"))
     seen, missing = ends(lambda: convert.check(source))
     assert (seen, bool(missing)) == (code, bool(code))

@@ -69,11 +69,10 @@ def install(classes: Iterable[type], find: Callable[..., str], check: Callable[.
             called without a folder before it is looked for, then with it.
     """
     for base in dict.fromkeys(map(_base, classes)):
-        load = base.from_pretrained.__func__  # type: ignore[attr-defined]
-        base.from_pretrained = _by_id(load, find, check)  # type: ignore[attr-defined]
+        base.from_pretrained = _by_id(base.from_pretrained.__func__, find, check)
 
 
-def _base(kind: type) -> type:
+def _base(kind: type) -> Any:
     """The farthest ancestor of a class that is genae's."""
     own = [one for one in kind.__mro__ if one.__module__.startswith(f"{__package__}.")]
     return next(one for one in reversed(own) if hasattr(one, "from_pretrained"))
