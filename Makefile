@@ -1,5 +1,5 @@
 # Every target sets up what it needs: a virtual environment in .venv, made once and kept.
-#   make demo    a tour of the zoo, pictures in out/
+#   make demo    a tour of the zoo, images in out/
 #   make test    the tests (MARKS="not hub and not gpu" includes the slow ones, TESTS=tests/models picks a folder,
 #                JOBS=8 runs so many side by side)
 #   make lint    ruff and mypy
@@ -50,12 +50,12 @@ demo: $(VENV)/demo.done
 	@echo; echo "==> 8/8 What it puts into famous lines"
 	@$(genae) fill-mask $(OUT)/bert-poetry $(lines) --quiet
 	@echo
-	@echo "Done. Open these pictures:"
+	@echo "Done. Open these images:"
 	@ls $(OUT)/*.png $(OUT)/ae-examples/*.png | sed 's/^/  /'
 	@echo "Next, after '. $(VENV)/bin/activate':"
 	@echo "  genae sample genae/vae-mnist -n 64 -o $(OUT)/vae-mnist.png    another model of the zoo"
 	@echo "  genae info genae/eae-mnist                               what it is and how it measures"
-	@echo "  genae reconstruct genae/eae-mnist MY_PICTURE.png -o $(OUT)/mine.png"
+	@echo "  genae reconstruct genae/eae-mnist MY_IMAGE.png -o $(OUT)/mine.png"
 	@echo "  README.md tells the rest, README.zh-CN.md in Chinese."
 
 test: $(VENV)/test.done

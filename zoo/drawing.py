@@ -162,7 +162,7 @@ def reconstruct(
     errors = (made - originals.float() / 255).square().mean(dim=(1, 2, 3))
     facts = {
         "model": str(model),
-        "pictures": [
+        "images": [
             {"file": str(file), "squared_error": round(error, 6)}
             for file, error in zip(read.files, errors.tolist(), strict=True)
         ],
@@ -211,7 +211,7 @@ def interpolate(
     pixels, files = read.pixels, read.files
     # The number of images in a folder was no one's choice.
     if len(pixels) % 2 and (len(pixels) == 1 or not place_of(images[-1]).is_dir()):
-        raise UsageError(f"pictures are paired, but there are {len(pixels)}; give one more")
+        raise UsageError(f"images are paired, but there are {len(pixels)}; give one more")
     pairs = len(pixels) // 2
     plots.check_sheet(pairs * steps, processor.size, processor.size, steps)
     values = pixels[: 2 * pairs].reshape(pairs, 2, *pixels.shape[1:])
@@ -285,8 +285,8 @@ def neighbors(
     candidates, names = queries, [str(file) for file in files]
     references: Tensor | None = None
     if data is not None:
-        candidates = context.pictures(data, split).pixels
-        names = [f"{data} {split}, picture {row}" for row in range(len(candidates))]
+        candidates = context.images(data, split).pixels
+        names = [f"{data} {split}, image {row}" for row in range(len(candidates))]
         references = represent(context, candidates, tap)
     indices, distances = nearest(of_queries, number, references, by=by)
     rows = torch.cat([queries[:, None], candidates[indices]], 1).flatten(0, 1)
@@ -294,13 +294,13 @@ def neighbors(
         {
             "file": str(file),
             "neighbors": [
-                {"picture": names[row], "distance": round(distance, 6)}
+                {"image": names[row], "distance": round(distance, 6)}
                 for row, distance in zip(near, far, strict=True)
             ],
         }
         for file, near, far in zip(files, indices.tolist(), distances.tolist(), strict=True)
     ]
-    facts = {"model": str(model), "tap": tap, "by": by, "pictures": found}
+    facts = {"model": str(model), "tap": tap, "by": by, "images": found}
     return Sheet(processor.crop_padding(rows), 1 + number, facts, *read.skipped())
 
 

@@ -89,7 +89,7 @@ def processor_at(place: str, name: str) -> "GenaeImageProcessor":
     path = Path(place) / "preprocessor_config.json"
     if not path.is_file():
         raise NotFoundError(
-            f"{name} has no {path.name}, which says how pictures go in; save its "
+            f"{name} has no {path.name}, which says how images go in; save its "
             "GenaeImageProcessor there"
         )
     read_config(path.parent, path.name)  # transformers stumbles over other JSON in many ways
@@ -127,7 +127,7 @@ def load_for(name: str | os.PathLike[str], method: str) -> tuple[Any, "GenaeImag
     wanted = (model.config.num_channels, model.config.image_size)
     if (processor.num_channels, processor.output_size) != wanted:
         raise UsageError(
-            f"{name}: its preprocessor_config.json makes pictures of {processor.num_channels} "
+            f"{name}: its preprocessor_config.json makes images of {processor.num_channels} "
             f"channels and {processor.output_size} pixels a side, the model reads {wanted[0]} "
             f"and {wanted[1]}; correct the file"
         )

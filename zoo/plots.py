@@ -1,4 +1,4 @@
-"""Sheets of pictures: samples, reconstructions, interpolations; written whole or not at all."""
+"""Sheets of images: samples, reconstructions, interpolations; written whole or not at all."""
 
 import io
 import math
@@ -26,8 +26,8 @@ ENDINGS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
-PAPER = 255  # white shows where a picture with a black background ends
-EASY_SIDE = 64  # pixels; smaller pictures are enlarged towards it
+PAPER = 255  # white shows where an image with a black background ends
+EASY_SIDE = 64  # pixels; smaller images are enlarged towards it
 EASY_SHEET = 4096  # pixels; no sheet is enlarged beyond it
 # What common viewers, and Pillow itself without a warning, still open.
 MAX_SHEET_PIXELS = 80_000_000
@@ -36,11 +36,11 @@ MAX_SHEET_PIXELS = 80_000_000
 def prepare_output(
     path: str | Path, inputs: Iterable[str | Path] = (), endings: Iterable[str] = ENDINGS
 ) -> Path:
-    """Check before the work begins that a picture, or a page, can be written there.
+    """Check before the work begins that an image, or a page, can be written there.
 
     Args:
         path: the file to be; its ending chooses the format.
-        inputs: pictures that are going to be read, which must not be overwritten.
+        inputs: images that are going to be read, which must not be overwritten.
         endings: that can be written.
 
     Returns:
@@ -53,7 +53,7 @@ def prepare_output(
     """
     path, endings = Path(os.path.expanduser(path)), tuple(endings)
     if path.suffix.lower() not in endings:
-        what = "pictures" if endings == tuple(ENDINGS) else "this"
+        what = "images" if endings == tuple(ENDINGS) else "this"
         raise UsageError(
             f"{path}: cannot write {what} ending in {path.suffix or 'nothing'!r}; "
             f"use one of {', '.join(endings)}"
@@ -63,8 +63,8 @@ def prepare_output(
             f"{path}: is a folder; give a file name such as {path / ('out' + endings[0])}"
         )
     if any(Path(file).resolve() == path.resolve() for file in inputs):
-        raise ConflictError(f"{path}: is one of the pictures to read; write to another file")
-    # Folders are made when the picture is: a request that fails leaves nothing behind.
+        raise ConflictError(f"{path}: is one of the images to read; write to another file")
+    # Folders are made when the image is: a request that fails leaves nothing behind.
     existing = next(folder for folder in path.absolute().parents if folder.exists())
     if not existing.is_dir():
         raise UsageError(f"{path}: {existing} is a file, not a folder; choose another place")
@@ -77,16 +77,16 @@ def check_sheet(count: int, height: int, width: int, columns: int | None = None)
     """The number of columns of a sheet.
 
     Args:
-        count: pictures on it.
-        height: of one picture, pixels.
-        width: of one picture, pixels.
+        count: images on it.
+        height: of one image, pixels.
+        width: of one image, pixels.
         columns: as asked for; None makes the sheet about square.
 
     Raises:
         UsageError: if there is nothing to show, no column, or the sheet were too large to open.
     """
     if count < 1:
-        raise UsageError("a sheet needs at least one picture")
+        raise UsageError("a sheet needs at least one image")
     if columns is not None and columns < 1:
         raise UsageError(f"columns must be at least 1, got {columns}")
     columns = columns or math.ceil(math.sqrt(count * height / width))
@@ -94,34 +94,34 @@ def check_sheet(count: int, height: int, width: int, columns: int | None = None)
     if columns * width * math.ceil(count / columns) * height > MAX_SHEET_PIXELS:
         most = MAX_SHEET_PIXELS // (width * height)
         raise UsageError(
-            f"{count} pictures of {width} x {height} pixels make a sheet too large to open; "
+            f"{count} images of {width} x {height} pixels make a sheet too large to open; "
             f"show at most {most}"
         )
     return columns
 
 
 def grid(
-    pictures: "Tensor | np.ndarray",
+    images: "Tensor | np.ndarray",
     columns: int | None = None,
     padding: int = 2,
     scale: int | None = None,
 ) -> Image.Image:
-    """Pictures side by side, row by row, on white.
+    """Images side by side, row by row, on white.
 
     Args:
-        pictures: `(N, C, H, W)`, C 1 or 3, uint8 or floats in [0, 1].
+        images: `(N, C, H, W)`, C 1 or 3, uint8 or floats in [0, 1].
         columns: how many a row; None makes the sheet about square.
-        padding: pixels between pictures and around them.
-        scale: enlarge each pixel to so many; None enlarges small pictures to about 64 pixels.
+        padding: pixels between images and around them.
+        scale: enlarge each pixel to so many; None enlarges small images to about 64 pixels.
 
     Returns:
-        One picture of mode L or RGB.
+        One image of mode L or RGB.
 
     Raises:
-        UsageError: if there are no pictures, or too many for a sheet.
+        UsageError: if there are no images, or too many for a sheet.
         ValueError: if shape or values are others.
     """
-    pixels = _to_bytes(pictures)
+    pixels = _to_bytes(images)
     count, height, width, channels = pixels.shape
     columns = check_sheet(count, height, width, columns)
     rows = math.ceil(count / columns)
@@ -129,15 +129,15 @@ def grid(
         scale = max(1, min(EASY_SIDE // width, EASY_SHEET // (columns * width)))
     high, wide = height * scale + padding, width * scale + padding
     sheet = np.full((rows * high + padding, columns * wide + padding, channels), PAPER, np.uint8)
-    for place, picture in enumerate(pixels):
+    for place, image in enumerate(pixels):
         top, left = padding + place // columns * high, padding + place % columns * wide
-        large = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+        large = image.repeat(scale, axis=0).repeat(scale, axis=1)
         sheet[top : top + height * scale, left : left + width * scale] = large
     return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
 
 
 def save_grid(
-    pictures: "Tensor | np.ndarray",
+    images: "Tensor | np.ndarray",
     path: str | Path,
     columns: int | None = None,
     padding: int = 2,
@@ -151,7 +151,7 @@ def save_grid(
     Raises:
         UsageError: as `prepare_output` and `grid`.
     """
-    return save_picture(grid(pictures, columns, padding, scale), path)
+    return save_image(grid(images, columns, padding, scale), path)
 
 
 def save_reconstructions(
@@ -182,7 +182,7 @@ def save_reconstructions(
 
 
 def save_interpolations(paths: "Tensor | np.ndarray", path: str | Path) -> Path:
-    """Write one row for each way from a picture to another.
+    """Write one row for each way from an image to another.
 
     Args:
         paths: `(B, steps, C, H, W)`, uint8 or floats in [0, 1].
@@ -197,11 +197,11 @@ def save_interpolations(paths: "Tensor | np.ndarray", path: str | Path) -> Path:
     return save_grid(paths.reshape(-1, *paths.shape[2:]), path, columns=paths.shape[1])
 
 
-def save_picture(image: Image.Image, path: str | Path) -> Path:
-    """Write a picture beside its place, then rename it there.
+def save_image(image: Image.Image, path: str | Path) -> Path:
+    """Write an image beside its place, then rename it there.
 
     Raises:
-        UsageError: as `prepare_output`, or if the format cannot hold the picture.
+        UsageError: as `prepare_output`, or if the format cannot hold the image.
         NotAllowedError: as `prepare_output`.
     """
     path = prepare_output(path)
@@ -211,7 +211,7 @@ def save_picture(image: Image.Image, path: str | Path) -> Path:
     except (ValueError, OSError, OverflowError, struct.error) as error:
         size = f"{image.width} x {image.height} pixels"
         raise UsageError(
-            f"{path}: {name} cannot hold {size} ({error}); use .png or show fewer pictures"
+            f"{path}: {name} cannot hold {size} ({error}); use .png or show fewer images"
         ) from error
     write_whole(encoded.getbuffer(), path)
     return path
@@ -228,9 +228,9 @@ def write_whole(content: bytes | memoryview, path: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _to_bytes(pictures: "Tensor | np.ndarray") -> np.ndarray:
-    """Pictures as uint8 `(N, H, W, C)`."""
-    values = pictures if isinstance(pictures, np.ndarray) else pictures.detach().cpu().numpy()
+def _to_bytes(images: "Tensor | np.ndarray") -> np.ndarray:
+    """Images as uint8 `(N, H, W, C)`."""
+    values = images if isinstance(images, np.ndarray) else images.detach().cpu().numpy()
     if values.ndim != 4 or values.shape[1] not in (1, 3):
         raise ValueError(f"expected (N, C, H, W) with C 1 or 3, got {values.shape}")
     if values.dtype != np.uint8:
@@ -244,13 +244,13 @@ def to_uint8(pixel_values: "Tensor") -> "Tensor":
     """What a model put out, floats in [0, 1], as bytes of the same shape.
 
     Raises:
-        IntegrityError: if a value is not a finite number; a cast would make a picture of it.
+        IntegrityError: if a value is not a finite number; a cast would make an image of it.
     """
     import torch
 
     if not pixel_values.isfinite().all():
         raise IntegrityError(
-            "the pictures hold values that are not finite numbers: the model's weights are "
+            "the images hold values that are not finite numbers: the model's weights are "
             "damaged; `genae verify` checks a model's files"
         )
     return (pixel_values.clamp(0, 1) * 255).round().to(torch.uint8)

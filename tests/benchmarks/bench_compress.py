@@ -1,10 +1,10 @@
-"""Bits per pixel and speed of bits back beside general compressors, on the MNIST test pictures.
+"""Bits per pixel and speed of bits back beside general compressors, on the MNIST test images.
 
-Run: python tests/benchmarks/bench_compress.py [--models cards] [--pictures 10000]
+Run: python tests/benchmarks/bench_compress.py [--models cards] [--images 10000]
 
 Needs the data under GENAE_DATA. "net" leaves out seed bits, names and header; "file" is the whole
-file. The general compressors get all pictures as one stream (of packed bits where they are
-two-valued), PNG and WebP one file a picture. Weights are not counted.
+file. The general compressors get all images as one stream (of packed bits where they are
+two-valued), PNG and WebP one file an image. Weights are not counted.
 """
 
 import argparse
@@ -25,37 +25,37 @@ import zoo
 from zoo.compression import chains, load_codec
 from zoo.compression.container import Container
 from zoo.compression.verbs import symbols
-from zoo.data import freeze_binarized, load_pictures
+from zoo.data import freeze_binarized, load_images
 from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
-FEW = 300  # pictures, as a person might have
+FEW = 300  # images, as a person might have
 
 
-def one_file_each(pictures, mode, **options):
+def one_file_each(images, mode, **options):
     total = 0
-    for values in pictures:
+    for values in images:
         room = io.BytesIO()
-        picture = Image.fromarray(values)
-        (picture.convert(mode) if mode else picture).save(room, **options)
+        image = Image.fromarray(values)
+        (image.convert(mode) if mode else image).save(room, **options)
         total += room.tell()
     return total
 
 
-def general(pictures, two_valued):
-    raw = (np.packbits(pictures // 255) if two_valued else pictures).tobytes()
+def general(images, two_valued):
+    raw = (np.packbits(images // 255) if two_valued else images).tobytes()
     return {
         "gzip -9": len(gzip.compress(raw, 9)),
         "bz2 -9": len(bz2.compress(raw, 9)),
         "lzma -9e": len(lzma.compress(raw, preset=9 | lzma.PRESET_EXTREME)),
-        "PNG": one_file_each(pictures, "1" if two_valued else None, format="PNG", optimize=True),
+        "PNG": one_file_each(images, "1" if two_valued else None, format="PNG", optimize=True),
         "WebP, lossless": one_file_each(
-            pictures, "RGB", format="WEBP", lossless=True, quality=100, method=6
+            images, "RGB", format="WEBP", lossless=True, quality=100, method=6
         ),
     }
 
 
 def packed(codec, pixels, two_valued):
-    """The file of pictures with names of numbers, and its chains."""
+    """The file of images with names of numbers, and its chains."""
     count = len(pixels)
     made = chains.encode(codec, symbols(pixels, codec), chains.number_of_chains(count))
     names = [f"{place:05}.png" for place in range(count)]
@@ -64,7 +64,7 @@ def packed(codec, pixels, two_valued):
 
 
 def float_bits(folder, values, codec):
-    """Minus the ELBO of the model in floating point, in bits per picture."""
+    """Minus the ELBO of the model in floating point, in bits per image."""
     model = zoo.from_pretrained(folder)
     blocks = torch.from_numpy(values).view(-1, *codec.shape).split(500)
     elbos = [
@@ -95,11 +95,11 @@ def measure(folder, pixels, two_valued):
         [name, f"{8 * size / count / dimensions:.4f}"]
         for name, size in general(pixels.reshape(count, *codec.shape[1:]), two_valued).items()
     ]
-    title = f"{codec.identity.id} {codec.identity.version}, {count} pictures, {len(made)} chains"
+    title = f"{codec.identity.id} {codec.identity.version}, {count} images, {len(made)} chains"
     print_table(title, ["bits per pixel", ""], rows)
     print(f"net over minus the ELBO of the rounded model: {100 * (net / expected - 1):+.2f} %")
     print(f"rounding the model costs {100 * (expected / floating - 1):+.2f} % of minus the ELBO")
-    print(f"{few} pictures: file of {small:,} bytes, bz2 -9 of their raw pixels {raw:,}")
+    print(f"{few} images: file of {small:,} bytes, bz2 -9 of their raw pixels {raw:,}")
     print(
         f"images/s: {count / (middle - start):.0f} to compress, {count / (end - middle):.0f} back"
     )
@@ -108,10 +108,10 @@ def measure(folder, pixels, two_valued):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=Path, default=ROOT / "cards")
-    parser.add_argument("--pictures", type=int, default=10_000)
+    parser.add_argument("--images", type=int, default=10_000)
     asked = parser.parse_args()
-    split = f"test[:{asked.pictures}]"
-    pixels = load_pictures("mnist", split, GenaeImageProcessor(), quiet=True).pixels
+    split = f"test[:{asked.images}]"
+    pixels = load_images("mnist", split, GenaeImageProcessor(), quiet=True).pixels
     print(describe_machine())
     measure(asked.models / "vae-mnist-binary", 255 * freeze_binarized(pixels).numpy(), True)
     measure(asked.models / "vae-mnist-8bit", pixels.numpy(), False)

@@ -5,7 +5,7 @@ decoder. The third arm is what cannot be saved: the decoder and the likelihood a
 pythae is found on the path, or in the folder that PYTHAE names, such as one made by
 `pip install --no-deps --target FOLDER pythae==0.1.2 pydantic pydantic-core typing-extensions
 annotated-types typing-inspection cloudpickle imageio`.
-Run: python tests/benchmarks/bench_density.py [--rounds 5] [--nets mlp conv] [--pictures 10]
+Run: python tests/benchmarks/bench_density.py [--rounds 5] [--nets mlp conv] [--images 10]
 """
 
 import argparse
@@ -17,7 +17,7 @@ from side_by_side import describe_machine, interleave, median, print_table
 
 LATENTS = 16
 SAMPLES = {"mlp": 500, "conv": 100}  # multiples of pythae's batch of 100, or it draws others
-PICTURES = {"mlp": 10, "conv": 2}
+IMAGES = {"mlp": 10, "conv": 2}
 BARS = {"mlp": 2.5, "conv": 1.4}
 
 
@@ -62,8 +62,8 @@ def ours(peer):
             super().__init__()
             self.inner = peer.encoder
 
-        def forward(self, pictures):
-            found = self.inner(pictures)
+        def forward(self, images):
+            found = self.inner(images)
             return torch.cat([found.embedding, found.log_covariance], 1)
 
     class Decoder(nn.Module):
@@ -89,23 +89,23 @@ def ours(peer):
     return model.eval().to(memory_format=torch.channels_last)  # as `genae density` does
 
 
-def bare(model, pictures, codes):
+def bare(model, images, codes):
     """Decoder and likelihood of given codes `(K, B, d)`, in pieces as large as genae's."""
     import torch
 
     from zoo.models.images.modeling_autoencoder import DECODED_AT_ONCE
 
     with torch.no_grad():
-        for chunk in codes.split(max(1, DECODED_AT_ONCE // len(pictures))):
+        for chunk in codes.split(max(1, DECODED_AT_ONCE // len(images))):
             params = model.decoder(chunk.flatten(0, 1)).unflatten(0, chunk.shape[:2])
-            model.likelihood.log_prob(params, pictures)
+            model.likelihood.log_prob(params, images)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--nets", nargs="+", default=list(SAMPLES), choices=SAMPLES)
-    parser.add_argument("--pictures", type=int, help="10 for mlp, 2 for conv unless given")
+    parser.add_argument("--images", type=int, help="10 for mlp, 2 for conv unless given")
     options = parser.parse_args()
     sys.path += filter(None, [os.environ.get("PYTHAE")])
     import torch
@@ -114,24 +114,24 @@ def main() -> None:
     for net in options.nets:
         peer = theirs(net)
         model, samples = ours(peer), SAMPLES[net]
-        pictures = torch.rand(options.pictures or PICTURES[net], 1, 28, 28)
-        codes = torch.randn(samples, len(pictures), LATENTS)
+        images = torch.rand(options.images or IMAGES[net], 1, 28, 28)
+        codes = torch.randn(samples, len(images), LATENTS)
         found = {
-            "genae": model.log_prob(pictures, samples).mean().item(),
-            "pythae": float(peer.get_nll(pictures, samples)),
+            "genae": model.log_prob(images, samples).mean().item(),
+            "pythae": float(peer.get_nll(images, samples)),
         }
         assert abs(found["genae"] - found["pythae"]) < 0.01 * abs(found["pythae"]), found
         times = interleave(
             {
-                "genae": lambda m=model, p=pictures, n=samples: m.log_prob(p, n),
-                "pythae": lambda m=peer, p=pictures, n=samples: m.get_nll(p, n),
-                "decoder and likelihood": lambda m=model, p=pictures, c=codes: bare(m, p, c),
+                "genae": lambda m=model, p=images, n=samples: m.log_prob(p, n),
+                "pythae": lambda m=peer, p=images, n=samples: m.get_nll(p, n),
+                "decoder and likelihood": lambda m=model, p=images, c=codes: bare(m, p, c),
             },
             options.rounds,
         )
         rows = []
         for name, values in times.items():
-            per_second = len(pictures) * samples / median(values) * 1000
+            per_second = len(images) * samples / median(values) * 1000
             ratios = [a / b for a, b in zip(values, times["genae"], strict=True)]
             shown = found.get(name)
             rows.append(
@@ -139,7 +139,7 @@ def main() -> None:
                  "" if shown is None else f"{shown:.2f}"]
             )  # fmt: skip
         title = (
-            f"{net}, {len(pictures)} pictures, {samples} samples; wanted: pythae at least "
+            f"{net}, {len(images)} images, {samples} samples; wanted: pythae at least "
             f"{BARS[net]} times genae, genae at most 1.15 times the bare passes"
         )
         headings = ["arm", "weights per CPU second", "time of genae's", "log p, nats"]

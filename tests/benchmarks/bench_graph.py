@@ -1,6 +1,6 @@
 """Training steps a second on a GPU: kernel by kernel, and each step as one CUDA graph.
 
-A card's own training on random pictures that are on the GPU already; both arms take turns, each
+A card's own training on random images that are on the GPU already; both arms take turns, each
 in the steady state after its first steps.
 Run: python tests/benchmarks/bench_graph.py [CARD ...] [--seconds 3] [--rounds 3]
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from side_by_side import ROOT, describe_machine, median, print_table
 
-WARM_UP, LOOK_EVERY, PICTURES = 30, 20, 20_000
+WARM_UP, LOOK_EVERY, IMAGES = 30, 20, 20_000
 
 
 def rate(folder: Path, seconds: float, graph: bool) -> float:
@@ -23,9 +23,9 @@ def rate(folder: Path, seconds: float, graph: bool) -> float:
 
     from zoo import catalog
     from zoo.card import Card
-    from zoo.data import PictureDataset, Pictures
+    from zoo.data import ImageDataset, Images
     from zoo.training.recipe import build_recipe
-    from zoo.training.trainer import PictureTrainer, without_default_output
+    from zoo.training.trainer import ImageTrainer, without_default_output
 
     card = Card.load(folder)
     recipe = build_recipe(card)
@@ -33,8 +33,8 @@ def rate(folder: Path, seconds: float, graph: bool) -> float:
     recipe = replace(recipe, arguments=recipe.arguments | endless)
     config, data = recipe.config, card.data
     assert data is not None
-    shape = (PICTURES, config.num_channels, config.image_size, config.image_size)
-    pictures = Pictures(torch.randint(0, 256, shape, dtype=torch.uint8), None, "noise", "train")
+    shape = (IMAGES, config.num_channels, config.image_size, config.image_size)
+    images = Images(torch.randint(0, 256, shape, dtype=torch.uint8), None, "noise", "train")
     marks: list[tuple[int, float]] = []
 
     class Clock(TrainerCallback):
@@ -47,10 +47,10 @@ def rate(folder: Path, seconds: float, graph: bool) -> float:
 
     with tempfile.TemporaryDirectory() as work:
         arguments = recipe.training_arguments(Path(work))
-        trainer = PictureTrainer(
+        trainer = ImageTrainer(
             model=catalog.load(catalog.find(card.architecture).model)(config),
             args=arguments,
-            train_dataset=PictureDataset(pictures.to(arguments.device)),
+            train_dataset=ImageDataset(images.to(arguments.device)),
             binarization=data.binarization,
             augmentations=data.augmentations,
             num_views=data.num_views,

@@ -19,17 +19,17 @@ NETS = {
 
 
 def make(net: str, batch: int, steps: int):
-    """An EAE with seeded weights, and random 8-bit pictures for all steps."""
+    """An EAE with seeded weights, and random 8-bit images for all steps."""
     import torch
 
     from zoo import EAEConfig, EAEModel
-    from zoo.data import Pictures
+    from zoo.data import Images
 
     torch.manual_seed(0)
     model = EAEModel(EAEConfig(latent_size=16, **NETS[net]))
     side = NETS[net]["image_size"]
     pixels = torch.randint(0, 256, (min(batch * steps, 8192), 1, side, side), dtype=torch.uint8)
-    return model, Pictures(pixels, None, "noise", "train")
+    return model, Images(pixels, None, "noise", "train")
 
 
 def clocks() -> tuple[float, float]:
@@ -47,9 +47,9 @@ def genae(net: str, batch: int, steps: int) -> tuple[float, float]:
     """The Trainer, with the settings `genae train` gives it."""
     from transformers import TrainerCallback, TrainingArguments
 
-    from zoo.data import PictureDataset
+    from zoo.data import ImageDataset
     from zoo.training.recipe import DEFAULTS
-    from zoo.training.trainer import PictureTrainer, without_default_output
+    from zoo.training.trainer import ImageTrainer, without_default_output
 
     marks = []
 
@@ -58,7 +58,7 @@ def genae(net: str, batch: int, steps: int) -> tuple[float, float]:
             if state.global_step in (WARM_UP, WARM_UP + steps):
                 marks.append(clocks())
 
-    model, pictures = make(net, batch, steps)
+    model, images = make(net, batch, steps)
     settings = {
         **DEFAULTS,
         "save_strategy": "no",
@@ -70,9 +70,7 @@ def genae(net: str, batch: int, steps: int) -> tuple[float, float]:
     }
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(output_dir=folder, **settings)
-        trainer = PictureTrainer(
-            model=model, args=arguments, train_dataset=PictureDataset(pictures)
-        )
+        trainer = ImageTrainer(model=model, args=arguments, train_dataset=ImageDataset(images))
         without_default_output(trainer)
         trainer.add_callback(Clock())
         trainer.train()
@@ -83,7 +81,7 @@ def bare(net: str, batch: int, steps: int) -> tuple[float, float]:
     """The loop one would write by hand."""
     import torch
 
-    model, pictures = make(net, batch, steps)
+    model, images = make(net, batch, steps)
     model.train()
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True
@@ -92,10 +90,10 @@ def bare(net: str, batch: int, steps: int) -> tuple[float, float]:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / total)
     done, start = 0, None
     while done < total:
-        for indices in torch.randperm(len(pictures)).split(batch):
+        for indices in torch.randperm(len(images)).split(batch):
             if len(indices) < batch or done == total:
                 break
-            values = pictures.pixels[indices].float().div_(255)
+            values = images.pixels[indices].float().div_(255)
             loss = model(pixel_values=values).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)

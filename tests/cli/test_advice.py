@@ -176,7 +176,7 @@ use_cpu = true
 
 
 def test_a_trained_model_is_measured_and_its_page_loads_it(follow, here, images, monkeypatch):
-    place = images.rename(here / "pictures")
+    place = images.rename(here / "images")
     for number in range(4, 40):
         (place / f"{number}.png").write_bytes((place / f"{number % 4}.png").read_bytes())
     (here / "card.toml").write_text(CARD.format(folder=str(place)), encoding="utf-8")

@@ -66,7 +66,7 @@ atexit.register(lambda: print("LOADED", *sys.modules, file=sys.stderr))
     done = process(root, *words, code=code, cwd=tmp_path)
     loaded = set(done.stderr.partition("LOADED ")[2].split())
     assert "zoo.cli" in loaded
-    assert not loaded & (HEAVY | {"pydantic", "zoo.cli.pictures", "zoo.cli.train"})
+    assert not loaded & (HEAVY | {"pydantic", "zoo.cli.images", "zoo.cli.train"})
 
 
 def test_list_shows_every_card(run):

@@ -19,10 +19,10 @@ def bars(tmp_path_factory):
     for split, count in (("train", 40), ("test", 24)):
         (folder / split).mkdir()
         for number in range(count):
-            picture = generator.integers(0, 60, (16, 16), dtype=np.uint8)
+            image = generator.integers(0, 60, (16, 16), dtype=np.uint8)
             place = int(generator.integers(1, 14))
-            picture[(slice(None), place) if number % 2 else place] = 255
-            Image.fromarray(picture).save(folder / split / f"{number:04}-{number % 2}.png")
+            image[(slice(None), place) if number % 2 else place] = 255
+            Image.fromarray(image).save(folder / split / f"{number:04}-{number % 2}.png")
     return folder
 
 
@@ -44,7 +44,7 @@ def test_every_layer_and_probe_stands_beside_the_untrained(saved, bars, run):
     for word in ("conv", "features", "code", "200 hidden units", "untrained", "%"):
         assert word in out
     assert out.count("%") == 27  # trained, untrained, gain of 3 layers and 3 probes
-    assert "24 pictures" in err
+    assert "24 images" in err
 
 
 def test_what_is_printed_for_a_card_can_be_parsed(saved, bars, run):
@@ -85,22 +85,22 @@ def test_without_card_and_data_it_asks_for_data(saved, run):
 
 
 @pytest.mark.parametrize("by", ["cosine", "l2"])
-def test_neighbours_come_from_the_pictures_or_a_data_set(saved, bars, run, tmp_path, by):
+def test_neighbours_come_from_the_images_or_a_data_set(saved, bars, run, tmp_path, by):
     output, query = tmp_path / "grid.png", bars / "train" / "0003-1.png"
     words = "-o", output, "-n", "3", "--by", by, "--json"
     model = saved("infomax")
     code, out, err = run("neighbors", model, bars / "test", *words)
     assert code == 0, err
     facts = json.loads(out)
-    assert len(facts["pictures"]) == 24
-    for row in facts["pictures"]:
-        assert row["file"] not in [other["picture"] for other in row["neighbors"]]
+    assert len(facts["images"]) == 24
+    for row in facts["images"]:
+        assert row["file"] not in [other["image"] for other in row["neighbors"]]
         far = [other["distance"] for other in row["neighbors"]]
         assert far == sorted(far)
     code, out, err = run("neighbors", model, query, "--data", bars, "--tap", "conv", *words)
     assert code == 0, err
-    (row,) = json.loads(out)["pictures"]
-    assert row["neighbors"][0]["picture"].endswith("picture 3")  # the picture itself is there
+    (row,) = json.loads(out)["images"]
+    assert row["neighbors"][0]["image"].endswith("image 3")  # the image itself is there
     assert row["neighbors"][0]["distance"] == pytest.approx(0, abs=1e-2)
     with Image.open(output) as sheet:
         assert sheet.size[0] > 3.5 * sheet.size[1]  # one row of four

@@ -1,4 +1,4 @@
-"""Small models of both likelihoods, untrained, and pictures that fit them."""
+"""Small models of both likelihoods, untrained, and images that fit them."""
 
 from pathlib import Path
 
@@ -72,11 +72,11 @@ def values():
     return make
 
 
-def write_pictures(folder: Path, count: int, levels: int, seed: int = 0, mode: str = "L") -> Path:
+def write_images(folder: Path, count: int, levels: int, seed: int = 0, mode: str = "L") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     for number in range(count):
         drawn = rng.integers(0, levels + 1, (SIDE, SIDE)) * (255 // levels)
-        picture = Image.fromarray(drawn.astype(np.uint8))
-        picture.convert(mode).save(folder / f"{number:04}.png")
+        image = Image.fromarray(drawn.astype(np.uint8))
+        image.convert(mode).save(folder / f"{number:04}.png")
     return folder

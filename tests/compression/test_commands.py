@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from tests.compression.conftest import SIDE, make_model, write_pictures
+from tests.compression.conftest import SIDE, make_model, write_images
 
 
 @pytest.fixture
@@ -15,21 +15,21 @@ def grey(models):
 
 @pytest.fixture
 def folder(tmp_path):
-    return write_pictures(tmp_path / "in", 5, 255)
+    return write_images(tmp_path / "in", 5, 255)
 
 
 @pytest.fixture
 def packed(run, folder, grey, tmp_path):
     code, out, _ = run("compress", folder, tmp_path / "out.gnz", "--model", grey)
     assert code == 0
-    assert "5 pictures" in out
+    assert "5 images" in out
     return tmp_path / "out.gnz"
 
 
 def test_there_and_back(run, folder, grey, packed, tmp_path):
     code, out, err = run("decompress", packed, tmp_path / "back", "--model", grey, "--json")
     assert (code, err) == (0, "")
-    assert json.loads(out)["pictures"] == 5
+    assert json.loads(out)["images"] == 5
     for file in folder.iterdir():
         with Image.open(file) as one, Image.open(tmp_path / "back" / file.name) as other:
             assert one.tobytes() == other.tobytes()
@@ -71,7 +71,7 @@ def test_another_model_ends_with_7(run, packed, tmp_path):
     assert not (tmp_path / "back").exists()
 
 
-def test_pictures_that_fit_no_model_end_with_2(run, grey, tmp_path):
+def test_images_that_fit_no_model_end_with_2(run, grey, tmp_path):
     Image.new("L", (SIDE, SIDE + 2)).save(tmp_path / "tall.png")
     code, _, err = run("compress", tmp_path / "tall.png", tmp_path / "o.gnz", "--model", grey)
     assert code == 2

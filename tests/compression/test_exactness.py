@@ -87,9 +87,9 @@ def test_weights_whose_sums_could_round_are_refused(weight):
 def test_integer_networks_are_close_to_the_models(model, values):
     codec, network = load_codec(model), zoo.from_pretrained(model)
     pixels = values(codec, 30)
-    pictures = torch.from_numpy(pixels).float().view(-1, *codec.shape) / codec.pixels.levels
+    images = torch.from_numpy(pixels).float().view(-1, *codec.shape) / codec.pixels.levels
     with torch.no_grad():
-        expected = torch.cat(network.eval().posterior(pictures), 1).numpy()
+        expected = torch.cat(network.eval().posterior(images), 1).numpy()
         assert codec.posteriors(pixels) / UNIT == pytest.approx(expected, abs=5e-3)
         buckets = np.random.default_rng(1).integers(0, BUCKETS, (30, codec.latent_size))
         latents = torch.from_numpy(tables().centres[buckets] / UNIT).float()
@@ -100,8 +100,8 @@ def test_integer_networks_are_close_to_the_models(model, values):
 def test_rounding_costs_less_than_half_a_percent(model, values):
     codec, network = load_codec(model), zoo.from_pretrained(model)
     pixels = values(codec, 400)
-    pictures = torch.from_numpy(pixels).float().view(-1, *codec.shape) / codec.pixels.levels
-    elbo = network.elbo(pictures, 50, seed=0).mean().item() / -math.log(2)
+    images = torch.from_numpy(pixels).float().view(-1, *codec.shape) / codec.pixels.levels
+    elbo = network.elbo(images, 50, seed=0).mean().item() / -math.log(2)
     rounded = np.mean([chains.expected_bits(codec, pixels, seed=s).mean() for s in range(8)])
     assert -0.01 < rounded / elbo - 1 < 0.005
 
@@ -210,11 +210,11 @@ def test_net_bits_are_what_the_coded_buckets_and_pixels_carry(model, values, mon
     monkeypatch.setattr(Codec, "decoded", recording)
     (made,) = chains.encode(codec, pixels, 1)
     bits = 0.0
-    for picture, buckets in zip(reversed(range(200)), popped, strict=True):
-        masses = codec.posterior.masses(codec.posteriors(pixels[picture : picture + 1])[0])
+    for image, buckets in zip(reversed(range(200)), popped, strict=True):
+        masses = codec.posterior.masses(codec.posteriors(pixels[image : image + 1])[0])
         chosen = masses[np.arange(len(masses)), buckets[0]]
         bits += np.log2(chosen * BUCKETS).sum()
-        bits += codec.pixels.information(decoded(codec, buckets)[0], pixels[picture])
+        bits += codec.pixels.information(decoded(codec, buckets)[0], pixels[image])
     assert made.net_bits == pytest.approx(bits, rel=1e-3)  # 24-bit chances
 
 
@@ -235,7 +235,7 @@ def test_net_rate_is_the_rounded_models_elbo(model, values, monkeypatch):
     assert net == pytest.approx(chains.expected_bits(codec, pixels).mean(), rel=0.01)
 
 
-def test_pictures_the_model_never_met_come_back(models):
+def test_images_the_model_never_met_come_back(models):
     codec = load_codec(models["beta_binomial"])
     rng = np.random.default_rng(0)
     pixels = rng.choice([0, 255], (5, 36)).astype(np.uint8)
@@ -251,7 +251,7 @@ def test_another_model_leaves_no_seed(models, values, tmp_path):
     assert chains.decode(other, made, 4) is None
 
 
-def test_chains_grow_with_the_pictures():
+def test_chains_grow_with_the_images():
     numbers = [chains.number_of_chains(count) for count in (1, 300, 2000, 10_000, 10**6)]
     assert numbers == sorted(numbers)
     assert numbers[:2] == [1, 1]

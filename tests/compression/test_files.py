@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.compression.conftest import SIDE, make_model, write_pictures
+from tests.compression.conftest import SIDE, make_model, write_images
 from zoo.compression import compress, decompress, predict
 from zoo.compression.codec import coded, fitting_shapes
 from zoo.compression.container import SIGNATURE, Container
@@ -23,40 +23,40 @@ LEVELS = {"bernoulli": 1, "beta_binomial": 255}
 
 
 @pytest.fixture
-def pictures(model, tmp_path):
-    return write_pictures(tmp_path / "in", 6, LEVELS[model.name])
+def images(model, tmp_path):
+    return write_images(tmp_path / "in", 6, LEVELS[model.name])
 
 
 @pytest.fixture
-def packed(model, pictures, tmp_path):
-    compress([pictures], tmp_path / "out.gnz", model)
+def packed(model, images, tmp_path):
+    compress([images], tmp_path / "out.gnz", model)
     return tmp_path / "out.gnz"
 
 
 def content_of(folder):
     found = {}
     for file in sorted(folder.rglob("*.png")):
-        with Image.open(file) as picture:
-            found[file.relative_to(folder).as_posix()] = picture.mode, picture.tobytes()
+        with Image.open(file) as image:
+            found[file.relative_to(folder).as_posix()] = image.mode, image.tobytes()
     return found
 
 
-def test_pictures_come_back_under_their_names(model, pictures, packed, tmp_path):
-    write_pictures(pictures / "more", 2, LEVELS[model.name], seed=1)
-    facts = compress([pictures], tmp_path / "all.gnz", model)
-    assert facts["pictures"] == 8
+def test_images_come_back_under_their_names(model, images, packed, tmp_path):
+    write_images(images / "more", 2, LEVELS[model.name], seed=1)
+    facts = compress([images], tmp_path / "all.gnz", model)
+    assert facts["images"] == 8
     assert facts["bytes"] == (tmp_path / "all.gnz").stat().st_size
     decompress(tmp_path / "all.gnz", tmp_path / "back", model)
-    assert content_of(tmp_path / "back") == content_of(pictures)
+    assert content_of(tmp_path / "back") == content_of(images)
 
 
-def test_the_same_input_gives_the_same_bytes(model, pictures, packed, tmp_path):
-    compress([pictures], tmp_path / "again.gnz", model)
+def test_the_same_input_gives_the_same_bytes(model, images, packed, tmp_path):
+    compress([images], tmp_path / "again.gnz", model)
     assert (tmp_path / "again.gnz").read_bytes() == packed.read_bytes()
 
 
-def test_pictures_of_mode_1_come_back_so(models, tmp_path):
-    folder = write_pictures(tmp_path / "in", 3, 1, mode="1")
+def test_images_of_mode_1_come_back_so(models, tmp_path):
+    folder = write_images(tmp_path / "in", 3, 1, mode="1")
     compress([folder], tmp_path / "o.gnz", models["bernoulli"])
     decompress(tmp_path / "o.gnz", tmp_path / "back", models["bernoulli"])
     assert content_of(tmp_path / "back") == content_of(folder)
@@ -88,7 +88,7 @@ def test_a_damaged_file_leaves_no_folder(model, packed, tmp_path):
     assert not (tmp_path / "back").exists()
 
 
-def test_a_forged_stack_gives_no_pictures(model, packed, tmp_path):
+def test_a_forged_stack_gives_no_images(model, packed, tmp_path):
     container = Container.from_bytes(packed.read_bytes(), "it")
     words = container.chains[0].words.copy()
     words[len(words) // 2] ^= np.uint32(1)
@@ -143,14 +143,14 @@ def test_another_format_is_a_conflict_that_names_it(packed, number, said):
         Container.from_bytes(bytes(content), "it")
 
 
-def save(folder, name, picture):
+def save(folder, name, image):
     folder.mkdir(exist_ok=True)
-    picture.save(folder / name)
+    image.save(folder / name)
     return folder
 
 
 @pytest.mark.parametrize(
-    ("picture", "word"),
+    ("image", "word"),
     [
         (Image.new("L", (SIDE + 1, SIDE)), "7 x 6"),
         (Image.new("RGB", (SIDE, SIDE)), "mode RGB"),
@@ -159,22 +159,22 @@ def save(folder, name, picture):
         (Image.new("I;16", (SIDE, SIDE)), "more than 8 bits"),
     ],
 )
-def test_other_sizes_and_modes_are_refused_before_coding(model, pictures, tmp_path, picture, word):
-    save(pictures, "z.png", picture)
+def test_other_sizes_and_modes_are_refused_before_coding(model, images, tmp_path, image, word):
+    save(images, "z.png", image)
     with pytest.raises(UsageError, match=word):
-        compress([pictures], tmp_path / "out.gnz", model)
+        compress([images], tmp_path / "out.gnz", model)
     assert not list(tmp_path.glob("*.gnz"))
 
 
-def test_grey_pictures_are_sent_to_another_model(models, tmp_path, monkeypatch):
+def test_grey_images_are_sent_to_another_model(models, tmp_path, monkeypatch):
     folder = save(tmp_path / "in", "a.png", Image.new("L", (SIDE, SIDE), 7))
     with pytest.raises(UsageError, match="two values"):
         compress([folder], tmp_path / "out.gnz", models["bernoulli"])
 
 
-def test_two_pictures_of_one_name_and_mixed_modes_are_refused(models, tmp_path):
-    one = write_pictures(tmp_path / "a", 1, 1)
-    two = write_pictures(tmp_path / "b", 1, 1)
+def test_two_images_of_one_name_and_mixed_modes_are_refused(models, tmp_path):
+    one = write_images(tmp_path / "a", 1, 1)
+    two = write_images(tmp_path / "b", 1, 1)
     with pytest.raises(ConflictError, match="both"):
         compress([one, two], tmp_path / "out.gnz", models["bernoulli"])
     save(one, "z.png", Image.new("1", (SIDE, SIDE)))
@@ -182,24 +182,24 @@ def test_two_pictures_of_one_name_and_mixed_modes_are_refused(models, tmp_path):
         compress([one], tmp_path / "out.gnz", models["bernoulli"])
 
 
-def test_nothing_is_overwritten(model, pictures, packed, tmp_path):
+def test_nothing_is_overwritten(model, images, packed, tmp_path):
     with pytest.raises(ConflictError):
-        compress([pictures], packed, model)
+        compress([images], packed, model)
     with pytest.raises(ConflictError):
-        decompress(packed, pictures, model)
+        decompress(packed, images, model)
 
 
-def test_a_model_that_cannot_compress_says_which_can(pictures, tmp_path):
+def test_a_model_that_cannot_compress_says_which_can(images, tmp_path):
     with pytest.raises(UsageError, match="dense"):
-        compress([pictures], tmp_path / "out.gnz", "genae/vae-mnist")
+        compress([images], tmp_path / "out.gnz", "genae/vae-mnist")
 
 
 def test_the_predicted_size_is_nearly_the_files(model, tmp_path):
-    folder = write_pictures(tmp_path / "in", 200, LEVELS[model.name])
+    folder = write_images(tmp_path / "in", 200, LEVELS[model.name])
     told = predict([folder], model)
     made = compress([folder], tmp_path / "out.gnz", model)
     assert told["bytes"] == pytest.approx(made["bytes"], rel=0.02)
-    assert told["pictures"] == made["pictures"] == 200
+    assert told["images"] == made["images"] == 200
     whole = made["net_bits_per_pixel"] * 200 * SIDE**2 / 8 + made["seed_bytes"]
     assert made["bytes"] - whole == pytest.approx(made["name_bytes"] + 100, abs=60)
 
@@ -209,8 +209,8 @@ def test_shapes_that_fit_are_told():
     assert all(map(coded, cards))
     assert not coded(load_card("genae/vae-mnist"))
     told = fitting_shapes(cards)
-    assert "genae/vae-mnist-binary takes two-valued pictures of 28 x 28 grey pixels" in told
-    assert "genae/vae-mnist-8bit takes 8-bit pictures of 28 x 28 grey pixels" in told
+    assert "genae/vae-mnist-binary takes two-valued images of 28 x 28 grey pixels" in told
+    assert "genae/vae-mnist-8bit takes 8-bit images of 28 x 28 grey pixels" in told
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=20))

@@ -1,4 +1,4 @@
-"""The bars of the shipped compressors, on all 10,000 MNIST test pictures."""
+"""The bars of the shipped compressors, on all 10,000 MNIST test images."""
 
 import bz2
 
@@ -8,7 +8,7 @@ import pytest
 from zoo.compression import chains, load_codec
 from zoo.compression.container import Container
 from zoo.compression.verbs import symbols
-from zoo.data import freeze_binarized, load_pictures
+from zoo.data import freeze_binarized, load_images
 from zoo.models.images.image_processing_genae import GenaeImageProcessor
 from zoo.registry import embedded
 
@@ -21,7 +21,7 @@ def test_a_shipped_compressor_meets_its_bars(name, shared_data, monkeypatch):
     if not embedded.ships(embedded.ROOT / name):
         pytest.skip(f"{name} is a recipe")
     monkeypatch.setenv("GENAE_DATA", str(shared_data))
-    pixels = load_pictures("mnist", "test", GenaeImageProcessor(), quiet=True).pixels
+    pixels = load_images("mnist", "test", GenaeImageProcessor(), quiet=True).pixels
     codec = load_codec(f"genae/{name}")
     if codec.pixels.levels == 1:
         pixels = 255 * freeze_binarized(pixels)

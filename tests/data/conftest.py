@@ -1,4 +1,4 @@
-"""Pictures that people really have, and pictures that someone made to hurt."""
+"""Images that people really have, and images that someone made to hurt."""
 
 import io
 import struct
@@ -11,7 +11,7 @@ from PIL import Image
 
 @pytest.fixture
 def digit() -> Image.Image:
-    """A grey 28 x 28 picture in which every pixel differs from its neighbours."""
+    """A grey 28 x 28 image in which every pixel differs from its neighbours."""
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8))
 
 
@@ -39,7 +39,7 @@ def huge_header(width: int, height: int) -> bytes:
 
 @pytest.fixture
 def hostile(tmp_path, digit, png) -> dict:
-    """Bad picture files by what is wrong with them."""
+    """Bad image files by what is wrong with them."""
     whole = png(digit)
     colours = digit.convert("RGB")
     flipped = bytearray(whole)
@@ -49,7 +49,7 @@ def hostile(tmp_path, digit, png) -> dict:
         "truncated.jpg": png(colours.resize((200, 200)), "JPEG")[:900],
         "flipped.png": bytes(flipped),
         "empty.png": b"",
-        "text.png": b"not a picture at all",
+        "text.png": b"not an image at all",
         "bomb.png": huge_header(60_000, 60_000),
         "large.png": huge_header(9_000, 9_000),
         "float.tiff": png(digit.convert("F"), "TIFF"),

@@ -1,4 +1,4 @@
-"""Augmentations change how a picture looks, in range, and each picture by itself."""
+"""Augmentations change how an image looks, in range, and each image by itself."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from zoo.errors import UsageError
 
 
 @pytest.fixture
-def pictures():
+def images():
     torch.manual_seed(0)
     return torch.rand(200, 3, 16, 16)
 
@@ -22,8 +22,8 @@ def test_cards_may_name_every_augmentation():
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_shape_type_and_range_stay(pictures, name, channels):
-    changed = augment(pictures[:, :channels], [name])
+def test_shape_type_and_range_stay(images, name, channels):
+    changed = augment(images[:, :channels], [name])
     assert changed.shape == (200, channels, 16, 16)
     assert changed.dtype == torch.float32
     assert 0 <= changed.min()
@@ -31,8 +31,8 @@ def test_shape_type_and_range_stay(pictures, name, channels):
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_each_picture_is_drawn_for_alone_and_anew(pictures, name):
-    same = pictures[:1].expand(200, -1, -1, -1)
+def test_each_image_is_drawn_for_alone_and_anew(images, name):
+    same = images[:1].expand(200, -1, -1, -1)
     first, second = augment(same, [name]), augment(same, [name])
     assert len(first.flatten(1).unique(dim=0)) > 1
     assert not torch.equal(first, second)
@@ -49,24 +49,24 @@ def test_what_moves_pixels_makes_none(name):
     torch.testing.assert_close(augment(plain, [name]), plain)
 
 
-def test_a_flip_mirrors_about_half_and_keeps_the_rest(pictures):
-    changed = flip(pictures)
-    mirrored = (changed == pictures.flip(-1)).flatten(1).all(1)
-    kept = (changed == pictures).flatten(1).all(1)
+def test_a_flip_mirrors_about_half_and_keeps_the_rest(images):
+    changed = flip(images)
+    mirrored = (changed == images.flip(-1)).flatten(1).all(1)
+    kept = (changed == images).flatten(1).all(1)
     assert (mirrored ^ kept).all()
     assert 60 < mirrored.sum() < 140  # 200 fair coins are beyond that once in 10^8
 
 
-def test_a_shift_moves_whole_pixels_by_an_eighth_at_most(pictures):
-    changed = shift(pictures)
+def test_a_shift_moves_whole_pixels_by_an_eighth_at_most(images):
+    changed = shift(images)
     middle = changed[:, :, 2:-2, 2:-2]
     found = set()
-    for picture, whole in zip(middle, pictures, strict=True):
+    for image, whole in zip(middle, images, strict=True):
         moves = [
             (row, column)
             for row in range(5)
             for column in range(5)
-            if torch.allclose(picture, whole[:, row : row + 12, column : column + 12], atol=1e-5)
+            if torch.allclose(image, whole[:, row : row + 12, column : column + 12], atol=1e-5)
         ]
         assert len(moves) == 1
         found.add(moves[0])
@@ -87,12 +87,12 @@ def test_a_crop_of_a_slope_is_a_slope_of_30_to_100_percent_of_the_area():
     assert area.max() > 0.95
 
 
-def test_gray_takes_the_colours_of_a_fifth_and_color_keeps_grey_grey(pictures):
-    many = pictures.repeat(5, 1, 1, 1)
+def test_gray_takes_the_colours_of_a_fifth_and_color_keeps_grey_grey(images):
+    many = images.repeat(5, 1, 1, 1)
     changed = gray(many)
     grey = (changed == changed[:, :1]).flatten(1).all(1)
     assert 140 < grey.sum() < 260
     assert torch.equal(changed[~grey], many[~grey])
-    one = pictures[:, :1].expand(-1, 3, -1, -1)
+    one = images[:, :1].expand(-1, 3, -1, -1)
     colored = color(one)
     torch.testing.assert_close(colored, colored[:, :1].expand_as(one), atol=1e-5, rtol=0)

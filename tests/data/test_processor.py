@@ -36,9 +36,9 @@ def test_pixel_values_are_bytes_over_255(processor, digit):
 
 
 def test_post_process_is_the_inverse(processor, digit):
-    (picture,) = processor.post_process(processor(digit)["pixel_values"])
-    assert picture.mode == "L"
-    np.testing.assert_array_equal(np.asarray(picture), np.asarray(digit))
+    (image,) = processor.post_process(processor(digit)["pixel_values"])
+    assert image.mode == "L"
+    np.testing.assert_array_equal(np.asarray(image), np.asarray(digit))
 
 
 @pytest.mark.parametrize("name", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "YCbCr"])
@@ -49,7 +49,7 @@ def test_every_ordinary_mode_gives_the_same_shape(name, channels):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "CMYK"])
-def test_grey_in_another_mode_is_the_same_picture(processor, digit, mode):
+def test_grey_in_another_mode_is_the_same_image(processor, digit, mode):
     converted = digit.convert("RGB").convert(mode) if mode == "CMYK" else digit.convert(mode)
     np.testing.assert_array_equal(processor.to_uint8(converted), processor.to_uint8(digit))
 
@@ -136,7 +136,7 @@ def test_exif_rotation_is_honoured(processor, digit, tmp_path):
         lambda a: torch.from_numpy(a.copy())[None].float() / 255,
     ],
 )
-def test_arrays_and_tensors_of_any_layout_are_the_same_picture(processor, digit, form):
+def test_arrays_and_tensors_of_any_layout_are_the_same_image(processor, digit, form):
     given = form(np.asarray(digit))
     np.testing.assert_array_equal(processor.to_uint8(given), processor.to_uint8(digit))
 
@@ -157,7 +157,7 @@ def test_arrays_of_unknown_meaning_are_refused(processor, given, reason):
         processor.to_uint8(given)
 
 
-def test_text_is_not_a_picture(processor):
+def test_text_is_not_an_image(processor):
     with pytest.raises(TypeError, match=r"PIL\.Image\.open"):
         processor("https://example.invalid/digit.png")
 
@@ -169,13 +169,13 @@ def test_damaged_exif_does_not_matter(processor, digit):
         np.testing.assert_array_equal(processor.to_uint8(digit.copy()), expected)
 
 
-def test_a_list_a_batch_and_single_pictures_agree(processor, digit):
+def test_a_list_a_batch_and_single_images_agree(processor, digit):
     one = processor(digit)["pixel_values"]
     both = processor([digit, np.asarray(digit)])["pixel_values"]
     batch = processor(np.stack([np.asarray(digit)] * 2)[..., None])["pixel_values"]
     assert torch.equal(both, batch)
     assert torch.equal(both, torch.cat([one, one]))
-    with pytest.raises(ValueError, match="no pictures"):
+    with pytest.raises(ValueError, match="no images"):
         processor([])
 
 
@@ -187,7 +187,7 @@ def test_the_centre_square_is_cut():
     assert (processor.to_uint8(wide.T) == 255).all()
 
 
-def test_crop_size_is_cut_before_resizing_and_small_pictures_pass():
+def test_crop_size_is_cut_before_resizing_and_small_images_pass():
     processor = GenaeImageProcessor(size=4, crop_size=4)
     large = np.zeros((20, 20), np.uint8)
     large[8:12, 8:12] = 255

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoo.data import load_pictures
+from zoo.data import load_images
 from zoo.data.splits import SPLIT_OF, canonical
 from zoo.errors import IntegrityError, NotFoundError, UsageError
 from zoo.evaluation.metrics.probe import check_apart
@@ -38,11 +38,11 @@ def read(folder):
     found = {}
     for split in SPLITS:
         try:
-            pictures = load_pictures(folder, split, TINY, quiet=True)
+            images = load_images(folder, split, TINY, quiet=True)
         except UsageError:
             continue
-        labels = None if pictures.labels is None else pictures.labels.tolist()
-        found[split] = (pictures.pixels[:, 0, 0, 0].tolist(), labels)
+        labels = None if images.labels is None else images.labels.tolist()
+        found[split] = (images.pixels[:, 0, 0, 0].tolist(), labels)
     return found
 
 
@@ -146,11 +146,11 @@ def test_every_word_for_a_split_may_be_asked_for(lay):
     for word, split in SPLIT_OF.items():
         if split == "test":
             with pytest.raises(UsageError, match=rf"split '{word}'.*\['train', 'validation'\]"):
-                load_pictures(folder, word, TINY)
+                load_images(folder, word, TINY)
         else:
-            pictures = load_pictures(folder, word, TINY)
-            assert pictures.labels.tolist() == [0, 1]
-    assert len(load_pictures(folder, "val[:1]+training", TINY)) == 3
+            images = load_images(folder, word, TINY)
+            assert images.labels.tolist() == [0, 1]
+    assert len(load_images(folder, "val[:1]+training", TINY)) == 3
     assert canonical("val[:10%]+ dev +other") == "validation[:10%]+ validation +other"
     with pytest.raises(UsageError, match="has seen the answers"):
         check_apart("val", "validation")
@@ -160,7 +160,7 @@ def test_every_word_for_a_split_may_be_asked_for(lay):
 def test_what_lies_in_no_split_is_named(lay, capsys):
     folder = lay(["cat/0.png", "train/0.png", "train/1.png"])
     (folder / "more.zip").write_bytes(b"PK")
-    load_pictures(folder, "train", TINY, quiet=True)
+    load_images(folder, "train", TINY, quiet=True)
     error = capsys.readouterr().err
     assert "1 of 3 images lie in no split and are left out" in error
     assert "archives are not read (more.zip); unpack them" in error
@@ -169,7 +169,7 @@ def test_what_lies_in_no_split_is_named(lay, capsys):
 def test_archives_alone_are_to_be_unpacked(tmp_path):
     (tmp_path / "train.zip").write_bytes(b"PK")
     with pytest.raises(NotFoundError, match=r"archives \(train\.zip\); unpack them"):
-        load_pictures(tmp_path, "train", TINY)
+        load_images(tmp_path, "train", TINY)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_archives_alone_are_to_be_unpacked(tmp_path):
 def test_a_single_file_is_parquet(tmp_path, name, reason):
     (tmp_path / name).write_bytes(b"PK and more")
     with pytest.raises(UsageError, match=rf"is {reason}.*give a folder of images or Parquet"):
-        load_pictures(tmp_path / name, "train", TINY)
+        load_images(tmp_path / name, "train", TINY)
 
 
 def write_metadata(file, rows):
@@ -206,7 +206,7 @@ def test_metadata_says_which_images_there_are_and_what_they_are(lay, name, words
     # Words are numbered in their order over all splits: ant, cat, dog.
     train, val = ([2, 1], [0]) if words else ([1, 0], [2])
     assert read(folder) == {"train": ([1, 2], train), "validation": ([3], val)}
-    assert load_pictures(folder, "train[1:]", TINY).labels.tolist() == train[1:]
+    assert load_images(folder, "train[1:]", TINY).labels.tolist() == train[1:]
 
 
 @pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
@@ -247,7 +247,7 @@ def test_metadata_without_file_names_is_refused_with_the_way_out(lay):
     folder = lay(["cat/0.png", "dog/1.png"])
     write_metadata(folder / "metadata.csv", [{"name": "dog/1.png"}])
     with pytest.raises(UsageError, match=r"metadata\.csv\); name that column, or rename the file"):
-        load_pictures(folder, "train", TINY)
+        load_images(folder, "train", TINY)
     (folder / "metadata.csv").rename(folder / "notes.csv")
     assert read(folder) == {"train": ([0, 1], [0, 1])}
 
@@ -257,7 +257,7 @@ def test_metadata_cannot_name_files_elsewhere(lay, tmp_path):
     Image.new("L", (2, 2)).save(tmp_path / "secret.png")
     write_metadata(folder / "metadata.csv", [{"file_name": "../secret.png"}])
     with pytest.raises(IntegrityError, match=r"secret\.png"):
-        load_pictures(folder, "train", TINY)
+        load_images(folder, "train", TINY)
 
 
 def test_what_metadata_leaves_out_is_said(lay, capsys):
@@ -265,12 +265,12 @@ def test_what_metadata_leaves_out_is_said(lay, capsys):
     folder = lay(in_both("train", "test"))
     write_metadata(folder / "metadata.csv", [{"file_name": "train/cat/0.png", "label": 3}])
     (folder / "Labels.csv").write_text("id,label\n0,cat\n")
-    load_pictures(folder, "train", TINY, quiet=True)
+    load_images(folder, "train", TINY, quiet=True)
     error = capsys.readouterr().err
     assert "metadata.csv is not read, as it lies outside of the splits" in error
     assert "not read: Labels.csv; what is said of images stands in a metadata.csv" in error
     write_metadata(folder / "train" / "metadata.csv", [{"file_name": "cat/0.png", "label": 3}])
-    assert len(load_pictures(folder, "train", TINY, quiet=True)) == 1
+    assert len(load_images(folder, "train", TINY, quiet=True)) == 1
     assert "7 of 8 images are named in no metadata and left out" in capsys.readouterr().err
 
 
@@ -279,7 +279,7 @@ def test_metadata_that_cannot_be_read_is_named(lay, text):
     folder = lay(["0.png"])
     (folder / "metadata.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises((UsageError, IntegrityError), match=r"data set .*(metadata|images|rows)"):
-        load_pictures(folder, "train", TINY)
+        load_images(folder, "train", TINY)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A small data set of pictures on disk, and tiny models wrapped for the metrics."""
+"""A small data set of images on disk, and tiny models wrapped for the metrics."""
 
 import numpy as np
 import pytest
@@ -9,21 +9,21 @@ COUNTS = {"train": 80, "test": 60}
 
 
 @pytest.fixture(scope="session")
-def picture_folder(tmp_path_factory):
-    """Grey 12 x 12 pictures of three kinds of bars, named `0001-<label>.png`."""
+def image_folder(tmp_path_factory):
+    """Grey 12 x 12 images of three kinds of bars, named `0001-<label>.png`."""
     folder = tmp_path_factory.mktemp("bars")
     generator = np.random.default_rng(0)
     for split, count in COUNTS.items():
         (folder / split).mkdir()
         for number in range(count):
             label = number % 3
-            picture = generator.integers(0, 60, (SIDE, SIDE), dtype=np.uint8)
+            image = generator.integers(0, 60, (SIDE, SIDE), dtype=np.uint8)
             start = int(generator.integers(1, SIDE - 3))
             if label != 1:
-                picture[start : start + 2] = 220
+                image[start : start + 2] = 220
             if label != 0:
-                picture[:, start : start + 2] = 255
-            Image.fromarray(picture).save(folder / split / f"{number:04}-{label}.png")
+                image[:, start : start + 2] = 255
+            Image.fromarray(image).save(folder / split / f"{number:04}-{label}.png")
     return folder
 
 
@@ -52,14 +52,14 @@ def make_model(tiny_config):
 
 
 @pytest.fixture
-def subject(picture_folder, processor, make_model):
-    """`subject("vae", seed=1, **config)`: a measurement to make on the pictures' test split."""
+def subject(image_folder, processor, make_model):
+    """`subject("vae", seed=1, **config)`: a measurement to make on the images' test split."""
     from zoo.evaluation.subject import Context, Subject
 
     def make(model, *, seed=0, card=None, split="test", **overrides):
         if isinstance(model, str):
             model = make_model(model, **overrides)
         context = Context(model, processor, card, quiet=True)
-        return Subject(context, str(picture_folder), split, seed)
+        return Subject(context, str(image_folder), split, seed)
 
     return make

@@ -9,7 +9,7 @@ D = 8
 
 
 class Codes(nn.Module):
-    """Stands in for a model whose code of picture i is row i of a table, in any order."""
+    """Stands in for a model whose code of image i is row i of a table, in any order."""
 
     def __init__(self, codes):
         super().__init__()
@@ -21,7 +21,7 @@ class Codes(nn.Module):
 
 
 def subject_of(codes):
-    """A subject whose pictures are numbered in their first two pixels."""
+    """A subject whose images are numbered in their first two pixels."""
     from types import SimpleNamespace
 
     from zoo.evaluation.subject import Context, Subject
@@ -30,7 +30,7 @@ def subject_of(codes):
     pixels = torch.zeros(len(codes), 1, 2, 2, dtype=torch.uint8)
     pixels[:, 0, 0, 0], pixels[:, 0, 0, 1] = numbers % 256, numbers // 256
     context = Context(Codes(codes), None, quiet=True)
-    context.pictures = lambda *_: SimpleNamespace(pixels=pixels)
+    context.images = lambda *_: SimpleNamespace(pixels=pixels)
     return Subject(context, "numbers", "test", seed=5)
 
 
@@ -57,7 +57,7 @@ def test_coincident_codes_give_a_finite_gap():
     assert -1000 < entropy_gap(subject_of(torch.zeros(300, D))).value < -50
 
 
-def test_batches_are_cut_to_the_pictures_and_repeat_with_the_seed(subject):
+def test_batches_are_cut_to_the_images_and_repeat_with_the_seed(subject):
     first = entropy_gap(subject("eae"))
     assert (first.options["batch_size"], first.options["num_batches"]) == (60, 1)
     assert first == entropy_gap(subject("eae"))

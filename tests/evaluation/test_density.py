@@ -1,4 +1,4 @@
-"""Densities of pictures: rows, resuming, refusals, units; and what they tell apart."""
+"""Densities of images: rows, resuming, refusals, units; and what they tell apart."""
 
 import json
 import math
@@ -36,8 +36,8 @@ def pixels(two_valued=True, count=COUNT):
     return (255 * (drawn > 127) if two_valued else drawn).to(torch.uint8)
 
 
-def rows(context, plan, pictures, first=0):
-    return [row for batch in density.densities(context, plan, pictures, first) for row in batch]
+def rows(context, plan, images, first=0):
+    return [row for batch in density.densities(context, plan, images, first) for row in batch]
 
 
 def test_a_cut_run_gives_the_rows_of_an_uncut_one(context):
@@ -48,7 +48,7 @@ def test_a_cut_run_gives_the_rows_of_an_uncut_one(context):
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "discretized_logistic", "gaussian"])
-def test_bits_are_those_of_the_pictures_own_pixels(context, likelihood):
+def test_bits_are_those_of_the_images_own_pixels(context, likelihood):
     one = context(likelihood=likelihood)
     row = dict(zip(PLAN.columns, rows(one, PLAN, pixels(count=1))[0], strict=True))
     nats = -row["log_prob"] + (16 * 16 * 8 * math.log(2) if likelihood == "gaussian" else 0)
@@ -56,9 +56,9 @@ def test_bits_are_those_of_the_pictures_own_pixels(context, likelihood):
     assert row["elbo"] <= row["log_prob"] + 1e-4
 
 
-def test_grey_pictures_under_a_bernoulli_are_refused_and_counted(context):
+def test_grey_images_under_a_bernoulli_are_refused_and_counted(context):
     mixed = torch.cat([pixels(count=2), pixels(two_valued=False, count=3)])
-    with pytest.raises(UsageError, match=r"3 of 5 pictures are grey.*--binarize"):
+    with pytest.raises(UsageError, match=r"3 of 5 images are grey.*--binarize"):
         density.check(context(), PLAN, mixed)
     density.check(context(), PLAN, pixels())
     density.check(context(likelihood="gaussian"), PLAN, mixed)
@@ -94,22 +94,22 @@ def test_the_area_is_the_share_of_ordered_pairs():
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "beta_binomial"])
-def test_auroc_takes_the_options_that_it_tells(subject, picture_folder, likelihood):
+def test_auroc_takes_the_options_that_it_tells(subject, image_folder, likelihood):
     one = subject("vae", likelihood=likelihood)
     binarized = {"binarization": "threshold"} if likelihood == "bernoulli" else {}
-    settings = {"other": str(picture_folder), "num_samples": 3, "num_images": 10}
+    settings = {"other": str(image_folder), "num_samples": 3, "num_images": 10}
     first = auroc(one, **settings, **binarized)
     again = auroc(one, **first.options)
     assert (again.value, again.options) == (first.value, first.options)
 
 
-def test_auroc_of_equal_sets_is_a_half_and_both_ways_add_up(subject, picture_folder):
+def test_auroc_of_equal_sets_is_a_half_and_both_ways_add_up(subject, image_folder):
     one = subject("vae")
     options = {"binarization": "threshold", "num_samples": 5, "num_images": None}
-    same = auroc(one, other=str(picture_folder), **options)
+    same = auroc(one, other=str(image_folder), **options)
     assert same.value == pytest.approx(0.5, abs=0.1)
     assert same.options["other_split"] == "test"
-    there = auroc(one, other=str(picture_folder), other_split="train", **options)
+    there = auroc(one, other=str(image_folder), other_split="train", **options)
     assert 0 <= there.value <= 1
     with pytest.raises(UsageError, match="needs the option other"):
         auroc(one, binarization="threshold")
@@ -161,7 +161,7 @@ def test_the_verb_prints_and_answers_in_json(run, folder, drawings):
     code, out, _ = run(*words)
     answer = json.loads(out)
     assert code == 0
-    assert len(answer["densities"]) == answer["summary"]["pictures"] == COUNT
+    assert len(answer["densities"]) == answer["summary"]["images"] == COUNT
     assert answer["summary"]["log_prob"] >= answer["summary"]["elbo"]
     assert json.loads(run(*words)[1]) == answer
     code, out, _ = run("density", folder, drawings / "00.png", "--samples", 1, "--json")
@@ -223,24 +223,24 @@ def test_a_killed_table_is_finished_by_the_same_command(run, folder, drawings, t
     ("words", "said"),
     [
         (["--data", "mnist", "--number", "0"], "--number"),
-        ([], "give pictures, or a data set"),
-        (["PICTURE", "--data", "mnist"], "not both"),
-        (["PICTURE", "--number", "3"], "--data"),
-        (["PICTURE", "--method", "anealed"], "annealed"),
-        (["PICTURE", "--binarize", "fixed"], "not known"),
+        ([], "give images, or a data set"),
+        (["IMAGE", "--data", "mnist"], "not both"),
+        (["IMAGE", "--number", "3"], "--data"),
+        (["IMAGE", "--method", "anealed"], "annealed"),
+        (["IMAGE", "--binarize", "fixed"], "not known"),
         (["GREY"], "cross-entropy"),
     ],
 )
 def test_what_makes_no_sense_is_refused(run, folder, drawings, tmp_path, words, said):
     grey = tmp_path / "grey.png"
     Image.fromarray(np.arange(25, dtype=np.uint8).reshape(5, 5)).save(grey)
-    places = {"PICTURE": drawings / "00.png", "GREY": grey}
+    places = {"IMAGE": drawings / "00.png", "GREY": grey}
     code, _, err = run("density", folder, *(places.get(word, word) for word in words))
     assert code == 2
     assert said in err
 
 
-def test_grey_pictures_are_binarised_on_request(run, folder, tmp_path):
+def test_grey_images_are_binarised_on_request(run, folder, tmp_path):
     grey = tmp_path / "grey.png"
     Image.fromarray(10 * np.arange(25, dtype=np.uint8).reshape(5, 5)).save(grey)
     for mode in ("stochastic", "threshold", "frozen"):

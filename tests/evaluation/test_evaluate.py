@@ -49,17 +49,15 @@ measured = {{ date = "2026-01-01", device = "cpu", genae = "0" }}
 
 
 @pytest.fixture
-def save(make_model, processor, picture_folder, tmp_path):
+def save(make_model, processor, image_folder, tmp_path):
     """`save("vae", results, **config)`: the folder of a tiny model whose card states results."""
 
     def make(architecture, *results, binarization="none", **config):
         folder = tmp_path / f"tiny-{architecture}"
         make_model(architecture, **config).save_pretrained(folder)
         processor.save_pretrained(folder)
-        text = HEAD.format(
-            architecture=architecture, data=picture_folder, binarization=binarization
-        )
-        defaults = {"data": picture_folder, "split": "test", "seed": 0, "options": "{}"}
+        text = HEAD.format(architecture=architecture, data=image_folder, binarization=binarization)
+        defaults = {"data": image_folder, "split": "test", "seed": 0, "options": "{}"}
         text += "".join(RESULT.format(**{**defaults, **result}) for result in results)
         (folder / "card.toml").write_text(text, encoding="utf-8")
         return folder
@@ -90,7 +88,7 @@ DEFAULTS = {
 
 
 @pytest.mark.parametrize("architecture", DEFAULTS)
-def test_a_card_without_results_is_measured_by_default(save, architecture, picture_folder):
+def test_a_card_without_results_is_measured_by_default(save, architecture, image_folder):
     folder = save(architecture, binarization="stochastic")
     found = evaluate(folder, quiet=True)
     assert [measurement.name for measurement in found] == DEFAULTS[architecture]
@@ -98,7 +96,7 @@ def test_a_card_without_results_is_measured_by_default(save, architecture, pictu
         assert measurement.ok
         assert measurement.stated is None
         assert measurement.split == "test"
-        assert measurement.dataset == str(picture_folder)
+        assert measurement.dataset == str(image_folder)
 
 
 def test_the_default_split_is_the_train_split_where_there_is_no_test(save, tmp_path):
@@ -116,7 +114,7 @@ def test_the_default_split_is_the_train_split_where_there_is_no_test(save, tmp_p
     assert {m.split for m in evaluate(folder, quiet=True)} == {"train"}
 
 
-def test_what_was_measured_can_be_stated_and_measured_again(save, picture_folder):
+def test_what_was_measured_can_be_stated_and_measured_again(save, image_folder):
     """The TOML blocks close the circle: paste them into the card, and the card holds."""
     first = evaluate(save("vae", binarization="stochastic"), quiet=True)
     text = results_toml(first, "genae/tiny", device="cpu", version="0.1.0")
@@ -162,12 +160,12 @@ def test_another_split_is_compared_with_nothing(save):
     assert (same.stated, same.ok) == (99, False)
 
 
-def test_a_folder_without_a_card_needs_data(save, picture_folder):
+def test_a_folder_without_a_card_needs_data(save, image_folder):
     folder = save("ae")
     (folder / "card.toml").unlink()
     with pytest.raises(UsageError, match="--data"):
         evaluate(folder, quiet=True)
-    assert len(evaluate(folder, data=str(picture_folder), quiet=True)) == 2
+    assert len(evaluate(folder, data=str(image_folder), quiet=True)) == 2
 
 
 @pytest.mark.parametrize(
@@ -249,7 +247,7 @@ def test_fidelity_through_a_card_names_features_and_shows_the_floor(save, make_m
     ]
     assert all(0 <= m.floor <= 1 for m in found)
     assert run("evaluate", folder) == 0
-    assert "real train pictures" in capsys.readouterr().err
+    assert "real train images" in capsys.readouterr().err
 
 
 def test_a_device_that_is_not_there_is_named():
@@ -262,19 +260,19 @@ def test_a_device_that_is_not_there_is_named():
             evaluate("genae/classifier-mnist", device=device)
 
 
-def test_skipped_pictures_are_counted_even_when_quiet(save, picture_folder, tmp_path, capsys):
+def test_skipped_images_are_counted_even_when_quiet(save, image_folder, tmp_path, capsys):
     data = tmp_path / "data"
-    shutil.copytree(picture_folder, data)
-    (data / "test" / "0007-1.png").write_bytes(b"no picture")
+    shutil.copytree(image_folder, data)
+    (data / "test" / "0007-1.png").write_bytes(b"no image")
     words = ["evaluate", save("ae"), "--metric", "reconstruction_mse", "--split", "test", "-q"]
-    for place, said in ((picture_folder, []), (data, ["skipped 1 of 60 pictures"])):
+    for place, said in ((image_folder, []), (data, ["skipped 1 of 60 images"])):
         capsys.readouterr()
         assert run(*words, "--data", place) == 0
         lines = capsys.readouterr().err.splitlines()
         assert [line for line in lines if "skipped" in line] == said
 
 
-def test_the_protocol_can_be_pasted_whatever_the_model_is_called(save, picture_folder):
+def test_the_protocol_can_be_pasted_whatever_the_model_is_called(save, image_folder):
     measured = evaluate(save("ae"), metrics=["reconstruction_mse"], quiet=True)
     text = results_toml(measured, "it's a model", device="cpu", version="0.1.0")
     [block] = tomllib.loads(text)["results"]

@@ -162,7 +162,7 @@ def test_five_metrics_share_one_pass_over_the_features(subject, with_classifier)
     folder, calls = with_classifier
     one = subject("eae")
     outcomes = [getattr(fidelity, n)(one, features=folder, num_images=40) for n in METRIC_NAMES]
-    assert sum(calls) == 3 * 40  # pictures, samples, train pictures
+    assert sum(calls) == 3 * 40  # images, samples, train images
     assert all(outcome.floor is not None for outcome in outcomes)
     assert all(outcome.options["num_images"] == 40 for outcome in outcomes)
     assert outcomes[0].floor < outcomes[0].value

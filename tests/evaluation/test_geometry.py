@@ -124,7 +124,7 @@ class TestVerdicts:
         found = survey(Codes.of_posteriors(mean, log_var, normal(N, 2), torch.Generator()))
         assert found["silent_dims"].value == 1
         assert found["active_units"].value == 1
-        assert "1 of 2 dimensions say nothing of the picture (1)" in verdict(found).paragraph
+        assert "1 of 2 dimensions say nothing of the image (1)" in verdict(found).paragraph
 
     def test_information_at_its_cap_is_only_a_lower_bound(self):
         mean, log_var = normal(N, 8), torch.full((N, 8), -4.0)

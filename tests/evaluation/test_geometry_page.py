@@ -17,7 +17,7 @@ from tests.tiny import TINY
 from zoo.errors import UsageError
 from zoo.evaluation.geometry.examining import examine
 from zoo.evaluation.geometry.page import render
-from zoo.evaluation.geometry.pictures import PICTURES
+from zoo.evaluation.geometry.plots import PLOTS
 from zoo.evaluation.geometry.survey import survey
 from zoo.evaluation.geometry.table import DIAGNOSTICS
 from zoo.evaluation.geometry.verdict import verdict
@@ -41,7 +41,7 @@ def page(subject):
 
 
 def figures(text):
-    """Names of the figures, and their pictures."""
+    """Names of the figures, and their images."""
     found = re.findall(r'<figure id="([^"]+)">.*?src="data:image/png;base64,([^"]+)"', text)
     return {name: Image.open(io.BytesIO(base64.b64decode(data))) for name, data in found}
 
@@ -57,9 +57,9 @@ def figures(text):
 )
 def test_a_page_has_every_figure_that_fits_and_none_is_empty(page, architecture, size, absent):
     found = figures(page(architecture, latent_size=size))
-    assert set(found) == {picture.name for picture in PICTURES} - absent
-    for name, picture in found.items():
-        assert np.asarray(picture.convert("L")).std() > 5, name
+    assert set(found) == {plot.name for plot in PLOTS} - absent
+    for name, image in found.items():
+        assert np.asarray(image.convert("L")).std() > 5, name
 
 
 def test_codes_of_several_layers_have_no_rate(subject):
@@ -88,7 +88,7 @@ def test_a_browser_shows_the_page_without_a_request_or_a_complaint(page, tmp_pat
         images = tab.evaluate(
             "[...document.images].map(i => i.complete && i.naturalWidth > 300 && i.width > 200)"
         )
-        assert len(images) == len(PICTURES)
+        assert len(images) == len(PLOTS)
         assert all(images)
         assert tab.evaluate("document.querySelectorAll('tr').length") == len(DIAGNOSTICS) + 1
         # Nothing sticks out to the side.
@@ -99,7 +99,7 @@ def test_the_same_numbers_give_the_same_page(page):
     assert page("ae", latent_size=2) == page("ae", again=True, latent_size=2)
 
 
-def test_too_few_pictures_are_refused(subject):
+def test_too_few_images_are_refused(subject):
     with pytest.raises(UsageError, match="at least"):
         examine("ae", subject("ae", split="test[:40]"), 30)
 
@@ -113,10 +113,10 @@ def folder(tmp_path, make_model, processor):
 
 
 def test_the_verb_answers_in_words_and_in_json_and_writes_a_page(
-    run, folder, picture_folder, tmp_path, monkeypatch
+    run, folder, image_folder, tmp_path, monkeypatch
 ):
     output = tmp_path / "new" / "page.html"
-    words = ("geometry", folder, "--data", picture_folder, "-n", 30, "--seed", 3)
+    words = ("geometry", folder, "--data", image_folder, "-n", 30, "--seed", 3)
     code, out, err = run(*words, "--json", "-o", output)
     assert (code, err) == (0, "")
     answer = json.loads(out)

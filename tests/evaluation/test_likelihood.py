@@ -40,7 +40,7 @@ def test_bounds_rise_with_the_number_of_importance_samples(subject, make_model):
 
 
 @pytest.mark.parametrize("metric", [likelihood.elbo, likelihood.iwae])
-def test_grey_pictures_under_a_bernoulli_are_refused(subject, metric):
+def test_grey_images_under_a_bernoulli_are_refused(subject, metric):
     with pytest.raises(UsageError, match=r"cross-entropy.*binarization"):
         metric(subject("vae"))
 
@@ -67,7 +67,7 @@ def test_the_cards_binarisation_is_the_default(subject):
         ({}, {**BINARY, "num_images": 0}, "num_images"),
     ],
 )
-def test_pictures_that_do_not_fit_the_likelihood_are_refused(subject, config, options, message):
+def test_images_that_do_not_fit_the_likelihood_are_refused(subject, config, options, message):
     with pytest.raises(UsageError, match=message):
         likelihood.elbo(subject("vae", **config), **options)
 
@@ -82,7 +82,7 @@ def test_bounds_repeat_with_the_seed_whatever_the_global_one(subject):
     assert measure(1).options["num_images"] == 20
 
 
-def test_dequantised_pictures_stay_in_range_and_keep_their_value(subject):
+def test_dequantised_images_stay_in_range_and_keep_their_value(subject):
     prepare, options = likelihood.preparation(subject("vae", likelihood="gaussian"), None, None)
     assert options == {"dequantization": "uniform"}
     levels = torch.arange(256).float() / 255

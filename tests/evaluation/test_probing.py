@@ -54,7 +54,7 @@ def test_only_the_network_and_the_neighbours_read_what_is_not_linear(context, mo
     assert found["linear"] < 0.7 < 0.85 < min(found["mlp"], found["knn"])
 
 
-def test_fitting_pictures_alone_set_the_scale():
+def test_fitting_images_alone_set_the_scale():
     fit, report = 3 + 2 * torch.randn(500, 3), torch.full((4, 3), 3.0)
     standardize(fit, report)
     assert torch.allclose(fit.mean(0), torch.zeros(3), atol=1e-5)
@@ -96,7 +96,7 @@ def test_the_untrained_encoder_has_the_shape_and_not_the_weights(context):
     assert not torch.equal(model.encoder.output.weight, other.encoder.output.weight)
     conv = represent(context, pixels, "conv", model)
     assert conv.shape == (30, model.encoder.conv_size)
-    assert 0.05 < conv.mean() < 1  # statistics of these pictures: ReLU of about a normal number
+    assert 0.05 < conv.mean() < 1  # statistics of these images: ReLU of about a normal number
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_distances_are_those_of_their_names():
     assert far[0, 2:].tolist() == pytest.approx([1.0, 2.0], abs=1e-6)
 
 
-def test_a_picture_is_not_its_own_neighbour():
+def test_an_image_is_not_its_own_neighbour():
     points = torch.randn(6, 3)
     for by in ("l2", "cosine"):
         indices, far = nearest(points, 5, by=by)

@@ -6,11 +6,11 @@ from zoo.evaluation.metrics.accuracy import accuracy
 from zoo.evaluation.metrics.reconstruction import reconstruction_mse
 
 
-def test_the_error_is_per_pixel_of_the_picture_without_padding(subject, make_model, monkeypatch):
+def test_the_error_is_per_pixel_of_the_image_without_padding(subject, make_model, monkeypatch):
     model = make_model("ae")
     monkeypatch.setattr(type(model), "reconstruct", lambda self, x: torch.zeros_like(x))
     one = subject(model)
-    inside = one.context.processor.crop_padding(one.pictures.pixels).double() / 255
+    inside = one.context.processor.crop_padding(one.images.pixels).double() / 255
     outcome = reconstruction_mse(one)
     assert outcome.value == pytest.approx(inside.square().mean().item(), rel=1e-6)
     assert outcome.options == {"binarization": "none", "num_images": 60}
@@ -43,11 +43,11 @@ def test_accuracy_counts_the_right_answers(subject, make_model, monkeypatch):
 
     model = make_model("classifier")
     one = subject(model)
-    pictures = one.pictures
+    images = one.images
 
     def forward(self, pixel_values):
         # knows labels 0 and 1 by heart and calls every 2 a 0
-        pairs = zip(pictures.pixels, pictures.labels, strict=True)
+        pairs = zip(images.pixels, images.labels, strict=True)
         known = {p.numpy().tobytes(): label for p, label in pairs}
         keys = [p.numpy().tobytes() for p in (pixel_values * 255).round().to(torch.uint8)]
         answers = torch.stack([known[key] for key in keys]) % 2

@@ -28,7 +28,7 @@ MAX_LINES = 400
 
 # What an import of the folder's modules may name besides the standard library and itself.
 ISLAND = {"torch", "transformers", "huggingface_hub.dataclasses"}
-#: What single islanders need besides: pictures, NumPy's legacy random numbers, words.
+#: What single islanders need besides: images, NumPy's legacy random numbers, words.
 MORE = {
     "image_processing_genae": {"numpy", "PIL"},
     "decoding": {"numpy"},

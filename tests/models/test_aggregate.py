@@ -87,9 +87,9 @@ def test_split_of_a_finite_data_set_against_quadrature():
 
 
 def linear_gaussian_encoder():
-    """A VAE whose encoder is linear with constant noise, and pictures that are Gaussian.
+    """A VAE whose encoder is linear with constant noise, and images that are Gaussian.
 
-    Everything is then known: the codes of all pictures together are one Gaussian.
+    Everything is then known: the codes of all images together are one Gaussian.
     """
     config = VAEConfig(image_size=3, network="dense", hidden_sizes=[], latent_size=2)
     model = VAEModel(config).double().eval()
@@ -98,18 +98,18 @@ def linear_gaussian_encoder():
         layer.weight[:2] = torch.randn(2, 9)
         layer.weight[2:] = 0
         layer.bias[:] = torch.tensor([0.3, -0.2, -0.5, 0.1])
-    pictures = 0.5 + 0.1 * torch.randn(3000, 1, 3, 3, dtype=torch.float64)
-    weight = 0.2 * layer.weight[:2].detach()  # pictures are taken to [-1, 1]
+    images = 0.5 + 0.1 * torch.randn(3000, 1, 3, 3, dtype=torch.float64)
+    weight = 0.2 * layer.weight[:2].detach()  # images are taken to [-1, 1]
     noise = torch.diag(layer.bias[2:].detach().exp())
     everything = MultivariateNormal(layer.bias[:2].detach(), weight @ weight.T + noise)
     information = 0.5 * (torch.logdet(weight @ weight.T + noise) - torch.logdet(noise))
     prior = MultivariateNormal(torch.zeros(2).double(), torch.eye(2).double())
-    return model, pictures.clamp(0, 1), information.item(), kl_divergence(everything, prior).item()
+    return model, images.clamp(0, 1), information.item(), kl_divergence(everything, prior).item()
 
 
 def test_split_of_a_linear_gaussian_model_against_its_exact_values():
-    model, pictures, information, marginal_kl = linear_gaussian_encoder()
-    split = model.rate_split(pictures, 4, seed=0)
+    model, images, information, marginal_kl = linear_gaussian_encoder()
+    split = model.rate_split(images, 4, seed=0)
     assert information > 0.2
     assert marginal_kl > 0.05
     assert split.mutual_information == pytest.approx(information, abs=0.03)
@@ -118,11 +118,11 @@ def test_split_of_a_linear_gaussian_model_against_its_exact_values():
 
 
 def test_the_parts_sum_to_the_kl_and_the_codes_drawn_bear_it_out():
-    model, pictures, *_ = linear_gaussian_encoder()
-    split = model.rate_split(pictures, seed=1)
+    model, images, *_ = linear_gaussian_encoder()
+    split = model.rate_split(images, seed=1)
     assert split.mutual_information + split.marginal_kl == pytest.approx(split.kl, abs=1e-12)
     assert split.kl_per_dim.sum().item() == pytest.approx(split.kl, abs=1e-9)
-    mean, log_var = model.posterior(pictures)
+    mean, log_var = model.posterior(images)
     exact = kl_divergence(Normal(mean, (0.5 * log_var).exp()), Normal(0.0, 1.0)).sum(1).mean()
     assert split.kl == pytest.approx(exact.item(), abs=1e-9)
     # Not by construction: the mean over samples of log p(z|x) - log q(z), before the regression.
@@ -140,7 +140,7 @@ def test_the_noise_that_is_regressed_out_sharpens_both_parts():
     assert spread < 1.3 * max(split.standard_error for split in found)
 
 
-def test_information_is_capped_at_the_log_of_the_number_of_pictures():
+def test_information_is_capped_at_the_log_of_the_number_of_images():
     mean = 100 * torch.arange(64.0)[:, None]
     split = rate_split(mean, torch.zeros_like(mean), 50)
     assert split.cap == math.log(64)
@@ -158,9 +158,9 @@ def test_collapsed_and_single_encodings_hold_no_information():
 
 
 def test_a_seed_names_the_split_and_the_model_is_left_as_it_was():
-    model, pictures, *_ = linear_gaussian_encoder()
+    model, images, *_ = linear_gaussian_encoder()
     model.train()
-    first, again, other = (model.rate_split(pictures[:100], seed=seed) for seed in (1, 1, 2))
+    first, again, other = (model.rate_split(images[:100], seed=seed) for seed in (1, 1, 2))
     assert first.mutual_information == again.mutual_information != other.mutual_information
     assert model.training
 

@@ -18,8 +18,8 @@ def model():
 
 
 def test_zero_temperature_decodes_the_centre(model):
-    pictures = model.sample(4, temperature=0.0)
-    assert torch.allclose(pictures, model.decode(torch.zeros(4, 3)), atol=1e-6)
+    images = model.sample(4, temperature=0.0)
+    assert torch.allclose(images, model.decode(torch.zeros(4, 3)), atol=1e-6)
 
 
 def test_given_latents_are_decoded(model):
@@ -131,12 +131,12 @@ def test_interpolation_refuses_nonsense(model):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_convolutional_networks_fit_every_size_the_strides_allow(size, channels):
     config = AEConfig(image_size=size, num_channels=channels, width_multiplier=0.02)
-    pictures = torch.rand(2, channels, size, size)
-    assert AEModel(config)(pictures).reconstruction.shape == pictures.shape
+    images = torch.rand(2, channels, size, size)
+    assert AEModel(config)(images).reconstruction.shape == images.shape
 
 
 def test_other_sizes_are_refused_with_the_way_out():
-    message = "multiple of 4 from 8 on, got 30; pad the pictures"
+    message = "multiple of 4 from 8 on, got 30; pad the images"
     with pytest.raises(StrictDataclassError, match=message):
         AEConfig(image_size=30)
 
@@ -162,11 +162,11 @@ def test_eae_loss_is_reconstruction_minus_weighted_entropy_of_the_batch():
 def test_eae_entropy_reaches_the_encoder_and_raises_the_entropy():
     torch.manual_seed(1)
     model = EAEModel(EAEConfig(**(TINY | {"latent_size": 2}))).train()
-    pictures = torch.rand(128, 1, 8, 8)
+    images = torch.rand(128, 1, 8, 8)
     optimizer = torch.optim.Adam(model.encoder.parameters(), 1e-2)
     entropies = []
     for _ in range(30):
-        entropy = model(pictures).entropy
+        entropy = model(images).entropy
         optimizer.zero_grad()
         (-entropy).backward()
         optimizer.step()
@@ -174,7 +174,7 @@ def test_eae_entropy_reaches_the_encoder_and_raises_the_entropy():
     assert entropies[-1] > entropies[0] + 0.2
 
 
-def test_eae_needs_more_pictures_than_neighbours_only_for_the_entropy():
+def test_eae_needs_more_images_than_neighbours_only_for_the_entropy():
     model = EAEModel(EAEConfig(**TINY)).eval()
     one = torch.rand(1, 1, 8, 8)
     with pytest.raises(ValueError, match="at least 2 points"):

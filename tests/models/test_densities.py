@@ -15,13 +15,13 @@ PIXELS = SIDE**2
 
 
 class LinearLikelihood(torch.nn.Module):
-    """N(params, NOISE^2) of pictures: with a linear decoder the marginal is Gaussian."""
+    """N(params, NOISE^2) of images: with a linear decoder the marginal is Gaussian."""
 
     parameters_per_channel, scale = 1, None
 
-    def log_prob(self, params, pictures):
+    def log_prob(self, params, images):
         log_var = torch.full((PIXELS,), 2 * math.log(NOISE), dtype=params.dtype)
-        return gaussian_log_prob(pictures.flatten(-3), params.flatten(-3), log_var)
+        return gaussian_log_prob(images.flatten(-3), params.flatten(-3), log_var)
 
     def mean(self, params):
         return params
@@ -45,14 +45,14 @@ def linear_model(variance_factor=1.0, slope=0.05):
         decoder.bias.fill_(0.5)
         encoder.weight.zero_()
         encoder.bias.zero_()
-        # The encoder reads 2 x - 1, which is twice the picture's distance from the bias.
+        # The encoder reads 2 x - 1, which is twice the image's distance from the bias.
         encoder.weight[:LATENTS, :LATENTS] = torch.diag(slopes / NOISE**2 / precision / 2)
         encoder.bias[LATENTS:] = (variance_factor / precision).log()
     covariance = loadings @ loadings.T + NOISE**2 * torch.eye(PIXELS)
     return model, MultivariateNormal(torch.full((PIXELS,), 0.5), covariance)
 
 
-def pictures_of(marginal, count):
+def images_of(marginal, count):
     drawn = marginal.sample((count,)).view(-1, 1, SIDE, SIDE)
     inside = ((drawn >= 0) & (drawn <= 1)).flatten(1).all(1)
     return drawn[inside]
@@ -67,11 +67,11 @@ def pictures_of(marginal, count):
 )
 def test_the_bias_of_the_bound_is_the_one_computed_beside_it(factor, expected):
     model, marginal = linear_model(factor)
-    pictures = pictures_of(marginal, 2000)
-    exact = marginal.log_prob(pictures.flatten(1))
+    images = images_of(marginal, 2000)
+    exact = marginal.log_prob(images.flatten(1))
     found = []
     for count in expected:
-        bias = model.log_prob(pictures, count, seed=0) - exact
+        bias = model.log_prob(images, count, seed=0) - exact
         error = bias.std() / len(bias) ** 0.5
         assert bias.mean().item() == pytest.approx(expected[count], abs=3 * error.item() + 0.04)
         found.append(bias.mean().item())
@@ -82,9 +82,9 @@ def test_the_bias_of_the_bound_is_the_one_computed_beside_it(factor, expected):
 
 def test_an_exact_proposal_has_equal_weights():
     model, marginal = linear_model()
-    pictures = pictures_of(marginal, 20)
-    estimate = model.estimate(pictures, 50, seed=0)
-    exact = marginal.log_prob(pictures.flatten(1))
+    images = images_of(marginal, 20)
+    estimate = model.estimate(images, 50, seed=0)
+    exact = marginal.log_prob(images.flatten(1))
     torch.testing.assert_close(estimate.log_prob, exact, atol=1e-3, rtol=0)
     torch.testing.assert_close(estimate.elbo, exact, atol=1e-3, rtol=0)
     assert estimate.effective_sample_size.min() > 49.9
@@ -93,8 +93,8 @@ def test_an_exact_proposal_has_equal_weights():
 
 def test_the_standard_error_is_the_spread_of_repetitions():
     model, marginal = linear_model(1.3)
-    picture = pictures_of(marginal, 5)[:1].expand(400, -1, -1, -1)
-    estimate = model.estimate(picture, 200, seed=0)
+    image = images_of(marginal, 5)[:1].expand(400, -1, -1, -1)
+    estimate = model.estimate(image, 200, seed=0)
     spread = estimate.log_prob.std()
     assert estimate.standard_error.mean().item() == pytest.approx(spread.item(), rel=0.15)
     assert (estimate.effective_sample_size >= 1).all()
@@ -124,14 +124,14 @@ def test_one_sample_has_no_standard_error():
 
 def test_annealing_finds_the_exact_marginal():
     model, marginal = linear_model(0.3)  # a poor encoder, which annealing does not ask
-    pictures = pictures_of(marginal, 8)
-    found = annealed_log_prob(model, pictures, num_temperatures=100, num_chains=16, seed=0)
-    exact = marginal.log_prob(pictures.flatten(1))
+    images = images_of(marginal, 8)
+    found = annealed_log_prob(model, images, num_temperatures=100, num_chains=16, seed=0)
+    exact = marginal.log_prob(images.flatten(1))
     error = (found.log_prob - exact).abs()
     assert error.mean() < 0.6
     assert (error < 5 * found.standard_error + 0.6).all()
     assert 0.45 < found.acceptance.mean() <= 1
-    crude = annealed_log_prob(model, pictures, num_temperatures=4, num_chains=4, seed=0)
+    crude = annealed_log_prob(model, images, num_temperatures=4, num_chains=4, seed=0)
     assert crude.log_prob.mean() < found.log_prob.mean()
 
 
@@ -165,10 +165,10 @@ def test_every_autoencoder_can_be_annealed(architecture, tiny_config):
         config = tiny_config(architecture, variant)
         model = catalog.load(catalog.ARCHITECTURES[architecture].model)(config)
         shape = (2, config.num_channels, config.image_size, config.image_size)
-        pictures = torch.rand(shape).round()
+        images = torch.rand(shape).round()
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        found = annealed_log_prob(model, pictures, num_temperatures=3, num_chains=2, seed=0)
-        again = annealed_log_prob(model, pictures, num_temperatures=3, num_chains=2, seed=0)
+        found = annealed_log_prob(model, images, num_temperatures=3, num_chains=2, seed=0)
+        again = annealed_log_prob(model, images, num_temperatures=3, num_chains=2, seed=0)
         assert torch.equal(found.log_prob, again.log_prob)
         assert found.log_prob.isfinite().all()
         bounds = bidirectional_gap(model, 3, num_temperatures=2, num_chains=2, seed=0)
@@ -207,11 +207,11 @@ def iwae(**settings):
     return model
 
 
-def mean_gradient(model, pictures, repetitions):
+def mean_gradient(model, images, repetitions):
     """Gradient of the loss averaged over draws, and its standard error, as flat vectors."""
     total = squares = 0.0
     for _ in range(repetitions):
-        gradients = torch.autograd.grad(model(pictures).loss, list(model.parameters()))
+        gradients = torch.autograd.grad(model(images).loss, list(model.parameters()))
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         total, squares = total + flat, squares + flat.square()
     mean = total / repetitions
@@ -220,11 +220,11 @@ def mean_gradient(model, pictures, repetitions):
 
 @pytest.mark.parametrize("lower", [[], [2]])
 def test_both_gradients_are_equal_in_expectation(lower):
-    pictures = torch.rand(1, 1, 3, 3).round().double().expand(64, -1, -1, -1)
+    images = torch.rand(1, 1, 3, 3).round().double().expand(64, -1, -1, -1)
     means, errors = [], []
     for gradient in ("plain", "doubly-reparameterized"):
         model = iwae(lower_latent_sizes=lower, importance_samples=4, gradient=gradient)
-        mean, error = mean_gradient(model, pictures, 150)
+        mean, error = mean_gradient(model, images, 150)
         means.append(mean)
         errors.append(error)
     z = (means[0] - means[1]) / (errors[0].square() + errors[1].square()).sqrt()
@@ -238,9 +238,9 @@ def test_both_gradients_are_the_known_one_of_a_linear_gaussian_toy():
     # K = 1, q(x|z) = N(z, 1), p(z|x) = N(a x + b, 1): the bound is the ELBO, and
     # d/db of -ELBO = b-ward pull of both terms: (a x + b) + (a x + b - x).
     class Unit(LinearLikelihood):
-        def log_prob(self, params, pictures):
-            params, pictures = params.flatten(-3)[..., :1], pictures.flatten(-3)[..., :1]
-            return gaussian_log_prob(pictures, params, torch.zeros(1, dtype=params.dtype))
+        def log_prob(self, params, images):
+            params, images = params.flatten(-3)[..., :1], images.flatten(-3)[..., :1]
+            return gaussian_log_prob(images, params, torch.zeros(1, dtype=params.dtype))
 
     for gradient in ("plain", "doubly-reparameterized"):
         config = IWAEConfig(image_size=2, hidden_sizes=[], latent_size=1, importance_samples=1,
@@ -253,20 +253,20 @@ def test_both_gradients_are_the_known_one_of_a_linear_gaussian_toy():
                 parameter.zero_()
             decoder.weight[0] = 1
             encoder.bias[0] = 0.7
-        pictures = torch.full((20000, 1, 2, 2), 0.25).double()
+        images = torch.full((20000, 1, 2, 2), 0.25).double()
         torch.manual_seed(1)
-        model(pictures).loss.backward()
+        model(images).loss.backward()
         assert encoder.bias.grad[0].item() == pytest.approx(0.7 + (0.7 - 0.25), abs=0.03)
         # log-variance v at 0 pays (e^v - 1) / 2 to the prior and e^v / 2 to the likelihood.
         assert encoder.bias.grad[1].item() == pytest.approx(0.5, abs=0.03)
 
 
 def test_the_doubly_reparameterised_gradient_is_quieter_for_the_encoder():
-    pictures = torch.rand(1, 1, 3, 3).round().double().expand(16, -1, -1, -1)
+    images = torch.rand(1, 1, 3, 3).round().double().expand(16, -1, -1, -1)
     noise = {}
     for gradient in ("plain", "doubly-reparameterized"):
         model = iwae(importance_samples=50, gradient=gradient)
-        _, error = mean_gradient(model, pictures, 100)
+        _, error = mean_gradient(model, images, 100)
         count = sum(parameter.numel() for parameter in model.encoder.parameters())
         noise[gradient] = error[:count].norm()
     assert noise["doubly-reparameterized"] < 0.8 * noise["plain"]
@@ -289,14 +289,14 @@ def test_code_and_layers_are_two_names_of_one_thing():
 
 def test_two_layers_estimate_what_annealing_estimates():
     model = iwae(lower_latent_sizes=[2]).eval().float()
-    pictures = torch.rand(5, 1, 3, 3).round()
-    bound = model.estimate(pictures, 4000, seed=0)
-    annealed = annealed_log_prob(model, pictures, num_temperatures=60, num_chains=32, seed=0)
+    images = torch.rand(5, 1, 3, 3).round()
+    bound = model.estimate(images, 4000, seed=0)
+    annealed = annealed_log_prob(model, images, num_temperatures=60, num_chains=32, seed=0)
     torch.testing.assert_close(bound.log_prob, annealed.log_prob, atol=0.05, rtol=0)
     assert (bound.elbo < bound.log_prob).all()
 
 
-def test_the_output_starts_at_the_mean_picture():
+def test_the_output_starts_at_the_mean_image():
     model = iwae().float()
     mean = torch.rand(1, 3, 3)
     mean[0, 0, 0] = 0
@@ -310,7 +310,7 @@ def test_the_output_starts_at_the_mean_picture():
 
 
 @pytest.mark.parametrize("sizes", [[], [2]])
-def test_the_encoder_sees_pictures_minus_the_mean_one_which_is_stored(tmp_path, sizes):
+def test_the_encoder_sees_images_minus_the_mean_one_which_is_stored(tmp_path, sizes):
     model = iwae(lower_latent_sizes=sizes).float()
     values, mean = torch.rand(2, 1, 3, 3), torch.rand(1, 3, 3)
     seen = []
@@ -320,9 +320,9 @@ def test_the_encoder_sees_pictures_minus_the_mean_one_which_is_stored(tmp_path, 
     torch.testing.assert_close(seen[0], (values - mean).flatten(1))
     model.save_pretrained(tmp_path)
     again = IWAEModel.from_pretrained(tmp_path)
-    assert torch.equal(again.mean_picture, mean)
+    assert torch.equal(again.mean_image, mean)
     torch.testing.assert_close(again.encode(values), model.encode(values))
-    assert torch.equal(iwae().mean_picture, torch.full_like(iwae().mean_picture, 0.5))
+    assert torch.equal(iwae().mean_image, torch.full_like(iwae().mean_image, 0.5))
 
 
 def test_layers_that_leave_no_top_are_refused():

@@ -14,14 +14,14 @@ WORKER = """
 import os, sys, torch
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
-from tests.models.test_distributed import built_model, pictures, told
+from tests.models.test_distributed import built_model, images, told
 rank, port, out, name = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
 torch.manual_seed(rank)  # draws of locations must agree all the same
 torch.set_num_threads(1)
 dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
 model = built_model(name)
 parallel = DistributedDataParallel(model)  # kept: its hooks die with it
-output = parallel(pictures(name)[8 * rank :][:8])
+output = parallel(images(name)[8 * rank :][:8])
 output.loss.backward()
 if rank == 0:
     torch.save({n: p.grad for n, p in model.named_parameters()} | dict(model.named_buffers()) | {
@@ -49,7 +49,7 @@ def built_model(name):
     return model
 
 
-def pictures(name):
+def images(name):
     size = 4 if name == "eae" else 16
     return torch.rand(16, 1, size, size, generator=torch.Generator().manual_seed(1))
 
@@ -77,7 +77,7 @@ def test_gradients_and_statistics_equal_those_of_one_process(tmp_path, name):
 
     torch.manual_seed(0)  # as the first process, whose draw of locations holds for all
     model = built_model(name)
-    output = model(pictures(name))
+    output = model(images(name))
     output.loss.backward()
     found = torch.load(out, weights_only=True)
     assert found["told"].item() == pytest.approx(told(output).item(), abs=1e-4)

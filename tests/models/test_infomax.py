@@ -16,7 +16,7 @@ FIXTURE = Path(__file__).parents[1] / "fixtures" / "infomax"
 TERMS = ("global_information", "local_information", "global_score", "local_score")
 
 
-def pictures(config, count=6):
+def images(config, count=6):
     return torch.rand(count, config.num_channels, config.image_size, config.image_size)
 
 
@@ -27,7 +27,7 @@ def built(tiny_config):
     def make(variant=None, **settings):
         torch.manual_seed(0)
         config = tiny_config("infomax", variant, **settings)
-        return InfoMaxModel(config).eval(), pictures(config)
+        return InfoMaxModel(config).eval(), images(config)
 
     return make
 
@@ -138,9 +138,9 @@ def test_other_wrong_settings_are_refused_by_name(settings, word):
         InfoMaxConfig(**settings)
 
 
-def test_one_picture_has_no_negative(built):
+def test_one_image_has_no_negative(built):
     model, values = built()
-    with pytest.raises(ValueError, match="pixel_values hold 1 picture"):
+    with pytest.raises(ValueError, match="pixel_values hold 1 image"):
         model(values[:1])
     assert model(values[:1], return_loss=False).latents.shape == (1, 4)
 
@@ -216,7 +216,7 @@ def test_half_precision_scores_are_widened_before_they_are_exponentiated(built):
 
 
 def test_training_finds_the_information_that_there_is():
-    """Pictures of one of four kinds: what a code can tell of another's kind is log 4 at most."""
+    """Images of one of four kinds: what a code can tell of another's kind is log 4 at most."""
     torch.manual_seed(0)
     config = InfoMaxConfig(
         image_size=16, num_channels=1, latent_size=8, width_multiplier=0.125, feature_size=16,

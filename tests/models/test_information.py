@@ -48,7 +48,7 @@ def test_infonce_reaches_its_cap_and_never_passes_it(count):
         assert infonce(*off_diagonal(scores + 9 * torch.eye(count))) <= math.log(count) + 1e-6
 
 
-def test_infonce_is_the_cross_entropy_of_picking_the_own_picture():
+def test_infonce_is_the_cross_entropy_of_picking_the_own_image():
     scores = torch.randn(9, 9)
     expected = math.log(9) - functional.cross_entropy(scores, torch.arange(9))
     assert infonce(*off_diagonal(scores)).item() == pytest.approx(expected.item(), abs=1e-6)

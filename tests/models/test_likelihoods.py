@@ -36,18 +36,18 @@ def test_a_bernoulli_with_zero_logits_costs_one_bit_a_pixel():
 @pytest.mark.parametrize("scale", ["fixed", "shared", "learned"])
 def test_gaussian_is_torchs_normal(scale):
     likelihood = Gaussian(AEConfig(scale=scale, scale_value=0.3))
-    params, pictures = params_for(likelihood), torch.rand(SHAPE)
+    params, images = params_for(likelihood), torch.rand(SHAPE)
     location, log_scale = likelihood.location_and_log_scale(params)
-    expected = Normal(location.sigmoid(), log_scale.exp()).log_prob(pictures).sum((1, 2, 3))
-    assert torch.allclose(likelihood.log_prob(params, pictures), expected, atol=1e-4)
+    expected = Normal(location.sigmoid(), log_scale.exp()).log_prob(images).sum((1, 2, 3))
+    assert torch.allclose(likelihood.log_prob(params, images), expected, atol=1e-4)
 
 
 def test_default_gaussian_is_the_squared_error_plus_a_constant():
     likelihood = Gaussian(AEConfig())
-    params, pictures = params_for(likelihood), torch.rand(SHAPE)
-    squares = (likelihood.mean(params) - pictures).square().sum((1, 2, 3))
+    params, images = params_for(likelihood), torch.rand(SHAPE)
+    squares = (likelihood.mean(params) - images).square().sum((1, 2, 3))
     constant = 16 * 0.5 * math.log(math.pi)
-    assert torch.allclose(-likelihood.log_prob(params, pictures), squares + constant, atol=1e-5)
+    assert torch.allclose(-likelihood.log_prob(params, images), squares + constant, atol=1e-5)
 
 
 @pytest.mark.parametrize("log_scale", [-7.0, -4.0, -1.0, 3.0])
@@ -114,10 +114,10 @@ def test_beta_binomial_is_the_mean_of_binomials():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_beta_binomial_counts_in_single_precision_where_the_network_has_half(dtype):
     params = torch.tensor([1.5, 2.25]).view(1, 2, 1, 1)
-    pictures = torch.full((1, 1, 1, 1), 254 / 255)
+    images = torch.full((1, 1, 1, 1), 254 / 255)
     likelihood = BetaBinomial(AEConfig())
-    wanted = likelihood.log_prob(params, pictures)
-    assert torch.equal(likelihood.log_prob(params.to(dtype), pictures), wanted)
+    wanted = likelihood.log_prob(params, images)
+    assert torch.equal(likelihood.log_prob(params.to(dtype), images), wanted)
     assert likelihood.mean(params.to(dtype)).dtype == dtype
 
 
@@ -148,7 +148,7 @@ def test_a_learned_scale_has_a_floor(name):
 
 
 @pytest.mark.parametrize(("name", "scale"), ALL)
-def test_means_and_samples_are_pictures_and_samples_average_to_the_mean(name, scale):
+def test_means_and_samples_are_images_and_samples_average_to_the_mean(name, scale):
     likelihood = LIKELIHOODS[name](AEConfig(likelihood=name, scale=scale, scale_value=0.02))
     params = 0.3 * params_for(likelihood, (1, 1, 2, 2))
     generator = torch.Generator().manual_seed(1)
@@ -160,13 +160,13 @@ def test_means_and_samples_are_pictures_and_samples_average_to_the_mean(name, sc
 
 
 @pytest.mark.parametrize(("name", "scale"), ALL)
-def test_log_prob_is_summed_per_picture(name, scale):
+def test_log_prob_is_summed_per_image(name, scale):
     likelihood = LIKELIHOODS[name](AEConfig(likelihood=name, scale=scale))
-    params, pictures = params_for(likelihood), torch.rand(SHAPE).round()
-    whole = likelihood.log_prob(params, pictures)
+    params, images = params_for(likelihood), torch.rand(SHAPE).round()
+    whole = likelihood.log_prob(params, images)
     assert whole.shape == (3,)
     halves = [
-        likelihood.log_prob(params[..., part, :], pictures[..., part, :])
+        likelihood.log_prob(params[..., part, :], images[..., part, :])
         for part in (slice(0, 2), slice(2, 4))
     ]
     assert torch.allclose(whole, halves[0] + halves[1], atol=1e-4)

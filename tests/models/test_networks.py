@@ -19,13 +19,13 @@ from zoo.models.images.networks import Upsampling
 )
 def test_upsampling_is_a_transposed_convolution(size, stride, padding, extra, bias, monkeypatch):
     layer = Upsampling(6, 3, size, stride, padding, extra, bias=bias).double()
-    pictures = torch.randn(2, 6, 5, 4).double()
-    expected = nn.ConvTranspose2d.forward(layer, pictures)
-    assert torch.equal(layer(pictures), expected)  # with a graph
+    images = torch.randn(2, 6, 5, 4).double()
+    expected = nn.ConvTranspose2d.forward(layer, images)
+    assert torch.equal(layer(images), expected)  # with a graph
     monkeypatch.setattr(Upsampling, "wide", 1)
     calls = []
     monkeypatch.setattr(nn.ConvTranspose2d, "forward", lambda *_: calls.append(1))
     with torch.no_grad():
-        found = layer(pictures)
+        found = layer(images)
     assert not calls
     torch.testing.assert_close(found, expected)

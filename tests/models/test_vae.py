@@ -17,8 +17,8 @@ def linear_gaussian(noise=1.0, latent_size=2):
     )
     model = VAEModel(config).eval()
     model.likelihood.mean = lambda params: params
-    model.likelihood.log_prob = lambda params, pictures: gaussian_log_prob(
-        pictures.flatten(-3), params.flatten(-3), torch.full((9,), 2 * math.log(noise))
+    model.likelihood.log_prob = lambda params, images: gaussian_log_prob(
+        images.flatten(-3), params.flatten(-3), torch.full((9,), 2 * math.log(noise))
     )
     torch.nn.init.normal_(model.encoder.layers[0].weight, 0, 0.1)
     layer = model.decoder.layers[0]
@@ -36,12 +36,12 @@ def test_kl_is_torchs_and_summed_over_dimensions():
 
 def test_bound_rises_with_the_number_of_samples_to_the_exact_log_likelihood():
     model, marginal = linear_gaussian()
-    pictures = marginal.sample((400,)).clamp(0, 1).view(-1, 1, 3, 3)
-    exact = marginal.log_prob(pictures.flatten(1)).mean().item()
-    bounds = [model.log_prob(pictures, k, seed=0).mean().item() for k in (1, 5, 50, 2000)]
+    images = marginal.sample((400,)).clamp(0, 1).view(-1, 1, 3, 3)
+    exact = marginal.log_prob(images.flatten(1)).mean().item()
+    bounds = [model.log_prob(images, k, seed=0).mean().item() for k in (1, 5, 50, 2000)]
     assert bounds[0] < bounds[1] < bounds[2] < bounds[3]
     assert bounds[3] == pytest.approx(exact, abs=0.02)
-    elbo = model.elbo(pictures, 20, seed=0).mean().item()
+    elbo = model.elbo(images, 20, seed=0).mean().item()
     assert elbo < bounds[1]
     assert elbo == pytest.approx(bounds[0], abs=0.3)
 
@@ -65,8 +65,8 @@ def test_likelihoods_keep_no_graph_and_leave_the_model_as_it_was():
 
 def test_a_seed_names_the_estimate():
     model = VAEModel(VAEConfig(image_size=8, width_multiplier=0.02)).eval()
-    pictures = torch.rand(4, 1, 8, 8)
-    first, again, other = (model.log_prob(pictures, 3, seed=seed) for seed in (1, 1, 2))
+    images = torch.rand(4, 1, 8, 8)
+    first, again, other = (model.log_prob(images, 3, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -74,9 +74,9 @@ def test_a_seed_names_the_estimate():
 def loss_of(**settings):
     torch.manual_seed(0)
     model = VAEModel(VAEConfig(image_size=8, width_multiplier=0.02, **settings)).train()
-    pictures = torch.rand(16, 1, 8, 8)
+    images = torch.rand(16, 1, 8, 8)
     torch.manual_seed(1)
-    return model, model(pictures), pictures
+    return model, model(images), images
 
 
 def test_loss_is_reconstruction_plus_beta_times_kl():
@@ -94,14 +94,14 @@ def test_free_bits_are_a_floor_per_dimension_on_the_batch_mean():
 
 
 def test_warm_up_raises_the_weight_step_by_step_in_training_only():
-    model, output, pictures = loss_of(kl_warmup_steps=4)
+    model, output, images = loss_of(kl_warmup_steps=4)
     weights = [((output.loss - output.reconstruction_loss) / output.kl).item()]
     for _ in range(5):
-        output = model(pictures)
+        output = model(images)
         weights.append(((output.loss - output.reconstruction_loss) / output.kl).item())
     assert weights == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0, 1.0], rel=1e-3)
     assert model.updates == 6
-    model.eval()(pictures)
+    model.eval()(images)
     assert model.updates == 6
 
 

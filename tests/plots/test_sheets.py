@@ -1,4 +1,4 @@
-"""Sheets: every picture is found again where it belongs, and files appear whole or not at all."""
+"""Sheets: every image is found again where it belongs, and files appear whole or not at all."""
 
 from pathlib import Path
 
@@ -18,16 +18,16 @@ def opened(path) -> np.ndarray:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("scale", [1, 3])
-def test_every_picture_is_found_again(channels, scale):
-    pictures = torch.randint(0, 256, (7, channels, 4, 5), dtype=torch.uint8)
-    sheet = np.asarray(plots.grid(pictures, columns=3, padding=2, scale=scale))
+def test_every_image_is_found_again(channels, scale):
+    images = torch.randint(0, 256, (7, channels, 4, 5), dtype=torch.uint8)
+    sheet = np.asarray(plots.grid(images, columns=3, padding=2, scale=scale))
     sheet = sheet.reshape(*sheet.shape[:2], channels)
     assert sheet.shape[:2] == (3 * (4 * scale + 2) + 2, 3 * (5 * scale + 2) + 2)
-    for place, picture in enumerate(pictures.numpy()):
+    for place, image in enumerate(images.numpy()):
         top = 2 + place // 3 * (4 * scale + 2)
         left = 2 + place % 3 * (5 * scale + 2)
         cut = sheet[top : top + 4 * scale : scale, left : left + 5 * scale : scale]
-        np.testing.assert_array_equal(cut.transpose(2, 0, 1), picture)
+        np.testing.assert_array_equal(cut.transpose(2, 0, 1), image)
     assert (sheet[:2] == 255).all()
 
 
@@ -38,7 +38,7 @@ def test_floats_and_bytes_give_one_sheet(tmp_path):
     assert (tmp_path / "bytes.png").read_bytes() == (tmp_path / "floats.png").read_bytes()
 
 
-def test_small_pictures_are_enlarged_and_large_ones_not():
+def test_small_images_are_enlarged_and_large_ones_not():
     assert plots.grid(torch.zeros(1, 1, 32, 32), padding=0).size == (64, 64)
     assert plots.grid(torch.zeros(1, 1, 200, 200), padding=0).size == (200, 200)
 
@@ -99,9 +99,9 @@ def test_a_place_is_looked_at_and_not_changed(tmp_path, monkeypatch):
 def test_a_sheet_too_tall_for_its_format_names_one_that_holds_it(tmp_path, ending):
     tall = Image.new("L", (1, 70_000))
     with pytest.raises(UsageError, match=r"70000 pixels .*use \.png"):
-        plots.save_picture(tall, tmp_path / "new" / f"tall{ending}")
+        plots.save_image(tall, tmp_path / "new" / f"tall{ending}")
     assert not list(tmp_path.iterdir())
-    assert plots.save_picture(tall, tmp_path / "tall.png").is_file()
+    assert plots.save_image(tall, tmp_path / "tall.png").is_file()
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -129,20 +129,20 @@ def test_sheets_too_large_to_open_are_refused_before_they_are_made():
         plots.check_sheet(1, 64, 64, columns=0)
 
 
-def test_values_that_are_no_pictures_are_refused():
+def test_values_that_are_no_images_are_refused():
     with pytest.raises(IntegrityError, match="finite"):
         plots.grid(torch.full((1, 1, 4, 4), torch.nan))
     with pytest.raises(ValueError, match="expected"):
         plots.grid(torch.zeros(1, 2, 4, 4))
 
 
-def test_what_is_not_a_number_is_no_picture(tmp_path):
-    pictures = torch.full((1, 1, 4, 4), torch.nan)
+def test_what_is_not_a_number_is_no_image(tmp_path):
+    images = torch.full((1, 1, 4, 4), torch.nan)
     with pytest.raises(IntegrityError, match="not finite numbers"):
-        plots.save_grid(pictures, tmp_path / "out.png")
+        plots.save_grid(images, tmp_path / "out.png")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_picture_that_is_read_is_not_overwritten(tmp_path):
-    with pytest.raises(ConflictError, match="one of the pictures to read"):
+def test_an_image_that_is_read_is_not_overwritten(tmp_path):
+    with pytest.raises(ConflictError, match="one of the images to read"):
         plots.prepare_output(tmp_path / "a.png", [tmp_path / "b.png", tmp_path / "x/../a.png"])

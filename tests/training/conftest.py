@@ -1,4 +1,4 @@
-"""A one-second card on pictures made here."""
+"""A one-second card on images made here."""
 
 import gc
 import importlib
@@ -59,9 +59,9 @@ def _modules_are_not_garbage():
 
 
 @pytest.fixture(scope="session")
-def picture_folder(tmp_path_factory):
-    """40 pictures of noise: 5 batches of 8."""
-    folder = tmp_path_factory.mktemp("pictures")
+def image_folder(tmp_path_factory):
+    """40 images of noise: 5 batches of 8."""
+    folder = tmp_path_factory.mktemp("images")
     numbers = np.random.default_rng(0)
     for index in range(40):
         noise = numbers.integers(0, 256, (8, 8), dtype=np.uint8)
@@ -70,14 +70,14 @@ def picture_folder(tmp_path_factory):
 
 
 @pytest.fixture
-def card(picture_folder):
-    """`card(architecture, binarization)`: a card on those pictures."""
+def card(image_folder):
+    """`card(architecture, binarization)`: a card on those images."""
 
     def make(architecture="vae", binarization="stochastic", extra=""):
         text = CARD.format(
             name=f"tiny-{architecture}",
             architecture=architecture,
-            folder=picture_folder,
+            folder=image_folder,
             binarization=binarization,
         )
         return Card.parse(text + extra)

@@ -39,11 +39,11 @@ def images(tmp_path):
 
 
 @pytest.fixture
-def of(card, images, picture_folder):
+def of(card, images, image_folder):
     """`of(architecture, count)`: a card on so many images."""
 
     def make(architecture, count):
-        text = card(architecture, "none").text.replace(str(picture_folder), str(images(count)))
+        text = card(architecture, "none").text.replace(str(image_folder), str(images(count)))
         if architecture == "infomax":
             text = text.replace("unconditional-image-generation", "image-feature-extraction")
             text = text.replace("num_mixture_components = 2", "feature_size = 4\nscore_size = 4")
@@ -60,16 +60,16 @@ def batch(size, *more):
 NOT_DROPPED = "dataloader_drop_last=false"
 REFUSED = {
     # architecture, images, settings, what is said of it
-    "batches of one": ("eae", 8, batch(1), "an entropic autoencoder needs at least 2 pictures a"),
-    "a batch norm on single values": ("vae", 8, batch(1), "autoencoder needs at least 2 pictures"),
-    "no negatives": ("infomax", 8, batch(1), "encoder needs at least 2 pictures a batch"),
+    "batches of one": ("eae", 8, batch(1), "an entropic autoencoder needs at least 2 images a"),
+    "a batch norm on single values": ("vae", 8, batch(1), "autoencoder needs at least 2 images"),
+    "no negatives": ("infomax", 8, batch(1), "encoder needs at least 2 images a batch"),
     "no neighbours": ("eae", 12, batch(5, "num_neighbors=5"), "in batches of 5: .* at least 6"),
-    "k of k": ("eae", 8, batch(8, "num_neighbors=8"), "9 pictures a batch with num_neighbors 8"),
-    "k of fewer": ("eae", 4, batch(2, "num_neighbors=9"), "10 pictures a batch with num_neig"),
+    "k of k": ("eae", 8, batch(8, "num_neighbors=8"), "9 images a batch with num_neighbors 8"),
+    "k of fewer": ("eae", 4, batch(2, "num_neighbors=9"), "10 images a batch with num_neig"),
     "a last batch of one": ("eae", 9, batch(4, NOT_DROPPED), "in batches of 4 with 1 left"),
     "a last batch of one value": ("ae", 9, batch(4, NOT_DROPPED), "in batches of 4 with 1 left"),
     "all but one in one": ("eae", 9, batch(1, NOT_DROPPED), "in batches of 1"),
-    "more than there are": ("ae", 5, batch(8), "5 pictures, fewer than one batch of 8"),
+    "more than there are": ("ae", 5, batch(8), "5 images, fewer than one batch of 8"),
     "more than few": ("eae", 3, batch(8, "num_neighbors=4"), "fewer than one batch of 8"),
     "components": ("ae", 3, batch(3, "num_mixture_components=4"), "fewer than the mixture's 4"),
     "everything": (
@@ -115,9 +115,7 @@ def test_what_can_be_trained_is(of, tmp_path, name):
 
 @pytest.mark.parametrize("architecture", ["ae", "eae", "infomax"])
 def test_one_image_is_too_few(of, tmp_path, architecture):
-    with pytest.raises(
-        UsageError, match=r"1 picture, too few: .*at least 2 pictures a batch; add"
-    ):
+    with pytest.raises(UsageError, match=r"1 image, too few: .*at least 2 images a batch; add"):
         train(of(architecture, 1), tmp_path / "out", overrides=batch(1), quiet=True)
 
 
@@ -130,8 +128,8 @@ def test_one_image_is_too_few_for_samplers(of, tmp_path):
     assert train(made, tmp_path / "out", overrides=[*dense, *advised], quiet=True).is_dir()
 
 
-def classifier(card, picture_folder, folder, extra=""):
-    text = card("classifier", "none").text.replace(str(picture_folder), str(folder))
+def classifier(card, image_folder, folder, extra=""):
+    text = card("classifier", "none").text.replace(str(image_folder), str(folder))
     text = text.replace("unconditional-image-generation", "image-classification")
     text = text.replace("latent_size = 2\n", f"feature_size = 4\n{extra}")
     text = text.replace("num_mixture_components = 2\n", "")
@@ -139,16 +137,16 @@ def classifier(card, picture_folder, folder, extra=""):
 
 
 @pytest.mark.parametrize("extra", ["", "num_labels = 2\n"])
-def test_labels_fit_the_classifier(card, images, picture_folder, tmp_path, extra):
-    made = classifier(card, picture_folder, images(9, ["a", "b", "c"]), extra)
+def test_labels_fit_the_classifier(card, images, image_folder, tmp_path, extra):
+    made = classifier(card, image_folder, images(9, ["a", "b", "c"]), extra)
     with pytest.raises(UsageError, match=r"labels up to 2, the model's num_labels is 2") as caught:
         train(made, tmp_path / "out", quiet=True)
     advised = settings_in(str(caught.value))
     assert train(made, tmp_path / "out", overrides=advised, quiet=True).is_dir()
 
 
-def test_a_classifier_needs_labels(card, images, picture_folder, tmp_path):
-    made = classifier(card, picture_folder, images(9))
+def test_a_classifier_needs_labels(card, images, image_folder, tmp_path):
+    made = classifier(card, image_folder, images(9))
     with pytest.raises(UsageError, match="no labels for a classifier; sort the images"):
         train(made, tmp_path / "out", quiet=True)
 

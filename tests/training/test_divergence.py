@@ -10,7 +10,7 @@ from zoo.card import Card
 from zoo.errors import DivergedError, UsageError
 from zoo.models import AEModel
 from zoo.training import divergence, fitting, train
-from zoo.training.trainer import PictureTrainer
+from zoo.training.trainer import ImageTrainer
 
 LOWER = r"the training diverged: .*lower learning_rate than .*--set learning_rate=\S+"
 SETTINGS = {
@@ -22,7 +22,7 @@ TASKS = {"infomax": "image-feature-extraction", "classifier": "image-classificat
 
 
 @pytest.fixture
-def any_card(card, tmp_path, picture_folder):
+def any_card(card, tmp_path, image_folder):
     """`any_card(architecture)`: a card of it on noise in two class folders."""
 
     def make(architecture):
@@ -32,11 +32,11 @@ def any_card(card, tmp_path, picture_folder):
         text = text.replace("num_mixture_components = 2",
                             SETTINGS.get(architecture, "num_mixture_components = 2"))  # fmt: skip
         if architecture == "classifier":
-            for number, file in enumerate(sorted(picture_folder.iterdir())):
+            for number, file in enumerate(sorted(image_folder.iterdir())):
                 place = tmp_path / "classes" / str(number % 2) / file.name
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(file.read_bytes())
-            text = text.replace(str(picture_folder), str(tmp_path / "classes"))
+            text = text.replace(str(image_folder), str(tmp_path / "classes"))
         if architecture in TASKS:
             text = text.replace('samplers = ["gaussian", "mixture"]\n', "")
             text = text.replace("latent_size = 2\n", "" if architecture == "classifier" else
@@ -74,7 +74,7 @@ def test_the_advice_trains(any_card, tmp_path, architecture):
 
 def poison(monkeypatch, step, name):
     """Let a tensor of the model become infinite after a step, the loss staying as it is."""
-    original = PictureTrainer.training_step
+    original = ImageTrainer.training_step
 
     def training_step(self, model, *args, **kwargs):
         loss = original(self, model, *args, **kwargs)
@@ -82,7 +82,7 @@ def poison(monkeypatch, step, name):
             model.state_dict()[name].view(-1)[0] = float("inf")
         return loss
 
-    monkeypatch.setattr(PictureTrainer, "training_step", training_step)
+    monkeypatch.setattr(ImageTrainer, "training_step", training_step)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_run_without_checkpoints_is_checked_at_its_end(card, tmp_path, monkeyp
 
 
 def test_a_loss_that_is_not_finite_stops_at_the_next_log(card, tmp_path, monkeypatch):
-    original = PictureTrainer.compute_loss
+    original = ImageTrainer.compute_loss
     steps = []
 
     def compute_loss(self, *args, **kwargs):
@@ -118,7 +118,7 @@ def test_a_loss_that_is_not_finite_stops_at_the_next_log(card, tmp_path, monkeyp
         loss = original(self, *args, **kwargs)
         return loss.detach() * float("nan") + 0 * loss if len(steps) == 2 else loss
 
-    monkeypatch.setattr(PictureTrainer, "compute_loss", compute_loss)
+    monkeypatch.setattr(ImageTrainer, "compute_loss", compute_loss)
     with pytest.raises(DivergedError, match="the loss, at step 3, is nan"):
         train(card(), tmp_path / "out", overrides=["logging_steps=3"], quiet=True)
     assert len(steps) == 3
@@ -136,9 +136,9 @@ def test_no_run_goes_on_from_a_checkpoint_that_is_not_finite(card, tmp_path, mon
     tensors["encoder.output.weight"][0, 0] = torch.nan
     save_file(tensors, weights, {"format": "pt"})
     started = []
-    original = PictureTrainer.train
+    original = ImageTrainer.train
     monkeypatch.setattr(
-        PictureTrainer,
+        ImageTrainer,
         "train",
         lambda self, resume_from_checkpoint: (
             started.append(resume_from_checkpoint) or original(self, resume_from_checkpoint)

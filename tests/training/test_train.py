@@ -23,7 +23,7 @@ from zoo.models import AEModel, EAEModel, VAEModel
 from zoo.training import fitting, run, train
 from zoo.training.fitting import calibrate_batch_norm, fit_samplers
 from zoo.training.own_data import with_data
-from zoo.training.trainer import PictureTrainer
+from zoo.training.trainer import ImageTrainer
 
 MODELS = {"ae": AEModel, "vae": VAEModel, "eae": EAEModel}
 
@@ -58,14 +58,14 @@ def test_the_folder_is_a_model_with_all_that_belongs_to_it(card, tmp_path, archi
 
 def interrupt_at(monkeypatch, step):
     """Send Ctrl-C while the given step is computed."""
-    original = PictureTrainer.training_step
+    original = ImageTrainer.training_step
 
     def training_step(self, *args, **kwargs):
         if self.state.global_step == step:
             os.kill(os.getpid(), signal.SIGINT)
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(PictureTrainer, "training_step", training_step)
+    monkeypatch.setattr(ImageTrainer, "training_step", training_step)
 
 
 @pytest.mark.parametrize("step", [6, 9])  # in the middle of the second epoch and at its end
@@ -111,7 +111,7 @@ def test_settings_change_the_run_and_the_card_that_goes_with_it(card, tmp_path):
         ("latent_size=many", "latent_size"),
         ("cards.x=1", r"no table \[cards\]"),
         ("latent_size", "takes key=value"),
-        ("per_device_train_batch_size=64", "40 pictures, fewer than one batch of 64"),
+        ("per_device_train_batch_size=64", "40 images, fewer than one batch of 64"),
         ("image_size=16", "the config's image_size is 16; make them equal"),
         ("config.num_channels=3", "the config's num_channels is 3; make them equal"),
         ("processor.siz=3", "siz is no field of the image processor. Did you mean 'size'"),
@@ -122,7 +122,7 @@ def test_settings_change_the_run_and_the_card_that_goes_with_it(card, tmp_path):
         ("hidden_sizes=[0]", "hidden_sizes must be at least 1"),
         ("beta=inf", "beta must be at least 0 and finite"),
         ("train_split='test'", "test"),
-        ("num_views=2", "VAEModel takes one view of each picture"),
+        ("num_views=2", "VAEModel takes one view of each image"),
         ("augmentations=['flop']", "any of shift, crop, flip"),
     ],
 )
@@ -246,9 +246,9 @@ def test_resuming_says_which_setting_differs(card, tmp_path, monkeypatch, start,
     assert train(card(), tmp_path / "out", overrides=settings, resume=True, quiet=True).is_dir()
 
 
-def test_data_and_outputs_may_lie_at_home(card, tmp_path, monkeypatch, picture_folder):
-    monkeypatch.setenv("HOME", str(picture_folder.parent))
-    name = f"~/{picture_folder.name}"
+def test_data_and_outputs_may_lie_at_home(card, tmp_path, monkeypatch, image_folder):
+    monkeypatch.setenv("HOME", str(image_folder.parent))
+    name = f"~/{image_folder.name}"
     folder = train(
         card(), tmp_path / "out", overrides=[f"data.dataset={name}", "max_steps=1"], quiet=True
     )
@@ -262,9 +262,9 @@ def test_data_and_outputs_may_lie_at_home(card, tmp_path, monkeypatch, picture_f
 
 def test_logs_name_the_parts_of_the_loss(card, tmp_path, monkeypatch):
     logged = []
-    original = PictureTrainer.log
+    original = ImageTrainer.log
     monkeypatch.setattr(
-        PictureTrainer,
+        ImageTrainer,
         "log",
         lambda self, logs, *rest: (original(self, logs, *rest), logged.append(logs))[0],
     )
@@ -305,13 +305,13 @@ def test_a_step_that_is_no_graph_is_refused_with_the_way_out(card, tmp_path, mon
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
     monkeypatch.setattr("zoo.training.trainer.CapturedStep", refuse)
-    original = PictureTrainer.__init__
+    original = ImageTrainer.__init__
 
     def on_a_gpu(self, *args, **kwargs):
         original(self, *args, **kwargs)
         self.cuda_graph = True
 
-    monkeypatch.setattr(PictureTrainer, "__init__", on_a_gpu)
+    monkeypatch.setattr(ImageTrainer, "__init__", on_a_gpu)
     with pytest.raises(UsageError, match=r"VAEModel cannot be one graph \(operation.*false$"):
         train(card(), tmp_path / "out", quiet=True)
     assert not (tmp_path / "out").exists()
@@ -320,7 +320,7 @@ def test_a_step_that_is_no_graph_is_refused_with_the_way_out(card, tmp_path, mon
 @pytest.mark.parametrize("clip", [0.0, 1.0])
 def test_a_gradient_norm_is_logged_where_gradients_are_clipped(card, tmp_path, monkeypatch, clip):
     logged = []
-    monkeypatch.setattr(PictureTrainer, "log", lambda self, logs, *rest: logged.append(logs))
+    monkeypatch.setattr(ImageTrainer, "log", lambda self, logs, *rest: logged.append(logs))
     extra = f"logging_steps = 5\nmax_grad_norm = {clip}\n"
     train(card(extra=extra), tmp_path / "out", quiet=True)
     norms = [logs["grad_norm"] for logs in logged if "grad_norm" in logs]
@@ -331,11 +331,11 @@ def test_a_gradient_norm_is_logged_where_gradients_are_clipped(card, tmp_path, m
 @pytest.mark.gpu
 @pytest.mark.parametrize("architecture", ["vae", "iwae", "infomax"])
 def test_a_graph_learns_what_single_kernels_learn(tiny_config, architecture, tmp_path):
-    """From the same weights and pictures, without noise: the same losses and weights."""
+    """From the same weights and images, without noise: the same losses and weights."""
     from transformers import TrainingArguments
 
     from zoo import catalog
-    from zoo.data.pictures import PictureDataset, Pictures
+    from zoo.data.images import ImageDataset, Images
     from zoo.training.recipe import DEFAULTS
 
     config = tiny_config(architecture)
@@ -349,10 +349,10 @@ def test_a_graph_learns_what_single_kernels_learn(tiny_config, architecture, tmp
             output_dir=str(tmp_path), max_steps=8, per_device_train_batch_size=16, seed=1,
             **{**DEFAULTS, "save_strategy": "no", "logging_steps": 4},
         )  # fmt: skip
-        trainer = PictureTrainer(
+        trainer = ImageTrainer(
             model=model,
             args=arguments,
-            train_dataset=PictureDataset(Pictures(pixels.cuda(), None, "x", "y")),
+            train_dataset=ImageDataset(Images(pixels.cuda(), None, "x", "y")),
             binarization="threshold",
             cuda_graph=graph,
         )
@@ -422,7 +422,7 @@ def test_weights_too_large_for_half_precision_are_refused_by_name():
 
 def test_a_recipe_for_ones_own_images_is_called_after_their_folder(card):
     trained = card("ae")
-    own = with_data(trained, "~/pictures/My Pets (2024)")
+    own = with_data(trained, "~/images/My Pets (2024)")
     assert own.id == "local/my-pets-2024"
     assert own.data.dataset.endswith("My Pets (2024)")
     assert (own.data.train_split, own.data.validation_split) == ("train", None)

@@ -48,8 +48,8 @@ class Data:
         validation_split: likewise, None if nothing is held out.
         license: of the data.
         binarization: `none`, `stochastic` or `threshold`.
-        augmentations: of the pictures in training, in this order; see `zoo.data.augmentation`.
-        num_views: 2 for models that compare two augmented views of each picture.
+        augmentations: of the images in training, in this order; see `zoo.data.augmentation`.
+        num_views: 2 for models that compare two augmented views of each image.
         sha256: the data files' sums by name; may be empty.
     """
 

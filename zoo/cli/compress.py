@@ -1,4 +1,4 @@
-"""The verbs that make pictures smaller and bring them back."""
+"""The verbs that make images smaller and bring them back."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -14,11 +14,11 @@ from zoo.staging import free_folder
 
 
 def compress(
-    pictures: Annotated[
+    images: Annotated[
         list[Path],
         typer.Argument(
             metavar="FILES|FOLDERS... OUT.gnz",
-            help="Pictures, folders of them; then the file to write, not with --dry-run.",
+            help="Images, folders of them; then the file to write, not with --dry-run.",
         ),
     ],
     model: Annotated[
@@ -30,28 +30,28 @@ def compress(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compress pictures into one file without loss, by bits back."""
+    """Compress images into one file without loss, by bits back."""
     from zoo.compression import verbs
 
     bars = _bars(quiet)
     if dry_run:
-        sources = [path for path in pictures if path.suffix != ".gnz"]
+        sources = [path for path in images if path.suffix != ".gnz"]
         facts = verbs.predict(sources, model, bars=bars)
-    elif len(pictures) < 2 or pictures[-1].suffix != ".gnz":
+    elif len(images) < 2 or images[-1].suffix != ".gnz":
         raise UsageError(
-            f"the last name is the file to write and ends in .gnz, got {str(pictures[-1])!r}; "
+            f"the last name is the file to write and ends in .gnz, got {str(images[-1])!r}; "
             "--dry-run needs none"
         )
     else:
-        facts = verbs.compress(pictures[:-1], pictures[-1], model, bars=bars)
+        facts = verbs.compress(images[:-1], images[-1], model, bars=bars)
     if as_json:
         print_json(facts)
     else:
         typer.echo(_summary(facts))
     if not dry_run:
-        folder = free_folder(Path(pictures[-1].stem))
+        folder = free_folder(Path(images[-1].stem))
         given: list[str | Path] = ["--model", Path(model)] if Path(model).exists() else []
-        again = command("genae", "decompress", pictures[-1], folder, *given)
+        again = command("genae", "decompress", images[-1], folder, *given)
         hint(again, quiet=quiet or as_json)
 
 
@@ -67,22 +67,22 @@ def decompress(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the pictures of a compressed file, as PNG under their old names."""
+    """Write the images of a compressed file, as PNG under their old names."""
     from zoo.compression import verbs
 
     facts = verbs.decompress(source, folder, model, bars=_bars(quiet))
     if as_json:
         print_json(facts)
     else:
-        typer.echo(f"{facts['folder']}: {facts['pictures']} pictures")
+        typer.echo(f"{facts['folder']}: {facts['images']} images")
 
 
 def _summary(facts: dict[str, Any]) -> str:
     about = "" if "output" in facts else "about "
     return (
-        f"{facts.get('output', 'predicted')}: {facts['pictures']} pictures in {about}"
+        f"{facts.get('output', 'predicted')}: {facts['images']} images in {about}"
         f"{facts['bytes']:,} bytes, {about}{facts['bits_per_pixel']:.4f} bits per pixel; "
-        f"the picture files take {facts['file_bytes']:,}"
+        f"the image files take {facts['file_bytes']:,}"
     )
 
 

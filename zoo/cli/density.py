@@ -1,4 +1,4 @@
-"""`genae density`: how likely a model finds pictures, one number a picture."""
+"""`genae density`: how likely a model finds images, one number an image."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,33 +11,33 @@ from zoo.hints import command
 if TYPE_CHECKING:
     from zoo.evaluation.density.run import Densities
 
-SHOWN = 20  # pictures whose own rows are printed
+SHOWN = 20  # images whose own rows are printed
 
 
 def density(
     model: Model,
-    pictures: Annotated[
+    images: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PICTURES]...", help="Picture files or folders of them."),
+        typer.Argument(metavar="[IMAGES]...", help="Image files or folders of them."),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="A data set instead of pictures.")] = None,
+    data: Annotated[str | None, typer.Option(help="A data set instead of images.")] = None,
     split: Annotated[str, typer.Option(help="Its split.")] = "test",
     number: Annotated[
-        int | None, typer.Option(min=1, help="A seeded choice of so many of its pictures.")
+        int | None, typer.Option(min=1, help="A seeded choice of so many of its images.")
     ] = None,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, help="For each picture; 5000, or 16 chains of the annealing."),
+        typer.Option(min=1, help="For each image; 5000, or 16 chains of the annealing."),
     ] = None,
     method: Annotated[
         str, typer.Option(help="importance: from the encoder; annealed: from the decoder alone.")
     ] = "importance",
     temperatures: Annotated[int, typer.Option(min=1, help="Of the annealing.")] = 1000,
     gap: Annotated[
-        int, typer.Option(min=0, help="Bound so many pictures of the model's own from both sides.")
+        int, typer.Option(min=0, help="Bound so many images of the model's own from both sides.")
     ] = 0,
     binarize: Annotated[
-        str, typer.Option(help="Of grey pictures: none, stochastic, threshold or frozen.")
+        str, typer.Option(help="Of grey images: none, stochastic, threshold or frozen.")
     ] = "none",
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Names the estimate.")] = 0,
     parquet: Annotated[
@@ -47,7 +47,7 @@ def density(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Estimate log p of pictures in nats, bits per dimension, and how sure the estimate is.
+    """Estimate log p of images in nats, bits per dimension, and how sure the estimate is.
 
     Estimates are lower bounds on average: more samples or temperatures make them higher.
     """
@@ -55,7 +55,7 @@ def density(
 
     found = run.density(
         model,
-        pictures or (),
+        images or (),
         data=data,
         split=split,
         number=number,
@@ -70,7 +70,7 @@ def density(
         quiet=quiet,
     )
     if found.resumed:
-        say(f"resumed after {found.resumed} pictures", quiet=quiet)
+        say(f"resumed after {found.resumed} images", quiet=quiet)
     if as_json:
         listed = {} if parquet else {"densities": found.rows}
         print_json({**found.facts, "parquet": parquet, "summary": found.summary, **listed})
@@ -79,10 +79,10 @@ def density(
         if parquet:
             typer.echo(str(parquet))
     if found.facts["likelihood"] == "gaussian":
-        say("a density of pictures made continuous, (k + u) / 256; bits are of 8-bit values",
+        say("a density of images made continuous, (k + u) / 256; bits are of 8-bit values",
             quiet=quiet)  # fmt: skip
     if not parquet and len(found.rows) > SHOWN and not as_json:
-        words = ["--data", data, "--split", split] if data else [*(pictures or [])]
+        words = ["--data", data, "--split", split] if data else [*(images or [])]
         words += ["--number", str(number)] if number else []
         words += ["--samples", str(samples)] if samples else []
         words += ["--method", method] if method != "importance" else []
@@ -93,11 +93,11 @@ def density(
 
 
 def _print(found: "Densities") -> None:
-    """A row for each of a few pictures, and the means."""
+    """A row for each of a few images, and the means."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("picture", overflow="fold")
+    table.add_column("image", overflow="fold")
     titles = {
         "log_prob": "log p, nats", "bits_per_dim": "bits/dim", "standard_error": "± nats",
         "effective_sample_size": "ESS", "elbo": "ELBO, nats", "acceptance": "acceptance",
@@ -114,7 +114,7 @@ def _print(found: "Densities") -> None:
     console().print(table)
     error = summary["standard_error_of_mean"]
     if error is not None:
-        typer.echo(f"standard error of the mean over pictures: {error:.2f} nats")
+        typer.echo(f"standard error of the mean over images: {error:.2f} nats")
     typer.echo(
         f"effective sample size of {found.facts['samples']}: min "
         f"{summary['min_effective_sample_size']:.1f}, "
@@ -122,7 +122,7 @@ def _print(found: "Densities") -> None:
     )
     if gap := summary.get("gap"):
         typer.echo(
-            f"{gap['pictures']} pictures of the model's own: {gap['lower']:.2f} to "
+            f"{gap['images']} images of the model's own: {gap['lower']:.2f} to "
             f"{gap['upper']:.2f} nats, gap {gap['mean']:.2f} (max {gap['max']:.2f}), "
             f"acceptance {gap['acceptance']:.2f}"
         )

@@ -1,4 +1,4 @@
-"""`genae geometry`: the shape of a model's latent space, in numbers, words and pictures."""
+"""`genae geometry`: the shape of a model's latent space, in numbers, words and images."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def geometry(
         int,
         typer.Option(
             "--number", "-n", min=LEAST, max=MOST,
-            help="Pictures to encode; as many others are held out.",
+            help="Images to encode; as many others are held out.",
         ),
     ] = 2000,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="Of the choice of pictures and all noise.")
+        int, typer.Option(min=0, max=2**63 - 1, help="Of the choice of images and all noise.")
     ] = 0,
     device: Annotated[
         str | None, typer.Option(help="Where the model runs; the CPU if not given.")

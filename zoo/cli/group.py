@@ -34,18 +34,18 @@ VERBS = {
         "genae info genae/eae-mnist",
     ),
     "sample": Verb(
-        "zoo.cli.pictures:sample",
-        "Draw new pictures from a model.",
+        "zoo.cli.images:sample",
+        "Draw new images from a model.",
         "genae sample genae/eae-mnist -n 64 --seed 0 -o digits.png",
     ),
     "reconstruct": Verb(
-        "zoo.cli.pictures:reconstruct",
-        "Show pictures beside what a model makes of them.",
-        "genae reconstruct genae/eae-mnist PICTURES -o pairs.png",
+        "zoo.cli.images:reconstruct",
+        "Show images beside what a model makes of them.",
+        "genae reconstruct genae/eae-mnist IMAGES -o pairs.png",
     ),
     "interpolate": Verb(
-        "zoo.cli.pictures:interpolate",
-        "Walk from one picture to another through a model's codes.",
+        "zoo.cli.images:interpolate",
+        "Walk from one image to another through a model's codes.",
         "genae interpolate genae/eae-mnist A.png B.png -o walk.png",
     ),
     "train": Verb(
@@ -60,12 +60,12 @@ VERBS = {
     ),
     "compress": Verb(
         "zoo.cli.compress:compress",
-        "Compress pictures without loss.",
-        "genae compress PICTURES digits.gnz --model genae/vae-mnist-8bit",
+        "Compress images without loss.",
+        "genae compress IMAGES digits.gnz --model genae/vae-mnist-8bit",
     ),
     "decompress": Verb(
         "zoo.cli.compress:decompress",
-        "Write the pictures of a compressed file.",
+        "Write the images of a compressed file.",
         "genae decompress digits.gnz digits",
     ),
     "geometry": Verb(
@@ -80,12 +80,12 @@ VERBS = {
     ),
     "neighbors": Verb(
         "zoo.cli.neighbors:neighbors",
-        "Show the pictures nearest to a picture for a model.",
+        "Show the images nearest to an image for a model.",
         "genae neighbors genae/vae-mnist examples-mnist -o nearest.png",
     ),
     "density": Verb(
         "zoo.cli.density:density",
-        "Estimate how likely a model finds pictures.",
+        "Estimate how likely a model finds images.",
         "genae density genae/vae-mnist --data mnist --binarize frozen --number 100",
     ),
     "convert": Verb(

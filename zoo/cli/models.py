@@ -64,7 +64,7 @@ def list_(
 
 
 def _example(rows: list[dict[str, Any]]) -> str | None:
-    """The model that the hint names: one that ships, draws pictures, and is best known."""
+    """The model that the hint names: one that ships, draws images, and is best known."""
     ids = [r["id"] for r in rows if r["ships"] and r["task"] == "unconditional-image-generation"]
     return "genae/eae-mnist" if "genae/eae-mnist" in ids else next(iter(ids), None)
 

@@ -1,4 +1,4 @@
-"""`genae neighbors`: the pictures nearest to a picture in a model's representation."""
+"""`genae neighbors`: the images nearest to an image in a model's representation."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from zoo.cli.common import Json, Model, Quiet
-from zoo.cli.pictures import Files, Output, answer, tell_skipped
+from zoo.cli.images import Files, Output, answer, tell_skipped
 from zoo.drawing import DISTANCES, MAX_NEIGHBORS
 
 
 def neighbors(
     model: Model,
-    pictures: Files,
+    images: Files,
     output: Output,
     number: Annotated[
         int, typer.Option("--number", "-n", min=1, max=MAX_NEIGHBORS, help="Neighbours a row.")
@@ -26,7 +26,7 @@ def neighbors(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="A data set to search; the pictures themselves if not given."),
+        typer.Option(help="A data set to search; the images themselves if not given."),
     ] = None,
     split: Annotated[str, typer.Option(help="Of the data set.")] = "train",
     skip_bad: Annotated[
@@ -35,13 +35,13 @@ def neighbors(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write one row for each picture: itself, then those nearest to it in the representation."""
+    """Write one row for each image: itself, then those nearest to it in the representation."""
     from zoo import drawing, plots
 
-    output = plots.prepare_output(output, pictures)
+    output = plots.prepare_output(output, images)
     sheet = drawing.neighbors(
         model,
-        pictures,
+        images,
         number,
         by=by,
         tap=tap,

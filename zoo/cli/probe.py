@@ -95,7 +95,7 @@ def probe(
         fitted = measured[0].options["fit_split"]
         say(
             f"fitted to {request.dataset} {fitted}, reported on {request.split}, "
-            f"{measured[0].options['num_images']:,} pictures; shares of right labels",
+            f"{measured[0].options['num_images']:,} images; shares of right labels",
             quiet=quiet,
         )
 

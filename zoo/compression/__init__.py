@@ -1,4 +1,4 @@
-"""Lossless compression of pictures by bits back, in files that any machine opens.
+"""Lossless compression of images by bits back, in files that any machine opens.
 
 Neural networks in floating point do not give the same bits on another machine, and a decoder that
 differs from the encoder in one bit loses everything behind it. Here networks run on integers

@@ -1,13 +1,13 @@
-r"""Bits back: pictures on a stack of bits, their codes paid for by what the posterior frees.
+r"""Bits back: images on a stack of bits, their codes paid for by what the posterior frees.
 
-To push a picture x on a stack: pop a code z with the posterior p(z|x), which takes
+To push an image x on a stack: pop a code z with the posterior p(z|x), which takes
 :math:`-\log p(z|x)` bits away; push x with q(x|z); push z with the prior. The stack grows by
 minus the ELBO (Townsend et al., arXiv:1901.04866). To pop it: z by the prior, x by q(x|z), then
-push z back with the posterior. The first picture of a stack needs bits to pop: a stack starts from
+push z back with the posterior. The first image of a stack needs bits to pop: a stack starts from
 a seed, words that are the same for every file; those that no pop ever reached are not stored.
 
-Several stacks, the chains, go side by side, so that a network reads one picture of each at once.
-Chain c of C holds pictures c, c + C, c + 2 C, ...; it is filled from its last picture to its
+Several stacks, the chains, go side by side, so that a network reads one image of each at once.
+Chain c of C holds images c, c + C, c + 2 C, ...; it is filled from its last image to its
 first, so that it is emptied in their order.
 """
 
@@ -22,7 +22,7 @@ from .codec import Codec
 from .tables import BUCKETS
 
 BUCKET_BITS = BUCKETS.bit_length() - 1
-PICTURES_PER_CHAIN = 512  # a chain's seed, some 40 bytes, is then lost in its pictures
+IMAGES_PER_CHAIN = 512  # a chain's seed, some 40 bytes, is then lost in its images
 MOST_CHAINS = 64
 SEED = 1901_04866
 STATE_WORDS = 3  # never counted as unreached: the coder holds up to two words outside the stack
@@ -37,7 +37,7 @@ class Chain:
     Attributes:
         unreached: words at the bottom of the seed that are not stored.
         words: the rest of the stack, 32-bit words from the bottom.
-        net_bits: what its pictures added to the seed.
+        net_bits: what its images added to the seed.
     """
 
     unreached: int
@@ -45,9 +45,9 @@ class Chain:
     net_bits: int = 0
 
 
-def number_of_chains(pictures: int) -> int:
-    """How many chains: one for few pictures, as each costs a seed; more for many, for speed."""
-    return max(1, min(MOST_CHAINS, pictures // PICTURES_PER_CHAIN))
+def number_of_chains(images: int) -> int:
+    """How many chains: one for few images, as each costs a seed; more for many, for speed."""
+    return max(1, min(MOST_CHAINS, images // IMAGES_PER_CHAIN))
 
 
 def seed_words(latent_size: int) -> np.ndarray:
@@ -59,13 +59,13 @@ def seed_words(latent_size: int) -> np.ndarray:
 def encode(
     codec: Codec, pixels: np.ndarray, chains: int, progress: Progress | None = None
 ) -> list[Chain]:
-    """Code pictures.
+    """Code images.
 
     Args:
         codec: of the model.
         pixels: `(n, C H W)`, whole numbers from 0 to the likelihood's levels.
         chains: how many stacks to fill.
-        progress: told how many pictures are done.
+        progress: told how many images are done.
 
     Returns:
         One chain each.
@@ -80,15 +80,15 @@ def encode(
     values = pixels.astype(np.int32)
     for taken in _rounds(len(pixels), chains, backwards=True):
         buckets = np.empty((len(taken), codec.latent_size), np.int32)
-        for row, picture in enumerate(taken):
-            coder = coders[picture % chains]
-            buckets[row] = coder.decode(family, codec.posterior.masses(outputs[picture]))
-            lowest[picture % chains] = min(lowest[picture % chains], coder.num_words())
+        for row, image in enumerate(taken):
+            coder = coders[image % chains]
+            buckets[row] = coder.decode(family, codec.posterior.masses(outputs[image]))
+            lowest[image % chains] = min(lowest[image % chains], coder.num_words())
         decoded = codec.decoded(buckets)
-        for row, picture in enumerate(taken):
-            coder = coders[picture % chains]
+        for row, image in enumerate(taken):
+            coder = coders[image % chains]
             chances = codec.pixels.probabilities(decoded[row])
-            coder.encode_reverse(values[picture], codec.pixels.family, chances)
+            coder.encode_reverse(values[image], codec.pixels.family, chances)
             coder.encode_reverse(buckets[row], prior)
         if progress:
             progress(len(taken))
@@ -104,17 +104,17 @@ def encode(
 def decode(
     codec: Codec, chains: Sequence[Chain], count: int, progress: Progress | None = None
 ) -> np.ndarray | None:
-    """Decode pictures.
+    """Decode images.
 
     Args:
         codec: of the same model.
         chains: as `encode` made them.
-        count: of the pictures, n.
-        progress: told how many pictures are done.
+        count: of the images, n.
+        progress: told how many images are done.
 
     Returns:
         Pixels `(n, C H W)`, uint8; None unless every chain ends as exactly the seed, which wrong
-        pictures would not leave behind.
+        images would not leave behind.
     """
     seed = seed_words(codec.latent_size)
     if not all(0 <= chain.unreached <= len(seed) and len(chain.words) for chain in chains):
@@ -129,16 +129,16 @@ def decode(
     pixels = np.empty((count, size), np.uint8)
     for taken in _rounds(count, len(chains), backwards=False):
         buckets = np.empty((len(taken), codec.latent_size), np.int32)
-        for row, picture in enumerate(taken):
-            buckets[row] = coders[picture % len(chains)].decode(prior, codec.latent_size)
+        for row, image in enumerate(taken):
+            buckets[row] = coders[image % len(chains)].decode(prior, codec.latent_size)
         decoded = codec.decoded(buckets)
-        for row, picture in enumerate(taken):
+        for row, image in enumerate(taken):
             chances = codec.pixels.probabilities(decoded[row])
-            pixels[picture] = coders[picture % len(chains)].decode(codec.pixels.family, chances)
+            pixels[image] = coders[image % len(chains)].decode(codec.pixels.family, chances)
         outputs = codec.posteriors(pixels[taken])
-        for row, picture in enumerate(taken):
+        for row, image in enumerate(taken):
             masses = codec.posterior.masses(outputs[row])
-            coders[picture % len(chains)].encode_reverse(buckets[row], family, masses)
+            coders[image % len(chains)].encode_reverse(buckets[row], family, masses)
         if any(coder.is_empty() for coder in coders):
             return None
         if progress:
@@ -154,14 +154,14 @@ def _is_seed(coder: Any, seed: np.ndarray) -> bool:
 def expected_bits(
     codec: Codec, pixels: np.ndarray, progress: Progress | None = None, seed: int = 0
 ) -> np.ndarray:
-    """Minus the ELBO of the integer model, in bits, `(n,)`: one posterior sample a picture.
+    """Minus the ELBO of the integer model, in bits, `(n,)`: one posterior sample an image.
 
     The KL from posterior to prior is summed over the buckets; nothing is coded.
 
     Args:
         codec: of the model.
         pixels: `(n, C H W)`.
-        progress: told how many pictures are done.
+        progress: told how many images are done.
         seed: of the posterior samples.
     """
     outputs = codec.posteriors(pixels)
@@ -169,15 +169,15 @@ def expected_bits(
     bits = np.empty(len(pixels))
     for taken in _rounds(len(pixels), MOST_CHAINS, backwards=False):
         buckets = np.empty((len(taken), codec.latent_size), np.int64)
-        for row, picture in enumerate(taken):
-            masses = codec.posterior.masses(outputs[picture])
+        for row, image in enumerate(taken):
+            masses = codec.posterior.masses(outputs[image])
             logarithms = np.log2(np.where(masses > 0, masses * BUCKETS, 1.0))
-            bits[picture] = (masses * logarithms).sum()
-            reached = masses.cumsum(axis=1) <= uniform[picture][:, None]
+            bits[image] = (masses * logarithms).sum()
+            reached = masses.cumsum(axis=1) <= uniform[image][:, None]
             buckets[row] = np.minimum(reached.sum(axis=1), BUCKETS - 1)
         decoded = codec.decoded(buckets)
-        for row, picture in enumerate(taken):
-            bits[picture] += codec.pixels.information(decoded[row], pixels[picture])
+        for row, image in enumerate(taken):
+            bits[image] += codec.pixels.information(decoded[row], pixels[image])
         if progress:
             progress(len(taken))
     return bits
@@ -188,7 +188,7 @@ def _posterior_family() -> Any:
 
 
 def _rounds(count: int, chains: int, *, backwards: bool) -> Iterator[np.ndarray]:
-    """Numbers of the pictures that are coded together, one of each chain that still has one."""
+    """Numbers of the images that are coded together, one of each chain that still has one."""
     starts = range(0, count, chains)
     for start in reversed(starts) if backwards else starts:
         yield np.arange(start, min(start + chains, count))

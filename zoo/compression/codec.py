@@ -23,7 +23,7 @@ from .integers import LARGEST_ACTIVATION, IntegerNetwork, Matmul
 from .tables import Doubles, tables
 
 WEIGHTS = "model.safetensors"
-BATCH = 512  # pictures that the encoder network reads at once
+BATCH = 512  # images that the encoder network reads at once
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Codec:
-    """What coding one picture takes.
+    """What coding one image takes.
 
     Attributes:
         identity: of the model.
@@ -97,7 +97,7 @@ def fitting_models() -> list[Card]:
 def fitting_shapes(cards: Iterable[Card] | None = None) -> str:
     """What shipped models compress, in words."""
     told = [
-        f"{card.id} takes {_kind(card.config['likelihood'])} pictures of {_size(card)}"
+        f"{card.id} takes {_kind(card.config['likelihood'])} images of {_size(card)}"
         for card in (fitting_models() if cards is None else cards)
     ]
     return "; ".join(told) or "no model that compresses ships with this genae"

@@ -13,17 +13,17 @@ A file is a signature and blocks, without gaps; whole numbers are little-endian:
                 u8 + text model id, UTF-8
                 u8 + text model version
                 32 bytes  SHA-256 of the weights file
-                u16 x 3   channels, height, width of a picture
-                u8        mode of the pictures: 0 for "L", 1 for "1" (of two values)
-                u32       count of pictures, 1 to 1,000,000
-                u16       count of chains: picture i is in chain i modulo it
+                u16 x 3   channels, height, width of an image
+                u8        mode of the images: 0 for "L", 1 for "1" (of two values)
+                u32       count of images, 1 to 1,000,000
+                u16       count of chains: image i is in chain i modulo it
                 u16       buckets of a latent dimension, in bits
     names       bytes     see `names`
     chain       u16       words of the seed that are not stored, see `chains`
                 bytes     the rest of the stack in 32-bit words, without zero bytes at its end
 
 Any flipped bit fails a checksum, any cut leaves a block short; and a stack must end as the seed
-once all pictures are taken off it. Model weights are no part of the file.
+once all images are taken off it. Model weights are no part of the file.
 """
 
 import struct
@@ -42,7 +42,7 @@ from .names import pack, unpack
 SIGNATURE = b"\x89GNZ\r\n\x1a\n"
 FORMAT = 2
 MODES = ("L", "1")
-MOST_PICTURES = 1_000_000  # of one file; all are in memory at once
+MOST_IMAGES = 1_000_000  # of one file; all are in memory at once
 _U32 = struct.Struct("<I")
 _U16 = struct.Struct("<H")
 _NUMBERS = struct.Struct("<3HBIHH")
@@ -55,8 +55,8 @@ class Container:
     Attributes:
         identity: of the model.
         shape: `(channels, height, width)`.
-        mode: of the pictures, one of `MODES`.
-        names: of the pictures' files, relative, with `/`.
+        mode: of the images, one of `MODES`.
+        names: of the images' files, relative, with `/`.
         chains: the coded stacks.
     """
 
@@ -147,7 +147,7 @@ def _header(block: bytes, name: str) -> tuple[Identity, tuple[int, int, int], st
     *shape, mode, count, chains, bits = _NUMBERS.unpack(block[place:])
     if bits != BUCKET_BITS:
         raise ConflictError(f"{name}: has buckets of {bits} bits, this genae {BUCKET_BITS}")
-    if mode >= len(MODES) or not 1 <= chains <= count <= MOST_PICTURES:
+    if mode >= len(MODES) or not 1 <= chains <= count <= MOST_IMAGES:
         raise ValueError("its header cannot be")
     model_id, version = words
     return (

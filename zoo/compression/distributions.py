@@ -25,7 +25,7 @@ class Posterior:
     """The encoder's diagonal Gaussian over buckets of equal prior mass."""
 
     def masses(self, outputs: Doubles) -> Doubles:
-        """Probabilities `(d, BUCKETS)` from one picture's means and log-variances, `(2 d,)`."""
+        """Probabilities `(d, BUCKETS)` from one image's means and log-variances, `(2 d,)`."""
         mean, log_var = np.split(outputs, 2)
         mean = mean * 2.0**-ACTIVATION_BITS
         # exp(-log_var / 2) in the table's steps: half as many steps of the variance.
@@ -56,11 +56,11 @@ class Pixels(ABC):
 
     @abstractmethod
     def probabilities(self, outputs: Doubles) -> Doubles:
-        """What the family takes, one row a pixel, from one picture's decoder outputs."""
+        """What the family takes, one row a pixel, from one image's decoder outputs."""
 
     @abstractmethod
     def information(self, outputs: Doubles, pixels: np.ndarray) -> float:
-        """Bits that one picture's pixels carry under its decoder outputs."""
+        """Bits that one image's pixels carry under its decoder outputs."""
 
 
 class BernoulliPixels(Pixels):
@@ -77,7 +77,7 @@ class BernoulliPixels(Pixels):
         return 1.0 / (1.0 + tables().exp(-in_steps(outputs, EXP_STEPS)))
 
     def information(self, outputs: Doubles, pixels: np.ndarray) -> float:
-        """Bits of one picture's pixels."""
+        """Bits of one image's pixels."""
         chance = self.probabilities(outputs)
         return float(-np.log2(np.where(pixels == 1, chance, 1 - chance)).sum())
 
@@ -124,7 +124,7 @@ class BetaBinomialPixels(Pixels):
         return np.multiply(product, other, out=product)
 
     def information(self, outputs: Doubles, pixels: np.ndarray) -> float:
-        """Bits of one picture's pixels."""
+        """Bits of one image's pixels."""
         weights = self.probabilities(outputs)
         taken = weights[np.arange(len(pixels)), pixels]
         return float((np.log2(weights.sum(axis=1)) - np.log2(taken)).sum())

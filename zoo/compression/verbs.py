@@ -15,10 +15,10 @@ from zoo.staging import check_new_folder, new_folder, umask
 from . import chains as coder
 from .codec import Codec, find_codec, fitting_shapes, load_codec
 from .container import Container
+from .images import Gathered, gather, write_images
 from .names import pack
-from .pictures import Gathered, gather, write_pictures
 
-#: Told which step it is, how many pictures it has; gives what is told of each that is done.
+#: Told which step it is, how many images it has; gives what is told of each that is done.
 Bars = Callable[[str, int | None], contextlib.AbstractContextManager[Callable[[int], None]]]
 
 
@@ -35,23 +35,23 @@ def compress(
     *,
     bars: Bars = no_bars,
 ) -> dict[str, Any]:
-    """Compress pictures into one file, which appears when it is complete.
+    """Compress images into one file, which appears when it is complete.
 
     Args:
-        paths: picture files and folders of them.
+        paths: image files and folders of them.
         output: the file to write; it must not exist.
         model: an id or a folder.
         bars: draws progress.
 
     Returns:
-        `output`, `model`, `version`, `pictures`, `chains`, `bytes`; bits per pixel of the whole
-        file (`bits_per_pixel`), of the pictures alone (`net_bits_per_pixel`), and what else the
-        file holds, in bytes: `seed_bytes`, `name_bytes`; `file_bytes` of the picture files.
+        `output`, `model`, `version`, `images`, `chains`, `bytes`; bits per pixel of the whole
+        file (`bits_per_pixel`), of the images alone (`net_bits_per_pixel`), and what else the
+        file holds, in bytes: `seed_bytes`, `name_bytes`; `file_bytes` of the image files.
 
     Raises:
-        NotFoundError: a picture or the model does not exist.
-        UsageError: a picture or the model does not fit; nothing is coded.
-        ConflictError: the output exists, or two pictures share a name.
+        NotFoundError: an image or the model does not exist.
+        UsageError: an image or the model does not fit; nothing is coded.
+        ConflictError: the output exists, or two images share a name.
     """
     output = Path(os.path.expanduser(output))
     if output.exists() or output.is_symlink():
@@ -109,7 +109,7 @@ def decompress(
     *,
     bars: Bars = no_bars,
 ) -> dict[str, Any]:
-    """Write the pictures of a file into a new folder, which appears when it is complete.
+    """Write the images of a file into a new folder, which appears when it is complete.
 
     Args:
         source: a file that `compress` made.
@@ -118,13 +118,13 @@ def decompress(
         bars: draws progress.
 
     Returns:
-        `folder`, `model`, `version`, `pictures`, `mode`.
+        `folder`, `model`, `version`, `images`, `mode`.
 
     Raises:
         NotFoundError: the file or the model does not exist.
         IntegrityError: the file is damaged or cut short.
         ConflictError: the file was made with another model or version, or the folder is not empty.
-        UnsafeError: the file names pictures outside of the folder.
+        UnsafeError: the file names images outside of the folder.
     """
     folder = Path(os.path.expanduser(folder))
     check_new_folder(folder)
@@ -135,29 +135,29 @@ def decompress(
     container = Container.from_bytes(content, str(source))
     codec = find_codec(container.identity, model)
     if codec.shape != container.shape:
-        raise IntegrityError(f"{source}: its pictures are not of the model's shape; get it again")
+        raise IntegrityError(f"{source}: its images are not of the model's shape; get it again")
     count = len(container.names)
     with bars("decompressing", count) as advance:
         pixels = coder.decode(codec, container.chains, count, advance)
     if pixels is None:
         raise IntegrityError(
-            f"{source}: does not end as it began, so its pictures would be wrong; get it again"
+            f"{source}: does not end as it began, so its images would be wrong; get it again"
         )
     pixels *= np.uint8(255 // codec.pixels.levels)
     with new_folder(folder) as place, bars("writing", count) as advance:
-        pictures = pixels.reshape(count, *codec.shape)
-        write_pictures(place, container.names, pictures, container.mode, advance)
+        images = pixels.reshape(count, *codec.shape)
+        write_images(place, container.names, images, container.mode, advance)
     return {
         "folder": folder,
         "model": codec.identity.id,
         "version": codec.identity.version,
-        "pictures": count,
+        "images": count,
         "mode": container.mode,
     }
 
 
 def read(paths: Sequence[str | Path], codec: Codec, bars: Bars = no_bars) -> Gathered:
-    """The pictures, each checked for the coder; errors as `compress`."""
+    """The images, each checked for the coder; errors as `compress`."""
     with bars("reading", None) as advance:
         return gather(paths, codec.shape, codec.pixels.levels, fitting_shapes, advance)
 
@@ -172,7 +172,7 @@ def _facts(codec: Codec, found: Gathered, size: int) -> dict[str, Any]:
     return {
         "model": codec.identity.id,
         "version": codec.identity.version,
-        "pictures": len(found.names),
+        "images": len(found.names),
         "bytes": size,
         "bits_per_pixel": round(8 * size / found.pixels.size, 5),
         "file_bytes": found.file_bytes,

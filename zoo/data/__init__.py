@@ -1,4 +1,4 @@
-"""Pictures as data: found by name, decoded once, served by the batch."""
+"""Images as data: found by name, decoded once, served by the batch."""
 
 from zoo import lazy
 

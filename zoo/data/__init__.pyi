@@ -3,11 +3,11 @@ from zoo.data.augmentation import augment as augment
 from zoo.data.binarization import FROZEN_SEED as FROZEN_SEED
 from zoo.data.binarization import binarize as binarize
 from zoo.data.binarization import freeze_binarized as freeze_binarized
-from zoo.data.files import iter_pictures as iter_pictures
-from zoo.data.files import open_pictures as open_pictures
-from zoo.data.pictures import PictureDataset as PictureDataset
-from zoo.data.pictures import Pictures as Pictures
-from zoo.data.pictures import load_pictures as load_pictures
+from zoo.data.files import iter_images as iter_images
+from zoo.data.files import open_images as open_images
+from zoo.data.images import ImageDataset as ImageDataset
+from zoo.data.images import Images as Images
+from zoo.data.images import load_images as load_images
 from zoo.data.progress_bar import progress as progress
 from zoo.data.sources import DATASETS as DATASETS
 from zoo.data.sources import Source as Source

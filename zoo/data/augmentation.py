@@ -1,6 +1,6 @@
-"""Random changes of pictures that leave alone what they show, for training.
+"""Random changes of images that leave alone what they show, for training.
 
-Each takes a batch, floats `(B, C, H, W)` in [0, 1], draws anew for every picture from torch's
+Each takes a batch, floats `(B, C, H, W)` in [0, 1], draws anew for every image from torch's
 global generator of the batch's device, and returns the same shape and range. Nothing looks at the
 values, so a GPU is never waited for.
 """
@@ -17,26 +17,26 @@ from zoo.hints import did_you_mean
 SHIFTED_BY = 0.125  # of the side, at most: 4 of 32 pixels
 LEAST_AREA = 0.3  # of a crop
 STRENGTH = 0.4  # of colours: factors from 0.6 to 1.4
-GRAYED = 0.2  # of the pictures
+GRAYED = 0.2  # of the images
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 
 def uniform(like: Tensor, low: float, high: float) -> Tensor:
-    """One number for each picture, `(B, 1, 1, 1)`."""
+    """One number for each image, `(B, 1, 1, 1)`."""
     return torch.empty_like(like[:, :1, :1, :1]).uniform_(low, high)
 
 
 def window(pixel_values: Tensor, side: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Squares of the pictures, of the given share of the side, resized to the whole.
+    """Squares of the images, of the given share of the side, resized to the whole.
 
     Args:
         pixel_values: `(B, C, H, W)`.
-        side: `(B, 1, 1, 1)`; 1 is the whole picture.
+        side: `(B, 1, 1, 1)`; 1 is the whole image.
         x: where the square's middle is, -1 the left edge and 1 the right one.
         y: likewise from top to bottom.
 
     Returns:
-        The same shape; what lies outside of a picture is its edge, mirrored.
+        The same shape; what lies outside of an image is its edge, mirrored.
     """
     zero = torch.zeros_like(side)
     matrix = torch.cat([side, zero, x, zero, side, y], 1).view(-1, 2, 3)
@@ -47,7 +47,7 @@ def window(pixel_values: Tensor, side: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def shift(pixel_values: Tensor) -> Tensor:
-    """Move each picture by up to an eighth of its side, whole pixels; edges are mirrored."""
+    """Move each image by up to an eighth of its side, whole pixels; edges are mirrored."""
     height, width = pixel_values.shape[-2:]
     moves = []
     for pixels in (width, height):
@@ -65,7 +65,7 @@ def crop(pixel_values: Tensor) -> Tensor:
 
 
 def flip(pixel_values: Tensor) -> Tensor:
-    """Mirror half of the pictures, left to right."""
+    """Mirror half of the images, left to right."""
     return torch.where(uniform(pixel_values, 0, 1) < 0.5, pixel_values.flip(-1), pixel_values)
 
 
@@ -83,15 +83,15 @@ def luminance(pixel_values: Tensor) -> Tensor:
 def color(pixel_values: Tensor) -> Tensor:
     """Change brightness, contrast and saturation, each by up to 40 %."""
     low, high = 1 - STRENGTH, 1 + STRENGTH
-    pictures = (pixel_values * uniform(pixel_values, low, high)).clamp(0, 1)
-    level = luminance(pictures).mean((1, 2, 3), keepdim=True)
-    pictures = level.lerp(pictures, uniform(pixel_values, low, high)).clamp(0, 1)
-    grey = luminance(pictures).expand_as(pictures)
-    return grey.lerp(pictures, uniform(pixel_values, low, high)).clamp(0, 1)
+    images = (pixel_values * uniform(pixel_values, low, high)).clamp(0, 1)
+    level = luminance(images).mean((1, 2, 3), keepdim=True)
+    images = level.lerp(images, uniform(pixel_values, low, high)).clamp(0, 1)
+    grey = luminance(images).expand_as(images)
+    return grey.lerp(images, uniform(pixel_values, low, high)).clamp(0, 1)
 
 
 def gray(pixel_values: Tensor) -> Tensor:
-    """Take the colours of a fifth of the pictures away."""
+    """Take the colours of a fifth of the images away."""
     return torch.where(
         uniform(pixel_values, 0, 1) < GRAYED,
         luminance(pixel_values).expand_as(pixel_values),

@@ -1,4 +1,4 @@
-"""Pictures of zeros and ones, for Bernoulli likelihoods."""
+"""Images of zeros and ones, for Bernoulli likelihoods."""
 
 from collections.abc import Callable
 
@@ -28,8 +28,8 @@ def binarize(
     Args:
         pixel_values: floats in [0, 1], any shape.
         mode: "stochastic" draws each pixel from Bernoulli(value) anew, "threshold" asks whether
-            it is above 0.5, "none" returns the pictures as they are.
-        generator: where the draws come from; on the device of the pictures.
+            it is above 0.5, "none" returns the images as they are.
+        generator: where the draws come from; on the device of the images.
 
     Returns:
         The same shape and type.
@@ -47,29 +47,29 @@ def binarize(
 
 
 def freeze_binarized(pixels: Tensor, seed: int = FROZEN_SEED) -> Tensor:
-    """One stochastic draw of 8-bit pictures, the same on every machine.
+    """One stochastic draw of 8-bit images, the same on every machine.
 
     A pixel of value v becomes 1 where its word w of numpy's `Philox(seed)`, the upper 32 bits of
     the next 64, has 255 w < 2^32 v: with probability v / 255, in whole numbers throughout, so that
-    no rounding, thread or device can change it. Picture i takes the words that follow those of the
-    pictures before it: the first pictures of a set are drawn alike however many are read.
+    no rounding, thread or device can change it. Image i takes the words that follow those of the
+    images before it: the first images of a set are drawn alike however many are read.
 
     Args:
-        pixels: uint8, any shape; the draw is over all values in order, pictures first.
+        pixels: uint8, any shape; the draw is over all values in order, images first.
         seed: of the draw, at least 0; the default is the published one.
 
     Returns:
         uint8 zeros and ones, same shape.
 
     Raises:
-        UsageError: if the pictures are not bytes or the seed is negative.
+        UsageError: if the images are not bytes or the seed is negative.
 
     Example:
         >>> freeze_binarized(torch.tensor([[0, 255], [128, 255]], dtype=torch.uint8))[:, 1]
         tensor([1, 1], dtype=torch.uint8)
     """
     if pixels.dtype != torch.uint8:
-        raise UsageError(f"pictures are frozen from bytes (uint8), got {pixels.dtype}")
+        raise UsageError(f"images are frozen from bytes (uint8), got {pixels.dtype}")
     if seed < 0:
         raise UsageError(f"the seed of a frozen draw must be at least 0, got {seed}")
     values = pixels.detach().cpu().contiguous().numpy().reshape(-1)

@@ -1,4 +1,4 @@
-"""Picture files that people name: each is checked fully before a model sees it."""
+"""Image files that people name: each is checked fully before a model sees it."""
 
 import io
 import os
@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from zoo.errors import GenaeError, NotFoundError, UnsafeError, UsageError
 
-PICTURE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     ".png .apng .jpg .jpeg .jpe .jfif .jp2 .j2k .jpx .jpf .bmp .dib .gif .tif .tiff .tga .webp "
     ".avif .ppm .pgm .pbm .pnm".split(),
 )
@@ -30,18 +30,18 @@ REFUSED_MODES = {
 
 
 def decode(content: bytes | Path, name: str) -> Image.Image:
-    """Open and decode one picture, whatever is wrong with it told in one line.
+    """Open and decode one image, whatever is wrong with it told in one line.
 
     Args:
         content: its bytes, or its file.
         name: what messages call it.
 
     Returns:
-        The decoded picture, in the mode of the file; of several frames the first.
+        The decoded image, in the mode of the file; of several frames the first.
 
     Raises:
         UnsafeError: if its header announces more than `MAX_PIXELS`.
-        UsageError: if it is no picture, or damaged.
+        UsageError: if it is no image, or damaged.
     """
     with _pillow(name):
         image = Image.open(io.BytesIO(content) if isinstance(content, bytes) else content)
@@ -79,15 +79,15 @@ def _pillow(name: str) -> Iterator[None]:
             f"{name}: announces more pixels than the {MAX_PIXELS:,} allowed; shrink it first"
         ) from None
     except UnidentifiedImageError:
-        raise UsageError(f"{name}: is not a picture that can be read; give PNG or JPEG") from None
+        raise UsageError(f"{name}: is not an image that can be read; give PNG or JPEG") from None
     # Pillow's plugins raise whatever their parser meets (OSError, SyntaxError, struct.error, ...).
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UsageError(f"{name}: is damaged ({reason}); get it again") from None
 
 
-def open_picture(path: Path, *, exact: bool = False) -> Image.Image:
-    """Open one picture file and refuse what would not look as its owner expects.
+def open_image(path: Path, *, exact: bool = False) -> Image.Image:
+    """Open one image file and refuse what would not look as its owner expects.
 
     Args:
         path: a file.
@@ -95,18 +95,18 @@ def open_picture(path: Path, *, exact: bool = False) -> Image.Image:
             must not lose anything.
 
     Returns:
-        The decoded picture, of mode 1, L, LA, P, PA, RGB or RGBA; unless exact also CMYK,
+        The decoded image, of mode 1, L, LA, P, PA, RGB or RGBA; unless exact also CMYK,
         YCbCr and 16-bit grey, and colours of more than 8 bits a channel cut to 8.
 
     Raises:
         NotFoundError: if there is no such file.
         UnsafeError: if its header announces more than `MAX_PIXELS`.
-        UsageError: if it is empty, no picture, damaged, animated, or of a mode without a rule.
+        UsageError: if it is empty, no image, damaged, animated, or of a mode without a rule.
     """
     if not path.exists():
         raise NotFoundError(f"{path}: no such file; check the name")
     if not path.is_file():
-        raise UsageError(f"{path}: is not a regular file; give a picture or a folder of them")
+        raise UsageError(f"{path}: is not a regular file; give an image or a folder of them")
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -125,7 +125,7 @@ def open_picture(path: Path, *, exact: bool = False) -> Image.Image:
 
 
 def _refusal(image: Image.Image, wide: bool, exact: bool) -> str | None:
-    """Why a picture of its mode is not taken, if it is not."""
+    """Why an image of its mode is not taken, if it is not."""
     if not exact and (
         image.mode in PROCESSED_MODES or (image.mode == "I" and image.format in WIDE_FILES)
     ):
@@ -135,10 +135,10 @@ def _refusal(image: Image.Image, wide: bool, exact: bool) -> str | None:
     return f"is of mode {mode}; {CONVERT}" if not reason and mode not in PLAIN_MODES else reason
 
 
-def iter_pictures(
+def iter_images(
     paths: Iterable[str | Path], *, skip_bad: bool = False, problems: list[str] | None = None
 ) -> Iterator[tuple[Path, Image.Image]]:
-    """Open pictures one after the other, so that a folder of photos need not fit in memory.
+    """Open images one after the other, so that a folder of photos need not fit in memory.
 
     Args:
         paths: files, and folders, which are searched in the order of their names.
@@ -146,17 +146,17 @@ def iter_pictures(
         problems: receives one line for each file skipped.
 
     Yields:
-        File and picture, in order.
+        File and image, in order.
 
     Raises:
-        NotFoundError: if a path does not exist, or a folder holds no picture files.
-        UsageError: for a bad file that was named, see `open_picture`; UnsafeError likewise.
+        NotFoundError: if a path does not exist, or a folder holds no image files.
+        UsageError: for a bad file that was named, see `open_image`; UnsafeError likewise.
     """
     problems = [] if problems is None else problems
     for path in (Path(os.path.expanduser(one)) for one in paths):
         inside = path.is_dir()
         try:
-            found = list_pictures(path) if inside else [path]
+            found = list_images(path) if inside else [path]
         except NotFoundError as error:
             if not skip_bad:
                 raise
@@ -164,47 +164,47 @@ def iter_pictures(
             continue
         for file in found:
             try:
-                picture = open_picture(file)
+                image = open_image(file)
             except GenaeError as error:
                 if not (skip_bad or inside):
                     raise
                 problems.append(str(error))
                 continue
-            yield file, picture
+            yield file, image
 
 
-def open_pictures(
+def open_images(
     paths: Iterable[str | Path], *, skip_bad: bool = False
 ) -> tuple[list[Image.Image], list[Path], list[str]]:
-    """Open pictures all at once.
+    """Open images all at once.
 
     Args:
         paths: files and folders.
         skip_bad: skip a bad file even if it was named; bad files inside a folder always are.
 
     Returns:
-        The pictures, their files, and one line for each file skipped.
+        The images, their files, and one line for each file skipped.
 
     Raises:
-        NotFoundError: as `iter_pictures`.
-        UsageError: as `iter_pictures`, or if no picture is left.
+        NotFoundError: as `iter_images`.
+        UsageError: as `iter_images`, or if no image is left.
     """
     problems: list[str] = []
-    opened = list(iter_pictures(paths, skip_bad=skip_bad, problems=problems))
+    opened = list(iter_images(paths, skip_bad=skip_bad, problems=problems))
     if not opened:
         raise UsageError(nothing_left(problems))
-    return [picture for _, picture in opened], [path for path, _ in opened], problems
+    return [image for _, image in opened], [path for path, _ in opened], problems
 
 
 def nothing_left(problems: list[str]) -> str:
     """What to say when every file was skipped, or none was given."""
     if not problems:
-        return "no pictures were given; name PNG or JPEG files, or a folder of them"
-    return f"no usable picture among {len(problems)}; the first: {problems[0]}"
+        return "no images were given; name PNG or JPEG files, or a folder of them"
+    return f"no usable image among {len(problems)}; the first: {problems[0]}"
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """The picture files below a folder, by suffix, in the order of their names.
+def list_images(folder: Path) -> list[Path]:
+    """The image files below a folder, by suffix, in the order of their names.
 
     Raises:
         NotFoundError: if there are none.
@@ -212,12 +212,12 @@ def list_pictures(folder: Path) -> list[Path]:
     found = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in PICTURE_SUFFIXES
+        if path.suffix.lower() in IMAGE_SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and not path.is_dir()
     )
     if not found:
-        raise NotFoundError(f"{folder}: holds no pictures; put PNG or JPEG files there")
+        raise NotFoundError(f"{folder}: holds no images; put PNG or JPEG files there")
     return found
 
 

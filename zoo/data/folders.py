@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zoo.errors import NotFoundError, UsageError
 
-from .files import list_pictures
+from .files import list_images
 from .splits import KEYWORDS, assign, canonical, labels_of
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # what `datasets` reads
@@ -20,7 +20,7 @@ class Rows:
     """The rows of one split, undecoded.
 
     Attributes:
-        contents: per picture its bytes, or its file; read it once, in order.
+        contents: per image its bytes, or its file; read it once, in order.
         count: how many there are.
         labels: their class numbers, or None.
         names: what messages call row i: a file, or "row 17".
@@ -131,7 +131,7 @@ def note_unnamed(name: str, folder: Path, named: int) -> None:
 def _listed(folder: Path) -> list[Path]:
     """The images below a folder in the order of `datasets`, as paths from there on."""
     try:
-        found = [file.relative_to(folder) for file in list_pictures(folder)]
+        found = [file.relative_to(folder) for file in list_images(folder)]
     except NotFoundError:
         found = []
     found = [path for path in found if not _unwanted(path)]
@@ -140,7 +140,7 @@ def _listed(folder: Path) -> list[Path]:
         raise NotFoundError(
             f"{folder}: holds no images but archives ({', '.join(packed[:3])}); unpack them there"
             if packed
-            else f"{folder}: holds no pictures; put PNG or JPEG files there"
+            else f"{folder}: holds no images; put PNG or JPEG files there"
         )
     return sorted(found, key=Path.as_posix)
 

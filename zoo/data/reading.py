@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.data.files import iter_pictures, nothing_left, open_picture
+from zoo.data.files import iter_images, nothing_left, open_image
 from zoo.data.sources import DATASETS, locate
 from zoo.errors import UsageError
 
@@ -43,7 +43,7 @@ def read_images(
         quiet: draw no progress bar.
 
     Raises:
-        NotFoundError: as `zoo.data.iter_pictures`.
+        NotFoundError: as `zoo.data.iter_images`.
         UsageError: likewise, or no image is left.
     """
     import numpy as np
@@ -55,7 +55,7 @@ def read_images(
     files: list[Path] = []
     pixels: list[np.ndarray] = []
     places = [place_of(name) for name in names]
-    found = iter_pictures(places, skip_bad=skip_bad, problems=problems)
+    found = iter_images(places, skip_bad=skip_bad, problems=problems)
     for file, image in progress(found, "reading", quiet=quiet):
         files.append(file)
         pixels.append(processor.to_uint8(image))
@@ -72,7 +72,7 @@ def check_there(names: Iterable[str], *, skip_bad: bool = False) -> None:
     """
     for place in map(place_of, names):
         if not (skip_bad or Path(os.path.expanduser(place)).exists()):
-            open_picture(place)
+            open_image(place)
 
 
 def place_of(name: str) -> Path:

@@ -35,7 +35,7 @@ class Source:
             `embedded`.
         config: the configuration to read, where it has several.
         hub_id: its repository on the Hub, if there is one.
-        image_column: the column of pictures.
+        image_column: the column of images.
         label_column: the column of class numbers, if there is one.
         embedded: whether it ships with the package.
     """
@@ -71,7 +71,7 @@ def open_rows(
     """Find a data set and open one split of it.
 
     Args:
-        dataset: a name of `DATASETS`, a folder (of Parquet files or of pictures), a Parquet file
+        dataset: a name of `DATASETS`, a folder (of Parquet files or of images), a Parquet file
             or a Hub id. A name is looked for below `GENAE_DATA`, below `./data`, on the Hub.
         split: in the slicing syntax of `datasets`: "train", "train[:500]", "train[90%:]".
         config: the configuration, where a data set has several.
@@ -81,7 +81,7 @@ def open_rows(
     Raises:
         NotFoundError: if it is nowhere.
         NotAllowedError: if the Hub wants permission first.
-        UsageError: if the split or configuration is wrong, or holds no pictures.
+        UsageError: if the split or configuration is wrong, or holds no images.
         IntegrityError: if a Parquet file cannot be read.
     """
     source = DATASETS.get(str(dataset), Source(str(dataset)))
@@ -119,7 +119,7 @@ def locate(name: str) -> Path | str:
     if source.embedded:
         place = embedded.ROOT / "examples" / source.folder
         if not place.is_dir():
-            raise NotFoundError(f"data set {name}: its pictures are missing; install genae again")
+            raise NotFoundError(f"data set {name}: its images are missing; install genae again")
         return place
     if name not in DATASETS and Path(name).exists():
         return Path(name)

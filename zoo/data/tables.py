@@ -31,7 +31,7 @@ def numbered(tables: Any, split: str) -> Any:
 
 
 def image_column(name: str, preferred: str, table: Any) -> str:
-    """The column of pictures: as the table of data sets says, else by its type or name."""
+    """The column of images: as the table of data sets says, else by its type or name."""
     import datasets
 
     by_type = [
@@ -41,7 +41,7 @@ def image_column(name: str, preferred: str, table: Any) -> str:
         if column in table.column_names:
             return str(column)
     raise UsageError(
-        f"data set {name}: no column of pictures among {', '.join(table.column_names)}; "
+        f"data set {name}: no column of images among {', '.join(table.column_names)}; "
         "name it `image`"
     )
 
@@ -69,7 +69,7 @@ def _is_whole(label: Any) -> bool:
 
 
 def cells(table: Any, column: str, place: Path | str) -> Iterator[bytes | Path | None]:
-    """The undecoded cells of a column of pictures: bytes, or the file they name."""
+    """The undecoded cells of a column of images: bytes, or the file they name."""
     rows = table.select_columns([column]).with_format("arrow")
     for batch in rows.iter(batch_size=1000):
         for cell in batch[column].to_pylist():

@@ -28,7 +28,7 @@ class Measurement:
         measured: what was found.
         tolerance: how far apart the two may be; None where nothing is stated.
         ok: whether they are within the tolerance; true where nothing is stated.
-        floor: the same metric of real train pictures, where it has one.
+        floor: the same metric of real train images, where it has one.
         seed: of everything random.
         options: every option of the metric as it was used.
         seconds: how long it took.
@@ -113,7 +113,7 @@ def open_context(
     if not entry.processor:
         raise UsageError(
             f"{name} is a {entry.title}, converted from another library's file: its card states "
-            "how near it is to the original, and there are no pictures to measure it on"
+            "how near it is to the original, and there are no images to measure it on"
         )
     processor = processor_at(place, name)
     card = load_card(name) if card is None else card
@@ -278,7 +278,7 @@ def default_place(
     candidates = ["test", *(name for name in others if name)]
     for candidate in candidates[:-1]:
         try:
-            context.pictures(dataset, candidate, config)
+            context.images(dataset, candidate, config)
         except UsageError:  # no such split; a data set that is missing is another error
             continue
         return dataset, candidate, config

@@ -1,4 +1,4 @@
-"""The pictures nearest to a picture in a model's representation."""
+"""The images nearest to an image in a model's representation."""
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ def nearest(
     candidates = len(queries) - 1 if references is None else len(references)
     if number > candidates:
         raise UsageError(
-            f"{number} neighbours need as many other pictures, and there are {candidates}; "
+            f"{number} neighbours need as many other images, and there are {candidates}; "
             f"ask for fewer with -n, or name a data set with --data"
         )
     if by == "cosine":  # the order of distances between unit vectors is that of the angles

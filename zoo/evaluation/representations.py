@@ -1,4 +1,4 @@
-"""Representations of pictures at a model's taps, and an untrained encoder to set beside them."""
+"""Representations of images at a model's taps, and an untrained encoder to set beside them."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def check_tap(model: Any, tap: str | None) -> str:
 
 @torch.no_grad()
 def represent(context: Context, pixels: Tensor, tap: str, model: Any = None) -> Tensor:
-    """What a tap says of 8-bit pictures, in eval mode, float32 `(N, size)` on the CPU.
+    """What a tap says of 8-bit images, in eval mode, float32 `(N, size)` on the CPU.
 
     Args:
         context: holds the model and says where it runs.
@@ -59,7 +59,7 @@ def represent(context: Context, pixels: Tensor, tap: str, model: Any = None) -> 
 
 
 def untrained(context: Context, pixels: Tensor, seed: int) -> Any:
-    """A model of the same shape with fresh weights, and batch-norm statistics of some pictures.
+    """A model of the same shape with fresh weights, and batch-norm statistics of some images.
 
     Args:
         context: of the model whose shape it has.

@@ -1,4 +1,4 @@
-"""What the metrics work on: one model, its pictures, and everything computed once per call."""
+"""What the metrics work on: one model, its images, and everything computed once per call."""
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from zoo.data.binarization import binarize, freeze_binarized
-from zoo.data.pictures import Pictures, load_pictures
+from zoo.data.images import Images, load_images
 from zoo.data.progress_bar import progress
 from zoo.errors import MissingDependencyError, UsageError
 
 T = TypeVar("T")
 
-BATCH = 256  # pictures; part of what a seed means, so no option
+BATCH = 256  # images; part of what a seed means, so no option
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Outcome:
 
     Attributes:
         value: the measured number.
-        floor: the same metric of real train pictures, where it has one.
+        floor: the same metric of real train images, where it has one.
         options: every option as it was used, defaults filled in.
     """
 
@@ -91,13 +91,13 @@ class Context:
         found: T = self._latest[slot][1]
         return found
 
-    def pictures(self, dataset: str, split: str, config: str | None = None) -> Pictures:
+    def images(self, dataset: str, split: str, config: str | None = None) -> Images:
         """One split of a data set, decoded once."""
 
-        def load() -> Pictures:
-            return load_pictures(dataset, split, self.processor, config=config, quiet=self.quiet)
+        def load() -> Images:
+            return load_images(dataset, split, self.processor, config=config, quiet=self.quiet)
 
-        return self.once(("pictures", dataset, split, config), load)
+        return self.once(("images", dataset, split, config), load)
 
     def track(self, batches: Any, text: str, total: int) -> Iterator[Any]:
         """Pass batches on with a progress bar on stderr, where that is a terminal."""
@@ -106,7 +106,7 @@ class Context:
     def batches(
         self, pixels: Tensor, text: str, prepare: Callable[[Tensor], Tensor] | None = None
     ) -> Iterator[Tensor]:
-        """8-bit pictures as `pixel_values` of `BATCH` each, on the model's device.
+        """8-bit images as `pixel_values` of `BATCH` each, on the model's device.
 
         Args:
             pixels: uint8 `(N, C, H, W)`.
@@ -121,7 +121,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Subject:
-    """One measurement to make: a context, and the pictures and seed it is made with.
+    """One measurement to make: a context, and the images and seed it is made with.
 
     Attributes:
         context: the model and the memory.
@@ -143,9 +143,9 @@ class Subject:
         return self.context.model
 
     @property
-    def pictures(self) -> Pictures:
+    def images(self) -> Images:
         """The split that is measured on."""
-        return self.context.pictures(self.dataset, self.split, self.config)
+        return self.context.images(self.dataset, self.split, self.config)
 
     def generator(self, stream: str) -> torch.Generator:
         """A CPU generator for one use of randomness, apart from those of other uses."""
@@ -156,18 +156,18 @@ class Subject:
         return torch.randperm(count, generator=self.generator(stream))
 
     def pixels(self, num_images: int | None, *, frozen: bool = False) -> Tensor:
-        """8-bit pictures of the split: all, or a seeded choice of at most num_images.
+        """8-bit images of the split: all, or a seeded choice of at most num_images.
 
         Frozen, they are the published draw of zeros and ones (times 255) of the whole split.
         A choice and not the first so many: the first half of MNIST's test set is the easier one.
         """
-        pixels = self.pictures.pixels
+        pixels = self.images.pixels
         if frozen:
             pixels = 255 * freeze_binarized(pixels)
         check_count("num_images", num_images)
         if num_images is None or num_images >= len(pixels):
             return pixels
-        return pixels[self.order(len(pixels), "pictures")[:num_images]]
+        return pixels[self.order(len(pixels), "images")[:num_images]]
 
     def binarizer(self, mode: str) -> Callable[[Tensor], Tensor]:
         """Binarisation by name, seeded, to be applied batch by batch in order."""

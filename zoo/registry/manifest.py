@@ -117,7 +117,7 @@ def _save(root: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def refresh(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Write README and manifest again after the card or a picture was edited.
+    """Write README and manifest again after the card or an image was edited.
 
     Raises:
         IntegrityError: a file that loading needs (weights, configuration) differs as well; such a

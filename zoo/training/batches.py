@@ -8,7 +8,7 @@ import torch
 from transformers import TrainingArguments
 
 from zoo import catalog
-from zoo.data.pictures import Pictures
+from zoo.data.images import Images
 from zoo.errors import UsageError
 from zoo.hints import quote
 
@@ -18,7 +18,7 @@ FITTED = 2  # images at least, whose codes a sampler is fitted to
 
 
 def check_together(
-    model: Any, recipe: Recipe, arguments: TrainingArguments, pictures: Pictures
+    model: Any, recipe: Recipe, arguments: TrainingArguments, images: Images
 ) -> None:
     """Refuse what would stop in the middle of a run, with all settings that mend it.
 
@@ -26,7 +26,7 @@ def check_together(
         model: on the CPU; left as it is.
         recipe: it is trained by.
         arguments: the Trainer's.
-        pictures: the train split.
+        images: the train split.
 
     Raises:
         UsageError: there are fewer images than a batch, than the samplers or the model's loss
@@ -34,21 +34,21 @@ def check_together(
     """
     data = recipe.card.data
     assert data is not None
-    count = len(pictures)
+    count = len(images)
     where = f"{data.dataset} {data.train_split}"
-    check_labels(model, pictures, where)
+    check_labels(model, images, where)
     reasons: list[str] = []
     settings: dict[str, Any] = {}
-    needed = needed_images(model, arguments, pictures)
+    needed = needed_images(model, arguments, images)
     title = catalog.find(recipe.card.architecture).title
     needs = f"{'an' if title[0] in 'aeiou' else 'a'} {title} needs at least"
     neighbors = getattr(recipe.config, "num_neighbors", None)
     if count < needed:
         if neighbors is None or count < 2:
             raise UsageError(
-                f"{where} has {told(count)}, too few: {needs} {needed} pictures a batch; add some"
+                f"{where} has {told(count)}, too few: {needs} {needed} images a batch; add some"
             )
-        reasons.append(f"{needs} {neighbors + 1} pictures a batch with num_neighbors {neighbors}")
+        reasons.append(f"{needs} {neighbors + 1} images a batch with num_neighbors {neighbors}")
         needed = settings["num_neighbors"] = count
         settings["num_neighbors"] -= 1
     batch, devices = arguments.train_batch_size, max(1, arguments.n_gpu)
@@ -60,14 +60,14 @@ def check_together(
     batches = -(-needed // arguments.world_size)  # a loss sees those of all processes
     last = count % batch or batch
     if min(batch, count) < batches:
-        reasons.append(f"in batches of {batch}: {needs} {needed} pictures a batch")
+        reasons.append(f"in batches of {batch}: {needs} {needed} images a batch")
         batch = batches
         settings["per_device_train_batch_size"] = -(-batches // devices)
         last = count % batch or batch
     if not dropped and min(last, count) < batches:
         if "per_device_train_batch_size" not in settings:
             reasons.append(
-                f"in batches of {batch} with {last} left for the last: {needs} {needed} pictures "
+                f"in batches of {batch} with {last} left for the last: {needs} {needed} images "
                 "a batch"
             )
         settings["dataloader_drop_last"] = "true"
@@ -88,16 +88,16 @@ def check_together(
 
 def told(count: int) -> str:
     """A number of images in words."""
-    return "1 picture" if count == 1 else f"{count} pictures"
+    return "1 image" if count == 1 else f"{count} images"
 
 
-def check_labels(model: Any, pictures: Pictures, where: str) -> None:
+def check_labels(model: Any, images: Images, where: str) -> None:
     """Raise `UsageError` unless a model that learns labels is given numbers of its classes."""
     if "labels" not in signature(model.forward).parameters:
         return
-    if pictures.labels is None:
+    if images.labels is None:
         raise UsageError(f"{where} has no labels for a classifier; sort the images into folders")
-    lowest, highest = (int(value) for value in pictures.labels.aminmax())
+    lowest, highest = (int(value) for value in images.labels.aminmax())
     if lowest < 0:
         raise UsageError(
             f"{where} has the label {lowest}, which is no class; leave those rows out"
@@ -109,23 +109,23 @@ def check_labels(model: Any, pictures: Pictures, where: str) -> None:
         )
 
 
-def needed_images(model: Any, arguments: TrainingArguments, pictures: Pictures) -> int:
+def needed_images(model: Any, arguments: TrainingArguments, images: Images) -> int:
     """Images that a batch needs: what the loss says, and two where a batch norm fails on one."""
     needed: int = model.min_batch_size
-    count, batch = len(pictures), arguments.per_device_train_batch_size
+    count, batch = len(images), arguments.per_device_train_batch_size
     smallest = batch if arguments.dataloader_drop_last else count % batch or batch
-    if needed == 1 and 1 in (smallest, count) and not takes_one(model, pictures):
+    if needed == 1 and 1 in (smallest, count) and not takes_one(model, images):
         return 2
     return needed
 
 
 @torch.no_grad()
-def takes_one(model: Any, pictures: Pictures) -> bool:
+def takes_one(model: Any, images: Images) -> bool:
     """Whether a training step can be made of one image; model and random numbers stay."""
     with torch.random.fork_rng(devices=[]):
         try:
             one = copy.deepcopy(model).train()
-            one(pictures.pixels[:1].float() / 255, return_loss=False)
+            one(images.pixels[:1].float() / 255, return_loss=False)
         except ValueError:  # torch's: more than 1 value per channel
             return False
     return True

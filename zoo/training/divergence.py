@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers.trainer import TRAINER_STATE_NAME
 
 from zoo.data.binarization import binarize
-from zoo.data.pictures import Pictures
+from zoo.data.images import Images
 from zoo.errors import DivergedError
 
 SUGGESTED_RATE = 1e-3  # or a tenth of the card's, where that is lower
@@ -76,14 +76,14 @@ def check_outputs(model: Any, pixel_values: Tensor) -> None:
 
 
 @torch.no_grad()
-def loss_in_use(model: Any, pictures: Pictures, binarization: str) -> float:
+def loss_in_use(model: Any, images: Images, binarization: str) -> float:
     """A model's loss of the first images in eval mode; its mode and random numbers stay."""
     size, mode = max(LOSS_IMAGES, model.min_batch_size), model.training
     with torch.random.fork_rng(devices=[]):
-        pixels = pictures.pixels[:size].to(model.device).float() / 255
+        pixels = images.pixels[:size].to(model.device).float() / 255
         inputs = {"pixel_values": binarize(pixels, binarization)}
-        if "labels" in signature(model.forward).parameters and pictures.labels is not None:
-            inputs["labels"] = pictures.labels[:size].to(model.device)
+        if "labels" in signature(model.forward).parameters and images.labels is not None:
+            inputs["labels"] = images.labels[:size].to(model.device)
         loss = model.eval()(**inputs).loss
     model.train(mode)
     return float(loss)

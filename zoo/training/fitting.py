@@ -27,9 +27,9 @@ class _WithoutLoss(nn.Module):
 
 
 def batches(pixels: Tensor, binarization: str, device: torch.device) -> Iterator[Tensor]:
-    """8-bit pictures `(N, C, H, W)` as float batches in [0, 1], in order."""
+    """8-bit images `(N, C, H, W)` as float batches in [0, 1], in order."""
     chunks = list(pixels.split(BATCH))
-    if len(chunks) > 1 and len(chunks[-1]) == 1:  # batch norm cannot learn from one picture
+    if len(chunks) > 1 and len(chunks[-1]) == 1:  # batch norm cannot learn from one image
         chunks[-2:] = [pixels[-BATCH - 1 :]]
     for chunk in chunks:
         yield binarize(chunk.to(device).float() / 255, binarization)
@@ -58,7 +58,7 @@ def calibrate_batch_norm(model: Any, pixels: Tensor, binarization: str = "none")
 
 @torch.no_grad()
 def encode_all(model: Any, pixels: Tensor, binarization: str = "none", seed: int = 0) -> Tensor:
-    """Codes of 8-bit pictures as the decoder meets them, in eval mode, `(N, d)`, on the CPU."""
+    """Codes of 8-bit images as the decoder meets them, in eval mode, `(N, d)`, on the CPU."""
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     pixel_batches = batches(pixels, binarization, model.device)

@@ -135,13 +135,13 @@ def build_recipe(card: Card) -> Recipe:
     if card.data.num_views > 1 and "other_view" not in signature(model_class.forward).parameters:
         raise UsageError(
             f"{card.path}: [data] num_views {card.data.num_views}: {model_class.__name__} takes "
-            "one view of each picture; leave it out"
+            "one view of each image; leave it out"
         )
     made = {"image_size": processor.output_size, "num_channels": processor.num_channels}
     for field, value in made.items():
         if value != getattr(config, field):
             raise UsageError(
-                f"{card.path}: the processor makes pictures of {field} {value}, the config's "
+                f"{card.path}: the processor makes images of {field} {value}, the config's "
                 f"{field} is {getattr(config, field)}; make them equal"
             )
     return Recipe(card, config, processor, arguments)

@@ -17,7 +17,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from zoo import catalog, plots
 from zoo.card import CARD_FILE, Card, dumps
-from zoo.data.pictures import PictureDataset, Pictures, load_pictures
+from zoo.data.images import ImageDataset, Images, load_images
 from zoo.data.sources import locate
 from zoo.errors import (
     ConflictError,
@@ -44,7 +44,7 @@ from .divergence import (
 from .fitting import batches, calibrate_batch_norm, encode_all, fit_samplers, stored_weights
 from .recipe import Recipe, build_recipe, one_line, override
 from .resuming import changes, check_output, explain
-from .trainer import BarCallback, InterruptCallback, PictureTrainer, without_default_output
+from .trainer import BarCallback, ImageTrainer, InterruptCallback, without_default_output
 
 SHOWN_SAMPLES = 64
 
@@ -60,7 +60,7 @@ def train(
     """Train the model a card describes.
 
     Checkpoints live in `OUTPUT.training` beside the output until the run is complete; then the
-    weights, config, image processor, card, manifest, README and a picture of samples appear in
+    weights, config, image processor, card, manifest, README and an image of samples appear in
     the output folder at once.
 
     Args:
@@ -92,19 +92,19 @@ def train(
     output = output if output.name else output.absolute()
     work = output.with_name(output.name + ".training")
     checkpoint = find_checkpoint(card, output, work, resume)
-    pictures = load_training_pictures(recipe, quiet)
+    images = load_training_images(recipe, quiet)
     arguments = recipe.training_arguments(work)
     set_seed(arguments.seed)
     model = catalog.load(catalog.find(card.architecture).model)(recipe.config)
-    check_together(model, recipe, arguments, pictures)
+    check_together(model, recipe, arguments, images)
     if hasattr(model, "begin_training"):  # weights that start from the data
-        model.begin_training(pictures.pixels.double().mean(0) / 255)
-    loss = loss_in_use(model, pictures, recipe.binarization)
+        model.begin_training(images.pixels.double().mean(0) / 255)
+    loss = loss_in_use(model, images, recipe.binarization)
     with checkpoints_in(work, card), without_bars():
         try:
-            fit(model, recipe, arguments, pictures, checkpoint, quiet)
-            finish(model, recipe, pictures)
-            check_growth(loss, trained := loss_in_use(model, pictures, recipe.binarization))
+            fit(model, recipe, arguments, images, checkpoint, quiet)
+            finish(model, recipe, images)
+            check_growth(loss, trained := loss_in_use(model, images, recipe.binarization))
             export(model, recipe, output)
         except DivergedError as error:
             last = next(iter(complete_checkpoints(work)[::-1]), None)
@@ -137,7 +137,7 @@ def fit(
     model: Any,
     recipe: Recipe,
     arguments: TrainingArguments,
-    pictures: Pictures,
+    images: Images,
     checkpoint: str | None,
     quiet: bool,
 ) -> None:
@@ -151,10 +151,10 @@ def fit(
     card = recipe.card
     assert card.data is not None
     try:
-        trainer = PictureTrainer(
+        trainer = ImageTrainer(
             model=model,
             args=arguments,
-            train_dataset=PictureDataset(placed(pictures, card, arguments)),
+            train_dataset=ImageDataset(placed(images, card, arguments)),
             binarization=card.data.binarization,
             augmentations=card.data.augmentations,
             num_views=card.data.num_views,
@@ -216,32 +216,32 @@ def complete_checkpoints(work: Path) -> list[Path]:
     return sorted(folders, key=lambda folder: int(folder.name.rpartition("-")[2]))
 
 
-def load_training_pictures(recipe: Recipe, quiet: bool) -> Pictures:
+def load_training_images(recipe: Recipe, quiet: bool) -> Images:
     """The train split, decoded; files other than the card's are noted."""
     data = recipe.card.data
     assert data is not None
-    pictures = load_pictures(
+    images = load_images(
         data.dataset, data.train_split, recipe.processor, config=data.config, quiet=quiet
     )
     note_other_files(recipe.card)
-    return pictures
+    return images
 
 
-def placed(pictures: Pictures, card: Card, arguments: TrainingArguments) -> Pictures:
-    """The pictures on the GPU where a card asks for graphs, whose steps are shorter than copies.
+def placed(images: Images, card: Card, arguments: TrainingArguments) -> Images:
+    """The images on the GPU where a card asks for graphs, whose steps are shorter than copies.
 
     Elsewhere they stay in memory, which holds more; so they do for loaders that are other
     processes or pin what they load, as neither takes tensors of a GPU.
     """
     if not card.cuda_graph or arguments.dataloader_num_workers or arguments.dataloader_pin_memory:
-        return pictures
-    return pictures.to(arguments.device)
+        return images
+    return images.to(arguments.device)
 
 
 def note_other_files(card: Card) -> None:
     """Say on stderr which data files are not those the card names.
 
-    A note and no error: the Hub's copies hold the same pictures in other bytes.
+    A note and no error: the Hub's copies hold the same images in other bytes.
     """
     assert card.data is not None
     place = locate(card.data.dataset)
@@ -255,7 +255,7 @@ def note_other_files(card: Card) -> None:
             )
 
 
-def finish(model: Any, recipe: Recipe, pictures: Pictures) -> None:
+def finish(model: Any, recipe: Recipe, images: Images) -> None:
     """Batch-norm statistics of the whole train split, then the samplers the card names.
 
     Raises:
@@ -264,13 +264,13 @@ def finish(model: Any, recipe: Recipe, pictures: Pictures) -> None:
     data = recipe.card.data
     assert data is not None
     set_seed(recipe.arguments.get("seed", 42))
-    calibrate_batch_norm(model, pictures.pixels, data.binarization)
+    calibrate_batch_norm(model, images.pixels, data.binarization)
     if recipe.card.samplers:
         seed = recipe.arguments.get("seed", 42)
-        codes = encode_all(model, pictures.pixels, data.binarization, seed)
+        codes = encode_all(model, images.pixels, data.binarization, seed)
         fit_samplers(model, codes, recipe.card.samplers, seed)
     check_model(model)
-    check_outputs(model, next(batches(pictures.pixels, data.binarization, model.device)))
+    check_outputs(model, next(batches(images.pixels, data.binarization, model.device)))
 
 
 def export(model: Any, recipe: Recipe, output: Path) -> None:
@@ -283,9 +283,9 @@ def export(model: Any, recipe: Recipe, output: Path) -> None:
         recipe.processor.save_pretrained(folder)
         (folder / CARD_FILE).write_text(recipe.card.text, encoding="utf-8")
         if hasattr(model, "sample"):
-            pictures = model.sample(SHOWN_SAMPLES, seed=0)
-            check_tensors([("a sample", pictures)])
-            plots.save_grid(recipe.processor.crop_padding(pictures), folder / "samples.png")
+            images = model.sample(SHOWN_SAMPLES, seed=0)
+            check_tensors([("a sample", images)])
+            plots.save_grid(recipe.processor.crop_padding(images), folder / "samples.png")
         made = {"by": "genae train", "from": recipe.card.id, "torch": torch.__version__}
         # The page loads its own folder: the id may be nobody's yet, or that of other weights.
         manifest.write(folder, recipe.card, made, parameters=model.num_parameters(), place=".")

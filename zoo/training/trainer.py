@@ -1,4 +1,4 @@
-"""`transformers.Trainer` for pictures kept as 8-bit tensors."""
+"""`transformers.Trainer` for images kept as 8-bit tensors."""
 
 import inspect
 import signal
@@ -32,8 +32,8 @@ def whole_batch(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return batch
 
 
-class PictureTrainer(Trainer):
-    """Trainer whose batches are 8-bit pictures, turned to floats in the step.
+class ImageTrainer(Trainer):
+    """Trainer whose batches are 8-bit images, turned to floats in the step.
 
     There they are augmented and binarised too, from torch's global generator: not in the loader,
     which runs ahead of the step. Only so is a resumed run the same as an uninterrupted one.

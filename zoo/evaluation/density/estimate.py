@@ -12,7 +12,7 @@ from zoo.data.binarization import freeze_binarized
 from zoo.errors import UsageError
 from zoo.evaluation.subject import Context, Subject
 
-#: Columns of importance sampling and of annealing, in order; all numbers are of one picture.
+#: Columns of importance sampling and of annealing, in order; all numbers are of one image.
 COLUMNS = ("log_prob", "bits_per_dim", "standard_error", "effective_sample_size")
 LAST = {"importance": "elbo", "annealed": "acceptance"}
 
@@ -23,7 +23,7 @@ class Plan:
 
     Attributes:
         method: `importance` (needs an encoder with a posterior) or `annealed`.
-        samples: importance samples, or annealed chains, for each picture.
+        samples: importance samples, or annealed chains, for each image.
         temperatures: of the annealing; 0 for importance sampling.
         binarization: `none`, `stochastic`, `threshold` or `frozen`.
         seed: of everything random.
@@ -37,12 +37,12 @@ class Plan:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the numbers of one picture."""
+        """Names of the numbers of one image."""
         return (*COLUMNS, LAST[self.method])
 
 
 def check(context: Context, plan: Plan, pixels: Tensor) -> None:
-    """Raise `UsageError` unless the model can be asked, and has a probability for the pictures.
+    """Raise `UsageError` unless the model can be asked, and has a probability for the images.
 
     Args:
         context: the model.
@@ -55,13 +55,13 @@ def check(context: Context, plan: Plan, pixels: Tensor) -> None:
             "use --method annealed, which needs the decoder alone"
         )
     if not hasattr(context.model, "decoder"):
-        raise UsageError("this model has no decoder and gives pictures no probability")
+        raise UsageError("this model has no decoder and gives images no probability")
     if context.likelihood == "bernoulli" and plan.binarization == "none":
         grey = int(((pixels != 0) & (pixels != 255)).flatten(1).any(1).sum())
         if grey:
             raise UsageError(
-                f"{grey} of {len(pixels)} pictures are grey, and a Bernoulli likelihood of grey "
-                "pictures is a cross-entropy and no probability; --binarize stochastic draws "
+                f"{grey} of {len(pixels)} images are grey, and a Bernoulli likelihood of grey "
+                "images is a cross-entropy and no probability; --binarize stochastic draws "
                 "every pixel once with the seed, frozen is the published draw of a test set, "
                 "threshold cuts at one half; the three do not compare with each other"
             )
@@ -70,17 +70,17 @@ def check(context: Context, plan: Plan, pixels: Tensor) -> None:
 def densities(
     context: Context, plan: Plan, pixels: Tensor, first_batch: int = 0
 ) -> Iterator[list[list[float]]]:
-    """Yield the rows of one batch of pictures after another, as `plan.columns`.
+    """Yield the rows of one batch of images after another, as `plan.columns`.
 
     Every batch has random numbers of its own, so that a run that starts at `first_batch` gives
     what an uninterrupted one would have given. Memory grows neither with the number of samples
-    nor, but for the rows, with that of pictures.
+    nor, but for the rows, with that of images.
 
     Args:
         context: the model, its processor, the device.
         plan: how it is done.
-        pixels: uint8 `(N, C, S, S)`, all pictures.
-        first_batch: the batch to start with; `batch_size` says how many pictures make one.
+        pixels: uint8 `(N, C, S, S)`, all images.
+        first_batch: the batch to start with; `batch_size` says how many images make one.
     """
     if plan.binarization == "frozen":
         pixels = 255 * freeze_binarized(pixels)
@@ -97,7 +97,7 @@ def densities(
 
 
 def batch_size(plan: Plan) -> int:
-    """Pictures at once: some for annealing, whose every picture has many chains for long."""
+    """Images at once: some for annealing, whose every image has many chains for long."""
     return 64 if plan.method == "importance" else 16
 
 
@@ -115,8 +115,8 @@ def prepare(context: Context, plan: Plan, values: Tensor, generator: torch.Gener
 def bits_per_dim(context: Context, log_prob: Tensor) -> Tensor:
     r"""Code length per pixel and channel, :math:`-\log_2 P / D`, from nats.
 
-    D counts the picture without its padding, the probability pays for all of it. A density of
-    pictures that were dequantised and scaled to [0, 1) is first made the probability of bins of
+    D counts the image without its padding, the probability pays for all of it. A density of
+    images that were dequantised and scaled to [0, 1) is first made the probability of bins of
     width 1/256.
     """
     config, processor = context.model.config, context.processor

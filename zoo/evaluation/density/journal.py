@@ -55,7 +55,7 @@ class Journal:
                     break
                 if number == 0 and content != header:
                     raise ConflictError(
-                        f"{self.path} holds an interrupted run with other pictures, weights or "
+                        f"{self.path} holds an interrupted run with other images, weights or "
                         "options; run that again to finish it, or remove the file"
                     )
                 if number:

@@ -115,7 +115,7 @@ def density(
     facts["likelihood"] = context.likelihood
     table = None if parquet is None else Path(parquet)
     rows, resumed = _run(context, plan, pixels, names, facts, table, quiet)
-    summary = _summary(plan, rows) | {"pictures": len(rows)}
+    summary = _summary(plan, rows) | {"images": len(rows)}
     if gap:
         summary["gap"] = _gap(context, plan, gap, temperatures)
     named = [{"name": n, **_row(plan, row)} for n, row in zip(names, rows, strict=True)]
@@ -130,7 +130,7 @@ def check_arguments(
         if value not in known:
             raise UsageError(f"{value!r} is not known here. {did_you_mean(value, known)}")
     if bool(images) == (data is not None):
-        raise UsageError("give pictures, or a data set with --data, and not both")
+        raise UsageError("give images, or a data set with --data, and not both")
     if number is not None and data is None:
         raise UsageError("--number chooses from a data set; give one with --data")
 
@@ -148,11 +148,11 @@ def _images(
     from zoo.evaluation.subject import Subject
 
     subject = Subject(context, data, split, seed)
-    pixels = subject.pictures.pixels
+    pixels = subject.images.pixels
     order = list(range(len(pixels)))
     if number is not None and number < len(pixels):
         # A choice and not the first so many: MNIST's file begins with the easier ones.
-        order = sorted(subject.order(len(pixels), "pictures")[:number].tolist())
+        order = sorted(subject.order(len(pixels), "images")[:number].tolist())
     return pixels[order], [f"{data} {split} {place}" for place in order]
 
 
@@ -183,7 +183,7 @@ def _run(
             raise
         journal.close()
         raise InterruptedRunError(
-            f"stopped after {sum(map(len, batches))} of {len(pixels)} pictures; the same command "
+            f"stopped after {sum(map(len, batches))} of {len(pixels)} images; the same command "
             "goes on from there"
         ) from None
     rows = [row for batch in batches for row in batch]
@@ -201,7 +201,7 @@ def _sums(context: "Context", pixels: "Tensor") -> dict[str, str]:
         weights.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     return {
         "weights": weights.hexdigest(),
-        "pictures": hashlib.sha256(pixels.contiguous().numpy().tobytes()).hexdigest(),
+        "images": hashlib.sha256(pixels.contiguous().numpy().tobytes()).hexdigest(),
     }
 
 
@@ -238,7 +238,7 @@ def _gap(context: "Context", plan: "Plan", count: int, temperatures: int) -> dic
         context.model, count, num_temperatures=temperatures, num_chains=chains, seed=plan.seed
     )
     return {
-        "pictures": count,
+        "images": count,
         "temperatures": temperatures,
         "chains": chains,
         "lower": bounds.lower.mean().item(),

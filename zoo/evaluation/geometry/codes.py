@@ -18,7 +18,7 @@ SMALLEST_RADIUS = 1e-6  # coincident codes still have a ball
 
 @dataclass(frozen=True)
 class Codes:
-    """Encodings of n pictures, and codes of m other pictures; float64 on the CPU.
+    """Encodings of n images, and codes of m other images; float64 on the CPU.
 
     Statistics of the aggregate posterior look at samples, which carry the encoder's noise: the
     means of an ideal VAE vary by less than 1. A mixture over the encodings is asked about the
@@ -28,9 +28,9 @@ class Codes:
         mean: posterior means, or the codes of a deterministic encoder, shape `(n, d)`.
         log_var: log-variances of the posteriors, or of the balls that stand in for them.
         samples: one sample of each posterior; the codes themselves of a deterministic encoder.
-        held_out: codes of other pictures, drawn likewise, shape `(m, d)`.
+        held_out: codes of other images, drawn likewise, shape `(m, d)`.
         stochastic: whether the encoder has noise of its own.
-        labels: class numbers of the n pictures, or None.
+        labels: class numbers of the n images, or None.
     """
 
     mean: Tensor
@@ -120,7 +120,7 @@ def _checked(points: Tensor) -> Tensor:
     """
     if len(points) < LEAST:
         raise UsageError(
-            f"a geometry needs at least {LEAST} codes and as many of other pictures, got "
+            f"a geometry needs at least {LEAST} codes and as many of other images, got "
             f"{len(points)}; use a larger split or a larger number"
         )
     if not points.isfinite().all():

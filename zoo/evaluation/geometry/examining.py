@@ -14,7 +14,7 @@ from .codes import LEAST, Codes
 from .survey import Survey, survey
 from .tools import Network
 
-CHUNK = 256  # pictures
+CHUNK = 256  # images
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Examination:
         name: of the model.
         subject: model, data and seed.
         survey: the statistics.
-        binarization: what was done to the pictures before they were encoded.
-        decode: codes to pictures, on the CPU.
+        binarization: what was done to the images before they were encoded.
+        decode: codes to images, on the CPU.
     """
 
     name: str
@@ -58,30 +58,30 @@ class Examination:
 
 
 def examine(name: str, subject: Subject, number: int) -> Examination:
-    """Encode pictures of a split as the model met them in training, and survey the codes.
+    """Encode images of a split as the model met them in training, and survey the codes.
 
     Args:
         name: of the model, for people.
         subject: an autoencoder, its data and a seed.
-        number: encodings n; as many other pictures are held out. Of a split with fewer than 2 n
-            pictures one half is encoded and the other held out.
+        number: encodings n; as many other images are held out. Of a split with fewer than 2 n
+            images one half is encoded and the other held out.
 
     Raises:
-        UsageError: if there are too few pictures.
+        UsageError: if there are too few images.
     """
     check_count("number", number, LEAST)
-    pictures = subject.pictures
-    number = min(number, len(pictures) // 2)
+    images = subject.images
+    number = min(number, len(images) // 2)
     if number < LEAST:
         raise UsageError(
-            f"a geometry needs at least {2 * LEAST} pictures, half of them held out, and "
-            f"{subject.dataset}, {subject.split}, has {len(pictures)}; use a larger split"
+            f"a geometry needs at least {2 * LEAST} images, half of them held out, and "
+            f"{subject.dataset}, {subject.split}, has {len(images)}; use a larger split"
         )
-    order = subject.order(len(pictures), "pictures")[: 2 * number]
+    order = subject.order(len(images), "images")[: 2 * number]
     data = getattr(subject.context.card, "data", None)
     binarization = getattr(data, "binarization", None) or "none"
-    mean, log_var = _encode(subject, pictures.pixels[order], binarization)
-    labels = None if pictures.labels is None else pictures.labels[order[:number]]
+    mean, log_var = _encode(subject, images.pixels[order], binarization)
+    labels = None if images.labels is None else images.labels[order[:number]]
     if log_var is None:
         codes = Codes.of_points(mean[:number], mean[number:], labels)
     else:

@@ -1,4 +1,4 @@
-"""One HTML page with everything on it: no script, no style sheet, no picture from elsewhere."""
+"""One HTML page with everything on it: no script, no style sheet, no image from elsewhere."""
 
 import base64
 import html
@@ -7,7 +7,7 @@ import io
 from matplotlib.figure import Figure
 
 from .examining import Examination
-from .pictures import PICTURES
+from .plots import PLOTS
 from .survey import Statistic
 from .verdict import Verdict, band
 
@@ -50,11 +50,11 @@ def render(examination: Examination, verdict: Verdict) -> str:
         for reason, names in _by_reason(survey.undefined).items()
     )
     figures = "\n".join(
-        f'<figure id="{picture.name}"><h3>{html.escape(picture.title)}</h3>'
-        f'<img alt="{html.escape(picture.title)}" src="{_data(picture.draw(examination))}">'
-        f"<figcaption>{html.escape(picture.caption)}</figcaption></figure>"
-        for picture in PICTURES
-        if picture.fits(examination)
+        f'<figure id="{plot.name}"><h3>{html.escape(plot.title)}</h3>'
+        f'<img alt="{html.escape(plot.title)}" src="{_data(plot.draw(examination))}">'
+        f"<figcaption>{html.escape(plot.caption)}</figcaption></figure>"
+        for plot in PLOTS
+        if plot.fits(examination)
     )
     return f"""<!doctype html>
 <html lang="en">

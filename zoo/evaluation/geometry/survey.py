@@ -24,7 +24,7 @@ class Statistic:
         high: highest value over them.
         replicates: how many N(0, I) samples of the same n and d there were. The value of one
             more falls outside the band with probability 2 / (replicates + 1).
-        count: codes, pairs or pictures that the number is of.
+        count: codes, pairs or images that the number is of.
         size: d.
         seed: of everything random.
         p_value: of the hypothesis N(0, I), where it is a test.
@@ -112,8 +112,8 @@ def survey(
     Args:
         codes: what to look at.
         seed: of everything random.
-        decode: codes `(k, d)`, float32, to pictures; None leaves the statistics of networks out.
-        encode: pictures to codes.
+        decode: codes `(k, d)`, float32, to images; None leaves the statistics of networks out.
+        encode: images to codes.
         quiet: draw no progress bar.
     """
     undefined: dict[str, str] = {}

@@ -1,7 +1,7 @@
 """The diagnostics, one row each, and the groups that compute them together.
 
-The picture behind them, codes as points, balls and blanks, and the questions which regions codes
-cover, whether blanks hold unseen pictures, whether there are outliers, and how regular the space
+The image behind them, codes as points, balls and blanks, and the questions which regions codes
+cover, whether blanks hold unseen images, whether there are outliers, and how regular the space
 is, are those of an essay on the geometry of variational autoencoders; the statistics are ours.
 """
 

@@ -15,7 +15,7 @@ class Reading:
 
     Attributes:
         value: the number.
-        count: how many codes, pairs or pictures it is of.
+        count: how many codes, pairs or images it is of.
         p_value: of the hypothesis that the codes are N(0, I); None where it is no test.
         parts: the same by dimension, where there is such.
     """
@@ -35,8 +35,8 @@ class Tools:
 
     Attributes:
         generator: on the CPU; a group of statistics has its own.
-        decode: codes `(k, d)` to expected pictures, both on the CPU; None without a model.
-        encode: pictures to codes (posterior means), likewise.
+        decode: codes `(k, d)` to expected images, both on the CPU; None without a model.
+        encode: images to codes (posterior means), likewise.
         tests: compute p-values that need permutations; a reference sample needs none.
     """
 

@@ -76,7 +76,7 @@ def _dead(s: Survey) -> list[int]:
 def _dead_text(s: Survey) -> str:
     dead = _dead(s)
     listed = ", ".join(map(str, dead[:8])) + (" ..." if len(dead) > 8 else "")
-    return f"{len(dead)} of {s.codes.size} dimensions say nothing of the picture ({listed})."
+    return f"{len(dead)} of {s.codes.size} dimensions say nothing of the image ({listed})."
 
 
 def _center_text(s: Survey) -> str:
@@ -142,7 +142,7 @@ def _holes_text(s: Survey) -> str:
 
 def _uncovered_text(s: Survey) -> str:
     return (
-        f"Only {_share(s['coverage'].value)} of prior codes lie in some picture's ball, and "
+        f"Only {_share(s['coverage'].value)} of prior codes lie in some image's ball, and "
         f"{_share(s['coverage_held_out'].value)} of held-out codes do."
     )
 
@@ -159,7 +159,7 @@ def _dip_text(s: Survey) -> str:
 def _drift_text(s: Survey) -> str:
     return (
         f"Prior codes, decoded and encoded again, land {_number(s['drift_ratio'])} times as far "
-        "from where they were as codes of pictures do."
+        "from where they were as codes of images do."
     )
 
 
@@ -262,11 +262,11 @@ def _encoder(s: Survey) -> str:
     information, marginal = s["mutual_information"], s["marginal_kl"]
     capped = information.value > math.log(information.count) - CAPPED
     split = (
-        f"of these at least {information.value:.2f} say which picture it is, all that "
-        f"{information.count} pictures allow (log n), so that the {marginal.value:.2f} left for "
+        f"of these at least {information.value:.2f} say which image it is, all that "
+        f"{information.count} images allow (log n), so that the {marginal.value:.2f} left for "
         f"the distance to the prior are an upper bound (N(0, I): {band(marginal)})"
         if capped
-        else f"of these {information.value:.2f} say which picture it is, and {marginal.value:.2f} "
+        else f"of these {information.value:.2f} say which image it is, and {marginal.value:.2f} "
         f"separate the codes as a whole from the prior (N(0, I): {band(marginal)})"
     )
     return (

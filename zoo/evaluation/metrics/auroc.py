@@ -38,18 +38,18 @@ def auroc(
     num_samples: int = 100,
     num_images: int | None = 1000,
 ) -> Outcome:
-    """Chance that a picture of the data set is given a higher log-likelihood than another one's.
+    """Chance that an image of the data set is given a higher log-likelihood than another one's.
 
     One half tells nothing apart; below one half the model finds the strangers likelier than its
     own kind, a failure that likelihoods are known for (Nalisnick et al., arXiv:1810.09136).
 
     Args:
-        subject: a model with a likelihood bound, and the pictures that should score higher.
+        subject: a model with a likelihood bound, and the images that should score higher.
         other: the data set that should score lower; None is Fashion-MNIST for MNIST and back.
         other_split: its split; None is that of the data set.
         binarization: of both, as in `elbo`.
         dequantization: likewise.
-        num_samples: importance samples for each picture.
+        num_samples: importance samples for each image.
         num_images: a seeded choice of so many of each; None for all.
 
     Raises:

@@ -28,11 +28,11 @@ def entropy_gap(
     batches. Negative where codes are correlated or narrow, positive where they are wide.
 
     Args:
-        subject: an autoencoder and its pictures.
+        subject: an autoencoder and its images.
         codes: "mean" is what `encode` gives; "sample" draws from a VAE's posterior, whose codes
             as a whole are what the prior should match.
-        batch_size: codes a batch; with fewer pictures, all of them.
-        num_batches: batches averaged over, at most what the pictures fill.
+        batch_size: codes a batch; with fewer images, all of them.
+        num_batches: batches averaged over, at most what the images fill.
         num_neighbors: k of the estimate.
 
     Raises:
@@ -45,15 +45,14 @@ def entropy_gap(
         raise UsageError(f"codes must be one of {', '.join(CODES)}; got {codes!r}")
     if codes == "sample" and not hasattr(subject.model, "posterior"):
         raise UsageError("codes='sample' needs a posterior, which only a VAE has; use 'mean'")
-    pixels = subject.pictures.pixels
+    pixels = subject.images.pixels
     size = min(batch_size, len(pixels))
     if size <= num_neighbors:
         raise UsageError(
-            f"{num_neighbors} nearest neighbours need more than {size} "
-            "pictures; use a larger split"
+            f"{num_neighbors} nearest neighbours need more than {size} images; use a larger split"
         )
     count = min(num_batches, len(pixels) // size)
-    chosen = pixels[subject.order(len(pixels), "pictures")[: size * count]]
+    chosen = pixels[subject.order(len(pixels), "images")[: size * count]]
     latents = encode(subject, chosen, codes)
     generator = subject.generator("normal codes")
     gaps = []
@@ -74,7 +73,7 @@ def entropy_gap(
 
 @torch.no_grad()
 def encode(subject: Subject, pixels: Tensor, codes: str = "mean") -> Tensor:
-    """Codes of 8-bit pictures in eval mode, shape `(N, d)`, on the CPU."""
+    """Codes of 8-bit images in eval mode, shape `(N, d)`, on the CPU."""
     model, generator = subject.model, subject.generator("posterior")
     found = []
     for values in subject.context.batches(pixels, "encoding"):

@@ -1,4 +1,4 @@
-"""Features of real pictures, of samples and of train pictures, extracted once."""
+"""Features of real images, of samples and of train images, extracted once."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +25,9 @@ class FeatureSets:
     """Features in float64 on the CPU, `(n, d)` each, the same n.
 
     Attributes:
-        real: of pictures of the split that is measured on.
+        real: of images of the split that is measured on.
         samples: of the model's samples.
-        train: of train pictures, for the floor; None where there is no train split.
+        train: of train images, for the floor; None where there is no train split.
         features: id or folder of the classifier.
     """
 
@@ -43,7 +43,7 @@ def feature_sets(
     """The three sets, from the context's memory where another metric asked for them before.
 
     Args:
-        subject: an autoencoder and the pictures it should match.
+        subject: an autoencoder and the images it should match.
         sampler: see `AutoencoderModel.sample`.
         temperature: likewise.
         features: id or folder of a classifier; None is the one for the data set.
@@ -62,7 +62,7 @@ def feature_sets(
         )
     context = subject.context
     classifier = context.once(("classifier", name), lambda: load_classifier(name, context))
-    real, train = _real_pictures(subject, num_images)
+    real, train = _real_images(subject, num_images)
     where = (subject.dataset, subject.split, subject.config, subject.seed, num_images)
 
     def sample() -> Tensor:
@@ -74,9 +74,9 @@ def feature_sets(
 
     drawn = context.once(("samples", sampler, temperature, subject.seed, len(real)), sample)
     return FeatureSets(
-        real=of(("real",), real, "features of pictures"),
+        real=of(("real",), real, "features of images"),
         samples=of(("samples", sampler, temperature), drawn, "features of samples"),
-        train=None if train is None else of(("train",), train, "features of train pictures"),
+        train=None if train is None else of(("train",), train, "features of train images"),
         features=name,
     )
 
@@ -85,7 +85,7 @@ def load_classifier(name: str, context: Context) -> Any:
     """A classifier in eval mode on the context's device.
 
     Raises:
-        UsageError: if it is no classifier, or reads pictures of another size than the model's.
+        UsageError: if it is no classifier, or reads images of another size than the model's.
     """
     import zoo
 
@@ -95,7 +95,7 @@ def load_classifier(name: str, context: Context) -> Any:
     shapes = [(c.num_channels, c.image_size) for c in (model.config, context.model.config)]
     if shapes[0] != shapes[1]:
         raise UsageError(
-            f"features {name!r} reads {shapes[0][0]} x {shapes[0][1]} x {shapes[0][1]} pictures "
+            f"features {name!r} reads {shapes[0][0]} x {shapes[0][1]} x {shapes[0][1]} images "
             f"and the model makes {shapes[1][0]} x {shapes[1][1]} x {shapes[1][1]}; name a "
             "classifier of the same size"
         )
@@ -106,16 +106,16 @@ def load_classifier(name: str, context: Context) -> Any:
 def draw(subject: Subject, count: int, sampler: str, temperature: float) -> Tensor:
     """Samples as they would be saved: 8 bits, blank padding; uint8 `(n, C, H, W)`.
 
-    Real pictures are 8-bit with blank padding, and features may see the difference.
+    Real images are 8-bit with blank padding, and features may see the difference.
     """
     context = subject.context
     try:
-        pictures = context.model.sample(
+        images = context.model.sample(
             count, sampler=sampler, temperature=temperature, seed=subject.seed
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
-    pixels = to_uint8(pictures.cpu())
+    pixels = to_uint8(images.cpu())
     blank = torch.zeros_like(pixels)
     context.processor.crop_padding(blank).copy_(context.processor.crop_padding(pixels))
     return blank
@@ -123,27 +123,27 @@ def draw(subject: Subject, count: int, sampler: str, temperature: float) -> Tens
 
 @torch.no_grad()
 def extract(context: Context, classifier: Any, pixels: Tensor, text: str) -> Tensor:
-    """Features of 8-bit pictures, float64 `(n, d)` on the CPU."""
+    """Features of 8-bit images, float64 `(n, d)` on the CPU."""
     batches = context.batches(pixels, text)
     return torch.cat([classifier.features(values).double().cpu() for values in batches])
 
 
-def _real_pictures(subject: Subject, num_images: int) -> tuple[Tensor, Tensor | None]:
-    """Seeded choices of n pictures of the split and of n train pictures, 8-bit."""
-    pixels = subject.pictures.pixels
+def _real_images(subject: Subject, num_images: int) -> tuple[Tensor, Tensor | None]:
+    """Seeded choices of n images of the split and of n train images, 8-bit."""
+    pixels = subject.images.pixels
     split = train_split(subject)
     if base(split) == base(subject.split):
-        # Two halves that share no picture: a set compared with itself would be no floor.
+        # Two halves that share no image: a set compared with itself would be no floor.
         count = min(num_images, len(pixels) // 2)
-        order = subject.order(len(pixels), "pictures")
+        order = subject.order(len(pixels), "images")
         chosen, rest = order[:count], order[count : 2 * count]
         return pixels[chosen], pixels[rest]
-    train = _train_pictures(subject, split)
+    train = _train_images(subject, split)
     count = min(num_images, len(pixels), len(pixels if train is None else train))
-    chosen = subject.order(len(pixels), "pictures")[:count]
+    chosen = subject.order(len(pixels), "images")[:count]
     if train is None:
         return pixels[chosen], None
-    return pixels[chosen], train[subject.order(len(train), "train pictures")[:count]]
+    return pixels[chosen], train[subject.order(len(train), "train images")[:count]]
 
 
 def base(split: str) -> str:
@@ -166,9 +166,9 @@ def train_split(subject: Subject) -> str:
     return "train"
 
 
-def _train_pictures(subject: Subject, split: str) -> Tensor | None:
-    """All train pictures, 8-bit, or None where the data set has none."""
+def _train_images(subject: Subject, split: str) -> Tensor | None:
+    """All train images, 8-bit, or None where the data set has none."""
     try:
-        return subject.context.pictures(subject.dataset, split, subject.config).pixels
+        return subject.context.images(subject.dataset, split, subject.config).pixels
     except UsageError:  # no such split; a data set that is missing or damaged is another error
         return None

@@ -1,8 +1,8 @@
-"""Samples against real pictures in a classifier's features.
+"""Samples against real images in a classifier's features.
 
 Every metric here is called by its name and its features, never plain "FID": numbers in other
-features, or of another number of pictures, cannot be compared. The floor beside each is the same
-metric with as many real train pictures in place of the samples.
+features, or of another number of images, cannot be compared. The floor beside each is the same
+metric with as many real train images in place of the samples.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,14 +28,14 @@ def frechet_distance(
     features: str | None = None,
     num_images: int = 10_000,
 ) -> Outcome:
-    """Frechet distance between Gaussians fitted to the features of samples and of pictures.
+    """Frechet distance between Gaussians fitted to the features of samples and of images.
 
     Args:
-        subject: an autoencoder and the pictures it should match.
+        subject: an autoencoder and the images it should match.
         sampler: "prior", or "gaussian" or "mixture" where they were fitted.
         temperature: of the sampler.
         features: id or folder of the classifier; None is the one for the data set.
-        num_images: n, of samples and of pictures each; at most what the splits hold. The distance
+        num_images: n, of samples and of images each; at most what the splits hold. The distance
             falls with n, so it belongs to the number.
 
     Raises:
@@ -77,19 +77,19 @@ def _neighborhood_metric(name: str, doc: str) -> Callable[..., Outcome]:
 
 precision = _neighborhood_metric(
     "precision",
-    "Share of samples within k-neighbour balls of pictures (Kynkaanniemi, arXiv:1904.06991).",
+    "Share of samples within k-neighbour balls of images (Kynkaanniemi, arXiv:1904.06991).",
 )
 recall = _neighborhood_metric(
     "recall",
-    "Share of pictures within k-neighbour balls of samples (Kynkaanniemi, arXiv:1904.06991).",
+    "Share of images within k-neighbour balls of samples (Kynkaanniemi, arXiv:1904.06991).",
 )
 density = _neighborhood_metric(
     "density",
-    "Balls of pictures that a sample lies in, over k; may exceed 1 (Naeem, arXiv:2002.09797).",
+    "Balls of images that a sample lies in, over k; may exceed 1 (Naeem, arXiv:2002.09797).",
 )
 coverage = _neighborhood_metric(
     "coverage",
-    "Share of pictures whose k-neighbour ball holds a sample (Naeem, arXiv:2002.09797).",
+    "Share of images whose k-neighbour ball holds a sample (Naeem, arXiv:2002.09797).",
 )
 
 
@@ -136,7 +136,7 @@ def neighborhoods(real: Tensor, other: Tensor, num_neighbors: int = 5) -> Neighb
     """Precision, recall, density and coverage of one set against another.
 
     Args:
-        real: features of pictures, `(n, d)`, n above k.
+        real: features of images, `(n, d)`, n above k.
         other: features of samples, `(m, d)`, m above k.
         num_neighbors: k.
 
@@ -146,7 +146,7 @@ def neighborhoods(real: Tensor, other: Tensor, num_neighbors: int = 5) -> Neighb
     if num_neighbors >= min(len(real), len(other)):
         raise UsageError(
             f"num_neighbors is {num_neighbors}, which needs more than the "
-            f"{min(len(real), len(other))} pictures there are; use a larger split"
+            f"{min(len(real), len(other))} images there are; use a larger split"
         )
     real, other = real.double(), other.double()
     real_radii = neighbor_distances(real, num_neighbors)[:, -1]
@@ -190,7 +190,7 @@ def _compare_sets(
     features: str | None,
     num_images: int,
 ) -> Outcome:
-    """Compare the pictures with the samples and, for the floor, with train pictures."""
+    """Compare the images with the samples and, for the floor, with train images."""
     sets = feature_sets(
         subject,
         sampler=sampler,

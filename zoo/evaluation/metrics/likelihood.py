@@ -23,22 +23,22 @@ def elbo(
     num_samples: int = 1,
     num_images: int | None = None,
 ) -> Outcome:
-    """Evidence lower bound in nats per picture: posterior samples (never the mean).
+    """Evidence lower bound in nats per image: posterior samples (never the mean).
 
     The KL of a VAE is analytic, that of an importance-weighted autoencoder sampled.
 
     Args:
-        subject: a VAE and its pictures.
+        subject: a VAE and its images.
         binarization: "stochastic" draws every pixel once from Bernoulli(value) with the seed,
             "frozen" is the published draw of the whole split, "threshold" asks whether it is above
             0.5, "none" keeps grey. None is what the card trained with.
         dequantization: "uniform" makes 8-bit values continuous, (k + u) / 256, as the density of
             a Gaussian needs; "none" for probabilities. None picks the one that fits.
-        num_samples: posterior samples averaged over for each picture.
-        num_images: a seeded choice of so many pictures; None for all.
+        num_samples: posterior samples averaged over for each image.
+        num_images: a seeded choice of so many images; None for all.
 
     Raises:
-        UsageError: if the pictures do not fit the likelihood.
+        UsageError: if the images do not fit the likelihood.
     """
     check_count("num_samples", num_samples)
     model = subject.model
@@ -59,17 +59,17 @@ def iwae(
     num_samples: int = 100,
     num_images: int | None = 1000,
 ) -> Outcome:
-    """Importance-weighted lower bound in nats per picture; tighter than the ELBO.
+    """Importance-weighted lower bound in nats per image; tighter than the ELBO.
 
     Args:
-        subject: a VAE and its pictures.
+        subject: a VAE and its images.
         binarization: as in `elbo`.
         dequantization: as in `elbo`.
-        num_samples: importance samples for each picture.
-        num_images: a seeded choice of so many pictures; None for all.
+        num_samples: importance samples for each image.
+        num_images: a seeded choice of so many images; None for all.
 
     Raises:
-        UsageError: if the pictures do not fit the likelihood.
+        UsageError: if the images do not fit the likelihood.
     """
     check_count("num_samples", num_samples)
     model = subject.model
@@ -87,13 +87,13 @@ def bits_per_dim(
 ) -> Outcome:
     r"""Upper bound on the code length, bits per pixel and channel: :math:`-L_K / (D \log 2)`.
 
-    D counts the pixels of the picture without padding, while the bound pays for the padding too:
+    D counts the pixels of the image without padding, while the bound pays for the padding too:
     the honest side of the two.
 
     Args:
-        subject: a VAE with a likelihood of 8-bit values, and its pictures.
-        num_samples: importance samples for each picture.
-        num_images: a seeded choice of so many pictures; None for all.
+        subject: a VAE with a likelihood of 8-bit values, and its images.
+        num_samples: importance samples for each image.
+        num_images: a seeded choice of so many images; None for all.
     """
     outcome = iwae(
         subject,
@@ -111,11 +111,11 @@ def bits_per_dim(
 def preparation(
     subject: Subject, binarization: str | None, dequantization: str | None
 ) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
-    """What is done to pictures before a likelihood sees them, and the options that name it.
+    """What is done to images before a likelihood sees them, and the options that name it.
 
     Raises:
-        UsageError: for grey pictures under a Bernoulli, two-valued ones under another likelihood,
-            a Gaussian density without dequantisation being no density of 8-bit pictures.
+        UsageError: for grey images under a Bernoulli, two-valued ones under another likelihood,
+            a Gaussian density without dequantisation being no density of 8-bit images.
     """
     likelihood = subject.context.likelihood
     if binarization is None:
@@ -128,7 +128,7 @@ def preparation(
         raise UsageError(f"dequantization must be one of {known}; got {dequantization!r}")
     if likelihood == "bernoulli" and binarization == "none":
         raise UsageError(
-            "a Bernoulli likelihood of grey pictures is a cross-entropy and no probability; name "
+            "a Bernoulli likelihood of grey images is a cross-entropy and no probability; name "
             "the option binarization = 'stochastic' or 'threshold'"
         )
     if likelihood != "bernoulli" and binarization != "none":
@@ -138,7 +138,7 @@ def preparation(
         )
     if likelihood == "gaussian" and dequantization == "none":
         raise UsageError(
-            "the Gaussian density of 8-bit pictures is unbounded; use dequantization = 'uniform'"
+            "the Gaussian density of 8-bit images is unbounded; use dequantization = 'uniform'"
         )
     if likelihood != "gaussian" and dequantization != "none":
         raise UsageError(
@@ -165,7 +165,7 @@ def _mean(
     *,
     frozen: bool = False,
 ) -> tuple[float, int]:
-    """A bound averaged over pictures, and how many there were."""
+    """A bound averaged over images, and how many there were."""
     pixels = subject.pixels(num_images, frozen=frozen)
     generator = subject.generator("posterior")
     total = 0.0

@@ -1,9 +1,9 @@
 """What probes read off a frozen encoder: linear, 200 hidden units, 5 nearest neighbours.
 
 The protocol is one for every tap and every model: standardised features (mean and deviation of
-the fitting pictures), AdamW from 1e-3 by a cosine, 8 epochs of 256 pictures; after 20 a probe of
-4096 features knows its 40,000 pictures by heart and reads a point less of others. The number was
-chosen on train[35000:40000] of CIFAR-10, fitted to train[:35000], and never on pictures that
+the fitting images), AdamW from 1e-3 by a cosine, 8 epochs of 256 images; after 20 a probe of
+4096 features knows its 40,000 images by heart and reads a point less of others. The number was
+chosen on train[35000:40000] of CIFAR-10, fitted to train[:35000], and never on images that
 accuracies are reported on.
 """
 
@@ -32,7 +32,7 @@ HIDDEN = 200
 DROPOUT = 0.1
 NEIGHBORS = 5
 QUERIES_AT_ONCE = 2500
-CALIBRATING = 10_000  # pictures for the untrained encoder's batch-norm statistics
+CALIBRATING = 10_000  # images for the untrained encoder's batch-norm statistics
 
 
 @dataclass(frozen=True)
@@ -67,21 +67,21 @@ def probe_accuracy(
     fit_split: str | None = None,
     num_images: int | None = None,
 ) -> Outcome:
-    """Share of pictures whose label a probe reads off the frozen encoder, in [0, 1].
+    """Share of images whose label a probe reads off the frozen encoder, in [0, 1].
 
     The floor is the same probe on an untrained encoder of the same shape, whose batch-norm
-    statistics are those of the fitting pictures.
+    statistics are those of the fitting images.
 
     Args:
-        subject: a model with an encoder, and labelled pictures.
+        subject: a model with an encoder, and labelled images.
         probe: `linear`, `mlp` (200 units) or `knn` (5 neighbours by the cosine).
         tap: a layer of the encoder; None for the model's first.
         fit_split: what the probe is fitted to; None for the split the model was trained on.
-        num_images: how many pictures to report on; None for all.
+        num_images: how many images to report on; None for all.
 
     Raises:
         UsageError: for an unknown probe or tap, data without labels, or a probe that would be
-            fitted to the pictures it reports on.
+            fitted to the images it reports on.
     """
     if probe not in PROBES:
         raise UsageError(f"no probe {probe!r}; it is one of {', '.join(PROBES)}")
@@ -91,7 +91,7 @@ def probe_accuracy(
     check_apart(fit_split, subject.split)
     fit, fit_labels = labelled(subject, fit_split)
     report, report_labels = labelled(subject, subject.split)
-    chosen = subject.order(len(report), "pictures")[:num_images]
+    chosen = subject.order(len(report), "images")[:num_images]
 
     def seen_by(name: str) -> Representation:
         model = None
@@ -117,32 +117,32 @@ def probe_accuracy(
 
 
 def check_apart(fit_split: str, split: str) -> None:
-    """Raise `UsageError` where a probe would surely report on pictures it was fitted to."""
+    """Raise `UsageError` where a probe would surely report on images it was fitted to."""
     whole = "[" not in fit_split and base(fit_split) == base(split)
     if canonical(fit_split) == canonical(split) or whole:
         raise UsageError(
             f"a probe fitted to {fit_split!r} and reported on {split!r} has seen the answers; "
-            "give two parts without a common picture, such as train[:40000] and train[40000:]"
+            "give two parts without a common image, such as train[:40000] and train[40000:]"
         )
 
 
 def labelled(subject: Subject, split: str) -> tuple[Tensor, Tensor]:
-    """8-bit pictures and labels of a split, which must have labels and enough pictures."""
-    pictures = subject.context.pictures(subject.dataset, split, subject.config)
-    if pictures.labels is None:
+    """8-bit images and labels of a split, which must have labels and enough images."""
+    images = subject.context.images(subject.dataset, split, subject.config)
+    if images.labels is None:
         raise UsageError(
             f"data set {subject.dataset} has no labels, so no probe can read them; name another"
         )
-    if len(pictures) <= NEIGHBORS:
+    if len(images) <= NEIGHBORS:
         raise UsageError(
-            f"{subject.dataset} {split} has {len(pictures)} pictures, too few for a probe; "
+            f"{subject.dataset} {split} has {len(images)} images, too few for a probe; "
             f"give at least {NEIGHBORS + 1}"
         )
-    return pictures.pixels, pictures.labels
+    return images.pixels, images.labels
 
 
 def standardize(fit: Tensor, report: Tensor) -> None:
-    """Give every feature mean 0 and deviation 1 over the fitting pictures, in place."""
+    """Give every feature mean 0 and deviation 1 over the fitting images, in place."""
     mean, deviation = fit.mean(0), fit.std(0).clamp(min=1e-6)
     for features in (fit, report):
         features.sub_(mean).div_(deviation)

@@ -1,4 +1,4 @@
-"""How well a model gives its pictures back."""
+"""How well a model gives its images back."""
 
 import torch
 
@@ -9,7 +9,7 @@ from zoo.evaluation.subject import Outcome, Subject
 def reconstruction_mse(
     subject: Subject, *, binarization: str = "none", num_images: int | None = None
 ) -> Outcome:
-    r"""Mean squared error of reconstructions, per pixel and channel, pictures in [0, 1].
+    r"""Mean squared error of reconstructions, per pixel and channel, images in [0, 1].
 
     .. math:: \frac{1}{N D} \sum_n \| x_n - \hat x_n \|^2
 
@@ -17,9 +17,9 @@ def reconstruction_mse(
     error look smaller.
 
     Args:
-        subject: an autoencoder and its pictures.
-        binarization: "none", "stochastic" or "threshold", applied to the pictures.
-        num_images: how many pictures; None for all.
+        subject: an autoencoder and its images.
+        binarization: "none", "stochastic" or "threshold", applied to the images.
+        num_images: how many images; None for all.
     """
     context = subject.context
     pixels = subject.pixels(num_images)

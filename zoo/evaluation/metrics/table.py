@@ -40,7 +40,7 @@ class Metric:
     title: str
     likelihoods: tuple[str, ...] = ()
     relative: bool = False
-    floor: str = "as many real train pictures"
+    floor: str = "as many real train images"
 
     @property
     def function(self) -> "Callable[..., Outcome]":
@@ -81,16 +81,16 @@ _ROWS = (
         "reconstructs", 5, 0.01, "mean squared error of reconstructions", relative=True,
     ),
     Metric(
-        "elbo", "nats per picture", "likelihood:elbo",
+        "elbo", "nats per image", "likelihood:elbo",
         "bounds", 2, 0.5, "evidence lower bound; analytic KL of a VAE",
     ),
     Metric(
-        "iwae", "nats per picture", "likelihood:iwae",
+        "iwae", "nats per image", "likelihood:iwae",
         "bounds", 2, 0.5, "importance-weighted lower bound",
     ),
     Metric(
         "auroc", "share", "auroc:auroc",
-        "bounds", 4, 0.01, "own pictures likelier than another data set's",
+        "bounds", 4, 0.01, "own images likelier than another data set's",
     ),
     Metric(
         "bits_per_dim", "bits per pixel and channel", "likelihood:bits_per_dim",
@@ -102,8 +102,8 @@ _ROWS = (
         "reconstructs", 2, 0.1, "entropy of the codes minus that of normal codes",
     ),
     _fidelity("frechet_distance", "squared feature units", 3, 0.03, "between Gaussian fits"),
-    _fidelity("precision", "share", 4, 0.01, "samples within the real pictures' manifold"),
-    _fidelity("recall", "share", 4, 0.01, "real pictures within the samples' manifold"),
+    _fidelity("precision", "share", 4, 0.01, "samples within the real images' manifold"),
+    _fidelity("recall", "share", 4, 0.01, "real images within the samples' manifold"),
     _fidelity("density", "1 for equal sets", 4, 0.02, "real neighbourhoods a sample lies in"),
     _fidelity("coverage", "share", 4, 0.01, "real neighbourhoods that hold a sample"),
     Metric(

@@ -52,7 +52,7 @@ class AggregatePosterior:
             latents: shape `(m, d)`.
             own: for each code the number of the encoding to leave out, shape `(m,)`: the one that
                 the code was drawn from, whose kernel would otherwise vouch for itself. None
-                leaves none out, as for codes of other pictures, and in the mutual information.
+                leaves none out, as for codes of other images, and in the mutual information.
         """
         total = math.log(self.count - (own is not None)) if self.count > 1 else 0.0
         found = [
@@ -71,23 +71,23 @@ class AggregatePosterior:
 
 @dataclass(frozen=True)
 class RateSplit:
-    r"""What the KL of a VAE consists of, on one data set; every number in nats per picture.
+    r"""What the KL of a VAE consists of, on one data set; every number in nats per image.
 
     .. math:: E_x KL(p(z|x) \| q(z)) = I(x; z) + KL(\hat p(z) \| q(z))
 
     (Hoffman and Johnson, "ELBO surgery", 2016): the index-code mutual information, which says
-    which picture a code belongs to, and what separates the aggregate posterior from the prior.
+    which image a code belongs to, and what separates the aggregate posterior from the prior.
 
     Attributes:
         kl: mean KL from posterior to prior, analytic.
         kl_per_dim: the same by dimension, shape `(d,)`; sums to `kl`.
-        mutual_information: between the number of a picture and its code; at most `cap`.
+        mutual_information: between the number of an image and its code; at most `cap`.
         marginal_kl: from the aggregate posterior to the prior; the two sum to `kl`.
         standard_error: of either part, an upper bound.
-        cap: log N, the most that N pictures allow; a value near it says only "at least".
+        cap: log N, the most that N images allow; a value near it says only "at least".
         drawn_sum: the sum as the codes drawn give it, before their noise was regressed out.
         drawn_error: standard error of `drawn_sum` around `kl`.
-        num_pictures: N.
+        num_images: N.
     """
 
     kl: float
@@ -98,7 +98,7 @@ class RateSplit:
     cap: float
     drawn_sum: float
     drawn_error: float
-    num_pictures: int
+    num_images: int
 
 
 def rate_split(
@@ -132,7 +132,7 @@ def rate_split(
     kl_per_dim = gaussian_kl(mean, log_var)
     kl = kl_per_dim.sum(1)
     information, noise = torch.zeros_like(kl), torch.zeros_like(kl)
-    together = spread = 0.0  # of single draws: averages over many would drown in the pictures'
+    together = spread = 0.0  # of single draws: averages over many would drown in the images'
     for _ in range(num_samples):
         draw = torch.randn(mean.shape, generator=generator, dtype=torch.float64)
         latents = mean + (0.5 * log_var).exp() * draw
@@ -157,7 +157,7 @@ def rate_split(
         cap=math.log(len(mean)),
         drawn_sum=(kl + noise).mean().item(),
         drawn_error=_standard_error(noise),
-        num_pictures=len(mean),
+        num_images=len(mean),
     )
 
 

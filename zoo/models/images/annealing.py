@@ -41,11 +41,11 @@ class AnnealedEstimate(NamedTuple):
 
 
 class BidirectionalGap(NamedTuple):
-    """Bounds on log q(x) from both sides for pictures that the model made, each `(B,)`, in nats.
+    """Bounds on log q(x) from both sides for images that the model made, each `(B,)`, in nats.
 
     Attributes:
-        lower: from the prior to the posterior, as for any picture.
-        upper: from the code that made the picture, an exact sample of the posterior, to the prior.
+        lower: from the prior to the posterior, as for any image.
+        upper: from the code that made the image, an exact sample of the posterior, to the prior.
         acceptance: share of the proposals taken, forwards and back.
     """
 
@@ -78,13 +78,13 @@ def temperatures(count: int) -> Tensor:
 
 
 class _Chains:
-    """Codes of C chains for each of B pictures, moved by Hamiltonian Monte Carlo."""
+    """Codes of C chains for each of B images, moved by Hamiltonian Monte Carlo."""
 
     def __init__(self, model, pixel_values: Tensor, latents: Tensor, generator):
         self.model, self.pixel_values, self.generator = model, pixel_values, generator
         self.latents = latents  # (C, B, d)
         self.log_likelihood, self.gradient = self.evaluate(latents)
-        self.step = torch.full(latents.shape[1:2], FIRST_STEP).to(latents)  # one a picture
+        self.step = torch.full(latents.shape[1:2], FIRST_STEP).to(latents)  # one an image
         self.accepted, self.transitions = torch.zeros_like(self.step), 0
 
     def evaluate(self, latents: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,7 +103,7 @@ class _Chains:
     def move(self, beta: float) -> None:
         """One transition that leaves f_t invariant; the step size then follows its success.
 
-        The step is common to a picture's chains, and set by transitions before this one.
+        The step is common to an image's chains, and set by transitions before this one.
         """
         step = (self.step * (1 + JITTER * (2 * self.uniform(self.step.shape) - 1)))[:, None]
         start = standard_normal(self.latents.shape, self.latents, self.generator)
@@ -164,18 +164,18 @@ def annealed_log_prob(
 ) -> AnnealedEstimate:
     """Estimate log q(x) by annealed importance sampling; see the module's head.
 
-    Costs `num_temperatures * num_chains * 10` decoder passes, forwards and back, a picture.
+    Costs `num_temperatures * num_chains * 10` decoder passes, forwards and back, an image.
 
     Args:
         model: any autoencoder; its codes are taken to have the prior N(0, I).
         pixel_values: what the likelihood expects, `(B, C, H, W)`; two-valued for a Bernoulli.
         num_temperatures: T; the bound rises with it.
-        num_chains: C, for each picture.
+        num_chains: C, for each image.
         seed: of all random numbers; or a `generator`.
         generator: instead of a seed.
 
     Raises:
-        ValueError: for a number below 1, or pictures of another shape or range.
+        ValueError: for a number below 1, or images of another shape or range.
     """
     _check_count("num_chains", num_chains)
     betas = temperatures(num_temperatures)
@@ -183,18 +183,18 @@ def annealed_log_prob(
     found = []
     with model.inference():
         model.check_pixel_values(pixel_values)
-        for pictures in pixel_values.split(max(1, DECODED_AT_ONCE // num_chains)):
-            shape = (num_chains, len(pictures), model.config.latent_size)
-            latents = standard_normal(shape, pictures, generator)
-            chains = _Chains(model, pictures, latents, generator)
+        for images in pixel_values.split(max(1, DECODED_AT_ONCE // num_chains)):
+            shape = (num_chains, len(images), model.config.latent_size)
+            latents = standard_normal(shape, images, generator)
+            chains = _Chains(model, images, latents, generator)
             bound = ImportanceWeightedBound()
             bound.update(chains.anneal(betas))
             estimate = bound.estimate()
             found.append(
                 AnnealedEstimate(
-                    estimate.log_prob.to(pictures),
-                    estimate.standard_error.to(pictures),
-                    estimate.effective_sample_size.to(pictures),
+                    estimate.log_prob.to(images),
+                    estimate.standard_error.to(images),
+                    estimate.effective_sample_size.to(images),
                     chains.acceptance,
                 )
             )
@@ -203,35 +203,35 @@ def annealed_log_prob(
 
 def bidirectional_gap(
     model: AutoencoderModel,
-    num_pictures: int,
+    num_images: int,
     *,
     num_temperatures: int = 1000,
     num_chains: int = 16,
     seed: int | None = None,
     generator: torch.Generator | None = None,
 ) -> BidirectionalGap:
-    """Bound log q(x) from both sides on pictures that the model draws (Grosse et al., 1511.02543).
+    """Bound log q(x) from both sides on images that the model draws (Grosse et al., 1511.02543).
 
-    Says how far annealed importance sampling with these settings can be trusted on pictures such
+    Says how far annealed importance sampling with these settings can be trusted on images such
     as the model makes; arguments and errors are those of `annealed_log_prob`.
     """
-    _check_count("num_pictures", num_pictures)
+    _check_count("num_images", num_images)
     _check_count("num_chains", num_chains)
     betas = temperatures(num_temperatures)
     generator = random_generator(seed, generator)
     like = next(model.parameters())
     found = []
-    for count in _split(num_pictures, max(1, DECODED_AT_ONCE // num_chains)):
+    for count in _split(num_images, max(1, DECODED_AT_ONCE // num_chains)):
         with model.inference():
             codes = standard_normal((count, model.config.latent_size), like, generator)
-            pictures = model.likelihood.simulate(model.decoder(codes).cpu(), generator).to(like)
+            images = model.likelihood.simulate(model.decoder(codes).cpu(), generator).to(like)
             start = codes.expand(num_chains, *codes.shape)
-            back = _Chains(model, pictures, start, generator)
-            back.move(1.0)  # away from the code that made the picture, within the posterior
+            back = _Chains(model, images, start, generator)
+            back.move(1.0)  # away from the code that made the image, within the posterior
             reverse = ImportanceWeightedBound()
             reverse.update(back.anneal(betas.flip(0)))
             forth = _Chains(
-                model, pictures, standard_normal(start.shape, like, generator), generator
+                model, images, standard_normal(start.shape, like, generator), generator
             )
             forward = ImportanceWeightedBound()
             forward.update(forth.anneal(betas))

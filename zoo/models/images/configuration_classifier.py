@@ -3,11 +3,11 @@
 from huggingface_hub.dataclasses import strict
 
 from .checks import at_least
-from .configuration_image import PictureConfig
+from .configuration_image import ImageConfig
 
 
 @strict
-class ClassifierConfig(PictureConfig):
+class ClassifierConfig(ImageConfig):
     """Small convolutional classifier, whose features the fidelity metrics compare.
 
     Attributes:

@@ -14,21 +14,21 @@ ACTIVATIONS = ("relu", "tanh")
 
 
 @strict
-class PictureConfig(PreTrainedConfig):
-    """A model that reads square pictures, `pixel_values` of shape `(B, C, H, W)` in [0, 1]."""
+class ImageConfig(PreTrainedConfig):
+    """A model that reads square images, `pixel_values` of shape `(B, C, H, W)` in [0, 1]."""
 
     image_size: int = 32  # height and width
     num_channels: int = 1
 
-    def validate_picture(self):
-        """Check the picture's shape."""
+    def validate_image(self):
+        """Check the image's shape."""
         at_least("image_size", self.image_size, 2)
         if self.num_channels not in (1, 3):
             raise ValueError(f"num_channels must be 1 or 3, got {self.num_channels}")
 
 
 @strict
-class AutoencoderConfig(PictureConfig):
+class AutoencoderConfig(ImageConfig):
     """Networks and likelihood of an autoencoder.
 
     Attributes:
@@ -74,6 +74,6 @@ class AutoencoderConfig(PictureConfig):
         if self.network == "convolutional" and (self.image_size % 4 or self.image_size < 8):
             raise ValueError(
                 "image_size of a convolutional network must be a multiple of 4 from 8 on, got "
-                f"{self.image_size}; pad the pictures (pad_size of the image processor) or use "
+                f"{self.image_size}; pad the images (pad_size of the image processor) or use "
                 "network='dense'"
             )

@@ -3,7 +3,7 @@
 from huggingface_hub.dataclasses import strict
 
 from .checks import at_least, one_of
-from .configuration_image import PictureConfig
+from .configuration_image import ImageConfig
 
 INFOMAX_NETWORKS = ("strided", "pooled")
 ESTIMATORS = ("infonce", "jsd", "donsker_varadhan")
@@ -13,17 +13,17 @@ TAPS = ("conv", "features", "code")
 
 
 @strict
-class InfoMaxConfig(PictureConfig):
+class InfoMaxConfig(ImageConfig):
     r"""Encoder trained by mutual information (Deep InfoMax, Hjelm et al., arXiv:1808.06670).
 
     .. math:: L = -\alpha I_{global} - \beta I_{local} + \gamma KL(p(z|x) \,\|\, N(0, I))
 
-    in nats per picture: the KL is summed over the code's dimensions, the local information
+    in nats per image: the KL is summed over the code's dimensions, the local information
     averaged over locations. Networks whose weight is 0 are not made.
 
     Attributes:
         latent_size: dimension d of the code.
-        network: `strided`, the paper's encoder of 32x32 pictures (convolutions 4x4 of stride 2,
+        network: `strided`, the paper's encoder of 32x32 images (convolutions 4x4 of stride 2,
             a dense layer of features), or `pooled` (five convolutions 3x3, three halvings by
             maxima, features by one global maximum).
         width_multiplier: of the convolutions' 64, 128 and 256 channels.
@@ -36,7 +36,7 @@ class InfoMaxConfig(PictureConfig):
         score: `dot_product` of two embeddings or a network on the `concatenated` pair.
         score_size: width of the score networks.
         negatives: `all_pairs` of the batch at the same location; `all_locations` of the other
-            pictures, as in the paper's InfoNCE; or a `derangement`: one other picture each.
+            images, as in the paper's InfoNCE; or a `derangement`: one other image each.
         global_tap: what the code is paired with globally: `conv` or `features`, earlier layers,
             or `code`, the code itself, which is easily told apart and teaches little.
         num_locations: local features drawn in each training step; None takes all.
@@ -79,7 +79,7 @@ class InfoMaxConfig(PictureConfig):
         if self.image_size % 8:
             raise ValueError(
                 "image_size must be a multiple of 8, which three halvings need, got "
-                f"{self.image_size}; pad the pictures (pad_size of the image processor)"
+                f"{self.image_size}; pad the images (pad_size of the image processor)"
             )
         if self.gamma >= self.alpha + self.beta:
             # Mean KL = information + KL of all codes together to the prior (`ELBO surgery`), so
@@ -87,5 +87,5 @@ class InfoMaxConfig(PictureConfig):
             raise ValueError(
                 f"gamma {self.gamma} must be below alpha + beta = {self.alpha + self.beta}: each "
                 "nat that the code keeps costs at least gamma in the KL and earns at most alpha + "
-                "beta, so a code that ignores the picture would be optimal; lower gamma"
+                "beta, so a code that ignores the image would be optimal; lower gamma"
             )

@@ -14,7 +14,7 @@ class IWAEConfig(AutoencoderConfig):
 
     Attributes:
         latent_size: dimension d of the whole code, all stochastic layers together.
-        lower_latent_sizes: stochastic layers below the top one, from the pictures up; what they
+        lower_latent_sizes: stochastic layers below the top one, from the images up; what they
             leave of latent_size is the top layer. Empty for one layer.
         upper_hidden_sizes: hidden layers between one stochastic layer and the next.
         importance_samples: K of the bound that training maximises.
@@ -36,7 +36,7 @@ class IWAEConfig(AutoencoderConfig):
 
     @property
     def layer_sizes(self) -> list[int]:
-        """Sizes of the stochastic layers, from the pictures up."""
+        """Sizes of the stochastic layers, from the images up."""
         lower = list(self.lower_latent_sizes)
         return [*lower, self.latent_size - sum(lower)]
 

@@ -1,4 +1,4 @@
-"""From raw pictures of any size and mode to the tensors our models read, and back.
+"""From raw images of any size and mode to the tensors our models read, and back.
 
 Registration with transformers takes the dictionary form, once per config class::
 
@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 
-Picture = Image.Image | np.ndarray | torch.Tensor
+ImageInput = Image.Image | np.ndarray | torch.Tensor
 
 CHANNEL_MODES = {1: "L", 3: "RGB"}
 ARRAY_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -40,11 +40,11 @@ class GenaeImagesKwargs(TypedDict, total=False):
 
 
 class GenaeImageProcessor(BaseImageProcessor):
-    """Turn pictures into `pixel_values`: float32, `(B, num_channels, S, S)`, in [0, 1].
+    """Turn images into `pixel_values`: float32, `(B, num_channels, S, S)`, in [0, 1].
 
     The steps are: rotate as EXIF says, scale 16-bit greys to 8, put transparency on black,
     convert to grey or RGB, crop the centre square, resize to `size`, pad with zeros to `pad_size`.
-    Each is skipped when it would change nothing, so a grey 28 x 28 picture passes bit for bit. S
+    Each is skipped when it would change nothing, so a grey 28 x 28 image passes bit for bit. S
     is `pad_size`, or `size` without one.
 
     A 16-bit grey v becomes round(255 v / 65535), whatever values an image uses (of a 12-bit TIFF,
@@ -56,7 +56,7 @@ class GenaeImageProcessor(BaseImageProcessor):
         num_channels: 1 (grey, ITU-R 601 weights) or 3 (RGB).
         size: side in pixels after resizing.
         crop_size: side in pixels of the centre square that is cut before resizing; None, and
-            every picture too small for it, means the largest square.
+            every image too small for it, means the largest square.
         pad_size: side in pixels after padding with zeros on all sides; None pads nothing.
         resample: a filter of `PIL.Image.Resampling`; the default 2 is bilinear, which averages
             when it shrinks and never overshoots.
@@ -98,11 +98,11 @@ class GenaeImageProcessor(BaseImageProcessor):
         """Side in pixels of what comes out, padding included."""
         return self.size if self.pad_size is None else self.pad_size
 
-    def to_uint8(self, image: Picture) -> np.ndarray:
-        """One picture as bytes.
+    def to_uint8(self, image: ImageInput) -> np.ndarray:
+        """One image as bytes.
 
         Args:
-            image: a PIL picture of mode 1, L, LA, P, PA, RGB, RGBA, CMYK, YCbCr, HSV or I;16, or
+            image: a PIL image of mode 1, L, LA, P, PA, RGB, RGBA, CMYK, YCbCr, HSV or I;16, or
                 the 16-bit grey of a PNG or PGM file that Pillow opens in mode I; or an array or
                 tensor `(H, W)`, `(H, W, C)` or `(C, H, W)` with C in 1 to 4, uint8, uint16, bool,
                 or floats in [0, 1]. Where both ends could be channels, an array counts as
@@ -112,35 +112,35 @@ class GenaeImageProcessor(BaseImageProcessor):
             uint8 `(num_channels, S, S)`.
 
         Raises:
-            TypeError: if it is not a picture.
+            TypeError: if it is not an image.
             ValueError: if its mode, shape, type or range is none of the above.
         """
-        picture = image if isinstance(image, Image.Image) else _from_array(image)
-        wide = _range(picture)
-        picture = _upright(picture)
+        pil = image if isinstance(image, Image.Image) else _from_array(image)
+        wide = _range(pil)
+        pil = _upright(pil)
         if wide is not None:
-            picture = _to_eight_bits(picture, *wide)
-        picture = _to_mode(picture, CHANNEL_MODES[self.num_channels])
-        width, height = picture.size
+            pil = _to_eight_bits(pil, *wide)
+        pil = _to_mode(pil, CHANNEL_MODES[self.num_channels])
+        width, height = pil.size
         side = min(width, height, self.crop_size or width)
         if (width, height) != (side, side):
             left, top = (width - side) // 2, (height - side) // 2
-            picture = picture.crop((left, top, left + side, top + side))
+            pil = pil.crop((left, top, left + side, top + side))
         if side != self.size:
-            picture = picture.resize((self.size, self.size), Image.Resampling(self.resample))
-        pixels = np.asarray(picture).reshape(self.size, self.size, self.num_channels)
+            pil = pil.resize((self.size, self.size), Image.Resampling(self.resample))
+        pixels = np.asarray(pil).reshape(self.size, self.size, self.num_channels)
         before, after = self._padding()
         if before or after:
             pixels = np.pad(pixels, ((before, after), (before, after), (0, 0)))
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
     def preprocess(
-        self, images: Picture | Sequence[Picture], return_tensors: str | None = "pt"
+        self, images: ImageInput | Sequence[ImageInput], return_tensors: str | None = "pt"
     ) -> BatchFeature:
-        """One picture or several; what calling the processor does.
+        """One image or several; what calling the processor does.
 
         Args:
-            images: a picture as `to_uint8` reads it, a list of them, or a batch `(B, H, W, C)`
+            images: an image as `to_uint8` reads it, a list of them, or a batch `(B, H, W, C)`
                 or `(B, C, H, W)`.
             return_tensors: "pt" for a torch tensor, "np" for a numpy array.
 
@@ -154,7 +154,7 @@ class GenaeImageProcessor(BaseImageProcessor):
         else:
             batch = [images]
         if not batch:
-            raise ValueError("no pictures were given; pass at least one")
+            raise ValueError("no images were given; pass at least one")
         pixels = np.stack([self.to_uint8(image) for image in batch])
         values = {"pixel_values": pixels.astype(np.float32) / np.float32(255)}
         return BatchFeature(values, tensor_type=return_tensors)
@@ -168,20 +168,20 @@ class GenaeImageProcessor(BaseImageProcessor):
         expected = (self.output_size, self.output_size)
         if tuple(pixel_values.shape[-2:]) != expected:
             raise ValueError(
-                f"pictures of this processor end in {expected}, got {tuple(pixel_values.shape)}"
+                f"images of this processor end in {expected}, got {tuple(pixel_values.shape)}"
             )
         before, _ = self._padding()
         return pixel_values[..., before : before + self.size, before : before + self.size]
 
     def post_process(self, pixel_values: torch.Tensor) -> list[Image.Image]:
-        """Model output as pictures, without the padding.
+        """Model output as images, without the padding.
 
         Args:
             pixel_values: `(B, C, S, S)` or `(C, S, S)`, in [0, 1]; a rounding error outside is
                 clipped.
 
         Returns:
-            B pictures of `size` x `size`, mode L or RGB.
+            B images of `size` x `size`, mode L or RGB.
 
         Raises:
             ValueError: if the shape is another one, or a value is not a number.
@@ -193,75 +193,75 @@ class GenaeImageProcessor(BaseImageProcessor):
                 f"expected (B, {self.num_channels}, S, S), got {tuple(pixel_values.shape)}"
             )
         if not torch.isfinite(values).all():
-            raise ValueError("the pictures hold values that are not finite numbers")
+            raise ValueError("the images hold values that are not finite numbers")
         pixels = (values.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
         return [Image.fromarray(p[..., 0] if self.num_channels == 1 else p) for p in pixels]
 
     def _padding(self) -> tuple[int, int]:
-        """Zero pixels before and after the picture, on either axis."""
+        """Zero pixels before and after the image, on either axis."""
         total = self.output_size - self.size
         return total // 2, total - total // 2
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """The picture rotated as its EXIF says; as it is where EXIF is absent or damaged."""
+def _upright(image: Image.Image) -> Image.Image:
+    """The image rotated as its EXIF says; as it is where EXIF is absent or damaged."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of damage, which is no reason to stop
-            return ImageOps.exif_transpose(picture)
+            return ImageOps.exif_transpose(image)
     except Exception:  # Pillow raises whatever its parser meets; the pixels are sound
-        return picture
+        return image
 
 
-def _range(picture: Image.Image) -> tuple[int, int] | None:
+def _range(image: Image.Image) -> tuple[int, int] | None:
     """The values of black and white in greys of more than 8 bits; None of any other image.
 
     Of mode I, whose range is unknown, only what Pillow makes of a file of 16-bit greys.
     """
-    if picture.mode == "I" and picture.format in WIDE_FILES:
+    if image.mode == "I" and image.format in WIDE_FILES:
         return 0, 65535
-    if not picture.mode.startswith("I;16"):
+    if not image.mode.startswith("I;16"):
         return None
-    tags = getattr(picture, "tag_v2", {})  # of a TIFF: BitsPerSample, PhotometricInterpretation
+    tags = getattr(image, "tag_v2", {})  # of a TIFF: BitsPerSample, PhotometricInterpretation
     most = 4095 if tags.get(258) in (12, (12,)) else 65535
     return (most, 0) if tags.get(262) == 0 else (0, most)  # Pillow turns 8-bit greys round alone
 
 
-def _to_eight_bits(picture: Image.Image, black: int, white: int) -> Image.Image:
+def _to_eight_bits(image: Image.Image, black: int, white: int) -> Image.Image:
     """Greys from black to white as mode L, a transparent one as black."""
-    values, most = np.asarray(picture).astype(np.int64), max(black, white)
-    transparent = picture.info.get("transparency")
+    values, most = np.asarray(image).astype(np.int64), max(black, white)
+    transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         values = np.where(values == transparent, black, values)
     scaled = (abs(values.clip(0, most) - black) * 255 + most // 2) // most
     return Image.fromarray(scaled.astype(np.uint8))
 
 
-def _to_mode(picture: Image.Image, mode: str) -> Image.Image:
+def _to_mode(image: Image.Image, mode: str) -> Image.Image:
     """Grey or RGB from any mode, transparency on black."""
-    if picture.mode == mode and not picture.has_transparency_data:
-        return picture
-    if picture.has_transparency_data:
-        colours = picture.convert("RGBA")
+    if image.mode == mode and not image.has_transparency_data:
+        return image
+    if image.has_transparency_data:
+        colours = image.convert("RGBA")
         black = Image.new("RGBA", colours.size, (0, 0, 0, 255))
         return Image.alpha_composite(black, colours).convert(mode)
-    if picture.mode not in PLAIN_MODES:
+    if image.mode not in PLAIN_MODES:
         raise ValueError(
-            f"pictures of mode {picture.mode} have no known range; scale the values to 8 bits "
+            f"images of mode {image.mode} have no known range; scale the values to 8 bits "
             "and convert to L or RGB first"
         )
-    return picture.convert("RGB").convert(mode) if picture.mode != "L" else picture.convert(mode)
+    return image.convert("RGB").convert(mode) if image.mode != "L" else image.convert(mode)
 
 
 def _from_array(image: np.ndarray | torch.Tensor) -> Image.Image:
-    """A PIL picture from an array or tensor, see `GenaeImageProcessor.to_uint8`."""
+    """A PIL image from an array or tensor, see `GenaeImageProcessor.to_uint8`."""
     if isinstance(image, torch.Tensor):
         array, channels_first = image.detach().cpu().numpy(), True
     elif isinstance(image, np.ndarray):
         array, channels_first = image, False
     else:
         raise TypeError(
-            f"expected a PIL picture, an array or a tensor, got {type(image).__name__}; open "
+            f"expected a PIL image, an array or a tensor, got {type(image).__name__}; open "
             "files with PIL.Image.open first"
         )
     if array.ndim == 2:

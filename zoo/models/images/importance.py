@@ -1,4 +1,4 @@
-"""Log-likelihoods by importance sampling, for every model that proposes codes for a picture."""
+"""Log-likelihoods by importance sampling, for every model that proposes codes for an image."""
 
 from collections.abc import Callable, Iterator
 
@@ -53,7 +53,7 @@ class ImportanceModel(AutoencoderModel):
         return True
 
     def propose(self, pixel_values: Tensor) -> Proposal:
-        """Encode pictures once, ready to be sampled from; in the current mode."""
+        """Encode images once, ready to be sampled from; in the current mode."""
         raise NotImplementedError
 
     def decode_draws(self, latents: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class ImportanceModel(AutoencoderModel):
             Nats, each field of shape `(B,)`; see `Estimate`.
 
         Raises:
-            ValueError: for fewer than one sample, or pictures of another shape or range.
+            ValueError: for fewer than one sample, or images of another shape or range.
         """
         with self.inference():
             bound = ImportanceWeightedBound()

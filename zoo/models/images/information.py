@@ -161,7 +161,7 @@ SCORE_NETWORKS: dict[str, type[Score]] = {
 
 
 def all_pairs(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-    """Positive scores `(..., B)`, and `(..., B, B)` with -inf where a code meets its own picture.
+    """Positive scores `(..., B)`, and `(..., B, B)` with -inf where a code meets its own image.
 
     Args:
         score: one of `SCORE_NETWORKS`.
@@ -176,7 +176,7 @@ def all_pairs(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Te
 def all_locations(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
     """Positive scores `(L, B)`, and `(B, L * B)`, common to all L locations of the positives.
 
-    A code must tell each local feature of its picture from every location of the other pictures,
+    A code must tell each local feature of its image from every location of the other images,
     as in Deep InfoMax's InfoNCE: L times the candidates that `all_pairs` has, so a bound that
     saturates later. Without locations, `(B, F)`, both are the same. Arguments as of `all_pairs`.
     """
@@ -189,9 +189,9 @@ def all_locations(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor
 
 
 def derangement(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-    """Positive scores `(..., B)`, and `(..., B, 1)` with the features of the picture before.
+    """Positive scores `(..., B)`, and `(..., B, 1)` with the features of the image before.
 
-    A shuffle would leave one picture a batch paired with itself, on average; a roll leaves none.
+    A shuffle would leave one image a batch paired with itself, on average; a roll leaves none.
     Arguments as of `all_pairs`.
     """
     features, codes = score.embed(features, codes)

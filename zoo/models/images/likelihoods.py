@@ -1,9 +1,9 @@
-r"""Likelihoods :math:`q(x|z)` of pictures given what a decoder puts out.
+r"""Likelihoods :math:`q(x|z)` of images given what a decoder puts out.
 
-Each reads `params` of shape `(B, parameters_per_channel * C, H, W)` and pictures `(B, C, H, W)` in
-[0, 1]; `log_prob` is in nats, summed over pixels and channels, one number per picture. It also
-takes axes before the batch and broadcasts over them: params `(K, B, ...)` of K codes a picture
-against pictures `(B, C, H, W)`, which then need no copies, give `(K, B)`.
+Each reads `params` of shape `(B, parameters_per_channel * C, H, W)` and images `(B, C, H, W)` in
+[0, 1]; `log_prob` is in nats, summed over pixels and channels, one number per image. It also
+takes axes before the batch and broadcasts over them: params `(K, B, ...)` of K codes an image
+against images `(B, C, H, W)`, which then need no copies, give `(K, B)`.
 """
 
 import math
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def per_picture(log_probs: Tensor) -> Tensor:
+def per_image(log_probs: Tensor) -> Tensor:
     """Sum over channels and pixels, the last three axes."""
     return log_probs.flatten(-3).sum(-1)
 
@@ -50,11 +50,11 @@ class Likelihood(nn.Module):
         raise NotImplementedError
 
     def mean(self, params: Tensor) -> Tensor:
-        """The expected picture, shape `(B, C, H, W)`, in [0, 1]."""
+        """The expected image, shape `(B, C, H, W)`, in [0, 1]."""
         raise NotImplementedError
 
     def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """One picture per row of params; the generator must live on their device."""
+        """One image per row of params; the generator must live on their device."""
         raise NotImplementedError
 
     def simulate(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -74,7 +74,7 @@ class Bernoulli(Likelihood):
 
     def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:
         # Two sums and not one: a fifth less time, forwards and back, than the sum of differences.
-        return per_picture(params * pixel_values) - per_picture(functional.softplus(params))
+        return per_image(params * pixel_values) - per_image(functional.softplus(params))
 
     def mean(self, params: Tensor) -> Tensor:
         return params.sigmoid()
@@ -88,8 +88,8 @@ class Gaussian(Likelihood):
 
     .. math:: \log q = -\frac{(x-m)^2}{2 s^2} - \log s - \tfrac12 \log 2\pi
 
-    A density of continuous pixels: not comparable with the probability of an 8-bit picture
-    unless the pictures were dequantised.
+    A density of continuous pixels: not comparable with the probability of an 8-bit image
+    unless the images were dequantised.
     """
 
     def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:
@@ -97,11 +97,11 @@ class Gaussian(Likelihood):
         error = pixel_values - location.sigmoid()
         if log_scale.ndim:
             error = error * (-log_scale).exp()
-            constant = per_picture(log_scale + 0.5 * math.log(2 * math.pi))
-            return -0.5 * per_picture(error.square()) - constant
-        # One scale of all pixels is taken out of the sum: fewer passes over the pictures.
+            constant = per_image(log_scale + 0.5 * math.log(2 * math.pi))
+            return -0.5 * per_image(error.square()) - constant
+        # One scale of all pixels is taken out of the sum: fewer passes over the images.
         constant = math.prod(error.shape[-3:]) * (log_scale + 0.5 * math.log(2 * math.pi))
-        return -0.5 * (-2 * log_scale).exp() * per_picture(error.square()) - constant
+        return -0.5 * (-2 * log_scale).exp() * per_image(error.square()) - constant
 
     def mean(self, params: Tensor) -> Tensor:
         return self.location_and_log_scale(params)[0].sigmoid()
@@ -139,7 +139,7 @@ class DiscretizedLogistic(Likelihood):
         width = torch.log(-torch.expm1(-2 * self.half_bin * inverse_scale))
         inside = below_upper + above_lower + width
         outer = torch.where(values == 0, below_upper, above_lower)
-        return per_picture(torch.where((values == 0) | (values == 255), outer, inside))
+        return per_image(torch.where((values == 0) | (values == 255), outer, inside))
 
     def mean(self, params: Tensor) -> Tensor:
         return (0.5 * (self.location_and_log_scale(params)[0] + 1)).clamp(0, 1)
@@ -189,7 +189,7 @@ class BetaBinomial(Likelihood):
         counted = torch.lgamma(successes + alpha) + torch.lgamma(failures + beta)
         counted = counted - torch.lgamma(self.trials + total)
         norm = torch.lgamma(alpha) + torch.lgamma(beta) - torch.lgamma(total)
-        return per_picture(ways + counted - norm)
+        return per_image(ways + counted - norm)
 
     def mean(self, params: Tensor) -> Tensor:
         alpha, beta = self.log_shapes(params)

@@ -9,7 +9,7 @@ from .modeling_autoencoder import AutoencoderModel, AutoencoderOutput
 class AEModel(AutoencoderModel):
     r"""Plain autoencoder, :math:`\min E\,[-\log q(x | z = E(x))]`.
 
-    Nothing shapes its codes, so decoded N(0, I) noise is no picture of the data; the `gaussian`
+    Nothing shapes its codes, so decoded N(0, I) noise is no image of the data; the `gaussian`
     and `mixture` samplers, fitted to its codes, are.
     """
 

@@ -1,4 +1,4 @@
-"""What all models share: loading by id, pictures in, codes, pictures out."""
+"""What all models share: loading by id, images in, codes, images out."""
 
 import contextlib
 import math
@@ -13,7 +13,7 @@ from transformers import initialization as init
 from transformers.utils.generic import ModelOutput
 
 from .checks import one_of
-from .configuration_image import PictureConfig
+from .configuration_image import ImageConfig
 from .likelihoods import LIKELIHOODS, Likelihood
 from .networks import DECODERS, ENCODERS
 from .samplers import SAMPLERS, LatentSampler
@@ -25,7 +25,7 @@ INTERPOLATIONS = ("slerp", "linear")
 class GenaePreTrainedModel(PreTrainedModel):
     """Base of every model: ids are translated by a registry, weights start from Glorot's rule."""
 
-    config_class = PictureConfig
+    config_class = ImageConfig
     base_model_prefix = "model"
     main_input_name = "pixel_values"
     accepts_loss_kwargs = False  # the Trainer then scales the loss under accumulation itself
@@ -47,7 +47,7 @@ class GenaePreTrainedModel(PreTrainedModel):
                 init.zeros_(buffer)
 
     def check_pixel_values(self, pixel_values: Tensor) -> None:
-        """Raise `ValueError` unless the pictures have the config's shape and lie in [0, 1].
+        """Raise `ValueError` unless the images have the config's shape and lie in [0, 1].
 
         The range is checked outside of training only, where the cost of looking does not matter.
         """
@@ -61,14 +61,14 @@ class GenaePreTrainedModel(PreTrainedModel):
         if not pixel_values.is_floating_point():
             raise ValueError(
                 f"pixel_values must be floats in [0, 1], got {pixel_values.dtype}; divide 8-bit "
-                "pictures by 255 or use the model's image processor"
+                "images by 255 or use the model's image processor"
             )
         if not self.training and pixel_values.numel() and not pixel_values.is_meta:
             lowest, highest = (value.item() for value in pixel_values.aminmax())
             if not (lowest >= 0 and highest <= 1):
                 raise ValueError(
                     f"pixel_values must lie in [0, 1], got [{lowest:g}, {highest:g}]; divide "
-                    "8-bit pictures by 255 or use the model's image processor"
+                    "8-bit images by 255 or use the model's image processor"
                 )
 
     @contextlib.contextmanager
@@ -117,14 +117,14 @@ def random_generator(
 
 @dataclass
 class AutoencoderOutput(ModelOutput):
-    """What an autoencoder's forward returns; losses are nats per picture, averaged over a batch.
+    """What an autoencoder's forward returns; losses are nats per image, averaged over a batch.
 
     Attributes:
         loss: what training minimises; None without `return_loss`.
-        reconstruction_loss: minus the log-likelihood of the pictures given their codes.
+        reconstruction_loss: minus the log-likelihood of the images given their codes.
         kl: from posterior to prior, summed over latent dimensions (VAE).
         entropy: of the batch of codes, estimated from nearest neighbours (EAE).
-        reconstruction: expected pictures, shape `(B, C, H, W)`, in [0, 1].
+        reconstruction: expected images, shape `(B, C, H, W)`, in [0, 1].
         latents: the codes that were decoded, shape `(B, d)`.
     """
 
@@ -139,7 +139,7 @@ class AutoencoderOutput(ModelOutput):
 class AutoencoderModel(GenaePreTrainedModel):
     """Encoder, decoder, likelihood and samplers; subclasses say what a code is and what it costs.
 
-    Pictures are `pixel_values` of shape `(B, C, H, W)`, floats in [0, 1]; codes are `latents` of
+    Images are `pixel_values` of shape `(B, C, H, W)`, floats in [0, 1]; codes are `latents` of
     shape `(B, d)`.
     """
 
@@ -155,7 +155,7 @@ class AutoencoderModel(GenaePreTrainedModel):
         self.samplers = nn.ModuleDict({name: made(config) for name, made in SAMPLERS.items()})
 
     def make_encoder(self, config) -> nn.Module:
-        """Pictures to vectors."""
+        """Images to vectors."""
         return ENCODERS[config.network](config, self.outputs_per_latent * config.latent_size)
 
     def make_decoder(self, config, num_outputs: int) -> nn.Module:
@@ -163,7 +163,7 @@ class AutoencoderModel(GenaePreTrainedModel):
         return DECODERS[config.network](config, num_outputs)
 
     def encode(self, pixel_values: Tensor) -> Tensor:
-        """Codes of pictures, shape `(B, d)`, with gradient, in the model's current mode."""
+        """Codes of images, shape `(B, d)`, with gradient, in the model's current mode."""
         self.check_pixel_values(pixel_values)
         return self.encoder(pixel_values)
 
@@ -174,7 +174,7 @@ class AutoencoderModel(GenaePreTrainedModel):
         return self.encode(pixel_values)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Expected pictures of codes, shape `(B, C, H, W)`, in [0, 1], with gradient."""
+        """Expected images of codes, shape `(B, C, H, W)`, in [0, 1], with gradient."""
         self.check_latents(latents)
         return self.likelihood.mean(self.decoder(latents))
 
@@ -192,12 +192,12 @@ class AutoencoderModel(GenaePreTrainedModel):
             return self.decode(self.encode(pixel_values))
 
     def interpolate(self, a: Tensor, b: Tensor, steps: int, mode: str = "slerp") -> Tensor:
-        """Pictures on the way from one to another through their codes.
+        """Images on the way from one to another through their codes.
 
         Args:
-            a: pictures, shape `(B, C, H, W)`.
-            b: pictures, same shape.
-            steps: pictures a row, both ends included; at least 2.
+            a: images, shape `(B, C, H, W)`.
+            b: images, same shape.
+            steps: images a row, both ends included; at least 2.
             mode: `slerp`, along the arc, which keeps the norm typical of normal codes, or
                 `linear`, which shrinks it in the middle.
 
@@ -215,8 +215,8 @@ class AutoencoderModel(GenaePreTrainedModel):
         with self.inference():
             start, end = self.encode(a), self.encode(b)
             path = interpolate_latents(start, end, steps, mode)
-            pictures = self._decode_in_chunks(path.flatten(0, 1))
-            return pictures.unflatten(0, (len(a), steps))
+            images = self._decode_in_chunks(path.flatten(0, 1))
+            return images.unflatten(0, (len(a), steps))
 
     def sample(
         self,
@@ -240,7 +240,7 @@ class AutoencoderModel(GenaePreTrainedModel):
             latents: decode these codes, shape `(N, d)`, instead of drawing.
 
         Returns:
-            Expected pictures, shape `(N, C, H, W)`, floats in [0, 1].
+            Expected images, shape `(N, C, H, W)`, floats in [0, 1].
 
         Raises:
             ValueError: for an unknown or unfitted sampler, a negative temperature, or latents of
@@ -284,7 +284,7 @@ class AutoencoderModel(GenaePreTrainedModel):
         return torch.cat([self.decode(chunk) for chunk in latents.split(DECODED_AT_ONCE)])
 
     def _reconstruction(self, latents: Tensor, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """Expected pictures, and minus their log-likelihood averaged over the batch."""
+        """Expected images, and minus their log-likelihood averaged over the batch."""
         params = self.decoder(latents)
         loss = -self.likelihood.log_prob(params, pixel_values).mean()
         return self.likelihood.mean(params), loss

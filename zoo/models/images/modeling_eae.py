@@ -35,7 +35,7 @@ class EAEModel(AutoencoderModel):
         return max(2, self.config.num_neighbors + 1)
 
     def encode(self, pixel_values: Tensor) -> Tensor:
-        """Batch-normalised codes, shape `(B, d)`; training mode needs at least 2 pictures."""
+        """Batch-normalised codes, shape `(B, d)`; training mode needs at least 2 images."""
         codes, own = self._batch_codes(pixel_values)
         return codes[own]
 
@@ -50,7 +50,7 @@ class EAEModel(AutoencoderModel):
         """Reconstruct a batch; see `AutoencoderOutput`.
 
         Raises:
-            ValueError: with `return_loss` and no more pictures than `num_neighbors`, too few for
+            ValueError: with `return_loss` and no more images than `num_neighbors`, too few for
                 an entropy.
         """
         batch_codes, own = self._batch_codes(pixel_values)

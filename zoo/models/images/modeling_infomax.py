@@ -35,7 +35,7 @@ class InfoMaxOutput(ModelOutput):
 
     Attributes:
         loss: what training minimises; None without `return_loss`.
-        global_information: between code and picture, in nats (InfoNCE, Donsker-Varadhan).
+        global_information: between code and image, in nats (InfoNCE, Donsker-Varadhan).
         local_information: between code and local features, averaged over locations, in nats.
         global_score: the same pairs' Jensen-Shannon score, from 0 to 2 log 2 and not in nats.
         local_score: likewise, averaged over locations.
@@ -58,9 +58,9 @@ class InfoMaxOutput(ModelOutput):
 class InfoMaxEncoder(nn.Module):
     """Convolutions up to the local features, convolutions after them, features, code.
 
-    Called with pictures `(B, C, H, W)` in [0, 1], taken to [-1, 1], it gives every stage's
+    Called with images `(B, C, H, W)` in [0, 1], taken to [-1, 1], it gives every stage's
     output: local features `(B, F, h, w)`, the last convolution `(B, 256 * width, 4, 4)` for
-    pictures of 32 pixels, features `(B, feature_size)`, and the code's parameters.
+    images of 32 pixels, features `(B, feature_size)`, and the code's parameters.
     """
 
     def __init__(self, config, num_outputs: int):
@@ -77,7 +77,7 @@ class InfoMaxEncoder(nn.Module):
 
 
 def strided_stages(config) -> tuple[nn.Module, nn.Module, nn.Module, tuple[int, int, int]]:
-    """The stages of the paper's encoder of 32x32 pictures, and their outputs' sizes."""
+    """The stages of the paper's encoder of 32x32 images, and their outputs' sizes."""
     widths = [config.num_channels, *(scaled(c, config.width_multiplier) for c in CHANNELS)]
     layers = [
         normalized(nn.Conv2d(fan_in, width, 4, 2, 1, bias=False), width)
@@ -123,7 +123,7 @@ class InfoMaxModel(GenaePreTrainedModel):
 
     It is a variational autoencoder's loss with the reconstruction, which bounds the information
     that a code keeps, replaced by an estimate of that information: the code must pick its own
-    picture, or each local feature of it, among those of other pictures. Negatives are those of
+    image, or each local feature of it, among those of other images. Negatives are those of
     the whole batch, over all processes of a distributed run; the encoder's batch norm is each
     process's own unless it is made synchronous.
     """
@@ -155,7 +155,7 @@ class InfoMaxModel(GenaePreTrainedModel):
         return 2
 
     def encode(self, pixel_values: Tensor, tap: str = "code") -> Tensor:
-        """What a layer says of pictures, with gradient, in the model's current mode.
+        """What a layer says of images, with gradient, in the model's current mode.
 
         Args:
             pixel_values: shape `(B, C, H, W)`, floats in [0, 1].
@@ -166,7 +166,7 @@ class InfoMaxModel(GenaePreTrainedModel):
             Shape `(B, size)`: 4096, 1024 and 64 in the paper's encoder.
 
         Raises:
-            ValueError: for another tap, or pictures of another shape or range.
+            ValueError: for another tap, or images of another shape or range.
         """
         one_of("tap", tap, TAPS)
         self.check_pixel_values(pixel_values)
@@ -201,12 +201,12 @@ class InfoMaxModel(GenaePreTrainedModel):
         Args:
             pixel_values: shape `(B, C, H, W)`, floats in [0, 1].
             return_loss: without, only the codes are computed.
-            other_view: the same pictures, changed in another way. Each view's codes are then
+            other_view: the same images, changed in another way. Each view's codes are then
                 scored with the other view's features, and the terms are the means of both (as in
                 Bachman et al., arXiv:1906.00910); a code must tell what the views share.
 
         Raises:
-            ValueError: with `return_loss` and fewer than 2 pictures, which leave no negative.
+            ValueError: with `return_loss` and fewer than 2 images, which leave no negative.
         """
         views = [pixel_values] if other_view is None else [pixel_values, other_view]
         for view in views:
@@ -219,7 +219,7 @@ class InfoMaxModel(GenaePreTrainedModel):
         config = self.config
         if len(gather_batch(latents)[0]) < 2 * len(views):
             raise ValueError(
-                "pixel_values hold 1 picture, which has no other to be told from; the loss needs "
+                "pixel_values hold 1 image, which has no other to be told from; the loss needs "
                 "a batch of at least 2 (return_loss=False needs none)"
             )
         kind = "information" if config.estimator in IN_NATS else "score"

@@ -41,7 +41,7 @@ class LayeredDecoder(nn.Module):
         return self.pixels(layer)
 
     def code(self, layers: list[Tensor]) -> Tensor:
-        """The code, `(..., d)`, of values of all layers, from the pictures up."""
+        """The code, `(..., d)`, of values of all layers, from the images up."""
         layer, *lower = layers[::-1]
         parts = [layer]
         for conditional, value in zip(self.conditionals, lower, strict=True):
@@ -51,7 +51,7 @@ class LayeredDecoder(nn.Module):
         return torch.cat(parts, dim=-1)
 
     def log_prior(self, layers: list[Tensor]) -> Tensor:
-        """Log-density of values of all layers, from the pictures up, in nats, shape `(...)`."""
+        """Log-density of values of all layers, from the images up, in nats, shape `(...)`."""
         layer, *lower = layers[::-1]
         total = gaussian_log_prob(layer, torch.zeros_like(layer), torch.zeros_like(layer))
         for conditional, value in zip(self.conditionals, lower, strict=True):
@@ -74,7 +74,7 @@ class IWAEModel(ImportanceModel):
 
     config_class = IWAEConfig
     decoder: LayeredDecoder
-    mean_picture: Tensor
+    mean_image: Tensor
 
     def __init__(self, config):
         super().__init__(config)
@@ -84,43 +84,43 @@ class IWAEModel(ImportanceModel):
             for lower, upper in itertools.pairwise(sizes)
         )
         pixels = (config.num_channels, config.image_size, config.image_size)
-        self.register_buffer("mean_picture", torch.full(pixels, 0.5))
+        self.register_buffer("mean_image", torch.full(pixels, 0.5))
         self.post_init()
 
     @torch.no_grad()
     def _init_weights(self, module):
         super()._init_weights(module)
         if module is self:
-            init.constant_(self.mean_picture, 0.5)
+            init.constant_(self.mean_image, 0.5)
 
     def make_encoder(self, config) -> nn.Module:
-        """Pictures to mean and log-variance of the lowest layer."""
+        """Images to mean and log-variance of the lowest layer."""
         return ENCODERS[config.network](config, 2 * config.layer_sizes[0])
 
     def make_decoder(self, config, num_outputs: int) -> nn.Module:
         return LayeredDecoder(config, num_outputs)
 
-    def begin_training(self, mean_picture: Tensor) -> None:
-        """Centre the encoder's pictures, and start the decoder, at the mean picture.
+    def begin_training(self, mean_image: Tensor) -> None:
+        """Centre the encoder's images, and start the decoder, at the mean image.
 
         The mean, `(C, H, W)` in [0, 1], is stored with the weights. Where a dense decoder has a
         Bernoulli likelihood its output bias starts at the mean's logit, cut to [0.001, 0.999],
         as the paper's authors do.
         """
-        self.mean_picture.copy_(mean_picture)
+        self.mean_image.copy_(mean_image)
         if self.config.network == "dense" and self.config.likelihood == "bernoulli":
-            bias = mean_picture.clamp(0.001, 0.999).logit().flatten()
+            bias = mean_image.clamp(0.001, 0.999).logit().flatten()
             with torch.no_grad():
                 self.decoder.pixels.layers[-1].bias.copy_(bias)
 
     def _lowest(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the lowest layer, each `(B, s)`.
 
-        The encoder sees pictures minus the mean one, from which it learns faster than from
-        [-1, 1], where most pixels of most pictures are at one end.
+        The encoder sees images minus the mean one, from which it learns faster than from
+        [-1, 1], where most pixels of most images are at one end.
         """
         self.check_pixel_values(pixel_values)
-        centred = pixel_values - self.mean_picture
+        centred = pixel_values - self.mean_image
         return mean_and_log_var(self.encoder(0.5 + 0.5 * centred))  # it takes [0, 1] to [-1, 1]
 
     @property
@@ -156,7 +156,7 @@ class IWAEModel(ImportanceModel):
         return self.decoder.code(layers)[0]
 
     def forward(self, pixel_values: Tensor, return_loss: bool = True) -> AutoencoderOutput:
-        """K samples a picture; the reconstruction is of the first. See `AutoencoderOutput`."""
+        """K samples an image; the reconstruction is of the first. See `AutoencoderOutput`."""
         doubly = return_loss and self.config.gradient == "doubly-reparameterized"
         gate = Gate() if doubly and torch.is_grad_enabled() else None
         samples = self.config.importance_samples if return_loss else 1
@@ -190,7 +190,7 @@ class IWAEModel(ImportanceModel):
         generator: torch.Generator | None,
         gate: "Gate | None" = None,
     ) -> tuple[list[Tensor], Tensor]:
-        """Samples of all layers, from the pictures up, `(K, B, s)` each, and their log-density.
+        """Samples of all layers, from the images up, `(K, B, s)` each, and their log-density.
 
         With a gate the samples' gradients pass through it, and the density is a function of the
         samples alone: the encoder's parameters are held fixed in it.

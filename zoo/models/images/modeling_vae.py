@@ -127,12 +127,12 @@ class VAEModel(ImportanceModel):
     ) -> RateSplit:
         """Mean KL = index-code mutual information + marginal KL, in nats; see `RateSplit`.
 
-        What a VAE pays is what its codes tell of the pictures, and what keeps the codes as a whole
-        from the prior. Both depend on how many pictures there are: give all of a split.
+        What a VAE pays is what its codes tell of the images, and what keeps the codes as a whole
+        from the prior. Both depend on how many images there are: give all of a split.
 
         Args:
             pixel_values: the data set, shape `(N, C, H, W)`; encoded in chunks.
-            num_samples: posterior samples of each picture.
+            num_samples: posterior samples of each image.
             seed: of the posterior samples; or a `generator`.
             generator: instead of a seed; on the CPU.
         """

@@ -1,4 +1,4 @@
-"""Encoders and decoders: pictures to vectors and back."""
+"""Encoders and decoders: images to vectors and back."""
 
 import itertools
 import math
@@ -25,7 +25,7 @@ def normalized(convolution: nn.Module, channels: int) -> tuple[nn.Module, ...]:
 class ConvEncoder(nn.Module):
     """Strided 4x4 convolutions, each with batch norm and ReLU, then one linear layer.
 
-    Pictures of shape `(B, C, H, W)` in [0, 1], taken to [-1, 1], become `(B, num_outputs)`.
+    Images of shape `(B, C, H, W)` in [0, 1], taken to [-1, 1], become `(B, num_outputs)`.
     """
 
     def __init__(self, config, num_outputs: int):
@@ -33,7 +33,7 @@ class ConvEncoder(nn.Module):
         size, channels = config.image_size, config.num_channels
         layers: list[nn.Module] = []
         for width in ENCODER_CHANNELS:
-            if size < 2:  # small pictures have no room for all four
+            if size < 2:  # small images have no room for all four
                 break
             width = scaled(width, config.width_multiplier)
             layers += normalized(nn.Conv2d(channels, width, 4, 2, 1, bias=False), width)
@@ -132,7 +132,7 @@ def perceptron(sizes: list[int], activation: str = "relu") -> nn.Sequential:
 
 
 class DenseEncoder(nn.Module):
-    """Pictures `(B, C, H, W)` in [0, 1] to `(B, num_outputs)` by linear layers."""
+    """Images `(B, C, H, W)` in [0, 1] to `(B, num_outputs)` by linear layers."""
 
     def __init__(self, config, num_outputs: int):
         super().__init__()

@@ -40,9 +40,9 @@ def walks(codes: Codes, tools: Tools) -> Readings:
     found: Readings = {}
     for mode in ("linear", "slerp"):
         path = interpolate_latents(start, end, STEPS, mode).float()
-        pictures = tools.decode(path.flatten(0, 1)).double()
-        pictures = pictures.reshape(*path.shape[:2], -1)
-        steps = (pictures[:, 1:] - pictures[:, :-1]).norm(dim=2)
+        images = tools.decode(path.flatten(0, 1)).double()
+        images = images.reshape(*path.shape[:2], -1)
+        steps = (images[:, 1:] - images[:, :-1]).norm(dim=2)
         mean = steps.mean(1).clamp(min=1e-12)
         found[f"path_{mode}"] = Reading(steps.sum(1).mean().item(), len(start))
         found[f"step_ratio_{mode}"] = Reading((steps.amax(1) / mean).mean().item(), len(start))

@@ -1,4 +1,4 @@
-"""What the codes tell of the pictures: rate, its two parts, active units."""
+"""What the codes tell of the images: rate, its two parts, active units."""
 
 import torch
 
@@ -26,7 +26,7 @@ def rate(codes: Codes, tools: Tools) -> Readings:
 
 
 def active_units(codes: Codes, tools: Tools) -> Readings:
-    """How many dimensions have a posterior mean that depends on the picture."""
+    """How many dimensions have a posterior mean that depends on the image."""
     variances = codes.mean.var(0)
     active = int((variances > ACTIVE_VARIANCE).sum())
     return {"active_units": Reading(active, codes.count, parts=tuple(variances.tolist()))}

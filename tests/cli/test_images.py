@@ -22,7 +22,7 @@ def opened(path) -> Image.Image:
 
 @pytest.fixture
 def saved(tmp_path, tiny_config):
-    """`saved("eae", **config)`: the folder of a random model that reads 14 x 14 pictures."""
+    """`saved("eae", **config)`: the folder of a random model that reads 14 x 14 images."""
 
     def save(architecture, processor=None, **overrides):
         folder = tmp_path / architecture
@@ -46,7 +46,7 @@ def digits(tmp_path):
     return folder
 
 
-def test_sample_writes_the_pictures_that_the_model_draws(saved, run, tmp_path):
+def test_sample_writes_the_images_that_the_model_draws(saved, run, tmp_path):
     folder, output = saved("eae"), tmp_path / "new" / "sheet.png"
     code, out, err = run("sample", folder, "-n", 9, "--seed", 3, "-o", output)
     assert (code, out) == (0, f"{output}\n")
@@ -111,8 +111,8 @@ def test_a_wrong_ending_is_refused(saved, run, tmp_path):
 
 @pytest.mark.parametrize("verb", ["sample", "reconstruct", "interpolate"])
 def test_a_classifier_says_what_it_is(saved, run, tmp_path, digits, verb):
-    pictures = [] if verb == "sample" else [digits]
-    code, _, err = run(verb, saved("classifier"), *pictures, "-o", tmp_path / "a.png")
+    images = [] if verb == "sample" else [digits]
+    code, _, err = run(verb, saved("classifier"), *images, "-o", tmp_path / "a.png")
     assert code == 2
     assert f"is a convolutional classifier and cannot {verb}" in err
 
@@ -154,10 +154,10 @@ def test_a_folder_without_weights_is_not_found(saved, run, tmp_path):
 
 def test_hints_can_be_pasted_whatever_a_model_is_called(saved, run, tmp_path, digits):
     folder = saved("eae").rename(tmp_path / "it's $HOME; a model")
-    pictures = [digits / "0.png", digits / "1.png"]
+    images = [digits / "0.png", digits / "1.png"]
     for words in (
         ("sample", folder),
-        *((v, folder, *pictures) for v in ("reconstruct", "interpolate")),
+        *((v, folder, *images) for v in ("reconstruct", "interpolate")),
     ):
         code, _, err = run(*words, "-o", tmp_path / "a.png")
         assert code == 0
@@ -179,18 +179,18 @@ def test_reconstruct_reports_what_python_measures(saved, run, tmp_path, digits):
     from zoo import GenaeImageProcessor, VAEModel
 
     processor = GenaeImageProcessor.from_pretrained(folder)
-    pictures = [opened(path) for path in sorted(digits.iterdir())]
-    values = processor(pictures)["pixel_values"]
+    images = [opened(path) for path in sorted(digits.iterdir())]
+    values = processor(images)["pixel_values"]
     made = VAEModel.from_pretrained(folder).reconstruct(values)
     error = processor.crop_padding((made - values).square()).mean()
     assert facts["mean_squared_error"] == pytest.approx(error.item(), abs=2e-6)
-    assert [entry["file"] for entry in facts["pictures"]] == [
+    assert [entry["file"] for entry in facts["images"]] == [
         str(path) for path in sorted(digits.iterdir())
     ]
     assert opened(output).size[0] > 0
 
 
-def test_bad_pictures_are_skipped_in_a_folder_and_refused_by_name(saved, run, tmp_path, digits):
+def test_bad_images_are_skipped_in_a_folder_and_refused_by_name(saved, run, tmp_path, digits):
     folder, output = saved("ae"), tmp_path / "pairs.png"
     bad = digits / "bad.png"
     bad.write_bytes(b"")
@@ -227,7 +227,7 @@ def test_interpolate_ends_at_the_reconstructions(saved, run, tmp_path, digits):
             np.testing.assert_allclose(cut, ends[row, end], atol=1.01)
 
 
-def test_pictures_without_a_partner(saved, run, tmp_path, digits):
+def test_images_without_a_partner(saved, run, tmp_path, digits):
     folder, output = saved("eae"), tmp_path / "walk.png"
     code, out, err = run("interpolate", folder, digits, "-o", output, "--json")
     assert code == 0
@@ -246,7 +246,7 @@ def test_the_shipped_examples_go_by_name(saved, run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, _ = run("reconstruct", folder, "examples-mnist", "-o", "pairs.png", "--json", "-q")
     assert code == 0
-    assert len(json.loads(out)["pictures"]) == 64
+    assert len(json.loads(out)["images"]) == 64
 
 
 def test_colour_goes_through(saved, run, tmp_path, digits):

@@ -1,4 +1,4 @@
-"""Pictures in memory: decoded once to bytes, served by the batch."""
+"""Images in memory: decoded once to bytes, served by the batch."""
 
 import sys
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from zoo.errors import GenaeError, UsageError
 
-from .files import check_frames, decode, open_picture
+from .files import check_frames, decode, open_image
 from .progress_bar import progress
 from .sources import open_rows
 
@@ -24,7 +24,7 @@ SHOWN_PROBLEMS = 5  # a damaged data set should not fill the screen
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Images:
     """One split of a data set, decoded.
 
     Attributes:
@@ -32,7 +32,7 @@ class Pictures:
         labels: class numbers `(N,)`, int64, or None.
         name: the data set.
         split: the split, as it was asked for.
-        problems: one line for each picture skipped because it could not be decoded.
+        problems: one line for each image skipped because it could not be decoded.
     """
 
     pixels: Tensor
@@ -42,51 +42,51 @@ class Pictures:
     problems: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        """How many pictures there are."""
+        """How many images there are."""
         return len(self.pixels)
 
-    def to(self, device: torch.device) -> "Pictures":
-        """The same pictures on a device, where a batch of them is taken at once."""
+    def to(self, device: torch.device) -> "Images":
+        """The same images on a device, where a batch of them is taken at once."""
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, pixels=self.pixels.to(device), labels=labels)
 
 
-def load_pictures(
+def load_images(
     dataset: str | Path,
     split: str,
     processor: "GenaeImageProcessor",
     *,
     config: str | None = None,
-    max_pictures: int | None = None,
+    max_images: int | None = None,
     quiet: bool = False,
-) -> Pictures:
-    """Decode one split of a data set, each picture once.
+) -> Images:
+    """Decode one split of a data set, each image once.
 
-    A picture that cannot be decoded is skipped; stderr names the first few and their number. Files
-    and pictures inside a table (Parquet, the Hub) become the same bytes, 16-bit greys and CMYK by
-    the rules of `GenaeImageProcessor`. Of several frames a table's picture shows the first, as
+    An image that cannot be decoded is skipped; stderr names the first few and their number. Files
+    and images inside a table (Parquet, the Hub) become the same bytes, 16-bit greys and CMYK by
+    the rules of `GenaeImageProcessor`. Of several frames a table's image shows the first, as
     `datasets` would; a file is skipped.
 
     Args:
         dataset: a name of `zoo.data.DATASETS`, a folder, a Parquet file or a Hub id.
         split: in the slicing syntax of `datasets`, for example "train[:50000]".
-        processor: makes bytes of a picture, in the size and channels the model wants.
+        processor: makes bytes of an image, in the size and channels the model wants.
         config: the configuration, where a data set has several.
-        max_pictures: read only the first so many, at least 1.
+        max_images: read only the first so many, at least 1.
         quiet: draw no progress bar, and say only how many were skipped, if any.
 
     Returns:
-        The pictures; a split without class numbers has no `labels`.
+        The images; a split without class numbers has no `labels`.
 
     Raises:
         NotFoundError: if the data set is nowhere.
         NotAllowedError: if the Hub wants permission first.
-        UsageError: if the split is wrong or empty, or none of its pictures can be decoded.
+        UsageError: if the split is wrong or empty, or none of its images can be decoded.
         IntegrityError: if a Parquet file cannot be read.
     """
-    if max_pictures is not None and max_pictures < 1:
-        raise UsageError(f"max_pictures must be at least 1, got {max_pictures}")
-    rows = open_rows(dataset, split, config=config, max_rows=max_pictures, quiet=quiet)
+    if max_images is not None and max_images < 1:
+        raise UsageError(f"max_images must be at least 1, got {max_images}")
+    rows = open_rows(dataset, split, config=config, max_rows=max_images, quiet=quiet)
     side = processor.output_size
     pixels = np.empty((rows.count, processor.num_channels, side, side), np.uint8)
     kept: list[int] = []
@@ -98,9 +98,9 @@ def load_pictures(
         label = f"data set {dataset}, {name}"
         try:
             if content is None:
-                raise UsageError(f"{label}: holds no picture")
+                raise UsageError(f"{label}: holds no image")
             if isinstance(content, Path):
-                opened = open_picture(content)
+                opened = open_image(content)
             else:
                 opened = decode(content, label)
                 check_frames(opened, label)
@@ -112,11 +112,11 @@ def load_pictures(
         else:
             kept.append(row)
     if not kept:
-        raise UsageError(f"no picture of {rows.count} could be decoded; the first: {problems[0]}")
+        raise UsageError(f"no image of {rows.count} could be decoded; the first: {problems[0]}")
     if problems:
         _report([] if quiet else problems, len(problems), rows.count)
     labels = None if rows.labels is None else torch.tensor(rows.labels, dtype=torch.int64)[kept]
-    return Pictures(
+    return Images(
         torch.from_numpy(pixels[: len(kept)]), labels, str(dataset), split, tuple(problems)
     )
 
@@ -125,37 +125,37 @@ def _report(shown: list[str], skipped: int, count: int) -> None:
     """Say on stderr what was skipped; the number always, as it changes what is measured."""
     for line in shown[:SHOWN_PROBLEMS]:
         print(line, file=sys.stderr)
-    print(f"skipped {skipped} of {count} pictures", file=sys.stderr)
+    print(f"skipped {skipped} of {count} images", file=sys.stderr)
 
 
-class PictureDataset(Dataset[dict[str, Tensor]]):
-    """Pictures for a `DataLoader`, a batch in one piece.
+class ImageDataset(Dataset[dict[str, Tensor]]):
+    """Images for a `DataLoader`, a batch in one piece.
 
     A loader that knows `__getitems__` (torch's does) receives a whole batch as one dictionary;
     give it a `collate_fn` that returns its argument.
 
     Args:
-        pictures: what `load_pictures` returned.
+        images: what `load_images` returned.
     """
 
-    def __init__(self, pictures: Pictures) -> None:
-        self.pictures = pictures
+    def __init__(self, images: Images) -> None:
+        self.images = images
 
     def __len__(self) -> int:
-        """How many pictures there are."""
-        return len(self.pictures)
+        """How many images there are."""
+        return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """One picture: `pixels` uint8 `(C, H, W)`, and `labels` where there are any."""
+        """One image: `pixels` uint8 `(C, H, W)`, and `labels` where there are any."""
         return self._take(index)
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """A batch: `pixels` uint8 `(B, C, H, W)`, and `labels` `(B,)` where there are any."""
-        device = self.pictures.pixels.device
+        device = self.images.pixels.device
         return self._take(torch.as_tensor(indices, dtype=torch.int64, device=device))
 
     def _take(self, index: Any) -> dict[str, Tensor]:
-        taken = {"pixels": self.pictures.pixels[index]}
-        if self.pictures.labels is not None:
-            taken["labels"] = self.pictures.labels[index]
+        taken = {"pixels": self.images.pixels[index]}
+        if self.images.labels is not None:
+            taken["labels"] = self.images.labels[index]
         return taken

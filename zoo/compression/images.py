@@ -1,4 +1,4 @@
-"""Picture files in and out of a coder: nothing is converted, what cannot come back is refused."""
+"""Image files in and out of a coder: nothing is converted, what cannot come back is refused."""
 
 import os
 import re
@@ -9,24 +9,24 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from zoo.data.files import list_pictures, open_picture
+from zoo.data.files import list_images, open_image
 from zoo.errors import ConflictError, NotFoundError, UnsafeError, UsageError
 
-from .container import MODES, MOST_PICTURES
+from .container import MODES, MOST_IMAGES
 
-LOSSY = "; pictures are never converted here, as they must come back as they are"
+LOSSY = "; images are never converted here, as they must come back as they are"
 COLOURS = {1: "L", 3: "RGB"}
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """Pictures to compress.
+    """Images to compress.
 
     Attributes:
         names: of the files that decompression will write: relative, with `/`, ending in .png.
         pixels: uint8 `(n, C, H, W)`.
         mode: of all of them, one of `MODES`.
-        file_bytes: size of the picture files together.
+        file_bytes: size of the image files together.
     """
 
     names: list[str]
@@ -42,19 +42,19 @@ def gather(
     fitting: Callable[[], str],
     progress: Callable[[int], None] | None = None,
 ) -> Gathered:
-    """Read all pictures, each checked before any is coded.
+    """Read all images, each checked before any is coded.
 
     Args:
         paths: files, and folders, which are searched in the order of their names.
         shape: `(channels, height, width)` that the model takes.
-        levels: the largest pixel value of the model: 1 for two-valued pictures, 255.
-        fitting: tells what shipped models take; asked when a picture does not fit.
-        progress: told how many pictures are read.
+        levels: the largest pixel value of the model: 1 for two-valued images, 255.
+        fitting: tells what shipped models take; asked when an image does not fit.
+        progress: told how many images are read.
 
     Raises:
-        NotFoundError: a path does not exist, or a folder holds no pictures.
-        UsageError: a picture is damaged, or of another size or mode than the model takes.
-        ConflictError: two pictures would be written under one name.
+        NotFoundError: a path does not exist, or a folder holds no images.
+        UsageError: an image is damaged, or of another size or mode than the model takes.
+        ConflictError: two images would be written under one name.
     """
     names: dict[str, Path] = {}
     for name, path in _listed(paths):
@@ -64,21 +64,21 @@ def gather(
             )
         names[name] = path
     if not names:
-        raise UsageError("no pictures were given; name PNG files, or a folder of them")
-    if len(names) > MOST_PICTURES:
-        raise UsageError(f"{len(names)} pictures are more than one file takes ({MOST_PICTURES:,})")
+        raise UsageError("no images were given; name PNG files, or a folder of them")
+    if len(names) > MOST_IMAGES:
+        raise UsageError(f"{len(names)} images are more than one file takes ({MOST_IMAGES:,})")
     pixels = np.empty((len(names), *shape), np.uint8)
     modes: dict[str, Path] = {}
     for place, path in enumerate(names.values()):
-        picture = open_picture(path, exact=True)
-        _check(picture, path, shape, fitting)
-        if modes.setdefault(picture.mode, path) == path and len(modes) > 1:
+        image = open_image(path, exact=True)
+        _check(image, path, shape, fitting)
+        if modes.setdefault(image.mode, path) == path and len(modes) > 1:
             first, other = modes
             raise UsageError(
                 f"{modes[first]} is of mode {first} and {path} of mode {other}; compress them in "
                 f"two files{LOSSY}"
             )
-        values = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
+        values = np.asarray(image.convert("L") if image.mode == "1" else image)
         if levels == 1 and not _two_valued(values):
             raise UsageError(
                 f"{path}: holds grey pixels, and this model takes two values, 0 and 255, only; "
@@ -96,7 +96,7 @@ def _listed(paths: Sequence[str | Path]) -> list[tuple[str, Path]]:
     found = []
     for path in (Path(os.path.expanduser(one)) for one in paths):
         if path.is_dir():
-            found += [(file.relative_to(path), file) for file in list_pictures(path)]
+            found += [(file.relative_to(path), file) for file in list_images(path)]
         elif path.exists():
             found.append((Path(path.name), path))
         else:
@@ -105,19 +105,17 @@ def _listed(paths: Sequence[str | Path]) -> list[tuple[str, Path]]:
 
 
 def _check(
-    picture: Image.Image, path: Path, shape: tuple[int, int, int], fitting: Callable[[], str]
+    image: Image.Image, path: Path, shape: tuple[int, int, int], fitting: Callable[[], str]
 ) -> None:
     channels, height, width = shape
     accepted = MODES if channels == 1 else (COLOURS[channels],)
-    if picture.size != (width, height):
+    if image.size != (width, height):
         raise UsageError(
-            f"{path}: is {picture.width} x {picture.height} pixels, the model takes {width} x "
+            f"{path}: is {image.width} x {image.height} pixels, the model takes {width} x "
             f"{height}; {fitting()}"
         )
-    if picture.mode not in accepted or picture.has_transparency_data:
-        kind = (
-            "has transparency" if picture.has_transparency_data else f"is of mode {picture.mode}"
-        )
+    if image.mode not in accepted or image.has_transparency_data:
+        kind = "has transparency" if image.has_transparency_data else f"is of mode {image.mode}"
         raise UsageError(
             f"{path}: {kind}, the model takes mode {' or '.join(accepted)}{LOSSY}; {fitting()}"
         )
@@ -127,7 +125,7 @@ def _two_valued(values: np.ndarray) -> bool:
     return bool(((values == 0) | (values == 255)).all())
 
 
-def write_pictures(
+def write_images(
     folder: Path,
     names: Sequence[str],
     pixels: np.ndarray,
@@ -140,21 +138,21 @@ def write_pictures(
         folder: to write below.
         names: as `gather` gave them, from a file that may be hostile.
         pixels: uint8 `(n, C, H, W)`.
-        mode: of all pictures.
+        mode: of all images.
         progress: told how many are written.
 
     Raises:
         UnsafeError: a name leads out of the folder, or two are the same.
     """
     if len({name.casefold() for name in names}) != len(names) and len(set(names)) != len(names):
-        raise UnsafeError("two pictures in the file have one name; it was not made by genae")
+        raise UnsafeError("two images in the file have one name; it was not made by genae")
     for name in names:
         check_name(name, "a name in the file")
     for name, values in zip(names, pixels, strict=True):
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        picture = Image.fromarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0))
-        (picture.convert(mode) if picture.mode != mode else picture).save(place, "PNG")
+        image = Image.fromarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0))
+        (image.convert(mode) if image.mode != mode else image).save(place, "PNG")
         if progress:
             progress(1)
 

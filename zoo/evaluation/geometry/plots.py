@@ -22,7 +22,7 @@ from .statistics.overlap import hole_threshold, pairs_of
 
 BALLS = 300
 QUANTILES = np.linspace(0.05, 0.95, 15)
-WAYS, STEPS = 4, 11  # rows of pictures on the way from one code to another
+WAYS, STEPS = 4, 11  # rows of images on the way from one code to another
 DENSITY_PAIRS, DENSITY_STEPS = 200, 21
 SHOWN = 40  # prior samples of either kind
 CANDIDATES = 2000
@@ -30,7 +30,7 @@ ONE_COLOR = "#33608c"
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Plot:
     """One figure of the page.
 
     Attributes:
@@ -132,17 +132,17 @@ def balls(examination: Examination) -> Figure:
     return figure
 
 
-def _show(axes: Any, pictures: Tensor, columns: int) -> None:
-    """A sheet of pictures, cropped of nothing, without axes."""
-    sheet = np.asarray(grid(pictures.float().clamp(0, 1), columns, padding=1, scale=2))
+def _show(axes: Any, images: Tensor, columns: int) -> None:
+    """A sheet of images, cropped of nothing, without axes."""
+    sheet = np.asarray(grid(images.float().clamp(0, 1), columns, padding=1, scale=2))
     axes.imshow(sheet, cmap="gray" if sheet.ndim == 2 else None, vmin=0, vmax=255,
                 interpolation="nearest")  # fmt: skip
     axes.set_axis_off()
 
 
 def _decoded(examination: Examination, codes: Tensor) -> Tensor:
-    pictures = examination.decode(codes.float())
-    cropped: Tensor = examination.subject.context.processor.crop_padding(pictures)
+    images = examination.decode(codes.float())
+    cropped: Tensor = examination.subject.context.processor.crop_padding(images)
     return cropped
 
 
@@ -187,7 +187,7 @@ def rates(examination: Examination) -> Figure:
 
 
 def ways(examination: Examination) -> Figure:
-    """Pictures on the straight and on the bent way between codes, each pair of rows one pair."""
+    """Images on the straight and on the bent way between codes, each pair of rows one pair."""
     start, end = pairs_of(examination.codes, WAYS)
     rows = torch.stack(
         [interpolate_latents(start, end, STEPS, mode) for mode in ("linear", "slerp")], 1
@@ -239,24 +239,24 @@ def prior_samples(examination: Examination) -> Figure:
     return figure
 
 
-PICTURES = (
-    Picture("scatter", "The codes", "Each point is the code of one picture (a posterior sample "
+PLOTS = (
+    Plot("scatter", "The codes", "Each point is the code of one image (a posterior sample "
             "where the encoder has noise). Of two dimensions: dashed circles hold half and 95 % "
             "of the prior. Of more: the two directions in which codes vary most; such a shadow "
             "is no evidence about gaps.", scatter),
-    Picture("balls", "Posterior balls", "One standard deviation around each of "
-            f"{BALLS} codes: any point of a ball should decode to its picture. Dashed: one "
+    Plot("balls", "Posterior balls", "One standard deviation around each of "
+            f"{BALLS} codes: any point of a ball should decode to its image. Dashed: one "
             "standard deviation of the prior.", balls, plane=True, noise=True),
-    Picture("manifold", "The decoded plane", "Pictures decoded from a grid of prior quantiles, "
+    Plot("manifold", "The decoded plane", "Images decoded from a grid of prior quantiles, "
             "0.05 to 0.95.", manifold, plane=True),
-    Picture("radii", "How far out codes lie", "Distances from the origin, and the density that "
+    Plot("radii", "How far out codes lie", "Distances from the origin, and the density that "
             "N(0, I) gives them.", radii),
-    Picture("rates", "What each dimension costs", "Mean KL by dimension; one below the dashed "
+    Plot("rates", "What each dimension costs", "Mean KL by dimension; one below the dashed "
             "line, 0.01 nats, says nothing.", rates, noise=True),
-    Picture("ways", "From one code to another", "Rows in pairs, the upper on the straight line "
+    Plot("ways", "From one code to another", "Rows in pairs, the upper on the straight line "
             "between two held-out codes, the lower along the arc.", ways),
-    Picture("densities", "Density on the way", "Median and quartiles over pairs of held-out "
+    Plot("densities", "Density on the way", "Median and quartiles over pairs of held-out "
             "codes: a dip is a blank that the way crosses.", densities),
-    Picture("prior-samples", "Prior samples that fall in holes", "A hole is a place emptier than "
+    Plot("prior-samples", "Prior samples that fall in holes", "A hole is a place emptier than "
             "those of 99 % of held-out codes.", prior_samples),
 )  # fmt: skip

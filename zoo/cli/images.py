@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 SHOWN_PROBLEMS = 5  # a damaged folder should not fill the screen
 
 Output = Annotated[
-    Path, typer.Option("--output", "-o", help="The picture to write; PNG, JPEG, WEBP, ...")
+    Path, typer.Option("--output", "-o", help="The image to write; PNG, JPEG, WEBP, ...")
 ]
 Columns = Annotated[
-    int | None, typer.Option(min=1, help="Pictures a row; the sheet is about square if not given.")
+    int | None, typer.Option(min=1, help="Images a row; the sheet is about square if not given.")
 ]
 Files = Annotated[
     list[str],
     typer.Argument(
-        metavar="PICTURES...",
-        help="Picture files, folders of them, or examples-mnist, -fashion-mnist, -faces.",
+        metavar="IMAGES...",
+        help="Image files, folders of them, or examples-mnist, -fashion-mnist, -faces.",
     ),
 ]
 
@@ -33,11 +33,11 @@ def sample(
     model: Model,
     output: Output,
     number: Annotated[
-        int, typer.Option("--number", "-n", min=1, max=MAX_SAMPLES, help="How many pictures.")
+        int, typer.Option("--number", "-n", min=1, max=MAX_SAMPLES, help="How many images.")
     ] = 64,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=2**63 - 1, help="Names the pictures; drawn if not given."),
+        typer.Option(min=0, max=2**63 - 1, help="Names the images; drawn if not given."),
     ] = None,
     sampler: Annotated[
         str,
@@ -50,7 +50,7 @@ def sample(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw new pictures from a model and write them as one sheet."""
+    """Draw new images from a model and write them as one sheet."""
     from zoo import drawing, plots
 
     output = plots.prepare_output(output)
@@ -78,7 +78,7 @@ def sample(
 
 def reconstruct(
     model: Model,
-    pictures: Files,
+    images: Files,
     output: Output,
     columns: Columns = None,
     skip_bad: Annotated[
@@ -87,29 +87,29 @@ def reconstruct(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write pictures, each above what the model makes of it.
+    """Write images, each above what the model makes of it.
 
     Bad files inside a folder are skipped and counted; a bad file that is named stops the command.
     """
     from zoo import drawing, plots
 
-    output = plots.prepare_output(output, pictures)
-    sheet = drawing.reconstruct(model, pictures, columns=columns, skip_bad=skip_bad, quiet=quiet)
+    output = plots.prepare_output(output, images)
+    sheet = drawing.reconstruct(model, images, columns=columns, skip_bad=skip_bad, quiet=quiet)
     tell_skipped(sheet)
     answer(sheet, output, as_json)
     error = sheet.facts["mean_squared_error"]
     say(f"mean squared error {error:.5f} per pixel of [0, 1]", quiet=quiet)
     if len(sheet.images) > 1:
-        files = [entry["file"] for entry in sheet.facts["pictures"][:2]]
+        files = [entry["file"] for entry in sheet.facts["images"][:2]]
         hint(command("genae", "interpolate", model, *files, "-o", "walk.png"), quiet=quiet)
 
 
 def interpolate(
     model: Model,
-    pictures: Files,
+    images: Files,
     output: Output,
     steps: Annotated[
-        int, typer.Option(min=2, max=MAX_STEPS, help="Pictures a row, both ends included.")
+        int, typer.Option(min=2, max=MAX_STEPS, help="Images a row, both ends included.")
     ] = 9,
     mode: Annotated[
         str, typer.Option(help="slerp: along the arc of the codes; linear: straight.")
@@ -117,14 +117,14 @@ def interpolate(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write one row for each pair of pictures, from the first to the second.
+    """Write one row for each pair of images, from the first to the second.
 
-    Pictures are paired in order; of an odd number from a folder the last is left out.
+    Images are paired in order; of an odd number from a folder the last is left out.
     """
     from zoo import drawing, plots
 
-    output = plots.prepare_output(output, pictures)
-    sheet = drawing.interpolate(model, pictures, steps=steps, mode=mode, quiet=quiet)
+    output = plots.prepare_output(output, images)
+    sheet = drawing.interpolate(model, images, steps=steps, mode=mode, quiet=quiet)
     tell_skipped(sheet)
     if left := sheet.facts.pop("left_out"):
         say(f"left out, because it has no partner: {left}", quiet=quiet)

@@ -1,4 +1,4 @@
-"""Data sets: every place they come from gives the same pictures."""
+"""Data sets: every place they come from gives the same images."""
 
 import bz2
 import hashlib
@@ -16,17 +16,17 @@ from torch.utils.data import DataLoader
 
 from zoo.data import (
     DATASETS,
-    PictureDataset,
-    Pictures,
+    ImageDataset,
+    Images,
     binarize,
     freeze_binarized,
-    load_pictures,
+    load_images,
 )
 from zoo.errors import IntegrityError, NotFoundError, UsageError
 from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
 GREY = GenaeImageProcessor(size=28)
-# SHA-256 of the published draws: of a ramp of all values, and of the 10,000 MNIST test pictures.
+# SHA-256 of the published draws: of a ramp of all values, and of the 10,000 MNIST test images.
 DRAWN = "9b555d7f981fb4e9f4196b1b44270d3af051adfe12d8bfdd1414ba9fd6623c66"
 DRAWN_MNIST = "6009f3c3ec994197232738e50595f7580cbe4a6c603cd81313be65620a2be832"
 
@@ -38,7 +38,7 @@ def drawn() -> np.ndarray:
 
 @pytest.fixture
 def cells(drawn, png) -> list[dict]:
-    return [{"bytes": png(Image.fromarray(picture)), "path": None} for picture in drawn]
+    return [{"bytes": png(Image.fromarray(image)), "path": None} for image in drawn]
 
 
 def write_parquet(path, cells, **columns):
@@ -51,8 +51,8 @@ def write_parquet(path, cells, **columns):
 
 @pytest.fixture
 def folder(tmp_path, drawn):
-    for number, picture in enumerate(drawn):
-        Image.fromarray(picture).save(tmp_path / f"{number:02d}-{number % 3}.png")
+    for number, image in enumerate(drawn):
+        Image.fromarray(image).save(tmp_path / f"{number:02d}-{number % 3}.png")
     return tmp_path
 
 
@@ -62,19 +62,19 @@ def table(tmp_path, cells):
     return write_parquet(tmp_path / "set" / "train-0.parquet", cells, label=labels)
 
 
-def assert_same(pictures: Pictures, drawn: np.ndarray, labels=None) -> None:
-    assert pictures.pixels.dtype == torch.uint8
-    np.testing.assert_array_equal(pictures.pixels.numpy(), drawn[:, None])
+def assert_same(images: Images, drawn: np.ndarray, labels=None) -> None:
+    assert images.pixels.dtype == torch.uint8
+    np.testing.assert_array_equal(images.pixels.numpy(), drawn[:, None])
     expected = [n % 3 for n in range(10)] if labels is None else labels
-    assert pictures.labels is not None
-    assert pictures.labels.tolist() == expected
+    assert images.labels is not None
+    assert images.labels.tolist() == expected
 
 
 def test_folder_parquet_file_and_parquet_folder_agree(folder, table, drawn):
-    assert_same(load_pictures(table, "train", GREY), drawn)
-    assert_same(load_pictures(table.parent, "train", GREY), drawn)
+    assert_same(load_images(table, "train", GREY), drawn)
+    assert_same(load_images(table.parent, "train", GREY), drawn)
     table.unlink()
-    assert_same(load_pictures(folder, "train", GREY), drawn)
+    assert_same(load_images(folder, "train", GREY), drawn)
 
 
 @pytest.mark.parametrize(
@@ -90,56 +90,56 @@ def test_folder_parquet_file_and_parquet_folder_agree(folder, table, drawn):
 def test_split_slicing_works_everywhere(request, drawn, kind, split, slice_):
     place = request.getfixturevalue("folder" if kind == "folder" else "table")
     labels = [number % 3 for number in range(10)][slice_]
-    assert_same(load_pictures(place, split, GREY), drawn[slice_], labels)
+    assert_same(load_images(place, split, GREY), drawn[slice_], labels)
 
 
 @pytest.mark.parametrize("kind", ["folder", "table"])
 @pytest.mark.parametrize("split", ["valid", "train[:x]", "train[5:5]", ""])
 def test_a_wrong_split_is_the_users_error(request, kind, split):
     with pytest.raises(UsageError, match="split"):
-        load_pictures(request.getfixturevalue(kind), split, GREY)
+        load_images(request.getfixturevalue(kind), split, GREY)
 
 
-def test_max_pictures_takes_the_first(table, drawn):
-    assert len(load_pictures(table, "train", GREY, max_pictures=3)) == 3
+def test_max_images_takes_the_first(table, drawn):
+    assert len(load_images(table, "train", GREY, max_images=3)) == 3
     with pytest.raises(UsageError, match="at least 1"):
-        load_pictures(table, "train", GREY, max_pictures=0)
+        load_images(table, "train", GREY, max_images=0)
 
 
 def test_folders_named_as_splits_and_classes(tmp_path, digit):
     for name in ("train/cat/1.png", "train/dog/2.png", "test/dog/3.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         digit.save(tmp_path / name)
-    assert load_pictures(tmp_path, "train", GREY).labels.tolist() == [0, 1]
-    assert load_pictures(tmp_path, "test", GREY).labels.tolist() == [1]
-    assert load_pictures(tmp_path, "train[1:]", GREY).labels.tolist() == [1]
+    assert load_images(tmp_path, "train", GREY).labels.tolist() == [0, 1]
+    assert load_images(tmp_path, "test", GREY).labels.tolist() == [1]
+    assert load_images(tmp_path, "train[1:]", GREY).labels.tolist() == [1]
     digit.save(tmp_path / "train" / "loose.png")
-    assert load_pictures(tmp_path, "train", GREY).labels is None
+    assert load_images(tmp_path, "train", GREY).labels is None
 
 
-def test_a_bad_picture_is_skipped_and_named(tmp_path, cells, drawn, capsys):
+def test_a_bad_image_is_skipped_and_named(tmp_path, cells, drawn, capsys):
     cells[3] = {"bytes": cells[3]["bytes"][:60], "path": None}
     cells[7] = {"bytes": None, "path": "/etc/hostname"}
     path = write_parquet(tmp_path / "bad.parquet", cells, label=list(range(10)))
-    pictures = load_pictures(path, "train", GREY)
+    images = load_images(path, "train", GREY)
     kept = [n for n in range(10) if n not in (3, 7)]
-    assert_same(pictures, drawn[kept], kept)
-    assert len(pictures.problems) == 2
+    assert_same(images, drawn[kept], kept)
+    assert len(images.problems) == 2
     error = capsys.readouterr().err
     assert "row 3" in error
-    assert "row 7: holds no picture" in error
+    assert "row 7: holds no image" in error
     assert "skipped 2 of 10" in error
-    load_pictures(path, "train", GREY, quiet=True)
-    assert capsys.readouterr().err == "skipped 2 of 10 pictures\n"
+    load_images(path, "train", GREY, quiet=True)
+    assert capsys.readouterr().err == "skipped 2 of 10 images\n"
 
 
 def test_a_folder_is_held_to_the_rules_of_named_files(tmp_path, digit):
     digit.save(tmp_path / "good.png")
     digit.convert("F").save(tmp_path / "float.tiff")
     digit.save(tmp_path / "moving.gif", save_all=True, append_images=[digit.rotate(90)])
-    pictures = load_pictures(tmp_path, "train", GREY, quiet=True)
-    assert len(pictures) == 1
-    assert [Path(problem.partition(":")[0]).name for problem in pictures.problems] == [
+    images = load_images(tmp_path, "train", GREY, quiet=True)
+    assert len(images) == 1
+    assert [Path(problem.partition(":")[0]).name for problem in images.problems] == [
         "float.tiff",
         "moving.gif",
     ]
@@ -154,9 +154,9 @@ def test_a_table_is_held_to_them_too(tmp_path, digit):
     cells = [
         {"bytes": (tmp_path / name).read_bytes(), "path": None} for name in (*names, "good.png")
     ]
-    pictures = load_pictures(write_parquet(tmp_path / "a.parquet", cells), "train", GREY)
-    np.testing.assert_array_equal(pictures.pixels[:, 0], [digit])
-    assert ["holds 2 frames" in problem for problem in pictures.problems] == [True, False, True]
+    images = load_images(write_parquet(tmp_path / "a.parquet", cells), "train", GREY)
+    np.testing.assert_array_equal(images.pixels[:, 0], [digit])
+    assert ["holds 2 frames" in problem for problem in images.problems] == [True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_column_of_other_than_class_numbers_is_said_not_to_be_read(
     tmp_path, cells, capsys, labels
 ):
     table = write_parquet(tmp_path / "a.parquet", cells[:2], label=labels)
-    assert load_pictures(table, "train", GREY, quiet=True).labels is None
+    assert load_images(table, "train", GREY, quiet=True).labels is None
     assert "the column label is not read, as row" in capsys.readouterr().err
 
 
@@ -198,7 +198,7 @@ MADE = {
 
 @pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_picture_is_the_same_as_a_file_in_parquet_and_opened_by_datasets(
+def test_an_image_is_the_same_as_a_file_in_parquet_and_opened_by_datasets(
     tmp_path, drawn, name, channels
 ):
     make, options = MADE[name]
@@ -207,10 +207,10 @@ def test_a_picture_is_the_same_as_a_file_in_parquet_and_opened_by_datasets(
     file.parent.mkdir()
     make(greys).save(file, **options)
     processor = GenaeImageProcessor(num_channels=channels, size=28)
-    folder = load_pictures(file.parent, "train", processor)
+    folder = load_images(file.parent, "train", processor)
     cells = [{"bytes": file.read_bytes(), "path": None}]
     table = write_parquet(tmp_path / "a.parquet", cells)
-    parquet = load_pictures(table, "train", processor)
+    parquet = load_images(table, "train", processor)
     assert folder.problems == parquet.problems == ()
     assert torch.equal(folder.pixels, parquet.pixels)
     shown = datasets.Image().decode_example(cells[0])
@@ -229,13 +229,13 @@ def test_another_cards_folder_does_not_hide_the_examples(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "cards", raising=False)
-    assert len(load_pictures("examples-mnist", "train", GREY, max_pictures=3)) == 3
+    assert len(load_images("examples-mnist", "train", GREY, max_images=3)) == 3
 
 
-def test_a_data_set_of_only_bad_pictures_is_refused(tmp_path):
+def test_a_data_set_of_only_bad_images_is_refused(tmp_path):
     path = write_parquet(tmp_path / "bad.parquet", [{"bytes": b"no", "path": None}] * 2)
-    with pytest.raises(UsageError, match="no picture of 2"):
-        load_pictures(path, "train", GREY)
+    with pytest.raises(UsageError, match="no image of 2"):
+        load_images(path, "train", GREY)
 
 
 def test_a_table_cannot_name_files_outside_its_folder(tmp_path, digit, cells):
@@ -249,9 +249,9 @@ def test_a_table_cannot_name_files_outside_its_folder(tmp_path, digit, cells):
         {"bytes": None, "path": "inside.png"},
     ]
     path = write_parquet(tmp_path / "set" / "t.parquet", rows)
-    pictures = load_pictures(path, "train", GREY, quiet=True)
-    assert len(pictures) == 1
-    assert [problem.split(",")[1].split(":")[0].strip() for problem in pictures.problems] == [
+    images = load_images(path, "train", GREY, quiet=True)
+    assert len(images) == 1
+    assert [problem.split(",")[1].split(":")[0].strip() for problem in images.problems] == [
         "row 0",
         "row 1",
     ]
@@ -260,23 +260,23 @@ def test_a_table_cannot_name_files_outside_its_folder(tmp_path, digit, cells):
 def test_a_damaged_parquet_file_is_an_integrity_error(tmp_path, table):
     table.write_bytes(table.read_bytes()[:-40])
     with pytest.raises(IntegrityError, match="cannot be read"):
-        load_pictures(table, "train", GREY)
+        load_images(table, "train", GREY)
 
 
-def test_a_table_without_pictures_is_refused(tmp_path):
+def test_a_table_without_images_is_refused(tmp_path):
     path = tmp_path / "text.parquet"
     pq.write_table(pa.table({"text": ["a", "b"]}), path)
-    with pytest.raises(UsageError, match="no column of pictures among text"):
-        load_pictures(path, "train", GREY)
+    with pytest.raises(UsageError, match="no column of images among text"):
+        load_images(path, "train", GREY)
 
 
 def test_genae_data_comes_before_the_local_data_folder(tmp_path, cells, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_parquet(tmp_path / "data" / "mnist" / "train-0.parquet", cells, label=[0] * 10)
-    assert len(load_pictures("mnist", "train", GREY)) == 10
+    assert len(load_images("mnist", "train", GREY)) == 10
     write_parquet(tmp_path / "mine" / "mnist" / "train-0.parquet", cells[:2], label=[0] * 2)
     monkeypatch.setenv("GENAE_DATA", str(tmp_path / "mine"))
-    assert len(load_pictures("mnist", "train", GREY)) == 2
+    assert len(load_images("mnist", "train", GREY)) == 2
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_genae_data_comes_before_the_local_data_folder(tmp_path, cells, monkeypa
 def test_an_absent_data_set_says_what_to_do(tmp_path, monkeypatch, name, reason):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NotFoundError, match=reason):
-        load_pictures(name, "train", GREY)
+        load_images(name, "train", GREY)
 
 
 @pytest.mark.parametrize(
@@ -305,41 +305,41 @@ def test_an_absent_data_set_says_what_to_do(tmp_path, monkeypatch, name, reason)
 def test_the_examples_ship_and_are_what_their_readme_says(root, name, count, labelled):
     faces = name == "examples-faces"
     processor = GenaeImageProcessor(num_channels=3, size=64) if faces else GREY
-    pictures = load_pictures(name, "train", processor)
-    assert len(pictures) == count
-    assert (pictures.labels is not None) == labelled
+    images = load_images(name, "train", processor)
+    assert len(images) == count
+    assert (images.labels is not None) == labelled
     folder = root / "cards" / "examples" / DATASETS[name].folder
     joined = b"".join(path.read_bytes() for path in sorted(folder.glob("*.png")))
     assert hashlib.sha256(joined).hexdigest() in (folder.parent / "README.md").read_text()
 
 
 def test_the_examples_are_small(root):
-    pictures = (root / "cards" / "examples").rglob("*.png")
-    assert 0 < sum(path.stat().st_size for path in pictures) < 400_000
+    images = (root / "cards" / "examples").rglob("*.png")
+    assert 0 < sum(path.stat().st_size for path in images) < 400_000
 
 
 def test_example_digits_are_the_test_split(shared_data, monkeypatch):
     monkeypatch.setenv("GENAE_DATA", str(shared_data))
     for name in ("mnist", "fashion-mnist"):
-        whole = load_pictures(name, "test[:64]", GREY)
-        shipped = load_pictures(f"examples-{name}", "train", GREY)
+        whole = load_images(name, "test[:64]", GREY)
+        shipped = load_images(f"examples-{name}", "train", GREY)
         assert torch.equal(whole.pixels, shipped.pixels)
         assert torch.equal(whole.labels, shipped.labels)
 
 
 def test_a_loader_takes_whole_batches(drawn):
-    pictures = Pictures(torch.from_numpy(drawn)[:, None], torch.arange(10), "drawn", "train")
-    dataset = PictureDataset(pictures)
+    images = Images(torch.from_numpy(drawn)[:, None], torch.arange(10), "drawn", "train")
+    dataset = ImageDataset(images)
     assert len(dataset) == 10
-    assert torch.equal(dataset[4]["pixels"], pictures.pixels[4])
+    assert torch.equal(dataset[4]["pixels"], images.pixels[4])
     loader = DataLoader(dataset, batch_size=4, shuffle=True, collate_fn=lambda batch: batch)
     batches = list(loader)
     assert [len(batch["pixels"]) for batch in batches] == [4, 4, 2]
     order = torch.cat([batch["labels"] for batch in batches])
     assert sorted(order.tolist()) == list(range(10))
     pixels = torch.cat([batch["pixels"] for batch in batches])
-    assert torch.equal(pixels, pictures.pixels[order])
-    unlabelled = PictureDataset(Pictures(pictures.pixels, None, "drawn", "train"))
+    assert torch.equal(pixels, images.pixels[order])
+    unlabelled = ImageDataset(Images(images.pixels, None, "drawn", "train"))
     assert set(unlabelled.__getitems__([0, 1])) == {"pixels"}
 
 
@@ -403,7 +403,7 @@ def test_a_frozen_draw_is_of_bytes_by_a_seed(pixels, seed):
 
 def test_the_frozen_mnist_test_set_is_the_published_one(shared_data, monkeypatch):
     monkeypatch.setenv("GENAE_DATA", str(shared_data))
-    pixels = load_pictures("mnist", "test", GenaeImageProcessor(), quiet=True).pixels
+    pixels = load_images("mnist", "test", GenaeImageProcessor(), quiet=True).pixels
     drawn = freeze_binarized(pixels).numpy()
     assert hashlib.sha256(drawn.tobytes()).hexdigest() == DRAWN_MNIST
     squeezed = len(bz2.compress(np.packbits(drawn).tobytes()))
