@@ -8,7 +8,6 @@ Run: python tests/benchmarks/bench_graph.py [CARD ...] [--seconds 3] [--rounds 3
 import argparse
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from side_by_side import ROOT, describe_machine, median, print_table
@@ -21,18 +20,15 @@ def rate(folder: Path, seconds: float, graph: bool) -> float:
     import torch
     from transformers import TrainerCallback
 
-    from zoo import catalog
     from zoo.card import Card
     from zoo.data import ImageDataset, Images
     from zoo.training.recipe import build_recipe
+    from zoo.training.settings import with_settings
     from zoo.training.trainer import ImageTrainer, without_default_output
 
-    card = Card.load(folder)
-    recipe = build_recipe(card)
-    endless = {"save_strategy": "no", "max_steps": 10**6, "logging_steps": 10**6}
-    recipe = replace(recipe, arguments=recipe.arguments | endless)
-    config, data = recipe.config, card.data
-    assert data is not None
+    endless = ["save_strategy=no", "max_steps=1_000_000", "logging_steps=1_000_000"]
+    card = with_settings(Card.load(folder), endless)
+    config = build_recipe(card).config
     shape = (IMAGES, config.num_channels, config.image_size, config.image_size)
     images = Images(torch.randint(0, 256, shape, dtype=torch.uint8), None, "noise", "train")
     marks: list[tuple[int, float]] = []
@@ -46,14 +42,14 @@ def rate(folder: Path, seconds: float, graph: bool) -> float:
                 control.should_training_stop = over
 
     with tempfile.TemporaryDirectory() as work:
-        arguments = recipe.training_arguments(Path(work))
+        recipe = build_recipe(card, work)
         trainer = ImageTrainer(
-            model=catalog.load(catalog.find(card.architecture).model)(config),
-            args=arguments,
-            train_dataset=ImageDataset(images.to(arguments.device)),
-            binarization=data.binarization,
-            augmentations=data.augmentations,
-            num_views=data.num_views,
+            model=recipe.model_class(config),
+            args=recipe.arguments,
+            train_dataset=ImageDataset(images.to(recipe.arguments.device)),
+            binarization=recipe.data.binarization,
+            augmentations=recipe.data.augmentations,
+            num_views=recipe.data.num_views,
             cuda_graph=graph,
         )
         without_default_output(trainer)

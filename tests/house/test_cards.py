@@ -98,7 +98,7 @@ def test_results_name_metrics_that_can_measure_them(card):
 
 
 def test_results_are_stated_only_of_weights_that_exist_or_that_a_minute_makes(folder, card):
-    quick = card.budget is not None and card.budget["minutes"] <= 1
+    quick = card.train.budget is not None and card.train.budget["minutes"] <= 1
     assert not card.results or embedded.ships(folder) or card.published or quick
 
 

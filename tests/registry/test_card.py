@@ -37,9 +37,9 @@ def test_a_card_survives_its_own_text(card_table, config):
 
 def test_training_arguments_are_apart_from_budget_and_samplers(card_table):
     card = Card.parse(dumps(card_table))
-    assert card.train == {"num_train_epochs": 1, "learning_rate": 1e-05}
-    assert card.samplers == ["gaussian"]
-    assert card.budget == {"device": "cpu", "minutes": 0.5}
+    assert card.train.arguments == {"num_train_epochs": 1, "learning_rate": 1e-05}
+    assert card.train.samplers == ["gaussian"]
+    assert card.train.budget == {"device": "cpu", "minutes": 0.5}
     assert (card.name, card.data.binarization) == ("eae-toy", "none")
 
 
@@ -48,8 +48,8 @@ def test_a_card_keeps_augmentations_views_and_graph_through_its_tables(card_tabl
     card_table["train"]["cuda_graph"] = True
     card = Card.parse(dumps(card_table))
     assert (card.data.augmentations, card.data.num_views) == (["crop", "flip"], 2)
-    assert card.cuda_graph
-    assert "cuda_graph" not in card.train
+    assert card.train.cuda_graph
+    assert "cuda_graph" not in card.train.arguments
     assert Card.parse(dumps(card.to_dict())) == card
 
 

@@ -8,6 +8,7 @@ import signal
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainingArguments
 
 import zoo
 from zoo import registry
@@ -19,7 +20,7 @@ from zoo.errors import (
     NotFoundError,
     UsageError,
 )
-from zoo.models import AEModel, EAEModel, VAEModel
+from zoo.models import AEModel, EAEModel, GenaeImageProcessor, VAEConfig, VAEModel
 from zoo.training import fitting, run, train
 from zoo.training.fitting import calibrate_batch_norm, fit_samplers
 from zoo.training.own_data import with_data
@@ -98,8 +99,30 @@ def test_settings_change_the_run_and_the_card_that_goes_with_it(card, tmp_path):
     folder = train(card(), tmp_path / "out", overrides=settings, quiet=True)
     assert json.loads((folder / "config.json").read_text())["latent_size"] == 3
     copy = Card.load(folder)
-    assert copy.train["num_train_epochs"] == 1
+    assert copy.train.arguments["num_train_epochs"] == 1
     assert copy.data.binarization == "none"
+
+
+def test_a_card_with_settings_is_made_into_a_recipe_once(card, tmp_path, monkeypatch):
+    made = card()
+    built = []
+    for kind in (VAEConfig, TrainingArguments, GenaeImageProcessor, Card):
+        original = kind.__init__
+        monkeypatch.setattr(
+            kind,
+            "__init__",
+            lambda self, *a, _kind=kind, _made=original, **k: (
+                built.append(_kind),
+                _made(self, *a, **k),
+            )[1],
+        )
+    train(made, tmp_path / "out", overrides=["max_steps=1"], quiet=True)
+    assert sorted(kind.__name__ for kind in built) == [
+        "Card",
+        "GenaeImageProcessor",
+        "TrainingArguments",
+        "VAEConfig",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -297,7 +320,7 @@ def test_without_a_gpu_a_graph_changes_nothing(card, tmp_path):
     whole = weights(train(card(), tmp_path / "a", quiet=True))
     folder = train(card(), tmp_path / "b", overrides=["cuda_graph=true"], quiet=True)
     assert_equal(weights(folder), whole)
-    assert Card.load(folder).cuda_graph
+    assert Card.load(folder).train.cuda_graph
 
 
 def test_a_step_that_is_no_graph_is_refused_with_the_way_out(card, tmp_path, monkeypatch):
@@ -404,7 +427,7 @@ def test_half_precision_halves_the_file_and_loads_as_float32(card, tmp_path):
     assert {t.dtype for t in stored.values()} == {torch.float16, torch.int64}
     assert not (folder / "samples.png").exists()
     assert registry.verify(folder).ok
-    assert Card.load(folder).stored_as == "float16"
+    assert Card.load(folder).train.stored_as == "float16"
     model = zoo.from_pretrained(folder)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert_equal({n: t.float() for n, t in stored.items()},

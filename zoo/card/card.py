@@ -12,14 +12,12 @@ from typing import Any
 
 from zoo import catalog
 from zoo.card.schema import check_card
+from zoo.card.toml import dumps
 from zoo.errors import NotFoundError, UsageError
 
 CARD_FILE = "card.toml"
 #: Fields that are no keys of the card's top level in the same form.
-NOT_TOP_LEVEL = {
-    "path", "text", "budget", "samplers", "stored_as", "cuda_graph",
-    "data", "results", "train",
-}  # fmt: skip
+NOT_TOP_LEVEL = {"path", "text", "data", "results", "train"}
 MAX_BYTES = 256 * 1024  # a hand-written page is a few kilobytes
 
 
@@ -65,6 +63,41 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class Train:
+    """How a model is trained: the card's `[train]`.
+
+    Attributes:
+        arguments: of `transformers.TrainingArguments`, which are all the other keys of the table.
+        budget: `device` and `minutes`, None where none is stated.
+        samplers: fitted to the codes after training, by name.
+        stored_as: the type in which the weights are written; they load as float32.
+        cuda_graph: whether a GPU is given each step as one graph.
+    """
+
+    arguments: dict[str, Any] = field(default_factory=dict)
+    budget: dict[str, Any] | None = None
+    samplers: list[str] = field(default_factory=list)
+    stored_as: str = "float32"
+    cuda_graph: bool = False
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> "Train":
+        """A checked `[train]` table, its own keys apart from the training arguments."""
+        own = {f.name for f in fields(cls)} - {"arguments"}
+        return cls(
+            arguments={name: value for name, value in table.items() if name not in own},
+            **{name: value for name, value in table.items() if name in own},
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table of the file: training arguments, then what differs from the defaults."""
+        default = Train()
+        own = [f.name for f in fields(self) if f.name != "arguments"]
+        changed = [name for name in own if getattr(self, name) != getattr(default, name)]
+        return self.arguments | {name: getattr(self, name) for name in changed}
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """One measured number: an entry of the card's `[[results]]`.
 
@@ -99,11 +132,8 @@ class Result:
 class Card:
     """A checked card; field names are the card's keys.
 
-    `train` holds the training arguments alone; `budget`, `samplers`, `stored_as` (the type in
-    which a trained model's weights are written; they load as float32) and `cuda_graph` (whether a
-    GPU is given each step as one graph), which stand beside them in the file, are fields of their
-    own. `path` is the file it was read from. `text` is that file's content, so that a copy keeps
-    its comments.
+    `path` is the file it was read from. `text` is that file's content, so that a copy keeps its
+    comments.
     """
 
     id: str
@@ -123,11 +153,7 @@ class Card:
     config: dict[str, Any] = field(default_factory=dict)
     processor: dict[str, Any] = field(default_factory=dict)
     data: Data | None = None
-    train: dict[str, Any] = field(default_factory=dict)
-    budget: dict[str, Any] | None = None
-    samplers: list[str] = field(default_factory=list)
-    stored_as: str = "float32"
-    cuda_graph: bool = False
+    train: Train = field(default_factory=Train)
     results: list[Result] = field(default_factory=list)
     source: dict[str, Any] | None = None
     published: dict[str, str] | None = None
@@ -183,30 +209,31 @@ class Card:
         except (ValueError, RecursionError) as error:
             reason = str(error) if isinstance(error, ValueError) else "nested too deep"
             raise UsageError(f"{file}: not valid TOML: {reason}.") from None
+        return cls.of(table, path, text)
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any], path: Path | None = None, text: str = "") -> "Card":
+        """Check a card given as parsed tables; `text` is written from them if not given.
+
+        Raises:
+            UsageError: the tables are no card.
+        """
+        file = str(path or CARD_FILE)
         check_card(table, file)
         try:
             catalog.find(table["architecture"])
         except UsageError as error:
             raise UsageError(f"{file}: 'architecture': {error}") from None
-        return cls._build(table, path, text)
-
-    @classmethod
-    def _build(cls, table: Mapping[str, Any], path: Path | None, text: str) -> "Card":
         known = {f.name for f in fields(cls)}
         values = {name: value for name, value in table.items() if name in known}
-        train = dict(table.get("train", {}))
-        values["budget"] = train.pop("budget", None)
-        values["samplers"] = train.pop("samplers", [])
-        values["stored_as"] = train.pop("stored_as", "float32")
-        values["cuda_graph"] = train.pop("cuda_graph", False)
-        values["train"] = train
+        values["train"] = Train.of(table.get("train", {}))
         if "data" in table:
             data = dict(table["data"])
             if "name" in data:  # what `datasets` itself calls the configuration
                 data["config"] = data.pop("name")
             values["data"] = Data(**data)
         values["results"] = [Result(**result) for result in table.get("results", [])]
-        return cls(**values, path=path, text=text)
+        return cls(**values, path=path, text=text or dumps(table))
 
     def to_dict(self) -> dict[str, Any]:
         """The card as the tables of its TOML file; `dumps` turns them into text."""
@@ -222,15 +249,7 @@ class Card:
             table["data"] = _plain(self.data)
         if self.source is None:
             table["config"] = self.config
-            table["train"] = dict(self.train)
-            if self.samplers:
-                table["train"]["samplers"] = self.samplers
-            if self.stored_as != "float32":
-                table["train"]["stored_as"] = self.stored_as
-            if self.cuda_graph:
-                table["train"]["cuda_graph"] = True
-            if self.budget is not None:
-                table["train"]["budget"] = self.budget
+            table["train"] = self.train.to_dict()
         if self.results:
             table["results"] = [_plain(result) for result in self.results]
         return table

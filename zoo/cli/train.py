@@ -45,7 +45,7 @@ def train(
 
         found = with_data(found, data)
     output = output or Path("out") / found.name
-    budget = found.budget or {}
+    budget = found.train.budget or {}
     if budget and not settings and data is None:
         say(
             f"training {found.id}: its card allows {budget['minutes']:g} minutes on "

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from zoo import catalog
 from zoo.data.images import Images
 from zoo.errors import UsageError
 from zoo.hints import quote
@@ -17,30 +16,26 @@ from .recipe import Recipe
 FITTED = 2  # images at least, whose codes a sampler is fitted to
 
 
-def check_together(
-    model: Any, recipe: Recipe, arguments: TrainingArguments, images: Images
-) -> None:
+def check_together(model: Any, recipe: Recipe, images: Images) -> None:
     """Refuse what would stop in the middle of a run, with all settings that mend it.
 
     Args:
         model: on the CPU; left as it is.
         recipe: it is trained by.
-        arguments: the Trainer's.
         images: the train split.
 
     Raises:
         UsageError: there are fewer images than a batch, than the samplers or the model's loss
             need, or batches are smaller than that; or labels do not fit the model.
     """
-    data = recipe.card.data
-    assert data is not None
+    data, arguments = recipe.data, recipe.arguments
     count = len(images)
     where = f"{data.dataset} {data.train_split}"
     check_labels(model, images, where)
     reasons: list[str] = []
     settings: dict[str, Any] = {}
     needed = needed_images(model, arguments, images)
-    title = catalog.find(recipe.card.architecture).title
+    title = recipe.entry.title
     needs = f"{'an' if title[0] in 'aeiou' else 'a'} {title} needs at least"
     neighbors = getattr(recipe.config, "num_neighbors", None)
     if count < needed:
@@ -71,7 +66,7 @@ def check_together(
                 "a batch"
             )
         settings["dataloader_drop_last"] = "true"
-    samplers = recipe.card.samplers
+    samplers = recipe.card.train.samplers
     components = getattr(recipe.config, "num_mixture_components", 0)
     if samplers and count < FITTED:
         reasons.append(f"too few for the samplers, which are fitted to at least {FITTED}")

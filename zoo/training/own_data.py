@@ -1,11 +1,10 @@
 """A card's recipe for one's own images: another data set, another name, no stated results."""
 
 import re
-import tomllib
 from pathlib import Path
 
 from zoo import catalog
-from zoo.card import Card, dumps
+from zoo.card import Card
 
 OWNER = "local"  # of models that nobody has published yet
 KEPT = ("binarization", "augmentations", "num_views")  # what the recipe does to any images
@@ -21,7 +20,7 @@ def with_data(card: Card, data: str) -> Card:
     Returns:
         A card without results, its id `local/NAME` with the last part of the data's name.
     """
-    table = tomllib.loads(card.text)
+    table = card.to_dict()
     name = re.sub(r"[^A-Za-z0-9]+", "-", Path(data).expanduser().name).strip("-").lower() or "own"
     for key in ("results", "published", "replaced_by", "reason"):
         table.pop(key, None)
@@ -38,4 +37,4 @@ def with_data(card: Card, data: str) -> Card:
         "tags": [],
         "data": {"dataset": data, "train_split": "train", "license": "unknown", **kept},
     }
-    return Card.parse(dumps(table), card.path)
+    return Card.of(table, card.path)

@@ -1,9 +1,7 @@
 """From a card to the objects that training needs, each checked by building it."""
 
-import copy
-import dataclasses
 import math
-import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
@@ -18,6 +16,8 @@ from zoo.card import Card, Data
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 from zoo.models.images.image_processing_genae import GenaeImageProcessor, GenaeImagesKwargs
+
+from .settings import field_names
 
 # What genae prefers to transformers' defaults; a card's [train] wins.
 DEFAULTS: dict[str, Any] = {
@@ -44,33 +44,36 @@ LEAST: dict[str, tuple[Any, float]] = {
     "warmup_steps": ((int, float), 0),
     "max_grad_norm": ((int, float), 0),
 }
-SETTABLE = ("train", "config", "data", "processor")  # tables, in the order a bare key is looked up
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A card ready to be trained: everything it names exists and accepts what it says."""
+    """A card ready to be trained: everything it names exists and accepts what it says.
+
+    Attributes:
+        card: what is followed, with [data].
+        entry: the architecture's row in the catalog.
+        config: of the model.
+        processor: makes the model's images.
+        arguments: the Trainer's.
+    """
 
     card: Card
+    entry: catalog.Entry
     config: PreTrainedConfig
     processor: GenaeImageProcessor
-    arguments: dict[str, Any]
+    arguments: TrainingArguments
 
     @property
-    def binarization(self) -> str:
-        """How the card's images are binarised."""
-        return "none" if self.card.data is None else self.card.data.binarization
+    def model_class(self) -> Any:
+        """What is trained."""
+        return catalog.load(self.entry.model)
 
-    def training_arguments(self, output_dir: Path) -> TrainingArguments:
-        """The Trainer's arguments with checkpoints under a folder."""
-        # A GPU computes convolutions in TF32 unasked; matrix products then, too.
-        precision = {"tf32": True} if is_torch_tf32_available() else {}
-        return TrainingArguments(output_dir=str(output_dir), **{**precision, **self.arguments})
-
-
-def known_fields(kind: type) -> set[str]:
-    """Names of a dataclass's fields."""
-    return {field.name for field in dataclasses.fields(kind)}
+    @property
+    def data(self) -> Data:
+        """What is trained on."""
+        assert self.card.data is not None
+        return self.card.data
 
 
 def build_config(card: Card) -> PreTrainedConfig:
@@ -79,18 +82,28 @@ def build_config(card: Card) -> PreTrainedConfig:
     Raises:
         UsageError: naming the card, the key and the nearest known one, or what was refused.
     """
-    config_class = catalog.load(catalog.find(card.architecture).config)
-    known = known_fields(config_class) | {"num_labels"}
-    for key in card.config:
-        if key not in known:
-            raise UsageError(
-                f"{card.path}: [config] {key} is no setting of {config_class.__name__}. "
-                f"{did_you_mean(key, known)}"
-            )
+    return _build_config(card, catalog.find(card.architecture))
+
+
+def _build_config(card: Card, entry: catalog.Entry) -> PreTrainedConfig:
+    config_class = catalog.load(entry.config)
+    _check_known(card, "config", card.config, field_names(config_class) | {"num_labels"},
+                 f"setting of {config_class.__name__}")  # fmt: skip
     try:
         return config_class(**card.config)
     except (StrictDataclassError, TypeError, ValueError) as error:
         raise UsageError(f"{card.path}: [config] {one_line(error)}") from error
+
+
+def _check_known(
+    card: Card, section: str, table: Iterable[str], known: Iterable[str], what: str
+) -> None:
+    """Raise `UsageError` for a key that its table does not have."""
+    for key in table:
+        if key not in known:
+            raise UsageError(
+                f"{card.path}: [{section}] {key} is no {what}. {did_you_mean(key, known)}"
+            )
 
 
 def one_line(error: Exception) -> str:
@@ -98,40 +111,42 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def build_recipe(card: Card) -> Recipe:
+def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
     """Check a card by building its config, image processor and training arguments.
+
+    Args:
+        card: with [data] and [train].
+        output_dir: where the Trainer will keep its checkpoints; nothing is written yet.
 
     Raises:
         UsageError: naming the card, the table and the key.
     """
     if card.data is None:
         raise UsageError(f"{card.path}: has no [data] to train on; a converted model has none")
-    known = known_fields(TrainingArguments) - {"output_dir"}
-    for key in card.train:
-        if key not in known:
-            raise UsageError(
-                f"{card.path}: [train] {key} is no training argument. {did_you_mean(key, known)}"
-            )
+    given = card.train.arguments
+    _check_known(card, "train", given, field_names(TrainingArguments) - {"output_dir"},
+                 "training argument")  # fmt: skip
+    for key in given:
         check_argument(card, key)
-    for key in card.processor:
-        if key not in GenaeImagesKwargs.__annotations__:
-            raise UsageError(
-                f"{card.path}: [processor] {key} is no field of the image processor. "
-                f"{did_you_mean(key, GenaeImagesKwargs.__annotations__)}"
-            )
-    if card.train.get("num_train_epochs") == 0 and card.train.get("max_steps", -1) < 1:
+    _check_known(card, "processor", card.processor, GenaeImagesKwargs.__annotations__,
+                 "field of the image processor")  # fmt: skip
+    if given.get("num_train_epochs") == 0 and given.get("max_steps", -1) < 1:
         raise UsageError(
             f"{card.path}: [train] num_train_epochs = 0 trains nothing; set it to 1 or more, or "
             "set max_steps"
         )
-    config = build_config(card)
-    arguments = {**DEFAULTS, **card.train}
+    entry = catalog.find(card.architecture)
+    config = _build_config(card, entry)
+    # A GPU computes convolutions in TF32 unasked; matrix products then, too.
+    precision = {"tf32": True} if is_torch_tf32_available() else {}
     try:
         processor = GenaeImageProcessor(**card.processor)
-        TrainingArguments(output_dir="unused", **arguments)
+        arguments = TrainingArguments(
+            output_dir=str(output_dir), **{**precision, **DEFAULTS, **given}
+        )
     except (TypeError, ValueError) as error:
         raise UsageError(f"{card.path}: {one_line(error)}") from error
-    model_class = catalog.load(catalog.find(card.architecture).model)
+    model_class = catalog.load(entry.model)
     if card.data.num_views > 1 and "other_view" not in signature(model_class.forward).parameters:
         raise UsageError(
             f"{card.path}: [data] num_views {card.data.num_views}: {model_class.__name__} takes "
@@ -144,7 +159,7 @@ def build_recipe(card: Card) -> Recipe:
                 f"{card.path}: the processor makes images of {field} {value}, the config's "
                 f"{field} is {getattr(config, field)}; make them equal"
             )
-    return Recipe(card, config, processor, arguments)
+    return Recipe(card, entry, config, processor, arguments)
 
 
 def check_argument(card: Card, key: str) -> None:
@@ -152,53 +167,9 @@ def check_argument(card: Card, key: str) -> None:
     if key not in LEAST:
         return
     kind, least = LEAST[key]
-    value: Any = card.train[key]
+    value: Any = card.train.arguments[key]
     number = isinstance(value, kind) and not isinstance(value, bool)
     if not (number and math.isfinite(value) and value >= least):
         raise UsageError(
             f"{card.path}: [train] {key} must be a number of at least {least:g}, got {value!r}"
         )
-
-
-def override(table: dict[str, Any], settings: list[str]) -> dict[str, Any]:
-    """A card's parsed TOML with `key=value` settings put in.
-
-    Args:
-        table: the whole card.
-        settings: `train.learning_rate=1e-3`, or a bare key, looked up in [train], [config],
-            [data] and [processor]; values as TOML writes them, bare words as text.
-
-    Raises:
-        UsageError: for a setting that is not `key=value` or names no table.
-    """
-    table = copy.deepcopy(table)
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not (equals and key.strip()):
-            raise UsageError(f"--set takes key=value, got {setting!r}")
-        section, _, name = key.strip().rpartition(".")
-        section = section or next(
-            (each for each in SETTABLE if name in table.get(each, {})), home_of(table, name)
-        )
-        if section not in SETTABLE:
-            raise UsageError(
-                f"--set {setting}: no table [{section}]; use one of {', '.join(SETTABLE)}"
-            )
-        table.setdefault(section, {})[name] = toml_value(text.strip())
-    return table
-
-
-def home_of(table: dict[str, Any], name: str) -> str:
-    """The table in which a key that the card does not set would belong."""
-    entry = catalog.ARCHITECTURES.get(table.get("architecture", ""))
-    if entry and name in known_fields(catalog.load(entry.config)) - {"output_dir"}:
-        return "config"
-    return "data" if name in known_fields(Data) else "train"
-
-
-def toml_value(text: str) -> Any:
-    """A value as TOML writes it; anything else is text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -8,7 +8,8 @@ from zoo.card import Card
 from zoo.card.toml import inline
 from zoo.errors import ConflictError
 
-SETTABLE = ("train", "config", "data", "processor")  # what --set reaches
+from .settings import SETTABLE
+
 IGNORED = ("results",)  # measured afterwards; --set leaves them out
 SHOWN = 5
 ABSENT = object()

@@ -4,7 +4,6 @@ import os
 import shutil
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from transformers import TrainingArguments, set_seed
+from transformers import set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
-from zoo import catalog, plots
-from zoo.card import CARD_FILE, Card, dumps
+from zoo import plots
+from zoo.card import CARD_FILE, Card
 from zoo.data.images import ImageDataset, Images, load_images
 from zoo.data.sources import locate
 from zoo.errors import (
@@ -42,8 +41,9 @@ from .divergence import (
     loss_in_use,
 )
 from .fitting import batches, calibrate_batch_norm, encode_all, fit_samplers, stored_weights
-from .recipe import Recipe, build_recipe, one_line, override
+from .recipe import Recipe, build_recipe, one_line
 from .resuming import changes, check_output, explain
+from .settings import with_settings
 from .trainer import BarCallback, ImageTrainer, InterruptCallback, without_default_output
 
 SHOWN_SAMPLES = 64
@@ -83,32 +83,27 @@ def train(
         NotFoundError: nothing to resume, or the data set is nowhere.
         InterruptedRunError: stopped by Ctrl-C after a checkpoint was saved.
     """
-    if overrides:
-        table = override(tomllib.loads(card.text), list(overrides))
-        table.pop("results", None)
-        card = Card.parse(dumps(table), card.path)
-    recipe = build_recipe(card)
     output = Path(os.path.expanduser(output))
     output = output if output.name else output.absolute()
     work = output.with_name(output.name + ".training")
+    recipe = build_recipe(card := with_settings(card, overrides), work)
     checkpoint = find_checkpoint(card, output, work, resume)
     images = load_training_images(recipe, quiet)
-    arguments = recipe.training_arguments(work)
-    set_seed(arguments.seed)
-    model = catalog.load(catalog.find(card.architecture).model)(recipe.config)
-    check_together(model, recipe, arguments, images)
+    set_seed(recipe.arguments.seed)
+    model = recipe.model_class(recipe.config)
+    check_together(model, recipe, images)
     if hasattr(model, "begin_training"):  # weights that start from the data
         model.begin_training(images.pixels.double().mean(0) / 255)
-    loss = loss_in_use(model, images, recipe.binarization)
+    loss = loss_in_use(model, images, recipe.data.binarization)
     with checkpoints_in(work, card), without_bars():
         try:
-            fit(model, recipe, arguments, images, checkpoint, quiet)
+            fit(model, recipe, images, checkpoint, quiet)
             finish(model, recipe, images)
-            check_growth(loss, trained := loss_in_use(model, images, recipe.binarization))
+            check_growth(loss, trained := loss_in_use(model, images, recipe.data.binarization))
             export(model, recipe, output)
         except DivergedError as error:
             last = next(iter(complete_checkpoints(work)[::-1]), None)
-            text = advice(str(error), arguments.learning_rate, work, last)
+            text = advice(str(error), recipe.arguments.learning_rate, work, last)
             raise DivergedError(text) from error
     shutil.rmtree(work)
     if trained - loss > NOTED * max(abs(loss), 1) and not quiet:
@@ -136,7 +131,6 @@ def checkpoints_in(work: Path, card: Card) -> Iterator[None]:
 def fit(
     model: Any,
     recipe: Recipe,
-    arguments: TrainingArguments,
     images: Images,
     checkpoint: str | None,
     quiet: bool,
@@ -148,17 +142,16 @@ def fit(
         DivergedError: the loss or a tensor is no longer a finite number.
         InterruptedRunError: stopped by Ctrl-C after a checkpoint was saved.
     """
-    card = recipe.card
-    assert card.data is not None
+    card, data, arguments = recipe.card, recipe.data, recipe.arguments
     try:
         trainer = ImageTrainer(
             model=model,
             args=arguments,
-            train_dataset=ImageDataset(placed(images, card, arguments)),
-            binarization=card.data.binarization,
-            augmentations=card.data.augmentations,
-            num_views=card.data.num_views,
-            cuda_graph=card.cuda_graph,
+            train_dataset=ImageDataset(placed(images, recipe)),
+            binarization=data.binarization,
+            augmentations=data.augmentations,
+            num_views=data.num_views,
+            cuda_graph=card.train.cuda_graph,
         )
     except ValueError as error:  # arguments that exclude each other
         raise UsageError(f"{card.path}: [train] {one_line(error)}") from error
@@ -218,8 +211,7 @@ def complete_checkpoints(work: Path) -> list[Path]:
 
 def load_training_images(recipe: Recipe, quiet: bool) -> Images:
     """The train split, decoded; files other than the card's are noted."""
-    data = recipe.card.data
-    assert data is not None
+    data = recipe.data
     images = load_images(
         data.dataset, data.train_split, recipe.processor, config=data.config, quiet=quiet
     )
@@ -227,13 +219,15 @@ def load_training_images(recipe: Recipe, quiet: bool) -> Images:
     return images
 
 
-def placed(images: Images, card: Card, arguments: TrainingArguments) -> Images:
+def placed(images: Images, recipe: Recipe) -> Images:
     """The images on the GPU where a card asks for graphs, whose steps are shorter than copies.
 
     Elsewhere they stay in memory, which holds more; so they do for loaders that are other
     processes or pin what they load, as neither takes tensors of a GPU.
     """
-    if not card.cuda_graph or arguments.dataloader_num_workers or arguments.dataloader_pin_memory:
+    arguments = recipe.arguments
+    apart = arguments.dataloader_num_workers or arguments.dataloader_pin_memory
+    if apart or not recipe.card.train.cuda_graph:
         return images
     return images.to(arguments.device)
 
@@ -261,16 +255,14 @@ def finish(model: Any, recipe: Recipe, images: Images) -> None:
     Raises:
         DivergedError: a tensor or what the model then computes is no finite number.
     """
-    data = recipe.card.data
-    assert data is not None
-    set_seed(recipe.arguments.get("seed", 42))
-    calibrate_batch_norm(model, images.pixels, data.binarization)
-    if recipe.card.samplers:
-        seed = recipe.arguments.get("seed", 42)
-        codes = encode_all(model, images.pixels, data.binarization, seed)
-        fit_samplers(model, codes, recipe.card.samplers, seed)
+    binarization, seed = recipe.data.binarization, recipe.arguments.seed
+    set_seed(seed)
+    calibrate_batch_norm(model, images.pixels, binarization)
+    if samplers := recipe.card.train.samplers:
+        codes = encode_all(model, images.pixels, binarization, seed)
+        fit_samplers(model, codes, samplers, seed)
     check_model(model)
-    check_outputs(model, next(batches(images.pixels, data.binarization, model.device)))
+    check_outputs(model, next(batches(images.pixels, binarization, model.device)))
 
 
 def export(model: Any, recipe: Recipe, output: Path) -> None:
@@ -278,7 +270,7 @@ def export(model: Any, recipe: Recipe, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as place:
         folder = Path(place) / output.name
-        stored = stored_weights(model.cpu(), recipe.card.stored_as)
+        stored = stored_weights(model.cpu(), recipe.card.train.stored_as)
         model.save_pretrained(folder, state_dict=stored)
         recipe.processor.save_pretrained(folder)
         (folder / CARD_FILE).write_text(recipe.card.text, encoding="utf-8")

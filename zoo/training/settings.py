@@ -1,0 +1,72 @@
+"""`--set key=value`: settings put into a card in place of its own."""
+
+import copy
+import dataclasses
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+from zoo import catalog
+from zoo.card import Card, Data
+from zoo.errors import UsageError
+
+SETTABLE = ("train", "config", "data", "processor")  # tables, in the order a bare key is looked up
+
+
+def with_settings(card: Card, settings: Sequence[str]) -> Card:
+    """The card with other settings, without the results, which are of the card as it stands.
+
+    Args:
+        card: left as it is, and returned if there are no settings.
+        settings: `train.learning_rate=1e-3`, or a bare key, looked up in [train], [config],
+            [data] and [processor]; `train.rates.layer_decay=0.9` reaches a table inside. Values
+            as TOML writes them, bare words as text.
+
+    Raises:
+        UsageError: a setting is not `key=value` or names no table, or makes a wrong card.
+    """
+    if not settings:
+        return card
+    table = copy.deepcopy(card.to_dict())
+    table.pop("results", None)
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not (equals and key.strip()):
+            raise UsageError(f"--set takes key=value, got {setting!r}")
+        *path, name = key.strip().split(".")
+        section, *inside = path or [_section_of(table, name)]
+        if section not in SETTABLE:
+            raise UsageError(
+                f"--set {setting}: no table [{section}]; use one of {', '.join(SETTABLE)}"
+            )
+        place = table.setdefault(section, {})
+        for part in inside:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise UsageError(f"--set {setting}: {part} is no table; give it as a whole")
+        place[name] = _value(text.strip())
+    return Card.of(table, card.path)
+
+
+def _section_of(table: dict[str, Any], name: str) -> str:
+    """The table of a bare key: the one that has it, else the one in which it would belong."""
+    for section in SETTABLE:
+        if name in table.get(section, {}):
+            return section
+    config = catalog.load(catalog.find(table["architecture"]).config)
+    if name in field_names(config) - {"output_dir"}:
+        return "config"
+    return "data" if name in field_names(Data) else "train"
+
+
+def field_names(kind: type) -> set[str]:
+    """Names of a dataclass's fields."""
+    return {field.name for field in dataclasses.fields(kind)}
+
+
+def _value(text: str) -> Any:
+    """A value as TOML writes it; anything else is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
