@@ -88,8 +88,8 @@ def sample(
         raise UsageError(f"temperature must be 0 or more, got {temperature}")
     _between("number", number, 1, MAX_SAMPLES)
     from zoo import plots
-    from zoo.data.progress_bar import progress
     from zoo.loading import load_for
+    from zoo.progress import track
 
     network, processor = load_for(model, "sample")
     import torch  # not before it is clear that there is such a model
@@ -105,7 +105,7 @@ def sample(
     chunks = torch.split(latents, BATCH)
     images = [
         _bytes(processor, network.sample(len(chunk), latents=chunk))
-        for chunk in progress(chunks, "sampling", total=len(chunks), quiet=quiet)
+        for chunk in track(chunks, "sampling", total=len(chunks), quiet=quiet)
     ]
     facts = {"model": str(model), "number": number, "seed": seed, "sampler": sampler}
     fitted = [name for name in SAMPLERS if name != "prior" and _fitted(network, name)]
@@ -143,8 +143,8 @@ def reconstruct(
 
     check_there(images, skip_bad=skip_bad)
     from zoo import plots
-    from zoo.data.progress_bar import progress
     from zoo.loading import load_for
+    from zoo.progress import track
 
     network, processor = load_for(model, "reconstruct")
     import torch  # not before it is clear that there is such a model
@@ -155,7 +155,7 @@ def reconstruct(
     made = torch.cat(
         [
             processor.crop_padding(network.reconstruct(chunk.float() / 255))
-            for chunk in progress(chunks, "reconstructing", total=len(chunks), quiet=quiet)
+            for chunk in track(chunks, "reconstructing", total=len(chunks), quiet=quiet)
         ]
     )
     originals = processor.crop_padding(read.pixels)
@@ -201,8 +201,8 @@ def interpolate(
 
     check_there(images)
     from zoo import plots
-    from zoo.data.progress_bar import progress
     from zoo.loading import load_for
+    from zoo.progress import track
 
     network, processor = load_for(model, "interpolate")
     import torch  # not before it is clear that there is such a model
@@ -218,7 +218,7 @@ def interpolate(
     chunks = torch.split(values, max(1, BATCH // steps))
     made = [
         _bytes(processor, network.interpolate(*(chunk.float() / 255).unbind(1), steps, mode))
-        for chunk in progress(chunks, "interpolating", total=len(chunks), quiet=quiet)
+        for chunk in track(chunks, "interpolating", total=len(chunks), quiet=quiet)
     ]
     facts = {
         "model": str(model),

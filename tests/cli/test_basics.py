@@ -12,7 +12,6 @@ import typer
 import zoo
 from zoo import registry
 from zoo.card import Card
-from zoo.cli import common
 from zoo.cli.group import VERBS, load_verb
 from zoo.errors import GenaeError, UnsafeError
 from zoo.registry import embedded, manifest
@@ -333,14 +332,6 @@ def test_completion_knows_verbs_and_models(root):
 
 def _completing(environment):
     return f"import os; os.environ |= {environment!r}; {SCRIPT}"
-
-
-def test_progress_is_for_terminals_that_want_it(monkeypatch):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert common.show_progress(quiet=False)
-    assert not common.show_progress(quiet=True)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
-    assert not common.show_progress(quiet=False)
 
 
 @pytest.mark.parametrize(

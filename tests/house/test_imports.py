@@ -224,6 +224,7 @@ def test_compression_needs_no_torch(path):
         "zoo.card",
         "zoo.registry",
         "zoo.data.files",
+        "zoo.progress",
         "constriction",
         "numpy",
         "PIL",

@@ -3,10 +3,8 @@
 Answers go to stdout; progress, hints and errors to stderr, so that answers can be piped.
 """
 
-import contextlib
 import json
 import sys
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -46,48 +44,6 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def show_progress(quiet: bool) -> bool:
-    """Whether to draw a progress bar: on a terminal, unless it was asked to be quiet."""
-    return not quiet and sys.stderr.isatty()
-
-
-class Meter:
-    """A bar of bytes, with their rate, that learns while it runs how many there will be."""
-
-    def __init__(self, words: str) -> None:
-        from rich import progress
-
-        self.shown = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.DownloadColumn(),
-            progress.TransferSpeedColumn(),
-            progress.TimeRemainingColumn(),
-            console=console(stderr=True),
-            transient=True,
-        )
-        self.task = self.shown.add_task(words, total=None)
-
-    def expect(self, size: int) -> None:
-        """Say how many bytes there will be."""
-        self.shown.update(self.task, total=size)
-
-    def __call__(self, size: int) -> None:
-        """Say that so many more are through."""
-        self.shown.advance(self.task, size)
-
-
-@contextlib.contextmanager
-def transferred(words: str, *, quiet: bool) -> Iterator[Meter | None]:
-    """A bar of bytes on stderr while a `with` lasts; None where nothing is to be shown."""
-    if not show_progress(quiet):
-        yield None
-        return
-    meter = Meter(words)
-    with meter.shown:
-        yield meter
-
-
 def say(text: str, *, quiet: bool = False) -> None:
     """A line for the person on stderr, left out when quiet."""
     if not quiet:
@@ -99,15 +55,13 @@ def hint(command: str, *, quiet: bool = False) -> None:
     say(f"try: {command}", quiet=quiet)
 
 
-def console(*, stderr: bool = False, width_if_piped: int = 160) -> Any:
-    """A rich console that takes text as it is: no markup, no emoji, no guesses at colours.
+def console(*, width_if_piped: int = 160) -> Any:
+    """A rich console on stdout that prints text as it is: no markup, no emoji, no added colours.
 
     Args:
-        stderr: write to stderr, as progress does.
         width_if_piped: columns where no terminal says how many there are.
     """
     from rich.console import Console
 
-    terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    width = None if terminal else width_if_piped
-    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+    width = None if sys.stdout.isatty() else width_if_piped
+    return Console(width=width, markup=False, emoji=False, highlight=False)

@@ -1,13 +1,11 @@
 """The verbs that make images smaller and bring them back."""
 
-import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from zoo.cli.common import Json, Quiet, console, hint, print_json, show_progress
+from zoo.cli.common import Json, Quiet, hint, print_json
 from zoo.errors import UsageError
 from zoo.hints import command
 from zoo.staging import free_folder
@@ -33,17 +31,16 @@ def compress(
     """Compress images into one file without loss, by bits back."""
     from zoo.compression import verbs
 
-    bars = _bars(quiet)
     if dry_run:
         sources = [path for path in images if path.suffix != ".gnz"]
-        facts = verbs.predict(sources, model, bars=bars)
+        facts = verbs.predict(sources, model, quiet=quiet)
     elif len(images) < 2 or images[-1].suffix != ".gnz":
         raise UsageError(
             f"the last name is the file to write and ends in .gnz, got {str(images[-1])!r}; "
             "--dry-run needs none"
         )
     else:
-        facts = verbs.compress(images[:-1], images[-1], model, bars=bars)
+        facts = verbs.compress(images[:-1], images[-1], model, quiet=quiet)
     if as_json:
         print_json(facts)
     else:
@@ -70,7 +67,7 @@ def decompress(
     """Write the images of a compressed file, as PNG under their old names."""
     from zoo.compression import verbs
 
-    facts = verbs.decompress(source, folder, model, bars=_bars(quiet))
+    facts = verbs.decompress(source, folder, model, quiet=quiet)
     if as_json:
         print_json(facts)
     else:
@@ -84,21 +81,3 @@ def _summary(facts: dict[str, Any]) -> str:
         f"{facts['bytes']:,} bytes, {about}{facts['bits_per_pixel']:.4f} bits per pixel; "
         f"the image files take {facts['file_bytes']:,}"
     )
-
-
-def _bars(quiet: bool) -> Any:
-    """Bars for `zoo.compression.verbs`."""
-
-    @contextlib.contextmanager
-    def bar(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        if not show_progress(quiet):
-            yield lambda _: None
-            return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-        with Progress(*columns, console=console(stderr=True), transient=True) as shown:
-            task = shown.add_task(words, total=total)
-            yield lambda count: shown.advance(task, count)
-
-    return bar

@@ -1,7 +1,6 @@
 """The verb that brings a legacy checkpoint over."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,12 +13,11 @@ from zoo.cli.common import (
     hint,
     print_json,
     say,
-    show_progress,
-    transferred,
 )
 from zoo.cli.models import size
 from zoo.errors import UsageError
 from zoo.hints import command
+from zoo.progress import bytes_bar
 
 if TYPE_CHECKING:
     from convert.inspection import Inspection
@@ -151,7 +149,7 @@ def convert(
         return
     if out is None:
         raise UsageError("give the new folder: genae convert PATH OUT (or --check)")
-    bar = _bar if show_progress(quiet) else None
+    bar = partial(bytes_bar, "converting", quiet=quiet)
     if to is not None:
         from convert.backward.convert_back import convert_back
 
@@ -196,17 +194,6 @@ def _answer(report: "Report", as_json: bool, quiet: bool) -> None:
     _show(report, quiet)
     what = report.architecture.removeprefix("Genae")
     say(f"{report.out}: {what}, {', '.join(report.files)}", quiet=quiet)
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar over bytes on stderr."""
-    with transferred("converting", quiet=False) as meter:
-        if meter is None:
-            yield lambda written: None
-            return
-        meter.expect(total)
-        yield meter
 
 
 def _show(report: "Report", quiet: bool) -> None:

@@ -14,10 +14,10 @@ from zoo.cli.common import (
     console,
     hint,
     print_json,
-    transferred,
 )
 from zoo.errors import IntegrityError
 from zoo.hints import command
+from zoo.progress import bytes_bar
 from zoo.staging import free_folder
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def pull(
     """
     from zoo import registry
 
-    with transferred("fetching", quiet=quiet) as progress:
+    with bytes_bar("fetching", quiet=quiet) as progress:
         if to is None:
             folder = registry.fetch(model, revision=revision, source=source, progress=progress)
         else:

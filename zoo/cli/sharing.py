@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from zoo.cli.common import From, Json, Quiet, console, hint, print_json, say, transferred
+from zoo.cli.common import From, Json, Quiet, console, hint, print_json, say
 from zoo.errors import GenaeError, NotFoundError, UnreachableError, UsageError
 from zoo.hints import command
+from zoo.progress import bytes_bar
 from zoo.staging import free_folder
 
 At = Annotated[
@@ -50,7 +51,7 @@ def push(
     """
     from zoo import registry
 
-    with transferred("sending", quiet=quiet or dry_run) as progress:
+    with bytes_bar("sending", quiet=quiet or dry_run) as progress:
         done = registry.push(
             model,
             name,

@@ -1,15 +1,15 @@
 """Compress, decompress, predict: what the command line calls."""
 
-import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from zoo.errors import ConflictError, IntegrityError, NotFoundError
+from zoo.progress import items_bar
 from zoo.staging import check_new_folder, new_folder, umask
 
 from . import chains as coder
@@ -18,22 +18,13 @@ from .container import Container
 from .images import Gathered, gather, write_images
 from .names import pack
 
-#: Told which step it is, how many images it has; gives what is told of each that is done.
-Bars = Callable[[str, int | None], contextlib.AbstractContextManager[Callable[[int], None]]]
-
-
-@contextlib.contextmanager
-def no_bars(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show nothing."""
-    yield lambda _: None
-
 
 def compress(
     paths: Sequence[str | Path],
     output: str | Path,
     model: str | os.PathLike[str],
     *,
-    bars: Bars = no_bars,
+    quiet: bool = True,
 ) -> dict[str, Any]:
     """Compress images into one file, which appears when it is complete.
 
@@ -41,7 +32,7 @@ def compress(
         paths: image files and folders of them.
         output: the file to write; it must not exist.
         model: an id or a folder.
-        bars: draws progress.
+        quiet: draw no progress bar.
 
     Returns:
         `output`, `model`, `version`, `images`, `chains`, `bytes`; bits per pixel of the whole
@@ -59,9 +50,9 @@ def compress(
     if not output.absolute().parent.is_dir():
         raise NotFoundError(f"{output.parent}: no such folder; make it first")
     codec = load_codec(model)
-    found = read(paths, codec, bars)
+    found = read(paths, codec, quiet)
     count = coder.number_of_chains(len(found.names))
-    with bars("compressing", len(found.names)) as advance:
+    with items_bar("compressing", len(found.names), quiet=quiet) as advance:
         made = coder.encode(codec, symbols(found.pixels, codec), count, advance)
     container = Container(codec.identity, codec.shape, found.mode, found.names, made)
     content = container.to_bytes()
@@ -79,16 +70,16 @@ def compress(
 
 
 def predict(
-    paths: Sequence[str | Path], model: str | os.PathLike[str], *, bars: Bars = no_bars
+    paths: Sequence[str | Path], model: str | os.PathLike[str], *, quiet: bool = True
 ) -> dict[str, Any]:
     """The size that `compress` will reach, from the ELBO; nothing is written.
 
     Arguments and errors as `compress`; the answer's `bytes` are an estimate.
     """
     codec = load_codec(model)
-    found = read(paths, codec, bars)
+    found = read(paths, codec, quiet)
     count = coder.number_of_chains(len(found.names))
-    with bars("predicting", len(found.names)) as advance:
+    with items_bar("predicting", len(found.names), quiet=quiet) as advance:
         bits = coder.expected_bits(codec, symbols(found.pixels, codec), advance)
     empty = Container(codec.identity, codec.shape, found.mode, found.names, ())
     seeds = count * (codec.latent_size * coder.BUCKET_BITS / 8 + 14)
@@ -107,7 +98,7 @@ def decompress(
     folder: str | Path,
     model: str | os.PathLike[str] | None = None,
     *,
-    bars: Bars = no_bars,
+    quiet: bool = True,
 ) -> dict[str, Any]:
     """Write the images of a file into a new folder, which appears when it is complete.
 
@@ -115,7 +106,7 @@ def decompress(
         source: a file that `compress` made.
         folder: to make; it may exist if it is empty.
         model: a folder or id, where the model is not found by the id that the file names.
-        bars: draws progress.
+        quiet: draw no progress bar.
 
     Returns:
         `folder`, `model`, `version`, `images`, `mode`.
@@ -137,14 +128,14 @@ def decompress(
     if codec.shape != container.shape:
         raise IntegrityError(f"{source}: its images are not of the model's shape; get it again")
     count = len(container.names)
-    with bars("decompressing", count) as advance:
+    with items_bar("decompressing", count, quiet=quiet) as advance:
         pixels = coder.decode(codec, container.chains, count, advance)
     if pixels is None:
         raise IntegrityError(
             f"{source}: does not end as it began, so its images would be wrong; get it again"
         )
     pixels *= np.uint8(255 // codec.pixels.levels)
-    with new_folder(folder) as place, bars("writing", count) as advance:
+    with new_folder(folder) as place, items_bar("writing", count, quiet=quiet) as advance:
         images = pixels.reshape(count, *codec.shape)
         write_images(place, container.names, images, container.mode, advance)
     return {
@@ -156,9 +147,9 @@ def decompress(
     }
 
 
-def read(paths: Sequence[str | Path], codec: Codec, bars: Bars = no_bars) -> Gathered:
+def read(paths: Sequence[str | Path], codec: Codec, quiet: bool = True) -> Gathered:
     """The images, each checked for the coder; errors as `compress`."""
-    with bars("reading", None) as advance:
+    with items_bar("reading", quiet=quiet) as advance:
         return gather(paths, codec.shape, codec.pixels.levels, fitting_shapes, advance)
 
 

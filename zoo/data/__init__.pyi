@@ -8,6 +8,5 @@ from zoo.data.files import open_images as open_images
 from zoo.data.images import ImageDataset as ImageDataset
 from zoo.data.images import Images as Images
 from zoo.data.images import load_images as load_images
-from zoo.data.progress_bar import progress as progress
 from zoo.data.sources import DATASETS as DATASETS
 from zoo.data.sources import Source as Source

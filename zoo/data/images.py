@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from zoo.errors import GenaeError, UsageError
+from zoo.progress import track
 
 from .files import check_frames, decode, open_image
-from .progress_bar import progress
 from .sources import open_rows
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def load_images(
     problems: list[str] = []
     cells = zip(rows.names, rows.contents, strict=True)
     for row, (name, content) in enumerate(
-        progress(cells, f"decoding {dataset}", total=rows.count, quiet=quiet)
+        track(cells, f"decoding {dataset}", total=rows.count, quiet=quiet)
     ):
         label = f"data set {dataset}, {name}"
         try:

@@ -49,14 +49,14 @@ def read_images(
     import numpy as np
     import torch
 
-    from zoo.data.progress_bar import progress
+    from zoo.progress import track
 
     problems: list[str] = []
     files: list[Path] = []
     pixels: list[np.ndarray] = []
     places = [place_of(name) for name in names]
     found = iter_images(places, skip_bad=skip_bad, problems=problems)
-    for file, image in progress(found, "reading", quiet=quiet):
+    for file, image in track(found, "reading", quiet=quiet):
         files.append(file)
         pixels.append(processor.to_uint8(image))
     if not pixels:

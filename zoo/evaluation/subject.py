@@ -10,8 +10,8 @@ from torch import Tensor
 
 from zoo.data.binarization import binarize, freeze_binarized
 from zoo.data.images import Images, load_images
-from zoo.data.progress_bar import progress
 from zoo.errors import MissingDependencyError, UsageError
+from zoo.progress import track
 
 T = TypeVar("T")
 
@@ -101,7 +101,7 @@ class Context:
 
     def track(self, batches: Any, text: str, total: int) -> Iterator[Any]:
         """Pass batches on with a progress bar on stderr, where that is a terminal."""
-        return progress(batches, text, total=total, quiet=self.quiet)
+        return track(batches, text, total=total, quiet=self.quiet)
 
     def batches(
         self, pixels: Tensor, text: str, prepare: Callable[[Tensor], Tensor] | None = None

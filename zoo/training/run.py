@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from transformers import set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
@@ -26,6 +25,7 @@ from zoo.errors import (
     UsageError,
 )
 from zoo.models.seam import without_bars
+from zoo.progress import items_bar
 from zoo.registry import manifest
 
 from .batches import check_together
@@ -156,17 +156,10 @@ def fit(
     except ValueError as error:  # arguments that exclude each other
         raise UsageError(f"{card.path}: [train] {one_line(error)}") from error
     without_default_output(trainer)
-    console = Console(stderr=True)
-    bar = BarCallback(console) if console.is_terminal and not quiet else None
-    if bar is not None:
-        trainer.add_callback(bar)
-    with InterruptCallback() as interrupt:
+    with InterruptCallback() as interrupt, items_bar("training", quiet=quiet, keep=True) as bar:
+        trainer.add_callback(BarCallback(bar))
         trainer.add_callback(interrupt)
-        try:
-            trained = trainer.train(resume_from_checkpoint=checkpoint)
-        finally:
-            if bar is not None:
-                bar.progress.stop()
+        trained = trainer.train(resume_from_checkpoint=checkpoint)
     if interrupt.interrupted:
         raise InterruptedRunError(
             f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; saved in "

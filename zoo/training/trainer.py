@@ -8,8 +8,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -17,6 +15,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from zoo.data.augmentation import augment
 from zoo.data.binarization import binarize
 from zoo.errors import UsageError
+from zoo.progress import Bar
 
 from .divergence import check_model, check_optimizer, check_value
 from .graphs import CapturedStep
@@ -194,38 +193,26 @@ class InterruptCallback(TrainerCallback):
 
 
 class BarCallback(TrainerCallback):
-    """Progress bar on stderr with the loss and its parts."""
+    """Move a bar on with every step and show the loss and its parts behind it."""
 
-    def __init__(self, console: Console) -> None:
-        self.progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}"),
-            console=console,
-        )
-        self.task = self.progress.add_task("")
+    def __init__(self, bar: Bar) -> None:
+        self.bar = bar
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start at the step the run starts from."""
-        self.progress.update(self.task, total=state.max_steps, completed=state.global_step)
-        self.progress.start()
+        self.bar.expect(state.max_steps)
+        self.bar.move_to(state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Move on by a step."""
-        self.progress.update(self.task, completed=state.global_step)
+        self.bar.move_to(state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Show the losses."""
         shown = {name: value for name, value in (logs or {}).items() if name in SHOWN_LOSSES}
         text = "  ".join(f"{name} {value:.2f}" for name, value in shown.items())
         if text:
-            self.progress.update(self.task, description=text)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Leave the finished bar."""
-        self.progress.stop()
+            self.bar.note(text)
 
 
 def without_default_output(trainer: Trainer) -> None:

@@ -161,9 +161,9 @@ def _run(
     parquet: Path | None, quiet: bool,
 ) -> tuple[list[list[float]], int]:  # fmt: skip
     """All rows, and how many an earlier run of the same had done before it stopped."""
-    from zoo.data.progress_bar import progress
     from zoo.evaluation.density.estimate import batch_size, densities
     from zoo.evaluation.density.journal import Journal, write_parquet
+    from zoo.progress import track
 
     journal = None
     if parquet is not None:
@@ -173,7 +173,7 @@ def _run(
     total = -(-len(pixels) // batch_size(plan)) - len(batches)
     remaining = densities(context, plan, pixels, len(batches))
     try:
-        for rows in progress(remaining, "densities", total=total, quiet=quiet):
+        for rows in track(remaining, "densities", total=total, quiet=quiet):
             if journal is None:
                 batches.append(rows)
             else:

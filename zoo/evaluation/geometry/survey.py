@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from zoo.data.progress_bar import progress
 from zoo.evaluation.subject import generator_of
+from zoo.progress import track
 
 from .codes import Codes
 from .table import DIAGNOSTICS, GROUPS, Diagnostic
@@ -134,7 +134,7 @@ def survey(
     most = max(group.replicates for _, group in chosen)
     readings: dict[str, Readings] = {}
     references: dict[str, list[Readings]] = {name: [] for name, _ in chosen}
-    for replicate in progress(range(most + 1), "comparing with N(0, I)", quiet=quiet):
+    for replicate in track(range(most + 1), "comparing with N(0, I)", quiet=quiet):
         sample = (
             codes.reference(generator_of(seed, f"reference {replicate}")) if replicate else codes
         )
