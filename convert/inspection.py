@@ -61,8 +61,28 @@ class Inspection:
     release: dict[str, Any] | None = None
     exit_code: int = 0
 
+    def to_dict(self) -> dict[str, Any]:
+        """The facts in types that JSON has, without places on this machine."""
+        return {
+            "format": self.format,
+            "form": self.form,
+            "tensors": self.tensors,
+            "bytes": self.bytes,
+            "left_out": self.dropped,
+            "families": self.families,
+            "release": self.release,
+            "parts": self.parts,
+            "heads": self.heads,
+            "sizes": self.sizes,
+            "options": self.options,
+            "defaults": self.defaults,
+            "notes": self.notes,
+            "missing": self.missing,
+            "unreadable": self.unreadable,
+        }
 
-def check(
+
+def inspect(
     source: str | os.PathLike[str],
     *,
     family: str | None = None,

@@ -1,7 +1,7 @@
-"""What is known before a value is read: shared by a conversion and by `--check`.
+"""What is known before a value is read: shared by a conversion and an inspection.
 
 Every check that needs no values stands here, once. A conversion raises the first problem that is
-found; `--check` shows all of them and ends with the exit code of the first.
+found; an inspection shows all of them, and its exit code is that of the first.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def find(name: str) -> Release:
     longer = [word for word in names if word.lower().startswith(name.lower())]
     near = (nearest(name, longer or names) or next(iter(longer), None)) if len(name) > 3 else None
     hint = f"Did you mean {near!r}? " if near else ""
-    raise UsageError(f"no release is known as {name!r}. {hint}`genae convert --known` lists them")
+    raise UsageError(f"no release is known as {name!r}. {hint}`genae inspect --known` lists them")
 
 
 def named(name: str, family: str | None) -> Release:

@@ -40,7 +40,7 @@ class Report:
         options: those of bert4keras's builder that hold of the result.
         config: the legacy configuration, the options that it has a word for merged in.
         parity: outputs beside recorded ones, where that was asked for.
-        result: the `config.json` of the result; empty on the way back.
+        result: the `config.json` of the result; empty of an export.
         release: which published one it is or may be, what told it, and what is known of it.
     """
 
@@ -178,7 +178,7 @@ def load_command(report: Report) -> str:
 
 
 def build_call(report: Report) -> str:
-    """The line of Python that builds, in bert4keras, what the way back has written."""
+    """The line of Python that builds, in bert4keras, what an export has written."""
     given = [repr((report.out / "bert_config.json").as_posix())]
     if report.format == "tf-checkpoint":
         given.append(repr((report.out / "bert_model.ckpt").as_posix()))

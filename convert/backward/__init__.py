@@ -1,1 +1,1 @@
-"""The way back: from a model's folder to a legacy checkpoint."""
+"""The way out: from a model's folder to a legacy checkpoint."""

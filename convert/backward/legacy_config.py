@@ -1,6 +1,6 @@
 """From the `config.json` of a model back to what bert4keras is told: configuration and options.
 
-Whatever is worked out here is held against the way there: the family makes a `config.json` of it
+Whatever is worked out here is held against the way in: the family makes a `config.json` of it
 again, and where that computes something else than the one that was read, nobody is told that it
 does not.
 """

@@ -15,7 +15,7 @@ from convert.backward.legacy_config import (
     legacy_config,
     legacy_options,
 )
-from convert.backward.pairs import legacy_shapes, pair_all
+from convert.backward.pairs import Pairing, legacy_shapes, pair_all
 from convert.families import Family, Settings
 from convert.families.base import COMMON, HEADS
 from convert.weights.rows import PLACE
@@ -36,9 +36,11 @@ def decide(
     name: str | None,
     options: Mapping[str, Any],
     allow_unused: Sequence[str],
-    to: str,
-) -> tuple[Family, Settings, list[str]]:
-    """The family, what holds, and notes; families that Keras's names do not part are one there.
+    naming: str,
+) -> tuple[Pairing, list[str]]:
+    """The family with its settings and pairs, and notes.
+
+    Families that Keras's names do not part are one there.
 
     Raises:
         UsageError: none fits, or several do.
@@ -50,15 +52,15 @@ def decide(
     found, errors = {}, []
     for family in map(families.find, names):
         try:
-            settings, notes = _settle(family, config, recorded, tensors, options)
-            pair_all(family, settings, tensors, "keras-hdf5", config, allow_unused)
+            settings, notes = _resolve(family, config, recorded, tensors, options)
+            pairing = pair_all(family, settings, tensors, config, allow_unused)
         except (UsageError, IntegrityError) as error:
             errors.append(error)
         else:
-            found[family.name] = (family, settings, notes)
+            found[family.name] = pairing, notes
     if not found:
         raise errors[0]
-    for twin in families.twins(found) if to == "keras-hdf5" else ():
+    for twin in families.twins(found) if naming == "keras" else ():
         del found[twin]
     if len(found) > 1:
         words = " or ".join(f"--family {word}" for word in found)
@@ -67,7 +69,7 @@ def decide(
     return decided
 
 
-def _settle(
+def _resolve(
     family: Family,
     config: Mapping[str, Any],
     recorded: Mapping[str, Any],

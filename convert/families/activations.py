@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from zoo.errors import UsageError
 
-#: bert4keras's names -> transformers' (of several of one function, the first is the way back's).
+#: bert4keras's names -> transformers' (of several of one function, an export takes the first).
 ACTIVATIONS = {
     "gelu_erf": "gelu",
     "gelu_tanh": "gelu_pytorch_tanh",

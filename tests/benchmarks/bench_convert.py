@@ -158,7 +158,7 @@ def main() -> None:
         "genae, 0.41 GB Keras HDF5": genae(plain / "model.h5"),
         "cp": ["cp", str(plain / "bert_model.ckpt.data-00000-of-00001"), target],
         "read + transpose + save_file": [python, "-c", SAVE, str(index), target, str(ROOT)],
-        "genae convert --check": [python, "-c", GENAE, "convert", "--check", str(index)],
+        "genae inspect": [python, "-c", GENAE, "inspect", str(index)],
         "genae convert --help": [python, "-c", GENAE, "convert", "--help"],
     }
     if options.peer:

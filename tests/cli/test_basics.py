@@ -345,9 +345,15 @@ def _completing(environment):
         ["reconstruct", "genae/eae-mnist", "nowhere.png", "-o", "a.png"],
         ["sample", "genae/eae-mnist", "-o", "a.xyz"],
         ["train", "genae/eae-mnist", "-o", "full"],
+        ["inspect", "nowhere"],
+        ["inspect", "nowhere", "full"],
         ["convert", "nowhere", "out"],
+        ["convert", "genae", "full"],
+        ["export", "nowhere", "out", "--to", "keras-hdf5"],
+        ["export", "nowhere", "out", "--to", "onnx"],
+        ["export", "nowhere", "full", "--to", "tf-checkpoint"],
     ],
-    ids=lambda words: " ".join(words[:2]),
+    ids=" ".join,
 )
 def test_what_can_be_refused_at_once_is_refused_before_torch(root, tmp_path, words):
     (tmp_path / "full").mkdir()

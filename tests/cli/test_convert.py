@@ -1,11 +1,14 @@
-"""`genae convert` and `genae fill-mask`, as they are typed."""
+"""`genae inspect`, `convert`, `export` and `fill-mask`, as they are typed."""
 
 import json
+import re
 import shutil
 
 import pytest
 
+from convert.backward.targets import TARGETS
 from tests.conversion.records import LEGACY
+from zoo.cli.group import load_verb
 
 POETRY = LEGACY.parents[2] / "cards/examples/bert-poetry"
 FULL = LEGACY / "bert_full"
@@ -50,11 +53,9 @@ def test_a_vocabulary_that_is_passed_over_is_said_when_quiet_too(run, tmp_path):
     code, said, err = run("convert", folder, tmp_path / "out", *words)
     assert (code, err) == (0, "")
     assert (tmp_path / "out/vocab.txt").read_bytes() == other.read_bytes()
-    code, said, _ = run("convert", "--check", folder, "--vocab", other, "--json")
+    code, said, _ = run("inspect", folder, "--vocab", other, "--json")
     assert code == 0
     assert "vocabulary: any name.txt, as given" in json.loads(said)["notes"]
-    code, _, err = run("convert", "--to", "keras-hdf5", tmp_path / "out", "B", "--vocab", other)
-    assert (code, "--vocab is for the way there" in err) == (2, True)
 
 
 def test_json_has_every_tensor(run, tmp_path):
@@ -90,7 +91,7 @@ def test_a_result_that_differs_is_no_result(run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ((FULL,), 2, "give the new folder"),
+        ((FULL,), 2, "Missing argument 'OUT'"),
         ((FULL, "OUT"), 2, "several checkpoints"),
         (("absent", "OUT"), 3, "no checkpoint absent"),
         ((FULL / "vocab.txt", "OUT"), 5, "neither"),
@@ -112,13 +113,13 @@ def test_mistakes_leave_nothing(run, tmp_path, monkeypatch, words, code, message
     assert not list(tmp_path.iterdir())
 
 
-def test_check_says_what_a_file_is(run):
-    code, said, _ = run("convert", "--check", FULL / "model_tf2.h5", "--json")
+def test_inspect_says_what_a_file_is(run):
+    code, said, _ = run("inspect", FULL / "model_tf2.h5", "--json")
     facts = json.loads(said)
     assert code == 0
     assert (facts["format"], facts["families"]) == ("keras_hdf5", ["bert"])
     assert facts["missing"] == []
-    code, said, _ = run("convert", "--check", LEGACY / "bert_optim")
+    code, said, _ = run("inspect", LEGACY / "bert_optim")
     assert "optimizer slots" in said
 
 
@@ -174,34 +175,65 @@ def test_fill_mask_says_what_is_wrong(run, tmp_path):
 def test_the_way_back_answers_with_the_call_that_builds_the_model(run, tmp_path):
     ours, out = tmp_path / "ours", tmp_path / "out"
     assert run("convert", FULL / "bert_model.ckpt", ours, "-q")[0] == 0
-    code, said, err = run("convert", "--to", "tf-checkpoint", ours, out)
+    code, said, err = run("export", ours, out, "--to", "tf-checkpoint")
     assert code == 0, err
     assert "bert/encoder/layer_*/attention/self/query/kernel" in said
     assert "with_nsp=True" in err
-    code, said, _ = run("convert", "--to", "keras-hdf5", ours, tmp_path / "h5", "--json", "-q")
+    code, said, _ = run("export", ours, tmp_path / "h5", "--to", "keras-hdf5", "--json", "-q")
     table = json.loads(said)
     assert (code, table["options"]["model"]) == (0, "bert")
     assert "model.weights" in table["files"]
-    for words in (("--check",), ("--verify", FULL / "reference.npz"), ("--config", FULL / "x")):
-        code, _, err = run("convert", "--to", "tf-checkpoint", ours, tmp_path / "no", *words)
-        assert (code, words[0] in err) == (2, True)
-    code, _, err = run("convert", "--to", "tf-checkpoint", ours, out)
+    code, _, err = run("export", ours, out, "--to", "tf-checkpoint")
     assert (code, "Traceback" in err) == (7, False)
 
 
+@pytest.mark.parametrize(
+    ("words", "unknown"),
+    [
+        (("convert", "--check", "A"), "--check"),
+        (("convert", "A", "B", "--to", "keras-hdf5"), "--to"),
+        (("export", "A", "B", "--to", "keras-hdf5", "--config", "C"), "--config"),
+        (("export", "A", "B", "--to", "keras-hdf5", "--vocab", "C"), "--vocab"),
+        (("export", "A", "B", "--to", "keras-hdf5", "--verify", "C"), "--verify"),
+        (("inspect", "A", "--to", "keras-hdf5"), "--to"),
+    ],
+)
+def test_each_verb_has_its_own_options(run, words, unknown):
+    code, said, err = run(*words)
+    assert (code, said) == (2, "")
+    assert f"No such option: {unknown}" in err
+    assert f"See `genae {words[0]} --help`" in err
+    code, said, _ = run(words[0], "--help")
+    assert code == 0
+    assert {"genae inspect", "genae export"} <= set(re.findall(r"genae \w+", said)) or (
+        words[0] != "convert"
+    )
+
+
+def test_an_export_needs_a_target_that_there_is(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (option,) = (one for one in load_verb("export").params if one.name == "to")
+    assert all(name in option.help for name in TARGETS)
+    code, _, err = run("export", "A", "B")
+    assert (code, "Missing option '--to'" in err) == (2, True)
+    code, _, err = run("export", "A", "B", "--to", "keras-hdf")
+    assert (code, "Did you mean 'keras-hdf5'?" in err) == (2, True)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("more", [(), ("--json",), ("-q",), ("--json", "-q")])
-def test_check_ends_as_the_conversion_would(run, tmp_path, more):
+def test_inspect_ends_as_the_conversion_would(run, tmp_path, more):
     """Where something is missing, the next step is no conversion."""
     source = LEGACY / "nezha/bert_model.ckpt"
-    code, said, err = run("convert", "--check", source, *more)
+    code, said, err = run("inspect", source, *more)
     assert (code, err) == (2, "")
     assert "--family nezha" in said
     assert run("convert", source, tmp_path / "out", *more)[0] == code
     words = ("--family", "nezha", "--option", "gelu=erf", *more)
-    code, _, err = run("convert", "--check", source, tmp_path / "out", *words)
+    code, _, err = run("inspect", source, tmp_path / "out", *words)
     assert (code, bool(err)) == (0, not more)
     assert run("convert", source, tmp_path / "out", *words)[0] == 0
-    code, _, err = run("convert", "--check", source, tmp_path / "out", *words)  # it is taken now
+    code, _, err = run("inspect", source, tmp_path / "out", *words)  # it is taken now
     assert (code, "is not empty" in err) == (7, True)
 
 

@@ -1,4 +1,4 @@
-"""Load what the way back wrote in real bert4keras and TensorFlow; runs where those are.
+"""Load what an export wrote in real bert4keras and TensorFlow; runs where those are.
 
 python old_stack.py JOBS.json: a list of {folder, reference, outputs, options}. Prints one line of
 JSON a job: the largest difference of each output, as a share of what is allowed, or an error.

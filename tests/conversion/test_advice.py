@@ -100,7 +100,7 @@ def test_what_follows_a_conversion_loads_the_model(name, run, tmp_path, monkeypa
     config = LEGACY / name / "bert_config.json"
     words = ["--family", record(name)["model"], "--config", config, *given(name)]
     source = sources(name)[0]
-    code, _, (looked,) = run("convert", "--check", source, out, *words)
+    code, _, (looked,) = run("inspect", source, out, *words)
     assert code == 0
     again = shlex.split(looked)
     assert again[0] == "genae"
@@ -118,7 +118,7 @@ def test_the_line_for_bert4keras_names_what_is_there(name, to, run, tmp_path, mo
     ours, out = tmp_path / "ours", tmp_path / "it's a $model"
     words = ["--family", record(name)["model"], *given(name)]
     assert run("convert", sources(name)[0], ours, *words)[0] == 0
-    code, _, (line,) = run("convert", "--to", to, ours, out)
+    code, _, (line,) = run("export", ours, out, "--to", to)
     assert code == 0
     seen = []
 
@@ -207,7 +207,7 @@ def test_what_is_printed_runs_in_a_real_shell(tmp_path):
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(Path(zoo.models.__file__).parents[2]),
     }
-    line = hints.command("genae", "convert", "--check", folder / "bert_model.ckpt", folder / "out")
+    line = hints.command("genae", "inspect", folder / "bert_model.ckpt", folder / "out")
     for _ in range(3):
         done = subprocess.run(
             ["sh", "-c", line], cwd=tmp_path, env=environment, capture_output=True, check=False

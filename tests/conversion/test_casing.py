@@ -151,7 +151,7 @@ def test_the_whole_vocabulary_tells_not_what_is_kept_of_it(checkpoint, tmp_path)
     report, tokenizer = bring_over(checkpoint("The"), tmp_path / "out", keep_tokens=keep)
     assert "The" not in tokenizer.get_vocab()
     assert report.defaults["do_lower_case"] is False
-    found = convert.check(tmp_path / "in/bert_model.ckpt")
+    found = convert.inspect(tmp_path / "in/bert_model.ckpt")
     assert found.defaults["do_lower_case"] is False
     assert any("have capitals: The" in note for note in found.notes)
 

@@ -1,4 +1,4 @@
-"""`--check` and the conversion agree: what stops one stands under `missing` of the other."""
+"""Inspection and conversion agree: what stops one stands under `missing` of the other."""
 
 import json
 import shutil
@@ -116,7 +116,7 @@ def test_what_stops_a_conversion_is_missing(case, tmp_path):
     folder = copied(tmp_path, name)
     change(folder)
     code, said = ends(lambda: convert.convert_checkpoint(folder, tmp_path / "out", **given))
-    seen, missing = ends(lambda: convert.check(folder, **given))
+    seen, missing = ends(lambda: convert.inspect(folder, **given))
     assert seen == code, (said, missing)
     assert said in missing
     assert (word or "") in said
@@ -130,7 +130,7 @@ def test_what_stops_a_conversion_is_missing(case, tmp_path):
 def test_every_record_is_checked_as_it_is_converted(name, tmp_path):
     source = min((LEGACY / name).glob("bert_model.ckpt*"))
     code, said = ends(lambda: convert.convert_checkpoint(source, tmp_path / "out"))
-    seen, missing = ends(lambda: convert.check(source))
+    seen, missing = ends(lambda: convert.inspect(source))
     assert (seen, bool(missing)) == (code, bool(code))
     assert said in missing
 
@@ -141,7 +141,7 @@ def test_a_place_that_is_taken_is_found_as_well(tmp_path):
     folder = copied(tmp_path, "bert_full")
     both = [
         ends(lambda: convert.convert_checkpoint(folder, tmp_path / "out")),
-        ends(lambda: convert.check(folder, out=tmp_path / "out")),
+        ends(lambda: convert.inspect(folder, out=tmp_path / "out")),
     ]
     assert both[0] == both[1]
     assert both[0][0] == 7
@@ -164,7 +164,7 @@ def test_whatever_people_bring_is_checked_as_it_is_converted(shared_data, tmp_pa
     for number, path in enumerate(places):
         out = tmp_path / str(number)
         code, said = ends(lambda path=path, out=out: convert.convert_checkpoint(path, out))
-        seen, missing = ends(lambda path=path: convert.check(path))
+        seen, missing = ends(lambda path=path: convert.inspect(path))
         shutil.rmtree(out, ignore_errors=True)
         if seen != code or said not in missing or bool(code) != bool(missing):
             different.append((path, code, said, seen, missing))

@@ -56,7 +56,7 @@ def test_of_several_the_one_that_fits_is_taken(tmp_path, right, wrong):
     assert found_in(folder) == (RIGHT, f"{right}, the one that fits")
     report = convert.convert_checkpoint(folder, tmp_path / "out")
     assert f"configuration: {right}, the one that fits" in report.notes
-    assert convert.check(folder).missing == []
+    assert convert.inspect(folder).missing == []
 
 
 def test_equal_ones_are_either(tmp_path):
@@ -73,7 +73,7 @@ def test_what_no_tensor_decides_is_asked_for(tmp_path, key):
         UsageError, match=rf"a_config_1\.json and a_config_2\.json .*{key} is .*--c"
     ):
         found_in(folder)
-    assert "--config FILE" in convert.check(folder).missing[0]
+    assert "--config FILE" in convert.inspect(folder).missing[0]
     assert found_in(folder, folder / "a_config_2.json")[0] == other
 
 
@@ -90,7 +90,7 @@ def test_the_layers_of_an_albert_are_asked_for(tmp_path):
 def test_of_none_that_fits_the_likeliest_is_judged(tmp_path):
     folder = folder_with(tmp_path, {"bert_config.json": WRONG, "z_config.json": WRONG})
     assert found_in(folder)[1] == "bert_config.json"
-    assert "of another shape" in " ".join(convert.check(folder).missing)
+    assert "of another shape" in " ".join(convert.inspect(folder).missing)
 
 
 def test_sizes_go_by_other_names_as_well(tmp_path):
@@ -120,7 +120,7 @@ def test_what_is_no_configuration_is_told(tmp_path, content, words):
     for given in (None, folder / "bert_config.json"):
         with pytest.raises(IntegrityError, match=rf"bert_config\.json: .*{words}"):
             found_in(folder, given)
-    assert words in convert.check(folder).missing[0]
+    assert words in convert.inspect(folder).missing[0]
     (folder / "albert_config.json").write_text(json.dumps(RIGHT))
     assert found_in(folder)[1] == "albert_config.json"
 
@@ -164,7 +164,7 @@ def test_what_is_no_vocabulary_is_told(tmp_path, name):
     )
     with pytest.raises(IntegrityError, match=rf"{name}: .*a Git LFS pointer"):
         convert.convert_checkpoint(folder, tmp_path / "out")
-    assert "Git LFS pointer" in " ".join(convert.check(folder).missing)
+    assert "Git LFS pointer" in " ".join(convert.inspect(folder).missing)
     (folder / name).write_text("<!doctype html><title>Sign in</title>")
     with pytest.raises(IntegrityError, match=rf"{name}: .*a web page"):
         convert.convert_checkpoint(folder, tmp_path / "out")

@@ -363,7 +363,7 @@ def test_check_reads_no_weights(tmp_path):
         shutil.copy(file, tmp_path)
     data = tmp_path / "bert_model.ckpt.data-00000-of-00001"
     data.write_bytes(bytes(data.stat().st_size))
-    found = convert.check(tmp_path)
+    found = convert.inspect(tmp_path)
     assert (found.families, found.missing) == (["bert"], [])
     assert set(found.parts) == {"body", "mlm", "nsp", "pooler", "segments"}
     assert found.dropped == sum(
@@ -371,7 +371,7 @@ def test_check_reads_no_weights(tmp_path):
         for name in record("bert_optim")["checkpoint_variables"]
     )
     (tmp_path / "bert_config.json").unlink()
-    assert "--config FILE" in convert.check(tmp_path).missing[0]
+    assert "--config FILE" in convert.inspect(tmp_path).missing[0]
 
 
 def run_fresh(code, *arguments):

@@ -138,7 +138,7 @@ def test_damaged_texts_end_in_our_errors(tmp_path, count):
     for name in ("vocab.txt", "checkpoint"):
         shutil.copy(LEGACY / "bert_segment5" / name, tmp_path)
     files = {
-        tmp_path / "bert_config.json": lambda: convert.check(path),
+        tmp_path / "bert_config.json": lambda: convert.inspect(path),
         tmp_path / "vocab.txt": lambda: read_vocab(tmp_path / "vocab.txt"),
         tmp_path / "checkpoint": lambda: read_all(tmp_path / "checkpoint"),
     }

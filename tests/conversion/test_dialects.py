@@ -161,7 +161,7 @@ def test_a_factorised_table_of_tokens_computes_what_its_product_does(
 
     more = {"embedding_size": 8}
     source = rewritten("bert_full", tmp_path / "in", lambda a: factorised(a, blocks), more)
-    assert convert.check(source).missing == []
+    assert convert.inspect(source).missing == []
     told = {"gelu": "tanh"}
     report = convert.convert_checkpoint(source, tmp_path / "out", options=told)
     assert report.architecture == architecture
@@ -187,4 +187,4 @@ def test_blocks_that_are_normalised_first_are_refused(tmp_path):
     source = rewritten("bert_full", tmp_path / "in", lambda a: factorised(a, "shared"), more)
     with pytest.raises(UsageError, match="ln_type is 'preln'"):
         convert.convert_checkpoint(source, tmp_path / "out")
-    assert convert.check(source).exit_code == 2
+    assert convert.inspect(source).exit_code == 2

@@ -158,7 +158,7 @@ def test_what_is_no_weights_file_is_told(tmp_path, scratch, case, name):
         with pytest.raises(IntegrityError, match=rf"(?s){name}: .*{words}"):
             value_of(given)
         with pytest.raises(IntegrityError, match=words):
-            convert.check(given)
+            convert.inspect(given)
     one(folder, "good.ckpt", 7)
     value, notes = value_of(folder)
     assert value == 7
@@ -289,7 +289,7 @@ def test_a_models_folder_may_hold_such_files_as_well(tmp_path, content, words):
     (tmp_path / "config.json").write_text('{"model_type": "genae_vae"}')
     (tmp_path / "model.safetensors").write_text(content)
     with pytest.raises(IntegrityError, match=words):
-        convert.convert_back(tmp_path, tmp_path / "out", to="tf-checkpoint")
+        convert.export_checkpoint(tmp_path, tmp_path / "out", to="tf-checkpoint")
     with pytest.raises(IntegrityError, match=words):
         safetensors_header(tmp_path / "model.safetensors")
 
@@ -375,7 +375,7 @@ def test_a_place_in_an_archive_can_be_given(tmp_path, scratch, kind):
     for inner in ("all/b", "/all/b/", "all/b/model.ckpt", "all/b/model.ckpt.index",
                   "all/b/model.ckpt.data-00000-of-00001"):  # fmt: skip
         assert value_of(f"{archive}!{inner}")[0] == 2
-        assert convert.check(f"{archive}!{inner}").tensors == 1
+        assert convert.inspect(f"{archive}!{inner}").tensors == 1
     with pytest.raises(
         NotFoundError, match=rf"bert\.{kind}!all/b/m.*; there is model\.ckpt\.index"
     ):
@@ -509,7 +509,7 @@ def test_names_that_no_folder_can_have_are_told_before_anything_is_read(tmp_path
     with pytest.raises(UsageError, match="at most 255 bytes; choose a shorter one"):
         convert.convert_checkpoint(tmp_path / "absent", tmp_path / name)
     with pytest.raises(UsageError, match="at most 255 bytes"):
-        convert.check(tmp_path / "absent", out=tmp_path / name)
+        convert.inspect(tmp_path / "absent", out=tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["y" * 255, "\u56fd" * 85])
@@ -526,7 +526,7 @@ def test_errors_of_companions_name_the_archive_as_well(tmp_path, scratch, kind, 
     archive = packed(tmp_path, kind, files | {f"in/{name}": b"<html><title>Sign in</title>"})
     with pytest.raises(GenaeError) as error:
         convert.convert_checkpoint(archive, tmp_path / "out")
-    for said in (str(error.value), convert.check(archive).missing[0]):
+    for said in (str(error.value), convert.inspect(archive).missing[0]):
         assert f"{archive}!in/{name}: " in said
         assert "web page" in said
         assert "genae-" not in said

@@ -25,10 +25,10 @@ def bundle(folder, names):
 
 
 def refusal(source, **given):
-    """What a conversion says, which `--check` must say too."""
+    """What a conversion says, which an inspection must say too."""
     out = source.parent / "out"
     code, said = ends(lambda: convert.convert_checkpoint(source, out, **given))
-    seen, missing = ends(lambda: convert.check(source, **given))
+    seen, missing = ends(lambda: convert.inspect(source, **given))
     assert code
     assert (seen, missing) == (code, said)
     assert not out.exists()
@@ -152,7 +152,7 @@ def test_files_of_other_programs_are_named(name, tmp_path):
     (tmp_path / name).write_bytes(content)
     for source, kind in ((tmp_path / name, IntegrityError), (tmp_path, NotFoundError)):
         with pytest.raises(kind, match=word):
-            convert.check(source)
+            convert.inspect(source)
         with pytest.raises(kind, match=word):
             convert.convert_checkpoint(source, tmp_path / "out")
 
@@ -167,7 +167,7 @@ def test_every_family_takes_the_application_that_is_the_default(family):
 def test_t5_has_no_other_application(tmp_path):
     source = LEGACY / "t5/bert_model.ckpt"
     told = {"semantics": "google", "application": "encoder"}
-    assert convert.check(source, options=told).missing == []
+    assert convert.inspect(source, options=told).missing == []
     convert.convert_checkpoint(source, tmp_path / "out", options=told)
     with pytest.raises(UsageError, match="it can be encoder"):
         convert.convert_checkpoint(source, tmp_path / "no", options=told | {"application": "lm"})

@@ -186,7 +186,7 @@ def without_steps(arrays):
 
 
 def check_same(folder, out, wanted, **more):
-    assert convert.check(folder, **more).missing == []
+    assert convert.inspect(folder, **more).missing == []
     report = convert.convert_checkpoint(folder, out, **more)
     ours = weights_of(out)
     assert ours.keys() == wanted.keys()
@@ -264,7 +264,7 @@ def test_a_head_beside_an_encoder_is_named(scope, where, tmp_path):
 
 def test_object_graphs_of_bert4keras_are_not_taken_for_it():
     source, config = LEGACY / "bert_encoder/tf2_object", LEGACY / "bert_encoder/bert_config.json"
-    assert not any("Garden" in note for note in convert.check(source, config=config).notes)
+    assert not any("Garden" in note for note in convert.inspect(source, config=config).notes)
 
 
 def test_a_model_of_tensorflow_hub_is_taken_from_its_folder(plain, tmp_path):

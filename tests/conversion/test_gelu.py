@@ -108,7 +108,7 @@ def test_the_warning_is_seen_with_quiet_too(words, tmp_path, capsys):
 
 def test_a_check_has_the_form_that_a_conversion_takes(tmp_path):
     source = copy_of("albert", tmp_path / "in", **OF_GOOGLE)
-    found = convert.check(source / "bert_model.ckpt")
+    found = convert.inspect(source / "bert_model.ckpt")
     assert found.defaults["gelu"] == "tanh"
     report, _ = bring_over(source, tmp_path / "out")
     assert report.warnings[0] in found.notes
@@ -122,7 +122,7 @@ def test_a_default_that_decides_nothing_is_not_listed(name, told, tmp_path):
 
 
 def test_a_check_says_it_as_well():
-    found = convert.check(LEGACY / "albert/bert_model.ckpt.index")
+    found = convert.inspect(LEGACY / "albert/bert_model.ckpt.index")
     assert any("--option gelu=tanh" in note for note in found.notes)
 
 

@@ -68,11 +68,11 @@ def test_a_head_is_named_and_left_out_on_request(title, tmp_path):
         convert.convert_checkpoint(source, tmp_path / "out")
     assert f"{title}: {', '.join(HEADS[title])}. " in str(caught.value)
     assert "--option head=none" in str(caught.value)
-    found = convert.check(source)
+    found = convert.inspect(source)
     assert (found.missing, found.exit_code) == ([str(caught.value)], 2)
     assert found.heads == [f"{title}: {', '.join(HEADS[title])}"]
     given = {"head": "none"}
-    assert convert.check(source, options=given).missing == []
+    assert convert.inspect(source, options=given).missing == []
     report = convert.convert_checkpoint(source, tmp_path / "out", options=given)
     assert {report.plan.dropped[name] for name in HEADS[title]} == {
         f"{title}, left out by head=none"
@@ -95,7 +95,7 @@ def test_no_weight_of_any_family_is_a_head():
 def test_two_heads_are_two(tmp_path):
     more = HEADS["a tagger of 7 labels"] | HEADS["a CRF of 7 labels"]
     source = rewritten("bert_full", tmp_path / "in", lambda a: a | zeros(more))
-    assert [one.partition(":")[0] for one in convert.check(source).heads] == [
+    assert [one.partition(":")[0] for one in convert.inspect(source).heads] == [
         "a CRF of 7 labels",
         "a tagger of 7 labels",
     ]
@@ -113,7 +113,9 @@ def test_slots_of_a_head_are_no_head(tmp_path):
     more = HEADS["a classifier of 4 labels"]
     slots = {f"{name}/adam_m": shape for name, shape in more.items()}
     source = rewritten("bert_full", tmp_path / "in", lambda a: a | zeros(more | slots))
-    assert convert.check(source).heads == ["a classifier of 4 labels: output_weights, output_bias"]
+    assert convert.inspect(source).heads == [
+        "a classifier of 4 labels: output_weights, output_bias"
+    ]
 
 
 def test_what_is_no_head_is_no_head(tmp_path):
@@ -152,7 +154,7 @@ def test_models_of_other_kinds_are_told_as_what_they_are(name, whose, tmp_path):
     )
     with pytest.raises(UsageError, match=rf"names of {whose} \({name}\)"):
         convert.convert_checkpoint(source, tmp_path / "out")
-    assert convert.check(source).exit_code == 2
+    assert convert.inspect(source).exit_code == 2
 
 
 def test_a_wrong_configuration_beside_a_head_says_both(tmp_path):
@@ -209,7 +211,7 @@ def test_several_layers_are_several_heads(dense, tmp_path):
         ("dense_25", {"kernel": (20, 7), "bias": (7,)}),
         ("conditional_random_field_1", {"_trans": (7, 7)}),
     )
-    assert [head.partition(":")[0] for head in convert.check(source).heads] == [
+    assert [head.partition(":")[0] for head in convert.inspect(source).heads] == [
         "a recurrent layer",
         "a classifier of 7 labels",
         "a CRF of 7 labels",
@@ -262,7 +264,7 @@ def test_a_graph_that_remembers_names_tells_a_classifier_from_a_next_sentence(tm
     folder = rewritten("bert_full", tmp_path / "in")
     texts = {"_CHECKPOINTABLE_OBJECT_GRAPH": graph_of(names)}
     write_bundle(folder, arrays, texts=texts)
-    found = convert.check(folder)
+    found = convert.inspect(folder)
     assert (found.format, found.families) == ("tf_object", ["bert"])
     assert found.heads[0].startswith("a classifier of 2 labels")
     report = convert.convert_checkpoint(folder, tmp_path / "out", options={"head": "none"})
@@ -270,13 +272,13 @@ def test_a_graph_that_remembers_names_tells_a_classifier_from_a_next_sentence(tm
     assert report.architecture == "GenaeBertModel" or report.architecture == "BertModel"
     for damaged in (b"", b"\xff" * 40, graph_of(names)[:-3]):  # then order is all there is
         write_bundle(folder, arrays, texts={"_CHECKPOINTABLE_OBJECT_GRAPH": damaged})
-        assert convert.check(folder).format == "tf_object"
+        assert convert.inspect(folder).format == "tf_object"
 
 
 def test_a_block_that_the_configuration_leaves_out_is_no_head(tmp_path):
     folder = rewritten("bert_encoder", tmp_path / "in", config={"num_hidden_layers": 1})
     source, config = LEGACY / "bert_encoder/tf2_object", folder / "bert_config.json"
-    found = convert.check(source, family="bert", config=config)
+    found = convert.inspect(source, family="bert", config=config)
     assert found.heads == []
     assert "not in the map" in found.missing[0]
 
@@ -287,7 +289,7 @@ def test_the_command_says_what_to_do(tmp_path):
     run = CliRunner().invoke(app, ["convert", str(source), str(tmp_path / "out")])
     assert run.exit_code == 2
     assert "--option head=none" in run.output
-    run = CliRunner().invoke(app, ["convert", str(source), "--check"])
+    run = CliRunner().invoke(app, ["inspect", str(source)])
     assert "a classifier of 4 labels" in run.output
     told = ["convert", str(source), str(tmp_path / "out"), "--option", "head=none"]
     assert CliRunner().invoke(app, told).exit_code == 0
@@ -300,9 +302,9 @@ def test_nezha_is_told_by_its_configuration(tmp_path):
         return arrays
 
     source = rewritten("nezha", tmp_path / "a", change)
-    assert {*convert.check(source).families} == {"nezha", "roformer"}
+    assert {*convert.inspect(source).families} == {"nezha", "roformer"}
     source = rewritten("nezha", tmp_path / "b0", change, {"use_relative_position": "True"})
-    assert convert.check(source).families == ["nezha"]
+    assert convert.inspect(source).families == ["nezha"]
     source = rewritten("nezha", tmp_path / "b", change, {"use_relative_position": True})
     report = convert.convert_checkpoint(source, tmp_path / "out")
     assert report.family == "nezha"
@@ -312,7 +314,7 @@ def test_nezha_is_told_by_its_configuration(tmp_path):
         {"use_relative_position": True, "model_type": "bert"},
     ):
         source = rewritten("roformer", tmp_path / "c", change, says)
-        found = convert.check(source).families
+        found = convert.inspect(source).families
         assert found == [says["model_type"].replace("bert", "nezha")]
     source = rewritten("bert_full", tmp_path / "d", change, {"use_relative_position": True})
     with pytest.raises(UsageError, match="use_relative_position: true, as NEZHA's do"):
@@ -333,8 +335,8 @@ def test_heads_of_models_that_people_saved_are_named(path):
         for head in json.loads((folder / "fixture.json").read_text("utf-8"))["heads"]
     )
     config = folder / "bert_config.json"
-    found = convert.check(path, config=config)
+    found = convert.inspect(path, config=config)
     told = sum(head.count(":0") or head.count(", ") + 1 for head in found.heads)
     assert (told > 0) == (heads_there > 0), found.heads
-    left = convert.check(path, config=config, options={"head": "none"}).missing
+    left = convert.inspect(path, config=config, options={"head": "none"}).missing
     assert not any("not in the map" in line or "fine-tuning, which" in line for line in left), left

@@ -69,7 +69,7 @@ def emptied(source, folder):
 def test_the_index_alone_names_family_options_and_form(name, source, tmp_path):
     fixture = record(name)
     config = LEGACY / name / "bert_config.json"
-    found = convert.check(emptied(source, tmp_path), config=config)
+    found = convert.inspect(emptied(source, tmp_path), config=config)
 
     family = families.find(fixture["model"]).name
     if family in ALIKE and source.suffix == ".index":
@@ -142,7 +142,7 @@ def test_one_stack_of_t5_is_what_the_files_hold(stack, tmp_path):
             if name.startswith((stack, "shared"))
         }
     source, config = write_bundle(tmp_path, tensors), LEGACY / "t5/bert_config.json"
-    found = convert.check(source, config=config)
+    found = convert.inspect(source, config=config)
     assert (found.families, found.options["stack"], found.missing) == (["t5.1.0"], stack, [])
     report = convert.convert_checkpoint(source, tmp_path / "out", config=config)
     assert report.defaults["stack"] == stack

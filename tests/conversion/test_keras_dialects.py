@@ -159,7 +159,7 @@ def test_blocks_counted_from_1_need_names(tmp_path):
     source = rewritten("bert_full", tmp_path / "b.h5", rename, release="unnamed")
     with pytest.raises(UsageError, match=r"Embedding-Norm have no names .* gamma .* beta"):
         bring_over("bert_full", source, tmp_path / "out")
-    found = convert.check(source, config=LEGACY / "bert_full" / "bert_config.json")
+    found = convert.inspect(source, config=LEGACY / "bert_full" / "bert_config.json")
     assert any("have no names" in line for line in found.missing)
     assert not (tmp_path / "out").exists()
 
@@ -192,7 +192,7 @@ def test_keras_bert_without_heads_and_with_fewer_positions(today, tmp_path):
 def test_the_way_back_gives_todays_names(tmp_path):
     source = rewritten("bert_full", tmp_path / "m.h5", keras_bert, "keras-bert")
     bring_over("bert_full", source, tmp_path / "out")
-    convert.convert_back(tmp_path / "out", tmp_path / "back", to="keras-hdf5")
+    convert.export_checkpoint(tmp_path / "out", tmp_path / "back", to="keras-hdf5")
     with convert.open_checkpoint(tmp_path / "back" / "model.weights") as back:
         names = [layer.name for layer in back.layers]
     with convert.open_checkpoint(LEGACY / "bert_full" / "model.weights") as there:

@@ -96,7 +96,7 @@ def counted(arrays):
 
 def test_they_are_left_out_with_a_reason(tmp_path):
     source = rewritten("bert_full", tmp_path / "in", counted)
-    assert convert.check(source).missing == []
+    assert convert.inspect(source).missing == []
     report = convert.convert_checkpoint(source, tmp_path / "out")
     convert.convert_checkpoint(LEGACY / "bert_full/bert_model.ckpt.index", tmp_path / "plain")
     ours, plain = weights_of(tmp_path / "out"), weights_of(tmp_path / "plain")
@@ -105,7 +105,7 @@ def test_they_are_left_out_with_a_reason(tmp_path):
     assert report.plan.dropped["good_steps"] == "loss scale of mixed precision"
     assert report.plan.dropped[f"{KERNEL}/Momentum"] == "optimizer slot"
     said = json.loads((tmp_path / "out/conversion.json").read_text("utf-8"))["dropped"]
-    assert len(said) == convert.check(source).dropped
+    assert len(said) == convert.inspect(source).dropped
 
 
 def averaged(arrays, without=()):
@@ -135,7 +135,7 @@ def test_averages_are_taken_where_asked_for_or_where_there_is_nothing_else(raw, 
 
     source = rewritten("bert_full", tmp_path / "in", alone)
     given = {"averaged": True} if raw else {}
-    assert convert.check(source, options=given).missing == []
+    assert convert.inspect(source, options=given).missing == []
     report = convert.convert_checkpoint(source, tmp_path / "out", options=given)
     key = "bert.encoder.layer.0.attention.self.query.weight"
     kernel = -arrays_of("bert_full")[KERNEL].T
@@ -162,7 +162,7 @@ def test_what_has_one_form_alone_is_taken_in_it(tmp_path):
         }
 
     source = rewritten("bert_full", tmp_path / "in", saved)
-    assert convert.check(source).missing == []
+    assert convert.inspect(source).missing == []
     convert.convert_checkpoint(source, tmp_path / "out")
     convert.convert_checkpoint(LEGACY / "bert_full/bert_model.ckpt.index", tmp_path / "plain")
     found, plain = (weights_of(tmp_path / name) for name in ("out", "plain"))

@@ -145,7 +145,7 @@ def test_of_two_configurations_the_published_one_is_taken(named, table, tmp_path
     (source / "bert_config.json").rename(source / "albert_config_b.json")
     index = source / "bert_model.ckpt.index"
     table()
-    assert "num_hidden_layers is 1 in the first and 3" in convert.check(index).missing[0]
+    assert "num_hidden_layers is 1 in the first and 3" in convert.inspect(index).missing[0]
     table(row("it", index=() if named else (digest(index),)))
     out = tmp_path / "out"
     report = convert.convert_checkpoint(index, out, release="it" if named else None)
@@ -170,20 +170,20 @@ def test_line_ends_do_not_hide_a_vocabulary(table, tmp_path):
     shutil.copytree(LEGACY / "albert", source)
     text = (source / "vocab.txt").read_bytes().replace(b"\n", b"\r\n")
     (source / "vocab.txt").write_bytes(b"\xef\xbb\xbf" + text)
-    assert convert.check(source / "bert_model.ckpt.index").release["names"] == ["it"]
+    assert convert.inspect(source / "bert_model.ckpt.index").release["names"] == ["it"]
 
 
 def test_a_family_is_told_by_a_vocabulary_of_its_own(table, tmp_path):
     source = LEGACY / "nezha/bert_model.ckpt"
     table(row("it", "nezha", gelu="erf"))
-    assert convert.check(source).families == ["nezha"]
+    assert convert.inspect(source).families == ["nezha"]
     # One that several families share does not tell it.
     table(row("it", "nezha", gelu="erf"), row("more", "nezha", family="bert"))
-    found = convert.check(source)
+    found = convert.inspect(source)
     assert set(found.families) == {"nezha", "roformer"}
     assert found.release["names"] == ["it"]
     assert any("those of it, which --as NAME says" in line for line in found.missing)
-    assert convert.check(source, release="it").families == ["nezha"]
+    assert convert.inspect(source, release="it").families == ["nezha"]
 
 
 def test_a_named_release_gives_options_words_and_semantics(table, tmp_path):
@@ -213,7 +213,7 @@ def test_files_that_are_not_of_the_named_release_are_refused(more, words, table,
         bring_over("albert", tmp_path / "out", release="it")
     assert "--as it" in str(caught.value)
     assert not list(tmp_path.iterdir())
-    found = convert.check(LEGACY / "albert/bert_model.ckpt", release="it")
+    found = convert.inspect(LEGACY / "albert/bert_model.ckpt", release="it")
     assert (found.exit_code, found.missing) == (2, [str(caught.value)])
 
 
@@ -221,7 +221,7 @@ def test_files_that_are_not_of_the_named_release_are_refused(more, words, table,
     ("name", "family", "words"),
     [
         ("chinese_L-12_H-768_A12", None, "Did you mean 'chinese_L-12_H-768_A-12'"),
-        ("x", None, "genae convert --known"),
+        ("x", None, "genae inspect --known"),
         ("chinese_xlnet", None, "bert4keras has no XLNet"),
         ("NEZHA-Base", "bert", "--family says bert"),
     ],
@@ -235,7 +235,7 @@ def test_names_that_mean_nothing_are_refused(name, family, words, tmp_path):
 def test_a_part_of_a_name_leads_to_the_name():
     with pytest.raises(UsageError, match=r"Did you mean 'chinese_L-12_H-768_A-12'\?"):
         published.find("chinese_L-12")
-    with pytest.raises(UsageError, match=r"as 'bert'\. `genae convert --known` lists them"):
+    with pytest.raises(UsageError, match=r"as 'bert'\. `genae inspect --known` lists them"):
         published.find("bert")
 
 
@@ -247,18 +247,18 @@ def test_one_of_the_24_small_berts_has_its_own_sizes():
 
 
 def test_the_command_lists_them_and_takes_one_by_name(table, tmp_path, capsys):
-    app(["convert", "--known"], standalone_mode=False)
+    app(["inspect", "--known"], standalone_mode=False)
     said = capsys.readouterr().out
     assert all(one.name in said for one in published.releases())
     assert "https://github.com/google-research/bert" in said
-    app(["convert", "--known", "--json"], standalone_mode=False)
+    app(["inspect", "--known", "--json"], standalone_mode=False)
     listed = json.loads(capsys.readouterr().out)
     assert listed == convert.known_releases()
     table(row("it"))
     source, out = str(LEGACY / "albert/bert_model.ckpt"), str(tmp_path / "out")
     app(["convert", source, out, "--as", "it", "-q"], standalone_mode=False)
     assert capsys.readouterr().err == ""
-    app(["convert", "--check", source, "--as", "it"], standalone_mode=False)
+    app(["inspect", source, "--as", "it"], standalone_mode=False)
     said = capsys.readouterr()
     assert "it (by its name)" in said.out
     assert "OUT --as it" in said.err
@@ -267,13 +267,14 @@ def test_the_command_lists_them_and_takes_one_by_name(table, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--as", "x", "--to", "tf-checkpoint", "A", "B"), "--as is for the way there"),
-        ((), "genae convert PATH OUT (or --known)"),
+        (("export", "A", "B", "--to", "tf-checkpoint", "--as", "x"), "No such option: --as"),
+        (("convert", "--known"), "No such option: --known"),
+        (("inspect",), "genae inspect --known"),
     ],
 )
 def test_what_goes_with_it_and_what_not(words, message, capsys):
     with pytest.raises(SystemExit) as end:
-        app(["convert", *words])
+        app(list(words))
     assert end.value.code == 2
     assert message in capsys.readouterr().err
 
@@ -339,6 +340,6 @@ def test_published_indexes_are_recognised(name, tmp_path):
     fact = json.loads((SHARED / "facts.json").read_text("utf-8"))[name]["files"][index.name]
     with open(index.with_suffix(".data-00000-of-00001"), "wb") as data:
         data.truncate(fact["bytes_of_data"])
-    found = convert.check(index)
+    found = convert.inspect(index)
     assert (found.release["names"], found.release["by"]) == ([name], "its index")
     assert found.exit_code == 0

@@ -68,7 +68,7 @@ def laid_out(tmp_path):
 def test_what_a_published_checkpoint_is_follows_from_its_index(folder, laid_out):
     family, layers, asked = INDEXED[folder]
     place = laid_out(folder)
-    found = convert.check(place)
+    found = convert.inspect(place)
     assert found.families == [family]
     assert found.tensors == len(rows_of(folder))
     assert found.sizes.get("layers") == layers
@@ -77,7 +77,7 @@ def test_what_a_published_checkpoint_is_follows_from_its_index(folder, laid_out)
     assert len(found.missing) == bool(asked)
     assert all(asked in line for line in found.missing)
     if "classifier" in asked:
-        assert convert.check(place, options={"head": "none"}).missing == []
+        assert convert.inspect(place, options={"head": "none"}).missing == []
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def test_simplified_leaves_out_rows_without_a_token(folder):
 def test_the_way_back_has_a_line_for_each_row(to, folder, tmp_path):
     put(folder / "vocab.txt", changed(l41="1", l42="", l43="")[:-2])
     _, tokenizer = bring_over(folder)
-    convert.convert_back(folder.parent / "out", tmp_path / "back", to=to)
+    convert.export_checkpoint(folder.parent / "out", tmp_path / "back", to=to)
     found = tokenizers.load_vocab(tmp_path / "back/vocab.txt")
     assert found.tokens == tokenizer.convert_ids_to_tokens(range(ROWS))
 
@@ -222,7 +222,7 @@ def test_other_names_and_places(name, folder):
     assert ids_of(tokenizer, LINES) == {line: n for n, line in enumerate(LINES)}
     assert len(notes_with(report, "vocabulary: ")) == 1
     assert report.warnings == []
-    assert convert.check(folder).notes == report.notes
+    assert convert.inspect(folder).notes == report.notes
 
 
 def test_the_assets_of_a_saved_model(folder):

@@ -1,9 +1,10 @@
-"""The way back: bit for bit what was brought over, in the files that the old stack reads."""
+"""Export: bit for bit what was brought over, in the files that the old stack reads."""
 
 import json
 import os
 import shutil
 import subprocess
+from collections import Counter
 
 import h5py
 import numpy as np
@@ -14,11 +15,14 @@ from safetensors.numpy import load_file, save_file
 
 import convert
 from convert import families
-from convert.backward import pairs
-from convert.backward.convert_back import TARGETS
+from convert.backward import pairs, settings
+from convert.backward.targets import TARGETS
 from convert.readers.safetensors import open_safetensors
 from convert.readers.tensorflow.table import entries
 from convert.report import Report
+from convert.weights import rows
+from convert.weights.renames import rename
+from convert.weights.steps import Step
 from convert.writers.table import _after, _between, table
 from tests.conversion.records import (
     LEGACY,
@@ -68,9 +72,9 @@ def test_what_comes_back_is_what_was_brought_over(name, tmp_path):
         report = bring_over(name, ours, own[0] if own and (name, to) not in REFUSED else None)
         if (name, to) in REFUSED:
             with pytest.raises(UsageError, match="--to keras-hdf5"):
-                convert.convert_back(ours, tmp_path / to, to=to)
+                convert.export_checkpoint(ours, tmp_path / to, to=to)
             continue
-        back = convert.convert_back(ours, tmp_path / to, to=to)
+        back = convert.export_checkpoint(ours, tmp_path / to, to=to)
         assert sorted(back.files) == sorted(path.name for path in (tmp_path / to).iterdir())
         computed = [step.target for step in back.plan.steps if step.source == "computed"]
         computed = [f"{one.partition('/')[0]}/{one}" for one in computed]
@@ -93,9 +97,57 @@ def test_what_comes_back_is_what_was_brought_over(name, tmp_path):
 @pytest.mark.parametrize("name", ["bert_full", "gpt2", "mt5", "nezha_lm", "bert_fp16"])
 def test_an_index_is_byte_for_byte_that_of_tensorflow(name, tmp_path):
     bring_over(name, tmp_path / "ours", LEGACY / name / FILES["tf-checkpoint"])
-    files = convert.convert_back(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint").files
+    files = convert.export_checkpoint(
+        tmp_path / "ours", tmp_path / "out", to="tf-checkpoint"
+    ).files
     for file in [one for one in files if one == "checkpoint" or one.startswith("bert_model")]:
         assert (tmp_path / "out" / file).read_bytes() == (LEGACY / name / file).read_bytes()
+
+
+@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("name", ["bert_full", "albert_unshared", "gpt2", "mt5"])
+def test_tensors_are_expanded_and_paired_once(name, to, tmp_path, monkeypatch):
+    bring_over(name, tmp_path / "ours")
+    if (name, to) in REFUSED:
+        return
+    expanded, sought = Counter(), Counter()
+    numbered, stored, shapes_of = rows.numbered, pairs._stored, settings.legacy_shapes
+
+    def shapes_then_count(*words):
+        found = shapes_of(*words)  # of the first block, before it is known how many there are
+        sought.clear()
+        return found
+
+    def count_expanded(text, i):
+        expanded[text, i] += 1
+        return numbered(text, i)
+
+    def count_sought(target, tensors):
+        sought[target] += 1
+        return stored(target, tensors)
+
+    monkeypatch.setattr(settings, "legacy_shapes", shapes_then_count)
+    monkeypatch.setattr(rows, "numbered", count_expanded)
+    monkeypatch.setattr(pairs, "_stored", count_sought)
+    report = convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to=to)
+    table = families.find(record(name)["model"]).rows
+    blocks = [row.target for row in table if row.target and rows.PLACE.search(row.layer)]
+    assert {target: expanded[target, 1] for target in blocks if expanded[target, 1] > 1} == {}
+    assert len(sought) >= len({step.source for step in report.plan.steps})
+    assert {target: times for target, times in sought.items() if times > 1} == {}
+
+
+def test_tensors_that_meet_in_one_are_of_one_part():
+    """So that a part that is left out takes whole tensors along."""
+    met = 0
+    for family in families.FAMILIES:
+        every = list(rows.expand(family.rows, pairs._every_part(family, {}), 2))
+        steps = [Step((str(i),), row.target, (1,), row.op) for i, row in enumerate(every)]
+        for step in rename(steps, family.renames):
+            if step.target and len(step.sources) > 1:
+                met += 1
+                assert len({every[int(source)].part for source in step.sources}) == 1
+    assert met
 
 
 @given(
@@ -117,7 +169,7 @@ def test_keys_between_blocks_keep_the_order(one, other):
 
 def test_hdf5_has_the_attributes_of_keras(tmp_path):
     bring_over("bert_full", tmp_path / "ours")
-    convert.convert_back(tmp_path / "ours", tmp_path / "out", to="keras-hdf5")
+    convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to="keras-hdf5")
     with (
         h5py.File(tmp_path / "out/model.weights") as mine,
         h5py.File(LEGACY / "bert_full/model.weights") as theirs,
@@ -135,10 +187,10 @@ def test_hdf5_has_the_attributes_of_keras(tmp_path):
 @pytest.mark.parametrize("to", TARGETS)
 def test_the_size_of_pieces_changes_nothing(tmp_path, monkeypatch, to):
     bring_over("gpt2", tmp_path / "ours")
-    convert.convert_back(tmp_path / "ours", tmp_path / "whole", to=to)
+    convert.export_checkpoint(tmp_path / "ours", tmp_path / "whole", to=to)
     monkeypatch.setattr(pairs, "PIECE", 200)
     monkeypatch.setattr(pairs, "STRIP", 300)
-    convert.convert_back(tmp_path / "ours", tmp_path / "pieces", to=to)
+    convert.export_checkpoint(tmp_path / "ours", tmp_path / "pieces", to=to)
     assert bits(tmp_path / "pieces" / FILES[to]) == bits(tmp_path / "whole" / FILES[to])
 
 
@@ -169,8 +221,8 @@ def test_a_model_that_was_saved_again_goes_back_without_a_record(name, tmp_path)
         for parameter in model.parameters():
             parameter.mul_(2)  # as if it had been trained
     model.save_pretrained(tmp_path / "saved")
-    first = convert.convert_back(tmp_path / "ours", tmp_path / "first", to="keras-hdf5")
-    then = convert.convert_back(tmp_path / "saved", tmp_path / "then", to="keras-hdf5")
+    first = convert.export_checkpoint(tmp_path / "ours", tmp_path / "first", to="keras-hdf5")
+    then = convert.export_checkpoint(tmp_path / "saved", tmp_path / "then", to="keras-hdf5")
     assert then.options == first.options
     one, two = (bits(tmp_path / place / "model.weights") for place in ("first", "then"))
     assert list(one) == list(two)
@@ -181,7 +233,7 @@ def test_a_model_that_was_saved_again_goes_back_without_a_record(name, tmp_path)
 
 def test_tables_that_were_cut_stay_so_and_the_report_says_it(tmp_path):
     bring_over("bert_keep_tokens", tmp_path / "ours")
-    report = convert.convert_back(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
+    report = convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
     assert any("keep_tokens" in note for note in report.notes)
     size = record("bert_keep_tokens")["effective"]["vocab_size"]
     assert json.loads((tmp_path / "out/bert_config.json").read_text())["vocab_size"] == size
@@ -192,14 +244,14 @@ def test_a_vocabulary_is_taken_from_a_tokenizer_where_there_is_no_list(tmp_path)
     bring_over("bert_full", tmp_path / "ours")
     words = (tmp_path / "ours/vocab.txt").read_text("utf-8")
     (tmp_path / "ours/vocab.txt").unlink()
-    convert.convert_back(tmp_path / "ours", tmp_path / "out", to="keras-hdf5")
+    convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to="keras-hdf5")
     assert (tmp_path / "out/vocab.txt").read_text("utf-8") == words
 
 
 @pytest.mark.parametrize("to", TARGETS)
 def test_types(tmp_path, to):
     bring_over("bert_fp16", tmp_path / "ours")
-    convert.convert_back(tmp_path / "ours", tmp_path / "out", to=to, dtype="bfloat16")
+    convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to=to, dtype="bfloat16")
     kinds = {str(kind) for _, kind, _ in bits(tmp_path / "out" / FILES[to]).values()}
     assert kinds == {"bfloat16" if to == "tf-checkpoint" else "float32"}
 
@@ -225,14 +277,14 @@ def test_a_configuration_that_bert4keras_cannot_have(tmp_path, fields, message):
     bring_over("bert_full", tmp_path / "ours")
     change(tmp_path / "ours", **fields)
     with pytest.raises(GenaeError, match=message):
-        convert.convert_back(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
+        convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
     assert not (tmp_path / "out").exists()
 
 
 def test_another_epsilon_is_told(tmp_path):
     bring_over("bert_full", tmp_path / "ours")
     change(tmp_path / "ours", layer_norm_eps=1e-5)
-    report = convert.convert_back(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
+    report = convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
     assert any("layer_norm_eps is 1e-05" in note for note in report.notes)
 
 
@@ -243,8 +295,8 @@ def test_a_head_of_fine_tuning_is_named_and_can_be_left_behind(tmp_path):
     more = {"classifier.weight": np.zeros((2, 24), np.float32)}
     save_file(load_file(path) | more | {"cls.predictions.decoder.weight": copy}, path)
     with pytest.raises(IntegrityError, match=r"not in the map: classifier\.weight \(2, 24\)"):
-        convert.convert_back(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
-    report = convert.convert_back(
+        convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
+    report = convert.export_checkpoint(
         tmp_path / "ours", tmp_path / "out", to="tf-checkpoint", allow_unused=["classifier.*"]
     )
     assert report.plan.dropped == {
@@ -252,7 +304,7 @@ def test_a_head_of_fine_tuning_is_named_and_can_be_left_behind(tmp_path):
         "cls.predictions.decoder.weight": "a copy of bert.embeddings.word_embeddings.weight",
     }
     off = {"with_pool": False, "with_nsp": False}
-    report = convert.convert_back(
+    report = convert.export_checkpoint(
         tmp_path / "ours",
         tmp_path / "bare",
         to="keras-hdf5",
@@ -268,30 +320,32 @@ def test_a_head_that_is_tied_no_more_cannot_go_back(tmp_path):
     other = load_file(path)["bert.embeddings.word_embeddings.weight"] + 1
     save_file(load_file(path) | {"cls.predictions.decoder.weight": other}, path)
     with pytest.raises(IntegrityError, match=r"not in the map: cls\.predictions\.decoder"):
-        convert.convert_back(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
+        convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
 
 
 def test_what_nobody_can_tell_is_asked(tmp_path):
     bring_over("mt5", tmp_path / "ours")
     (tmp_path / "ours/conversion.json").unlink()
     with pytest.raises(UsageError, match=r"--family t5\.1\.1 or --family mt5\.1\.1"):
-        convert.convert_back(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
-    convert.convert_back(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint", family="mt5.1.1")
+        convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
+    convert.export_checkpoint(
+        tmp_path / "ours", tmp_path / "out", to="tf-checkpoint", family="mt5.1.1"
+    )
     source = LEGACY / "mt5" / FILES["tf-checkpoint"]
     assert bits(tmp_path / "out" / FILES["tf-checkpoint"]) == bits(source)
 
 
 def test_what_is_not_there_and_what_is_there_already(tmp_path):
     with pytest.raises(NotFoundError, match=r"config\.json"):
-        convert.convert_back(LEGACY / "bert_full", tmp_path / "out", to="tf-checkpoint")
+        convert.export_checkpoint(LEGACY / "bert_full", tmp_path / "out", to="tf-checkpoint")
     bring_over("bert_full", tmp_path / "ours")
-    with pytest.raises(UsageError, match="tf-checkpoint or keras-hdf5"):
-        convert.convert_back(tmp_path / "ours", tmp_path / "out", to="onnx")
+    with pytest.raises(UsageError, match=r"no target 'onnx'.*'tf-checkpoint', 'keras-hdf5'"):
+        convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to="onnx")
     with pytest.raises(ConflictError, match="not empty"):
-        convert.convert_back(tmp_path / "ours", tmp_path / "ours", to="tf-checkpoint")
+        convert.export_checkpoint(tmp_path / "ours", tmp_path / "ours", to="tf-checkpoint")
     (tmp_path / "ours/model.safetensors").unlink()
     with pytest.raises(NotFoundError, match=r"model\.safetensors"):
-        convert.convert_back(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
+        convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
 
 
 @pytest.mark.parametrize("to", TARGETS)
@@ -306,7 +360,7 @@ def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch, to):
 
     monkeypatch.setattr(pairs.Pair, "pieces", pieces)
     with pytest.raises(KeyboardInterrupt):
-        convert.convert_back(tmp_path / "ours", tmp_path / "out", to=to)
+        convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to=to)
     assert [path.name for path in tmp_path.iterdir()] == ["ours"]
 
 
@@ -338,13 +392,13 @@ def test_damaged_weights_give_our_errors_or_values(tmp_path):
 def test_shards_are_read_where_the_index_names_them_and_nowhere_else(tmp_path):
     source = LEGACY / "bert_full" / FILES["tf-checkpoint"]
     convert.convert_checkpoint(source, tmp_path / "ours", max_shard_size="20KB")
-    convert.convert_back(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
+    convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")
     assert bits(tmp_path / "out" / FILES["tf-checkpoint"]) == bits(source)
     path = tmp_path / "ours/model.safetensors.index.json"
     path.write_text('{"weight_map": {"a": "../../secret.safetensors"}}')
     (tmp_path / "secret.safetensors").write_bytes(b"x")
     with pytest.raises(NotFoundError, match=r"ours/secret\.safetensors is missing"):
-        convert.convert_back(tmp_path / "ours", tmp_path / "other", to="tf-checkpoint")
+        convert.export_checkpoint(tmp_path / "ours", tmp_path / "other", to="tf-checkpoint")
 
 
 PYTHON = os.environ.get("GENAE_BERT4KERAS_PYTHON")
@@ -367,7 +421,7 @@ def test_bert4keras_computes_with_it_what_it_computed_before(root, tmp_path):
         for to in TARGETS:
             if (name, to) not in REFUSED:
                 out = tmp_path / f"{name}-{to}"
-                report = convert.convert_back(tmp_path / name, out, to=to)
+                report = convert.export_checkpoint(tmp_path / name, out, to=to)
                 jobs.append(
                     {
                         "folder": str(out),

@@ -332,7 +332,7 @@ def test_a_vocabulary_of_bert_beside_a_t5_is_asked_about(pegasus, tmp_path, type
     assert code == 2
     assert "T5-PEGASUS" in err
     assert "Traceback" not in err
-    (missing,) = convert.check(pegasus).missing
+    (missing,) = convert.inspect(pegasus).missing
     assert "T5-PEGASUS" in missing
     assert not (tmp_path / "out").exists()
 

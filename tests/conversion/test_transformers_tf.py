@@ -310,7 +310,7 @@ def test_stacks_of_two_depths_are_refused(tmp_path):
 
 def test_check_says_it_as_well(models, tmp_path):
     source = folder_of(models("GPT2LMHeadModel"), tmp_path / "in")
-    found = convert.check(source)
+    found = convert.inspect(source)
     assert found.families == ["gpt2"]
     assert found.missing == []
     assert found.sizes["layers"] == 2
@@ -331,7 +331,7 @@ def test_a_tokenizer_beside_it_is_copied(models, tmp_path):
     (tmp_path / "in" / "vocab.json").write_text(json.dumps(ids | {"more": 30}))
     with pytest.raises(IntegrityError, match="31 tokens"):
         convert.convert_checkpoint(source, tmp_path / "other")
-    assert convert.check(source).missing
+    assert convert.inspect(source).missing
 
 
 def test_a_vocabulary_with_its_settings_is_copied(models, tmp_path):
@@ -381,7 +381,7 @@ def test_several_files_are_one_checkpoint(models, tmp_path):
                 file[name] = weights[name]
     for given in (tmp_path / "in", parts[1]):
         report = convert.convert_checkpoint(given, tmp_path / f"out{given.name}")
-        assert "2 files" in convert.check(given).form
+        assert "2 files" in convert.inspect(given).form
         again = transformers.BertForMaskedLM.from_pretrained(report.out)
         for key, tensor in again.state_dict().items():
             assert torch.equal(tensor, model.state_dict()[key]), key

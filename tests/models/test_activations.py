@@ -167,13 +167,13 @@ def test_gated_t5_of_google_has_no_erf_form_under_any_name(name, tmp_path):
 def test_what_bert4keras_lacks_does_not_go_back(tmp_path):
     bring_over(tmp_path, "bert_full", hidden_act="mish")
     with pytest.raises(UsageError, match="no activation 'mish'"):
-        convert.convert_back(tmp_path / "out", tmp_path / "back", to="tf-checkpoint")
+        convert.export_checkpoint(tmp_path / "out", tmp_path / "back", to="tf-checkpoint")
 
 
 @pytest.mark.parametrize("name", ["leaky_relu", "softsign"])
 def test_what_is_ours_and_bert4keras_s_goes_back(name, tmp_path):
     bring_over(tmp_path, "bert_full", hidden_act=name)
-    convert.convert_back(tmp_path / "out", tmp_path / "back", to="tf-checkpoint")
+    convert.export_checkpoint(tmp_path / "out", tmp_path / "back", to="tf-checkpoint")
     config = json.loads((tmp_path / "back/bert_config.json").read_text("utf-8"))
     assert config["hidden_act"] == name
 

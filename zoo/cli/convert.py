@@ -1,4 +1,4 @@
-"""The verb that brings a legacy checkpoint over."""
+"""The verbs of legacy checkpoints: what one is, the way in, the way out."""
 
 from functools import partial
 from pathlib import Path
@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli.common import (
-    Json,
-    Quiet,
-    console,
-    hint,
-    print_json,
-    say,
-)
+from zoo.cli.common import Json, Quiet, console, hint, print_json, say
 from zoo.cli.models import size
 from zoo.errors import UsageError
 from zoo.hints import command
@@ -24,164 +17,206 @@ if TYPE_CHECKING:
     from convert.report import Report
 
 SHARD = "5GB"
+CHECKPOINT = "Folder, prefix or file of a checkpoint; .weights/.h5; a zip, tar or ZIP!PLACE."
+
+Source = Annotated[Path, typer.Argument(metavar="PATH", help=CHECKPOINT)]
+Out = Annotated[
+    Path, typer.Argument(metavar="OUT", help="New folder; it may exist if it is empty.")
+]
+Family = Annotated[
+    str | None, typer.Option(help="bert4keras's model=, such as bert; default: the files decide.")
+]
+Release = Annotated[
+    str | None,
+    typer.Option(
+        "--as", metavar="NAME", help="Published release that it is; see `genae inspect --known`."
+    ),
+]
+Config = Annotated[
+    Path | None, typer.Option(help="bert_config.json, if it is not near the checkpoint.")
+]
+Vocab = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="vocab.txt or SentencePiece model, if not near the checkpoint; none for none.",
+    ),
+]
+Option = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Option of build_transformer_model; repeatable."),
+]
+Options = Annotated[
+    Path | None, typer.Option(metavar="FILE.json", help="JSON table of such options.")
+]
+Verify = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.npz", help="Recorded inputs and outputs to compare with."),
+]
+AllowUnused = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Tensors that may be left over; repeatable."),
+]
+Dtype = Annotated[
+    str | None, typer.Option(help="float32, float16 or bfloat16; default: as stored.")
+]
+MaxShardSize = Annotated[str, typer.Option(help="Maximum size of one safetensors file.")]
+
+
+def inspect(
+    source: Annotated[Path | None, typer.Argument(metavar="PATH", help=CHECKPOINT)] = None,
+    out: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="Folder of the conversion to come.")
+    ] = None,
+    family: Family = None,
+    release: Release = None,
+    known: Annotated[
+        bool, typer.Option("--known", help="List the known releases; needs no PATH.")
+    ] = False,
+    config: Config = None,
+    vocab: Vocab = None,
+    option: Option = None,
+    options: Options = None,
+    verify: Verify = None,
+    allow_unused: AllowUnused = None,
+    dtype: Dtype = None,
+    max_shard_size: MaxShardSize = SHARD,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what a checkpoint is and what a conversion would do; reads no weights.
+
+    Options are those of genae convert, and the exit code is the one it would end with.
+    """
+    if known:
+        _show_known(as_json)
+        return
+    if source is None:
+        raise UsageError("no PATH given: genae inspect PATH, or genae inspect --known")
+    from convert import inspection
+
+    found = inspection.inspect(
+        source,
+        family=family,
+        config=config,
+        vocab=vocab,
+        options=_options(option, options),
+        out=out,
+        verify=verify,
+        allow_unused=allow_unused or (),
+        dtype=dtype,
+        max_shard_size=max_shard_size,
+        release=release,
+    )
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _show_inspection(found)
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)
+    given: dict[str, list[Any]] = {
+        "--family": [family],
+        "--as": [release],
+        "--config": [config],
+        "--vocab": [vocab],
+        "--option": option or [],
+        "--options": [options],
+        "--verify": [verify],
+        "--allow-unused": allow_unused or [],
+        "--dtype": [dtype],
+        "--max-shard-size": [None if max_shard_size == SHARD else max_shard_size],
+    }
+    words = [
+        part
+        for word, values in given.items()
+        for one in values
+        if one is not None
+        for part in (word, one)
+    ]
+    hint(command("genae", "convert", source, out or "OUT", *words), quiet=quiet or as_json)
 
 
 def convert(
-    source: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="PATH",
-            help="A checkpoint's folder, prefix or file; .weights/.h5; a zip, tar or ZIP!PLACE.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Argument(metavar="OUT", help="The new folder; it may exist if empty.")
-    ] = None,
-    look: Annotated[
-        bool, typer.Option("--check", help="Only say what the file is; reads no weights.")
-    ] = False,
-    family: Annotated[
-        str | None, typer.Option(help="bert4keras's model=, such as bert; the files if not given.")
-    ] = None,
-    release: Annotated[
-        str | None,
-        typer.Option(
-            "--as", metavar="NAME", help="The published release that it is; see --known."
-        ),
-    ] = None,
-    known: Annotated[
-        bool, typer.Option("--known", help="List the releases that are known; needs no PATH.")
-    ] = False,
-    config: Annotated[
-        Path | None, typer.Option(help="The bert_config.json, where it is not beside the files.")
-    ] = None,
-    vocab: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The vocab.txt or SentencePiece model, if not beside the files; none for none.",
-        ),
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="As told to build_transformer_model; repeatable."),
-    ] = None,
-    options: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="The same as a JSON table.")
-    ] = None,
-    verify: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.npz", help="Recorded inputs and outputs to compare with."),
-    ] = None,
-    allow_unused: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATTERN", help="Tensors that may be left over; repeatable."),
-    ] = None,
-    dtype: Annotated[
-        str | None, typer.Option(help="float32, float16, bfloat16; as stored if not given.")
-    ] = None,
-    max_shard_size: Annotated[str, typer.Option(help="Of one safetensors file.")] = SHARD,
-    to: Annotated[
-        str | None,
-        typer.Option(help="The way back: PATH is a model's folder; tf-checkpoint or keras-hdf5."),
-    ] = None,
+    source: Source,
+    out: Out,
+    family: Family = None,
+    release: Release = None,
+    config: Config = None,
+    vocab: Vocab = None,
+    option: Option = None,
+    options: Options = None,
+    verify: Verify = None,
+    allow_unused: AllowUnused = None,
+    dtype: Dtype = None,
+    max_shard_size: MaxShardSize = SHARD,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn a legacy checkpoint into safetensors, config and tokenizer, without TensorFlow.
 
-    With --to the other way: a converted or fine-tuned folder becomes a checkpoint again.
+    genae inspect says beforehand what it is; genae export goes the other way.
     """
-    from convert import arguments, inspection
     from convert.forward import convert_checkpoint
-    from convert.report import build_call, load_command
+    from convert.report import load_command
 
-    if known:
-        _show_known(as_json)
-        return
-    if source is None:
-        raise UsageError("give the checkpoint: genae convert PATH OUT (or --known)")
-    if to is not None:
-        there = {"--check": look, "--verify": verify, "--config": config, "--vocab": vocab}
-        for word, value in (there | {"--as": release}).items():
-            if value:
-                raise UsageError(f"{word} is for the way there; leave it out beside --to")
-    told = arguments.read_json(options) if options else {}
-    told |= dict(arguments.parse_option(text) for text in option or ())
-    if look:
-        found = inspection.check(
-            source,
-            family=family,
-            config=config,
-            vocab=vocab,
-            options=told,
-            out=out,
-            verify=verify,
-            allow_unused=allow_unused or (),
-            dtype=dtype,
-            max_shard_size=max_shard_size,
-            release=release,
-        )
-        _show_inspection(found, as_json)
-        if found.exit_code:
-            raise typer.Exit(found.exit_code)
-        given: dict[str, list[Any]] = {
-            "--family": [family],
-            "--as": [release],
-            "--config": [config],
-            "--vocab": [vocab],
-            "--option": option or [],
-            "--options": [options],
-            "--verify": [verify],
-            "--allow-unused": allow_unused or [],
-            "--dtype": [dtype],
-            "--max-shard-size": [None if max_shard_size == SHARD else max_shard_size],
-        }
-        words = [
-            part
-            for word, values in given.items()
-            for one in values
-            if one is not None
-            for part in (word, one)
-        ]
-        again = command("genae", "convert", source, out or "OUT", *words)
-        hint(again, quiet=quiet or as_json)
-        return
-    if out is None:
-        raise UsageError("give the new folder: genae convert PATH OUT (or --check)")
-    bar = partial(bytes_bar, "converting", quiet=quiet)
-    if to is not None:
-        from convert.backward.convert_back import convert_back
-
-        report = convert_back(
-            source,
-            out,
-            to=to,
-            family=family,
-            options=told,
-            allow_unused=allow_unused or (),
-            dtype=dtype,
-            progress=bar,
-        )
-        _answer(report, as_json, quiet)
-        hint(build_call(report), quiet=quiet or as_json)
-        return
     report = convert_checkpoint(
         source,
         out,
         family=family,
         config=config,
         vocab=vocab,
-        options=told,
+        options=_options(option, options),
         verify=verify,
         allow_unused=allow_unused or (),
         dtype=dtype,
         max_shard_size=max_shard_size,
-        progress=bar,
+        progress=partial(bytes_bar, "converting", quiet=quiet),
         release=release,
     )
     _answer(report, as_json, quiet)
     hint(load_command(report), quiet=quiet or as_json)
+
+
+def export(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of a converted or fine-tuned model.")
+    ],
+    out: Out,
+    to: Annotated[
+        str, typer.Option(metavar="TARGET", help="Form to write: tf-checkpoint or keras-hdf5.")
+    ],
+    family: Family = None,
+    option: Option = None,
+    options: Options = None,
+    allow_unused: AllowUnused = None,
+    dtype: Dtype = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Turn a model's folder into a checkpoint that bert4keras loads, without TensorFlow."""
+    from convert.backward.export import export_checkpoint
+    from convert.report import build_call
+
+    report = export_checkpoint(
+        folder,
+        out,
+        to=to,
+        family=family,
+        options=_options(option, options),
+        allow_unused=allow_unused or (),
+        dtype=dtype,
+        progress=partial(bytes_bar, "exporting", quiet=quiet),
+    )
+    _answer(report, as_json, quiet)
+    hint(build_call(report), quiet=quiet or as_json)
+
+
+def _options(words: list[str] | None, file: Path | None) -> dict[str, Any]:
+    """Options from a file and from words, which win."""
+    from convert import arguments
+
+    table = arguments.read_json(file) if file else {}
+    return table | dict(arguments.parse_option(word) for word in words or ())
 
 
 def _answer(report: "Report", as_json: bool, quiet: bool) -> None:
@@ -207,8 +242,8 @@ def _show(report: "Report", quiet: bool) -> None:
         table.add_row(*row)
     console().print(table)
     if report.defaults:
-        given = ", ".join(f"{key}={value}" for key, value in report.defaults.items())
-        say(f"not given, so taken: {given}", quiet=quiet)
+        taken = ", ".join(f"{key}={value}" for key, value in report.defaults.items())
+        say(f"defaults taken: {taken}", quiet=quiet)
     for note in report.notes:
         say(note, quiet=quiet and note not in report.warnings)
     if report.parity:
@@ -227,40 +262,22 @@ def _show(report: "Report", quiet: bool) -> None:
         console().print(parity)
 
 
-def _show_inspection(found: "Inspection", as_json: bool) -> None:
+def _show_inspection(found: "Inspection") -> None:
+    """What a checkpoint is, a line a fact."""
     from rich.table import Table
 
-    facts: dict[str, Any] = {
-        "format": found.format,
-        "form": found.form,
-        "tensors": found.tensors,
-        "bytes": found.bytes,
-        "left out": found.dropped,
-        "families": found.families,
-        "release": found.release,
-        "parts": found.parts,
-        "heads": found.heads,
-        "sizes": found.sizes,
-        "options": found.options,
-        "defaults": found.defaults,
-        "notes": found.notes,
-        "missing": found.missing,
-        "unreadable": found.unreadable,
-    }
-    if as_json:
-        print_json({key.replace(" ", "_"): value for key, value in facts.items()})
-        return
-    table = Table(box=None, pad_edge=False, show_header=False)
+    facts = found.to_dict()
     facts["bytes"] = size(found.bytes)
     if found.release:
         facts["release"] = f"{' or '.join(found.release['names'])} (by {found.release['by']})"
-    facts["left out"] = f"{found.dropped} (optimizer slots, counters)"
+    facts["left_out"] = f"{found.dropped} (optimizer slots, counters)"
+    table = Table(box=None, pad_edge=False, show_header=False)
     for key, value in facts.items():
         if isinstance(value, dict):
             sign, between = (": ", "; ") if key == "unreadable" else ("=", ", ")
             value = between.join(f"{name}{sign}{one}" for name, one in value.items())
         shown = "; ".join(value) if isinstance(value, list) else str(value or "")
-        table.add_row(key, shown or "nothing")
+        table.add_row(key.replace("_", " "), shown or "nothing")
     console().print(table)
 
 

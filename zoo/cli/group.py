@@ -88,10 +88,20 @@ VERBS = {
         "Estimate how likely a model finds images.",
         "genae density genae/vae-mnist --data mnist --binarize frozen --number 100",
     ),
+    "inspect": Verb(
+        "zoo.cli.convert:inspect",
+        "Say what a legacy checkpoint is and would become.",
+        "genae inspect chinese_L-12_H-768_A-12",
+    ),
     "convert": Verb(
         "zoo.cli.convert:convert",
-        "Turn a legacy checkpoint into a transformers folder, or back.",
+        "Turn a legacy checkpoint into a transformers folder.",
         "genae convert chinese_L-12_H-768_A-12 out/bert-base-chinese",
+    ),
+    "export": Verb(
+        "zoo.cli.convert:export",
+        "Turn a model's folder into a checkpoint of bert4keras.",
+        "genae export out/bert-base-chinese out/legacy --to keras-hdf5",
     ),
     "fill-mask": Verb(
         "zoo.cli.text:fill_mask",

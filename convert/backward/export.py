@@ -1,4 +1,4 @@
-"""The way back: from a model's folder to a checkpoint that bert4keras loads.
+"""The way out: from a model's folder to a checkpoint that bert4keras loads.
 
 The weight tables that brought a checkpoint over are run the other way; there is no other list of
 names. What a family calls its tensors, where they lie in Keras's layers and what happened to them
@@ -18,17 +18,17 @@ from typing import Any
 from convert import families
 from convert.arguments import DTYPES, read_json
 from convert.backward.legacy_config import architecture_of, without_defaults
-from convert.backward.pairs import Pair, pair_all
+from convert.backward.pairs import Pair
 from convert.backward.settings import builder, decide
+from convert.backward.targets import TARGETS, Target
 from convert.report import Report
 from convert.weights.steps import Plan
 from convert.writers import Outgoing, vocabulary
 from zoo.errors import NotFoundError, UsageError
+from zoo.hints import did_you_mean
 
-TARGETS = ("tf-checkpoint", "keras-hdf5")
 
-
-def convert_back(
+def export_checkpoint(
     folder: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
@@ -48,7 +48,7 @@ def convert_back(
         folder: with `config.json` and safetensors: converted by genae, or saved by
             `save_pretrained` of the classes that a conversion gives.
         out: the new folder; it may exist if it is empty.
-        to: "tf-checkpoint" or "keras-hdf5".
+        to: a key of `TARGETS`: "tf-checkpoint" or "keras-hdf5".
         family: bert4keras's `model=` string; None asks `conversion.json` and `config.json`.
         options: what `build_transformer_model` is to be told, where the folder does not say it.
         allow_unused: patterns of tensors that may be left behind.
@@ -70,7 +70,8 @@ def convert_back(
 
     folder, out = Path(os.path.expanduser(folder)), Path(os.path.expanduser(out))
     if to not in TARGETS:
-        raise UsageError(f"--to {to}: no such form; use {' or '.join(TARGETS)}")
+        raise UsageError(f"no target {to!r} to export to. {did_you_mean(to, TARGETS)}")
+    target = TARGETS[to]
     if dtype is not None and dtype not in DTYPES:
         raise UsageError(f"no dtype {dtype!r}; use {', '.join(DTYPES)}")
     check_new_folder(out)
@@ -83,9 +84,12 @@ def convert_back(
     place = folder / "conversion.json"
     recorded = read_json(place) if place.is_file() else {}
     with open_safetensors(folder) as tensors:
-        told = families.meant_by(family) | dict(options or {})
-        chosen, settings, notes = decide(config, recorded, tensors, family, told, allow_unused, to)
-        pairs, left = pair_all(chosen, settings, tensors, to, config, allow_unused)
+        given = families.meant_by(family) | dict(options or {})
+        pairing, notes = decide(
+            config, recorded, tensors, family, given, allow_unused, target.naming
+        )
+        chosen, settings = pairing.family, pairing.settings
+        pairs = pairing.pairs(target.naming)
         legacy = without_defaults(settings.config) | {"vocab_size": settings.sizes["vocab"]}
         report = Report(
             folder,
@@ -93,17 +97,17 @@ def convert_back(
             to,
             chosen.name,
             architecture_of(config) or str(config.get("model_type")),
-            Plan(tuple(pair.step for pair in pairs), left),
+            Plan(tuple(pair.step for pair in pairs), pairing.left),
             {},
             {},
             notes,
             options=builder(chosen, settings),
         )
         with new_folder(out) as made:
-            outgoing = _outgoing(pairs, tensors, to, dtype, report.notes)
+            outgoing = _outgoing(pairs, tensors, target, dtype, report.notes)
             total = sum(one.nbytes for _, one in outgoing)
             with progress(total) if progress else nullcontext(lambda written: None) as advance:
-                report.files = _write(made, outgoing, to, report.options, advance)
+                report.files = target.write(made, outgoing, report.options, advance)
             report.files += vocabulary.write(folder, made, settings.sizes["vocab"], report.notes)
             _write_json(made / "bert_config.json", legacy)
             _write_json(made / "conversion.json", report.to_dict())
@@ -114,7 +118,7 @@ def convert_back(
 def _outgoing(
     pairs: Sequence[Pair],
     tensors: Mapping[str, Any],
-    to: str,
+    target: Target,
     dtype: str | None,
     notes: list[str],
 ) -> list[tuple[str, Outgoing]]:
@@ -127,34 +131,15 @@ def _outgoing(
         own = np.dtype(np.float32) if pair.made else tensors[pair.step.source].dtype
         floating = own.kind == "f" or own == ml_dtypes.bfloat16
         kind = np.dtype(dtype) if dtype and floating else own
-        if kind == ml_dtypes.bfloat16 and to == "keras-hdf5":
+        if kind == ml_dtypes.bfloat16 and not target.bfloat16:
             kind = np.dtype(np.float32)
         one = Outgoing(pair.step.target, pair.step.shape, kind, partial(pair.pieces, tensors))
         found.append((pair.layer, one))
-    if to == "keras-hdf5" and any(
+    if not target.bfloat16 and any(
         tensors[pair.step.source].dtype == ml_dtypes.bfloat16 for pair in pairs if not pair.made
     ):
         notes.append("HDF5 has no bfloat16: written as float32, of the same values")
     return found
-
-
-def _write(
-    folder: Path,
-    outgoing: Sequence[tuple[str, Outgoing]],
-    to: str,
-    options: Mapping[str, Any],
-    advance: Callable[[int], None],
-) -> list[str]:
-    """Write the weights; the names of the files."""
-    from convert.writers import keras_hdf5, layers, tf_bundle
-
-    if to == "tf-checkpoint":
-        return tf_bundle.write(folder, [one for _, one in outgoing], advance=advance)
-    groups: dict[str, list[Outgoing]] = {}
-    for layer, one in outgoing:
-        groups.setdefault(layer, []).append(one)
-    order = layers.in_keras_order(list(groups), options.get("cross_position_bias", True))
-    return keras_hdf5.write(folder, {name: groups[name] for name in order}, advance=advance)
 
 
 def _write_json(path: Path, table: Mapping[str, Any]) -> None:
