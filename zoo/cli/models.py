@@ -1,4 +1,4 @@
-"""The verbs about models as files: list, info, pull, verify. Only verify loads torch."""
+"""The verbs about models as files: list, info, pull, verify. None loads torch."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -204,13 +204,15 @@ def push(
         ConflictError: this version is published already.
         NotFoundError: no card, manifest or weights; or the registry cannot be reached.
         NotAllowedError: no token, or one without the right to write.
-        IntegrityError: files, manifest, header and card differ.
+        IntegrityError: files, manifest, header and card differ, or the weights do not fit the
+            configuration.
         ToleranceError: a stated result is not measured, or outside its tolerance.
         UnsafeError: there is a pickle.
         UsageError: an impossible id, version or place.
     """
     from zoo.registry.release import prepare
 
-    registry = open_remote(to)
-    with prepare(source, name, version=version, private=private, with_code=with_code) as release:
+    prepared = prepare(source, name, version=version, private=private, with_code=with_code)
+    registry = open_remote(to)  # after what costs less to refuse
+    with prepared as release:
         return registry.push(release, dry_run=dry_run, progress=progress)

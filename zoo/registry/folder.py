@@ -25,19 +25,16 @@ from huggingface_hub import constants
 
 from zoo.errors import (
     ConflictError,
-    GenaeError,
     IntegrityError,
     MissingDependencyError,
-    NotAllowedError,
     NotFoundError,
     UnreachableError,
-    UsageError,
 )
 from zoo.header import inspect
 from zoo.registry import manifest, signing
 from zoo.registry.cache import Cache
 from zoo.registry.deadline import Deadline
-from zoo.registry.shown import bare, notice
+from zoo.registry.shown import bare, file_errors, notice
 from zoo.registry.types import (
     COMMIT,
     File,
@@ -45,6 +42,7 @@ from zoo.registry.types import (
     Published,
     Release,
     Snapshot,
+    changed,
     check_commit,
     check_files,
     check_id,
@@ -78,7 +76,7 @@ class Folder:
         self, url: str, *, cache: Cache | None = None, offline: bool | None = None
     ) -> None:
         try:
-            with _words(url):
+            with file_errors(url):
                 self.fs, root = fsspec.core.url_to_fs(os.path.expanduser(url))
         except ImportError as error:
             reason = " ".join(str(error).split())
@@ -285,7 +283,7 @@ class Folder:
             if not self._has(f"{target}/{file.path}", file):
                 sent.append(file.path)
                 if not dry_run:
-                    self._send(release.folder / file.path, f"{target}/{file.path}", progress)
+                    self._send(release.folder, file, f"{target}/{file.path}", progress)
         where = f"{self.name.rstrip('/')}/{release.id}"
         if dry_run:
             return Published(release.id, release.version, "", where, tuple(sent))
@@ -315,16 +313,23 @@ class Folder:
                 return False
         return total.hexdigest() == file.sha256
 
-    def _send(self, source: Path, path: str, progress: Progress | None) -> None:
+    def _send(self, source: Path, file: File, path: str, progress: Progress | None) -> None:
+        total = hashlib.sha256()
         partial = f"{path}.{uuid.uuid4().hex[:8]}" if self.here else path
         with self._talk():
             self.fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
             try:
-                with source.open("rb") as content, self.fs.open(partial, "wb") as target:
+                with (
+                    (source / file.path).open("rb") as content,
+                    self.fs.open(partial, "wb") as target,
+                ):
                     while piece := content.read(PIECE):
                         target.write(piece)
+                        total.update(piece)
                         if progress is not None:
                             progress(len(piece))
+                if total.hexdigest() != file.sha256:
+                    raise changed(file.path)
                 if self.here:  # buckets show a file when it is whole, disks do not
                     os.replace(partial, path)
             finally:
@@ -363,7 +368,7 @@ class Folder:
         """Errors of file systems in genae's words; no connection when offline."""
         if self.offline:
             raise UnreachableError(f"{self.name}: not asked, as HF_HUB_OFFLINE is set.")
-        with _words(self.name):
+        with file_errors(self.name):
             yield
 
 
@@ -374,24 +379,3 @@ def _check(folder: Path) -> str:
     if problems := manifest.check_hashes(folder):
         raise IntegrityError(f"{folder.name}: {'; '.join(problems)}.")
     return str(manifest.read(folder)["version"])
-
-
-@contextlib.contextmanager
-def _words(url: str) -> Iterator[None]:
-    try:
-        yield
-    except (GenaeError, ImportError, FileNotFoundError, FileExistsError):
-        raise
-    except PermissionError as error:
-        raise NotAllowedError(f"{bare(url)}: no permission ({error}).") from None
-    except ValueError as error:
-        raise UsageError(f"{bare(url)}: {' '.join(str(error).split())}") from None
-    except OSError as error:
-        if error.errno is not None and isinstance(error.strerror, str) and Path(url).is_absolute():
-            raise  # the disk's own words, such as that it is full
-        raise UnreachableError(
-            f"{bare(url)} cannot be reached: {' '.join(str(error).split())[:500]}"
-        ) from None
-    except Exception as error:  # each file system has errors of its own
-        reason = " ".join(str(error).split())[:500] or type(error).__name__
-        raise UnreachableError(f"{bare(url)} cannot be reached: {reason}") from None

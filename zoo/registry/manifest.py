@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ def build(
     *,
     parameters: int | None = None,
     results: Sequence[Mapping[str, Any]] = (),
+    sums: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Describe every file of a model's folder.
 
@@ -58,6 +59,7 @@ def build(
         parameters: number of the model's parameters; None counts every value in the weights,
             buffers included.
         results: results that a machine measured, in the card's form.
+        sums: SHA-256 sums of files that were hashed already, by path; the others are hashed.
 
     Returns:
         The manifest, ready for JSON; files are in the order of their paths.
@@ -75,14 +77,16 @@ def build(
         "schema": 1,
         "id": card.id,
         "version": card.version,
-        "files": [
-            {"path": name, "size": (root / name).stat().st_size, "sha256": sha256(root / name)}
-            for name in names
-        ],
+        "files": [_entry(root, name, sums or {}) for name in names],
         "parameters": parameters,
         "results": [dict(result) for result in results],
         "made": dict(made),
     }
+
+
+def _entry(root: Path, name: str, sums: Mapping[str, str]) -> dict[str, Any]:
+    path = root / name
+    return {"path": name, "size": path.stat().st_size, "sha256": sums.get(name) or sha256(path)}
 
 
 def write(
@@ -92,6 +96,7 @@ def write(
     *,
     parameters: int | None = None,
     results: Sequence[Mapping[str, Any]] = (),
+    sums: Mapping[str, str] | None = None,
     base_model: str | None = None,
     place: str | None = None,
 ) -> dict[str, Any]:
@@ -101,10 +106,13 @@ def write(
     are those of `render_readme`.
     """
     root = Path(folder)
-    counted = build(root, card, made, parameters=parameters, results=results)
-    page = render_readme(card, counted, base_model, place)
+    manifest = build(root, card, made, parameters=parameters, results=results, sums=sums)
+    page = render_readme(card, manifest, base_model, place)
     (root / README_FILE).write_text(page, encoding="utf-8", newline="\n")
-    manifest = build(root, card, made, parameters=counted["parameters"], results=results)
+    others = [entry for entry in manifest["files"] if entry["path"] != README_FILE]
+    manifest["files"] = sorted(
+        [*others, _entry(root, README_FILE, {})], key=lambda entry: entry["path"]
+    )
     _save(root, manifest)
     return manifest
 
@@ -289,14 +297,24 @@ def check_sizes(folder: str | os.PathLike[str], skip: set[str] | None = None) ->
     return [problem for problem in found if problem]
 
 
-def check_hashes(folder: str | os.PathLike[str], skip: set[str] | None = None) -> list[str]:
-    """Compare every file's size and SHA-256 with the manifest; one line per difference."""
+def check_hashes(
+    folder: str | os.PathLike[str],
+    skip: set[str] | None = None,
+    digest: Callable[[Path], str] | None = None,
+) -> list[str]:
+    """Compare every file's size and SHA-256 with the manifest; one line per difference.
+
+    Args:
+        folder: the model's folder.
+        skip: paths that are not looked at; none by default.
+        digest: gives a file's SHA-256, in place of `sha256`.
+    """
     problems = []
     for entry in read(folder)["files"]:
         if entry["path"] not in (skip or ()):
             path = Path(folder) / entry["path"]
             problem = _size_problem(Path(folder), entry)
-            if not problem and sha256(path) != entry["sha256"]:
+            if not problem and (digest or sha256)(path) != entry["sha256"]:
                 problem = f"{entry['path']}: its SHA-256 differs from the manifest's"
             problems += [problem] if problem else []
     return problems

@@ -1,12 +1,14 @@
 """A model's folder made ready for the world: checked against its card, complete, hashed."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,13 @@ from zoo import catalog
 from zoo.card import CARD_FILE, Card
 from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UsageError
 from zoo.header import refuse_pickled_content
-from zoo.hints import command
+from zoo.hints import command, nearest
 from zoo.registry import embedded, manifest, names, signing, transfer, verification
+from zoo.registry.fit import check_fit
+from zoo.registry.snapshots import PIECE
 from zoo.registry.types import File, Release, version_key
 
 
-@contextlib.contextmanager
 def prepare(
     source: str | os.PathLike[str],
     name: str,
@@ -27,8 +30,11 @@ def prepare(
     version: str | None = None,
     private: bool = False,
     with_code: bool = False,
-) -> Iterator[Release]:
+) -> AbstractContextManager[Release]:
     """Check a model and lay it out as it is to be published, in a temporary folder.
+
+    What arguments, card and manifest tell is refused by the call itself; in the `with`, every
+    file is hashed once, as it is laid out, and torch is imported last.
 
     Args:
         source: a model's folder, its card, or an id that ships.
@@ -37,12 +43,13 @@ def prepare(
         private: make the repository private if it has to be made.
         with_code: add the modelling files, so that transformers loads it without genae.
 
-    Yields:
-        The release; its folder is removed afterwards.
+    Returns:
+        A context manager that gives the release; its folder is removed afterwards.
 
     Raises:
         NotFoundError: no such folder, or it has no card, manifest or weights.
-        IntegrityError: files, manifest, header and card differ.
+        IntegrityError: files, manifest, header and card differ, or the weights do not fit the
+            configuration.
         ToleranceError: a stated result is not measured, or measured outside its tolerance.
         UnsafeError: there is a pickle.
         UsageError: no id or version, a recipe, or an architecture without code of genae's.
@@ -53,40 +60,51 @@ def prepare(
     version = None if version is None else _version(version)
     folder = _folder(source)
     card = Card.load(folder / CARD_FILE)
+    if with_code and not catalog.find(card.architecture).own:
+        raise UsageError(
+            f"{card.architecture!r} is transformers' own architecture, which loads it without "
+            "code: leave --with-code out."
+        )
     listed = manifest.read(folder)
-    _check(folder, card, listed)
+    if card.status == "recipe" and not embedded.ships(folder):
+        raise NotFoundError(f"{folder} holds no weights: train {card.id} first.")
+    return _laid_out(folder, card, listed, name, version, private, with_code)
+
+
+@contextlib.contextmanager
+def _laid_out(
+    folder: Path,
+    card: Card,
+    listed: dict[str, Any],
+    name: str,
+    version: str | None,
+    private: bool,
+    with_code: bool,
+) -> Iterator[Release]:
+    """The release of a model's folder, checked and hashed as its files are laid out."""
     with tempfile.TemporaryDirectory(prefix="genae-release-") as temporary:
         root = Path(temporary)
-        paths = [e["path"] for e in listed["files"] if e["path"] != signing.SIGNATURE]
-        for path in paths:
-            _copy(folder / path, root / path)
+        _check(folder, card, listed, root)
+        (root / signing.SIGNATURE).unlink(missing_ok=True)  # of the folder as it was
         text = _edited(card, name, version)
         (root / CARD_FILE).write_text(text, encoding="utf-8", newline="\n")
         released = Card.parse(text, root / CARD_FILE)
-        if with_code:
-            _add_code(root, released)
-        base = card.id if card.id != name else None
-        manifest.write(
+        written = {CARD_FILE} | (_add_code(root, released) if with_code else set())
+        stated = manifest.write(
             root,
             released,
             listed.get("made", {}),
             parameters=listed["parameters"],
             results=listed.get("results", []),
-            base_model=base,
+            sums={e["path"]: e["sha256"] for e in listed["files"] if e["path"] not in written},
+            base_model=card.id if card.id != name else None,
         )
         signing.sign(root)
-        files = [
-            File(path, (root / path).stat().st_size, manifest.sha256(root / path))
-            for path in sorted([*manifest.list_files(root), manifest.MANIFEST_FILE])
-        ]
-        if (root / signing.SIGNATURE).is_file():
-            files.append(
-                File(
-                    signing.SIGNATURE,
-                    (root / signing.SIGNATURE).stat().st_size,
-                    manifest.sha256(root / signing.SIGNATURE),
-                )
-            )
+        files = [File(e["path"], e["size"], e["sha256"]) for e in stated["files"]]
+        for path in (manifest.MANIFEST_FILE, signing.SIGNATURE):
+            if (root / path).is_file():
+                size = (root / path).stat().st_size
+                files.append(File(path, size, manifest.sha256(root / path)))
         yield Release(name, released.version, root, tuple(files), private)
 
 
@@ -110,34 +128,53 @@ def _folder(source: str | os.PathLike[str]) -> Path:
     if not Path(text).exists() and own.startswith("cards/"):
         own = f"{embedded.OWNER}/{own.removeprefix('cards/')}"
         return transfer.locate(own)
+    if "/" not in own and not Path(text).exists():  # no id of a model that has a card
+        near = nearest(own, (place.name for place in Path().iterdir()))
+        hint = f"; did you mean {near!r}?" if near else ": give a model's folder or its card.toml."
+        raise NotFoundError(f"no folder {text!r} here{hint}")
     return transfer.locate(source)
 
 
-def _check(folder: Path, card: Card, listed: dict[str, Any]) -> None:
-    if card.status == "recipe" and not embedded.ships(folder):
-        raise NotFoundError(f"{folder} holds no weights: train {card.id} first.")
-    report = verification.examine(folder)
-    if not report.ok:
-        raise IntegrityError(f"{folder}: {'; '.join(report.problems)}. Nothing was pushed.")
-    again = command("genae", "evaluate", folder, "--record")
+def _check(folder: Path, card: Card, listed: dict[str, Any], root: Path) -> None:
+    """Hold a folder to its manifest, its files copied to `root` as they are hashed."""
+
+    def digest(path: Path) -> str:
+        return _copy(path, root / path.relative_to(folder))
+
+    _refuse(folder, verification.examine(folder, digest=digest).problems)
     if lines := manifest.unmet(card, listed):
+        again = command("genae", "evaluate", folder, "--record")
         raise ToleranceError(
             f"{folder}: {'; '.join(lines)}. Run `{again}`, and correct the card where the model "
             "is other than it says."
         )
     for entry in listed["files"]:
         if not entry["path"].endswith(".safetensors"):
-            refuse_pickled_content(folder / entry["path"])
+            refuse_pickled_content(root / entry["path"])
+    _refuse(folder, check_fit(root))
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Weights are linked where that is possible: nothing writes to them."""
+def _refuse(folder: Path, problems: list[str]) -> None:
+    if problems:
+        raise IntegrityError(f"{folder}: {'; '.join(problems)}. Nothing was pushed.")
+
+
+def _copy(source: Path, target: Path) -> str:
+    """Lay a file out and hash it, in one pass; returns its SHA-256.
+
+    Weights are linked where that is possible: nothing writes to them.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.suffix == ".safetensors":
         with contextlib.suppress(OSError):
             os.link(source.resolve(), target)
-            return
-    shutil.copyfile(source, target)
+            return manifest.sha256(target)
+    total = hashlib.sha256()
+    with source.open("rb") as content, target.open("wb") as copy:
+        while piece := content.read(PIECE):
+            total.update(piece)
+            copy.write(piece)
+    return total.hexdigest()
 
 
 def _edited(card: Card, name: str, version: str | None) -> str:
@@ -155,26 +192,22 @@ def _edited(card: Card, name: str, version: str | None) -> str:
     return text
 
 
-def _add_code(root: Path, card: Card) -> None:
+def _add_code(root: Path, card: Card) -> set[str]:
     """Copy the modelling files and say in the configurations which class is whose.
 
-    Raises:
-        UsageError: transformers has the architecture itself.
+    Returns:
+        The paths of what was written.
     """
-    entry = catalog.find(card.architecture)
-    if not entry.own:
-        raise UsageError(
-            f"{card.architecture!r} is transformers' own architecture, which loads it without "
-            "code: leave --with-code out."
-        )
     from transformers.dynamic_module_utils import get_relative_import_files
 
+    entry = catalog.find(card.architecture)
     root_of_code = Path(catalog.__file__).parents[1]
     heads = {auto: f"{entry.module}:{name}" for name, auto in catalog.heads(entry).items()}
     classes = {"config.json": {"AutoConfig": entry.config} | heads}
     if (root / "preprocessor_config.json").is_file():
         classes["preprocessor_config.json"] = {"AutoImageProcessor": entry.processor}
         classes["config.json"]["AutoImageProcessor"] = entry.processor
+    written = set(classes)
     for file, references in classes.items():
         config = manifest.read_config(root, file)
         config["auto_map"] = {auto: _in_repo(ref) for auto, ref in sorted(references.items())}
@@ -184,6 +217,8 @@ def _add_code(root: Path, card: Card) -> None:
             start = root_of_code / f"{reference.partition(':')[0].replace('.', '/')}.py"
             for path in (start, *map(Path, get_relative_import_files(str(start)))):
                 shutil.copyfile(path, root / path.name)
+                written.add(path.name)
+    return written
 
 
 def _in_repo(reference: str) -> str:

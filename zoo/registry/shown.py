@@ -3,15 +3,20 @@
 Standard library only.
 """
 
+import contextlib
 import logging
+from collections.abc import Iterator
+from pathlib import Path
 
 from zoo.errors import (
     GenaeError,
     IntegrityError,
     MissingDependencyError,
+    NotAllowedError,
     RedirectError,
     SettingError,
     UnreachableError,
+    UsageError,
 )
 
 MESSAGE_CHARACTERS = 500
@@ -56,3 +61,31 @@ def notice(text: str) -> None:
     if text not in _TOLD:
         _TOLD.add(text)
         _LOG.warning("genae: %s", text)
+
+
+@contextlib.contextmanager
+def file_errors(url: str) -> Iterator[None]:
+    """Turn what a file system raises within it into errors of genae's.
+
+    Raises:
+        NotAllowedError: no permission.
+        UsageError: an address or argument that it does not take.
+        UnreachableError: anything else; a local disk's own words go through.
+    """
+    try:
+        yield
+    except (GenaeError, ImportError, FileNotFoundError, FileExistsError):
+        raise
+    except PermissionError as error:
+        raise NotAllowedError(f"{bare(url)}: no permission ({error}).") from None
+    except ValueError as error:
+        raise UsageError(f"{bare(url)}: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        if error.errno is not None and isinstance(error.strerror, str) and Path(url).is_absolute():
+            raise  # the disk's own words, such as that it is full
+        raise UnreachableError(
+            f"{bare(url)} cannot be reached: {' '.join(str(error).split())[:500]}"
+        ) from None
+    except Exception as error:  # each file system has errors of its own
+        reason = " ".join(str(error).split())[:500] or type(error).__name__
+        raise UnreachableError(f"{bare(url)} cannot be reached: {reason}") from None

@@ -205,6 +205,11 @@ def expect(progress: Progress | None, size: int) -> None:
         announce(size)
 
 
+def changed(path: str) -> IntegrityError:
+    """The error of a file that was written to between its check and its transfer."""
+    return IntegrityError(f"{path}: changed while it was being pushed; push again.")
+
+
 def check_id(name: str) -> str:
     """The id, if it is one: `owner/name`, or a bare name that the Hub forwards.
 

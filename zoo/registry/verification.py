@@ -1,7 +1,7 @@
-"""The check of what lies in a model's folder."""
+"""The check of what lies in a model's folder; what its files say, without torch."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,13 @@ from zoo.registry.names import here, parse
 from zoo.registry.transfer import check_sums, in_cache, locate, stated_of
 from zoo.registry.types import Report
 
-HEAD = "lm_head.weight"  # of transformers' models that may tie it to the embeddings
-
 
 def verify(name: str | os.PathLike[str], revision: str | None = None) -> Report:
     """Check that files, manifest, safetensors header, card and catalog agree; works offline.
 
-    Names and shapes in the header are compared with the model that `config.json` describes, if
-    it is of genae's catalog; this alone imports torch, and builds the model without memory.
+    Nothing is imported but the standard library, or huggingface_hub where the model lies in its
+    cache. That the weights fit the model that `config.json` describes is checked before a push
+    and by every loading.
 
     Another owner's model without a manifest is held to the checksums it was fetched by.
 
@@ -46,8 +45,23 @@ def verify(name: str | os.PathLike[str], revision: str | None = None) -> Report:
     return report
 
 
-def examine(folder: Path, name: str = "") -> Report:
-    """What `verify` looks at but for the signature; `name` is what the model was asked for as."""
+def examine(
+    folder: Path, name: str = "", digest: Callable[[Path], str] = manifest.sha256
+) -> Report:
+    """What `verify` looks at but for the signature.
+
+    Args:
+        folder: the model's.
+        name: what the model was asked for as.
+        digest: gives a file's SHA-256; called once for each file of the manifest that has the
+            size stated there.
+
+    Returns:
+        A report with every difference found.
+
+    Raises:
+        UnsafeError: as `verify`.
+    """
     report = Report(folder)
     if in_cache(folder) and not (folder / manifest.MANIFEST_FILE).is_file():
         report.id = name
@@ -59,7 +73,7 @@ def examine(folder: Path, name: str = "") -> Report:
     try:
         listed = manifest.read(folder)
         report.id = listed["id"]
-        report.problems += manifest.check_hashes(folder)
+        report.problems += manifest.check_hashes(folder, digest=digest)
     except UnsafeError:
         raise
     except GenaeError as error:
@@ -88,62 +102,7 @@ def _check_weights(folder: Path, parameters: int) -> list[str]:
     total = sum(map(elements, headers))
     if parameters > total:
         return [f"the manifest counts {parameters} parameters, the weights hold {total} values"]
-    found = {name: info["shape"] for header in headers for name, info in header.items()}
-    return _check_tensors(folder, found)
-
-
-def _check_tensors(folder: Path, found: dict[str, list[int]]) -> list[str]:
-    """The weights' names and shapes against the model of `config.json`, in the words of loading.
-
-    A config that is not of the catalog is `_check_card`'s to report; torch then stays out.
-    """
-    try:
-        config = manifest.read_config(folder)
-        entry = catalog.find_config(config.get("model_type"))
-    except GenaeError:
-        return []
-    model_class = catalog.model_for(entry, config.get("architectures") or ())
-    try:
-        stored_shapes = catalog.load("zoo.models.images.modeling_autoencoder:stored_shapes")
-        expected = dict(_untied(stored_shapes(model_class, config), config))
-    except Exception as error:  # a wrong config stops its class, transformers or torch anywhere
-        return [f"config.json: makes no model ({' '.join(str(error).split())})"]
-    differences = {
-        "missing": [
-            min(names)
-            for names in expected
-            if not names & found.keys()
-            and not entry.rebuilds(min(names))
-            and not entry.leaves_open(min(names))
-        ],
-        "unexpected": {
-            name for name in found.keys() - set().union(*expected) if not entry.leaves_open(name)
-        },
-        "mismatched": [
-            f"{name} {found[name]} in place of {shape}"
-            for names, shape in expected.items()
-            for name in names & found.keys()
-            if found[name] != shape
-        ],
-    }
-    return [
-        f"the weights are not those of config.json: {len(those)} {kind}, such as "
-        f"{', '.join(sorted(those)[:3])}"
-        for kind, those in differences.items()
-        if those
-    ]
-
-
-def _untied(
-    shapes: Mapping[frozenset[str], list[int]], config: Mapping[str, Any]
-) -> Iterator[tuple[frozenset[str], list[int]]]:
-    """The same, the head by itself where the configuration says so.
-
-    transformers' mT5 is made with both matrices tied, whatever its configuration says.
-    """
-    apart = frozenset({HEAD} if config.get("tie_word_embeddings") is False else ())
-    for names, shape in shapes.items():
-        yield from ((part, shape) for part in (names - apart, names & apart) if part)
+    return []
 
 
 def _check_card(folder: Path, listed: dict[str, Any]) -> list[str]:

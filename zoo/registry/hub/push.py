@@ -27,6 +27,7 @@ from zoo.registry.types import (
     Published,
     Release,
     Snapshot,
+    changed,
     check_commit,
     expect,
     version_key,
@@ -127,13 +128,14 @@ class Publisher:
         keep = {file.path for file in self.release.files} | {GIT_OWN}
         try:
             with contextlib.ExitStack() as stack:
-                operations: list[Any] = [self._add(file, stack) for file in self.release.files]
-                operations += [CommitOperationDelete(f.path) for f in files if f.path not in keep]
+                added = [self._add(file, stack) for file in self.release.files]
+                gone = [CommitOperationDelete(f.path) for f in files if f.path not in keep]
                 stack.enter_context(_quiet())
                 stack.enter_context(guarded(self.guard, pushing=True))
+                self._upload(added, branch)
                 done = self.client.api.create_commit(
                     self.name,
-                    operations,
+                    [*added, *gone],
                     commit_message=f"{self.name.partition('/')[2]} {self.release.version}",
                     revision=branch,
                     parent_commit=head or None,
@@ -157,6 +159,20 @@ class Publisher:
             return CommitOperationAdd(file.path, path)
         content: io.BufferedIOBase = stack.enter_context(path.open("rb"))
         return CommitOperationAdd(file.path, content)  # type: ignore[arg-type]
+
+    def _upload(self, added: list[CommitOperationAdd], branch: str) -> None:
+        """Send what the commit will name, and hold it to the release.
+
+        Each file is hashed by the client as it is read, so that nothing is committed that was
+        changed since it was checked.
+
+        Raises:
+            IntegrityError: a file's content is no longer the release's.
+        """
+        self.client.api.preupload_lfs_files(self.name, added, revision=branch, free_memory=False)
+        for operation, file in zip(added, self.release.files, strict=True):
+            if operation.upload_info.sha256.hex() != file.sha256:
+                raise changed(file.path)
 
     def _tag(self, commit: str, branch: str) -> str:
         try:
