@@ -269,6 +269,8 @@ def test_embeddings_can_be_resized(inputs):
         ({"hierarchical_position": 1.0}, "between 0 and 1"),
         ({"condition_hidden_size": 3}, "needs a condition_size"),
         ({"vocab_size": 0}, "vocab_size"),
+        ({"hidden_act": "gelu_new_"}, "hidden_act must be one of .*leaky_relu.*'gelu_new_'"),
+        ({"pooler_act": "tangens"}, "pooler_act must be one of"),
     ],
 )
 def test_options_that_cannot_be(options, message):

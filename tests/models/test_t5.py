@@ -261,6 +261,8 @@ def test_embeddings_can_be_given(inputs):
         ({"vocab_size": 0}, "vocab_size"),
         ({"relative_attention_num_buckets": 6}, "multiple of 4"),
         ({"relative_attention_max_distance": 4}, "must be above 4"),
+        ({"num_decoder_layers": 0}, "num_decoder_layers must be at least 1"),
+        ({"hidden_act": "relu_"}, "hidden_act must be one of"),
     ],
 )
 def test_options_that_cannot_be(options, message):

@@ -16,7 +16,7 @@ from zoo.models.text.configuration_t5 import GenaeT5Config
 from zoo.models.text.modeling_t5 import (
     GenaeT5ForConditionalGeneration,
 )
-from zoo.models.text.t5_blocks import buckets
+from zoo.models.text.t5_bias import buckets
 
 FIXTURES = [
     name

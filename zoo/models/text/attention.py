@@ -1,8 +1,11 @@
-"""Attention of text models: multi-head with three kinds of positions, and the gated unit."""
+"""Attention of text models: multi-head with three kinds of positions, and the gated unit.
+
+Shapes: `queries` is the length of what is read now; `keys` counts the past in a cache as well.
+"""
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +16,23 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from .activations import activation
 from .configuration_text import TextConfig
 
+#: What attention or a block makes of hidden states: its own hidden states `(batch, queries, ...)`,
+#: and probabilities and scores `(batch, heads, queries, keys)`, None where they are not computed.
+Attended = tuple[Tensor, Tensor | None, Tensor | None]
+
 
 @dataclass
 class Context:
-    """What every block of one forward pass sees.
+    """What every block of one forward pass reads.
 
     Attributes:
-        mask: which keys each query sees, bool, shape `(B, 1, queries, keys)`; None for all.
+        mask: which keys are visible to each query, bool, `(batch, 1, queries, keys)`; None for
+            all.
         keys: number of keys.
-        rotary: cosines and sines, each `(B or 1, queries, 1, key size / 2)`.
-        relative: vectors of offsets, `(queries, keys, key size)`.
-        condition: what conditional normalisation takes, `(B, width)` or `(B, L, width)`.
+        rotary: cosines and sines, each `(batch or 1, queries, 1, key_head_size / 2)`.
+        relative: vectors of offsets, `(queries, keys, key_head_size)`.
+        condition: what conditional normalisation takes, `(batch, condition_size)` or
+            `(batch, length, condition_size)`.
         cache: past keys and values.
         output_attentions: whether probabilities are wanted.
     """
@@ -38,9 +47,15 @@ class Context:
 
 
 def rotary_angles(position_ids: Tensor, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of position times 10000^(-2 i / size), shape `(B, L, 1, size / 2)`.
+    """Cosine and sine of position times 10000^(-2 i / size) (arXiv:2104.09864, equation 15).
 
-    arXiv:2104.09864, equation 15.
+    Args:
+        position_ids: `(batch or 1, length)`, whole numbers from 0.
+        size: width of a head, even.
+        dtype: of the result; angles are computed in float64.
+
+    Returns:
+        Each `(batch or 1, length, 1, size / 2)`, in [-1, 1].
     """
     steps = torch.arange(0, size, 2, device=position_ids.device, dtype=torch.float64) / size
     angles = position_ids[:, :, None, None].double() * 10000**-steps
@@ -48,38 +63,64 @@ def rotary_angles(position_ids: Tensor, size: int, dtype: torch.dtype) -> tuple[
 
 
 def rotate(values: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn neighbouring pairs (x0, x1), (x2, x3) ... of `(B, L, heads, size)` by their angles."""
+    """Turn neighbouring pairs (x0, x1), (x2, x3) ... by the angles of their positions.
+
+    Args:
+        values: `(batch, length, heads, size)`.
+        rotary: as `rotary_angles` gives them.
+
+    Returns:
+        The same shape; the norm of each pair stays.
+    """
     cosine, sine = rotary
     even, odd = values[..., 0::2], values[..., 1::2]
     turned = torch.stack((even * cosine - odd * sine, odd * cosine + even * sine), -1)
     return turned.flatten(-2)
 
 
-def relative_vectors(queries: int, keys: int, size: int, furthest: int, like: Tensor) -> Tensor:
-    """Sinusoids of key - query clipped to +-furthest, shape `(queries, keys, size)`.
+def relative_vectors(
+    queries: int, keys: int, size: int, max_distance: int, like: Tensor
+) -> Tensor:
+    """Sinusoids of the offset of each key from each query (arXiv:1909.00204, equation 5).
 
-    The queries are the last ones of the keys. Sines stand in even columns, cosines in odd ones
-    (arXiv:1909.00204, equation 5).
+    Args:
+        queries: number of queries, the last ones of the keys.
+        keys: number of keys.
+        size: width of a head; sines stand in even columns, cosines in odd ones.
+        max_distance: offsets are clipped to this many tokens, either way.
+        like: a tensor of the dtype and on the device that are wanted.
+
+    Returns:
+        `(queries, keys, size)`, in [-1, 1].
     """
     device = like.device
-    rows = torch.arange(2 * furthest + 1, device=device, dtype=torch.float64)[:, None]
+    rows = torch.arange(2 * max_distance + 1, device=device, dtype=torch.float64)[:, None]
     columns = torch.arange(0, size, 2, device=device, dtype=torch.float64)
     angles = rows * 10000 ** (-columns / size)
     table = torch.stack((angles.sin(), angles.cos()), -1).flatten(1)[:, :size].to(like.dtype)
     query = torch.arange(keys - queries, keys, device=device)
     offsets = torch.arange(keys, device=device)[None] - query[:, None]
-    return table[offsets.clamp(-furthest, furthest) + furthest]
+    return table[offsets.clamp(-max_distance, max_distance) + max_distance]
 
 
 def per_query(values: Tensor, vectors: Tensor) -> Tensor:
-    """Products of `(B, heads, queries, m)` with each query's own `(queries, m, n)` matrix."""
+    """Products with each query's own matrix.
+
+    Args:
+        values: `(batch, heads, queries, m)`.
+        vectors: `(queries, m, n)`.
+
+    Returns:
+        `(batch, heads, queries, n)`.
+    """
     batch, heads, queries, _ = values.shape
     flat = values.permute(2, 0, 1, 3).reshape(queries, batch * heads, -1)
-    return (flat @ vectors).unflatten(1, (batch, heads)).permute(1, 2, 0, 3)
+    products: Tensor = (flat @ vectors).unflatten(1, (batch, heads))
+    return products.permute(1, 2, 0, 3)
 
 
 def eager_attention(
-    module: Any,
+    module: nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -87,30 +128,33 @@ def eager_attention(
     scaling: float,
     rate: float = 0.0,
     relative: Tensor | None = None,
-    added: Tensor | None = None,
-):
-    """Attention step by step, on `(B, heads, length, size)`.
+    previous_scores: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Attention step by step.
 
     Args:
         module: asked whether it is in training.
-        query: of every position.
-        key: of every position seen.
-        value: likewise.
-        mask: bool; None sees all.
+        query: `(batch, heads, queries, key_head_size)`.
+        key: `(batch, heads, keys, key_head_size)`.
+        value: `(batch, heads, keys, value_head_size)`.
+        mask: bool, as `Context.mask`; None for all visible.
         scaling: factor on scores.
-        rate: share of probabilities dropped in training.
-        relative: vectors of offsets, added to keys and values.
-        added: scores of the previous layer.
+        rate: share of probabilities dropped in training, in [0, 1].
+        relative: vectors of offsets, added to keys and values (arXiv:1909.00204, equations 1
+            and 2).
+        previous_scores: those of the previous layer, added after scaling (arXiv:2012.11747,
+            equation 4).
 
     Returns:
-        The context `(B, length, heads, size)`, the probabilities and the scaled scores.
+        The context `(batch, queries, heads, value_head_size)`; the probabilities, in [0, 1], and
+        the scaled scores of this layer alone, both `(batch, heads, queries, keys)`.
     """
     scores = query @ key.transpose(-1, -2)
     if relative is not None:
         scores = scores + per_query(query, relative.transpose(1, 2))
     raw = scores = scores * scaling
-    if added is not None:
-        scores = scores + added
+    if previous_scores is not None:
+        scores = scores + previous_scores
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     weights = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))
@@ -123,9 +167,13 @@ def eager_attention(
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention; keys and values may have widths of their own."""
+    """Multi-head attention; keys and values may have widths of their own.
 
-    def __init__(self, config: TextConfig):
+    Reads `(batch, queries, hidden_size)`; its context has the heads joined, `(batch, queries,
+    num_attention_heads * value_head_size)`. arXiv:1706.03762, section 3.2.
+    """
+
+    def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.config = config
         self.is_causal = False  # the mask says it all
@@ -141,7 +189,7 @@ class SelfAttention(nn.Module):
         context: Context,
         layer_idx: int,
         previous_scores: Tensor | None = None,
-    ):
+    ) -> Attended:
         heads = self.config.num_attention_heads
         query, key, value = (
             dense(hidden_states).unflatten(-1, (heads, -1))
@@ -156,19 +204,28 @@ class SelfAttention(nn.Module):
 
 
 def attend(
-    module: Any,
+    module: "SelfAttention | GatedAttentionUnit",
     query: Tensor,
     key: Tensor,
     value: Tensor,
     context: Context,
     scaling: float,
     previous_scores: Tensor | None = None,
-):
+) -> Attended:
     """Attention by the configured implementation.
 
+    Args:
+        module: whose configuration says which, and which is asked whether it is in training.
+        query: `(batch, heads, queries, key_head_size)`.
+        key: `(batch, heads, keys, key_head_size)`.
+        value: `(batch, heads, keys, value_head_size)`.
+        context: of this forward pass.
+        scaling: factor on scores.
+        previous_scores: those of the previous layer, where they are added.
+
     Returns:
-        The context with its heads joined, `(B, L, width)`, probabilities and scores; the latter
-        two only where they are computed at all.
+        The context with its heads joined, `(batch, queries, heads * value_head_size)`,
+        probabilities and scores; the latter two only where they are computed at all.
     """
     config = module.config
     rate = config.attention_probs_dropout_prob if module.training else 0.0
@@ -196,12 +253,14 @@ class GatedAttentionUnit(nn.Module):
 
     One dense map gives the gate u, the values v and z; queries and keys are z, scaled apart
     (arXiv:2202.10447, section 3). Scores of n visible keys, 16 at least, are multiplied by
-    log n / log `attention_reference_length`.
+    log n / log `attention_reference_length`, as in the GAU-alpha release.
+
+    Reads and makes `(batch, queries, hidden_size)`. The configuration is a `GenaeGAUAlphaConfig`.
     """
 
-    fewest_keys = 16
+    min_keys: ClassVar[int] = 16
 
-    def __init__(self, config: TextConfig):
+    def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.config = config
         self.is_causal = False
@@ -218,7 +277,7 @@ class GatedAttentionUnit(nn.Module):
         context: Context,
         layer_idx: int,
         previous_scores: Tensor | None = None,
-    ):
+    ) -> Attended:
         wide, size = self.config.intermediate_size, self.config.key_head_size
         mixed = self.act(self.i_dense(hidden_states))
         gate, value, shared = mixed.split((wide, wide, size), dim=-1)
@@ -238,10 +297,18 @@ class GatedAttentionUnit(nn.Module):
         )
         return self.o_dense(gate * joined), weights, scores
 
-    def sharpness(self, context: Context, query: Tensor):
-        """Log n / log reference, `(B, 1, queries, 1)` or one number."""
+    def sharpness(self, context: Context, query: Tensor) -> Tensor | float:
+        """The factor on queries, log n / log `attention_reference_length`.
+
+        Args:
+            context: whose mask says how many keys n are visible.
+            query: of the dtype that is wanted.
+
+        Returns:
+            `(batch, 1, queries, 1)`, or one number where all keys are visible.
+        """
         reference = math.log(self.config.attention_reference_length)
         if context.mask is None:
-            return math.log(max(context.keys, self.fewest_keys)) / reference
-        count = context.mask.sum(-1, keepdim=True).clamp(min=self.fewest_keys)
+            return math.log(max(context.keys, self.min_keys)) / reference
+        count = context.mask.sum(-1, keepdim=True).clamp(min=self.min_keys)
         return (count.to(torch.float32).log() / reference).to(query.dtype)

@@ -1,76 +1,26 @@
-"""Blocks of text models: embeddings, normalisations, and the four ways a block is put together."""
+"""Blocks of text models: embeddings, and the four ways a block is put together."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .activations import activation
-from .attention import Context, GatedAttentionUnit, SelfAttention
+from .attention import Attended, Context, GatedAttentionUnit, SelfAttention
 from .configuration_text import TextConfig
-
-
-class ConditionalLayerNorm(nn.LayerNorm):
-    """Layer normalisation whose scale and offset may move with a condition.
-
-    The dense maps of the condition start at zero, so that a fresh one is the plain normalisation.
-    """
-
-    def __init__(self, size: int, config: TextConfig, eps: float):
-        super().__init__(size, eps=eps)
-        self.conditional = config.condition_size is not None
-        self.condition_hidden = None
-        if not self.conditional:
-            return
-        width: Any = config.condition_size
-        if config.condition_hidden_size is not None:
-            self.condition_hidden = nn.Linear(width, config.condition_hidden_size, bias=False)
-            self.act = activation(config.condition_hidden_act)
-            width = config.condition_hidden_size
-        self.condition_bias = nn.Linear(width, size, bias=False)
-        self.condition_weight = nn.Linear(width, size, bias=False)
-
-    def forward(self, values: Tensor, condition: Tensor | None = None):
-        if not self.conditional:
-            return super().forward(values)
-        if condition is None:
-            raise ValueError(
-                "this model's layer normalisation is conditional: give `condition`, of shape "
-                f"(batch, {(self.condition_hidden or self.condition_weight).in_features})"
-            )
-        if self.condition_hidden is not None:
-            condition = self.act(self.condition_hidden(condition))
-        while condition.ndim < values.ndim:
-            condition = condition[:, None]
-        plain = nn.functional.layer_norm(values, self.normalized_shape, eps=self.eps)
-        scale = self.weight + self.condition_weight(condition)
-        return plain * scale + self.bias + self.condition_bias(condition)
-
-
-class PlainRMSNorm(nn.Module):
-    """Division by the root of the mean square; no parameters."""
-
-    def __init__(self, size: int, config: TextConfig, eps: float):
-        super().__init__()
-        self.size, self.eps = size, eps
-
-    def forward(self, values: Tensor, condition: Tensor | None = None):
-        return nn.functional.rms_norm(values, (self.size,), eps=self.eps)
-
-
-NORMS = {"layer": ConditionalLayerNorm, "rms": PlainRMSNorm}
-
-
-def make_norm(size: int, config: TextConfig, eps: float | None = None):
-    """The family's normalisation; `eps` other than that of the blocks where it is given."""
-    return NORMS[config.norm_kind](size, config, config.layer_norm_eps if eps is None else eps)
+from .norms import make_norm
 
 
 class TextEmbeddings(nn.Module):
-    """Tokens, segments and positions, added and, in most families, normalised."""
+    """Tokens, segments and positions, added and, in most families, normalised.
 
-    def __init__(self, config: TextConfig):
+    Reads the embeddings of tokens `(batch, length, embedding_width)`, segments and positions
+    `(batch or 1, length)`, and makes `(batch, length, embedding_width)`.
+    """
+
+    def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.config = config
         width = config.embedding_width
@@ -85,11 +35,11 @@ class TextEmbeddings(nn.Module):
 
     def forward(
         self,
-        inputs_embeds: Tensor | None,
+        inputs_embeds: Tensor,
         token_type_ids: Tensor,
         position_ids: Tensor,
         condition: Tensor | None,
-    ):
+    ) -> Tensor:
         config = self.config
         values = inputs_embeds
         if config.shared_segment_embeddings:
@@ -100,13 +50,23 @@ class TextEmbeddings(nn.Module):
             values = values + self.positions(position_ids)
         if config.embedding_norm:
             values = self.LayerNorm(values, condition)
-        return self.dropout(values)
+        embeddings: Tensor = self.dropout(values)
+        return embeddings
 
-    def positions(self, position_ids: Tensor):
+    def positions(self, position_ids: Tensor) -> Tensor:
         """Rows of the table, or, hierarchically, mixtures of two: of the quotient and the rest.
 
-        With rows p and alpha a: e = (p - a p_0) / (1 - a); position k is a e[k // n] +
-        (1 - a) e[k % n], which is p_k below n.
+        With n rows p and alpha a: e = (p - a p_0) / (1 - a); position k is a e[k // n] +
+        (1 - a) e[k % n], which is p_k below n (`PositionEmbedding` of bert4keras 0.11.5).
+
+        Args:
+            position_ids: `(batch or 1, length)`, from 0 on and below n, hierarchically below n^2.
+
+        Returns:
+            `(batch or 1, length, embedding_width)`.
+
+        Raises:
+            ValueError: a position is outside; looked for on a CPU only.
         """
         alpha, rows = self.config.hierarchical_position, self.config.max_position_embeddings
         longest = rows if alpha is None else rows**2
@@ -116,45 +76,62 @@ class TextEmbeddings(nn.Module):
             if last >= longest:
                 raise ValueError(f"position {last} is outside the {longest} positions there are")
         if alpha is None:
-            return self.position_embeddings(position_ids)
+            vectors: Tensor = self.position_embeddings(position_ids)
+            return vectors
         table = self.position_embeddings.weight
         table = (table - alpha * table[:1]) / (1 - alpha)
         return alpha * table[position_ids // rows] + (1 - alpha) * table[position_ids % rows]
 
 
 class Output(nn.Module):
-    """A dense map, added to what went in, perhaps normalised: the end of each half of a block."""
+    """A dense map, added to what went in, perhaps normalised: the end of each half of a block.
 
-    def __init__(self, inputs: int, config: TextConfig, normalised: bool = True):
+    Reads `(batch, length, inputs)` and what went in, and makes `(batch, length, hidden_size)`.
+    """
+
+    def __init__(self, inputs: int, config: TextConfig, normalised: bool = True) -> None:
         super().__init__()
         self.dense = nn.Linear(inputs, config.hidden_size, bias=config.use_bias)
         self.LayerNorm = make_norm(config.hidden_size, config) if normalised else None
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, values: Tensor, residual: Tensor, condition: Tensor | None):
+    def forward(self, values: Tensor, residual: Tensor, condition: Tensor | None) -> Tensor:
         values = residual + self.dropout(self.dense(values))
-        return values if self.LayerNorm is None else self.LayerNorm(values, condition)
+        if self.LayerNorm is not None:
+            values = self.LayerNorm(values, condition)
+        return values
 
 
 class Intermediate(nn.Module):
-    """The wide half of the feed-forward part."""
+    """The wide half of the feed-forward part.
 
-    def __init__(self, config: TextConfig, normalised: bool = False):
+    Reads `(batch, length, hidden_size)` and makes `(batch, length, intermediate_size)`.
+    """
+
+    def __init__(self, config: TextConfig, normalised: bool = False) -> None:
         super().__init__()
         self.LayerNorm = make_norm(config.hidden_size, config) if normalised else None
         self.dense = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.use_bias)
         self.act = activation(config.hidden_act)
 
-    def forward(self, hidden_states: Tensor, condition: Tensor | None):
+    def forward(self, hidden_states: Tensor, condition: Tensor | None) -> Tensor:
         if self.LayerNorm is not None:
             hidden_states = self.LayerNorm(hidden_states, condition)
         return self.act(self.dense(hidden_states))
 
 
 class Attention(nn.Module):
-    """Attention and the map behind it, under transformers' names."""
+    """Attention and the map behind it, under transformers' names.
 
-    def __init__(self, config: TextConfig, first: bool = False, last: bool = True):
+    Reads and makes `(batch, length, hidden_size)`.
+
+    Args:
+        config: of the model.
+        first: normalise what goes in.
+        last: normalise what comes out.
+    """
+
+    def __init__(self, config: TextConfig, first: bool = False, last: bool = True) -> None:
         super().__init__()
         self.LayerNorm = make_norm(config.hidden_size, config) if first else None
         self.self = SelfAttention(config)
@@ -167,7 +144,7 @@ class Attention(nn.Module):
         context: Context,
         layer_idx: int,
         previous_scores: Tensor | None,
-    ):
+    ) -> Attended:
         values = hidden_states
         if self.LayerNorm is not None:
             values = self.LayerNorm(values, context.condition)
@@ -179,12 +156,12 @@ class AttentionFeedForward(GradientCheckpointingLayer):
     """Attention, then feed-forward, each added to what went in.
 
     `norms` says which of four places are normalised: before and after attention, before and
-    after the feed-forward part.
+    after the feed-forward part. Reads and makes `(batch, length, hidden_size)`.
     """
 
-    norms = (False, True, False, True)
+    norms: ClassVar[tuple[bool, bool, bool, bool]] = (False, True, False, True)
 
-    def __init__(self, config: TextConfig):
+    def __init__(self, config: TextConfig) -> None:
         super().__init__()
         before, between, wide, after = self.norms
         self.attention = Attention(config, before, between)
@@ -197,7 +174,7 @@ class AttentionFeedForward(GradientCheckpointingLayer):
         context: Context,
         layer_idx: int,
         previous_scores: Tensor | None = None,
-    ):
+    ) -> Attended:
         hidden_states, weights, scores = self.attention(
             hidden_states, context, layer_idx, previous_scores
         )
@@ -206,25 +183,28 @@ class AttentionFeedForward(GradientCheckpointingLayer):
 
 
 class PostNormBlock(AttentionFeedForward):
-    """BERT's block."""
+    """BERT's block (arXiv:1706.03762, section 3.1)."""
 
 
 class PreNormBlock(AttentionFeedForward):
-    """GPT-2's block; a normalisation of its own follows the last one."""
+    """GPT-2's block (Radford et al., 2019); a normalisation of its own follows the last one."""
 
     norms = (True, False, True, False)
 
 
 class GroverBlock(AttentionFeedForward):
-    """Grover's block: the feed-forward part is normalised before and after."""
+    """Grover's block (arXiv:1905.12616): the feed-forward part is normalised before and after."""
 
     norms = (False, False, True, True)
 
 
 class GatedBlock(GradientCheckpointingLayer):
-    """One gated attention unit, added to what went in and normalised."""
+    """One gated attention unit, added to what went in and normalised.
 
-    def __init__(self, config: TextConfig):
+    Reads and makes `(batch, length, hidden_size)`.
+    """
+
+    def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.gau = GatedAttentionUnit(config)
         self.LayerNorm = make_norm(config.hidden_size, config)
@@ -236,13 +216,13 @@ class GatedBlock(GradientCheckpointingLayer):
         context: Context,
         layer_idx: int,
         previous_scores: Tensor | None = None,
-    ):
+    ) -> Attended:
         values, weights, scores = self.gau(hidden_states, context, layer_idx, previous_scores)
         values = self.LayerNorm(hidden_states + self.dropout(values), context.condition)
         return values, weights, scores
 
 
-BLOCKS = {
+BLOCKS: dict[str, type[nn.Module]] = {
     "post_norm": PostNormBlock,
     "pre_norm": PreNormBlock,
     "grover": GroverBlock,
@@ -251,40 +231,51 @@ BLOCKS = {
 
 
 class Encoder(nn.Module):
-    """The blocks, under transformers' name; fewer than layers where they share weights."""
+    """The blocks, under transformers' name; fewer than layers where they share weights.
 
-    def __init__(self, config: TextConfig):
+    Iterating gives the block of each layer, `num_hidden_layers` in all.
+    """
+
+    def __init__(self, config: TextConfig) -> None:
         super().__init__()
         block = BLOCKS[config.block_kind]
         self.groups = config.num_hidden_groups or config.num_hidden_layers
         self.layers = config.num_hidden_layers
         self.layer = nn.ModuleList(block(config) for _ in range(self.groups))
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[nn.Module]:
         return (self.layer[i * self.groups // self.layers] for i in range(self.layers))
 
 
 class Pooler(nn.Module):
-    """A dense map of the first position, `(B, L, hidden_size)` to `(B, hidden_size)`."""
+    """A dense map of the first position.
 
-    def __init__(self, config: TextConfig):
+    Reads `(batch, length, hidden_size)` and makes `(batch, hidden_size)`.
+    """
+
+    def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.act = activation(config.pooler_act)
 
-    def forward(self, hidden_states: Tensor):
+    def forward(self, hidden_states: Tensor) -> Tensor:
         return self.act(self.dense(hidden_states[:, 0]))
 
 
-def visible(config: Any, attention_mask: Tensor, token_type_ids: Tensor, past_length: int):
-    """Which keys each query sees, bool, shape `(B, 1, queries, keys)`; None where it is all.
+def visible(
+    config: TextConfig, attention_mask: Tensor, token_type_ids: Tensor, past_length: int
+) -> Tensor | None:
+    """Which keys are visible to each query.
 
     Args:
-        config: says the kind.
-        attention_mask: keys that may be seen at all, `(B, past + queries)`.
-        token_type_ids: of the queries, `(B, queries)`; sums of them rank the positions of
-            "prefix". All of the past ranks before.
-        past_length: keys in the cache.
+        config: says the kind of mask.
+        attention_mask: true or 1 where a key may be visible at all, `(batch, keys)`.
+        token_type_ids: segments of the queries, `(batch, queries)`; sums of them rank the
+            positions of "prefix". All of the past ranks before.
+        past_length: number of keys in the cache; `keys` are these and the queries.
+
+    Returns:
+        Bool, `(batch, 1, queries, keys)`; None where all are.
     """
     batch, queries = token_type_ids.shape
     keys = attention_mask[:, None, None, :].bool()

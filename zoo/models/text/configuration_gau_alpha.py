@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from huggingface_hub.dataclasses import strict
 
+from .checks import at_least
 from .configuration_text import TextConfig
 
 
@@ -15,8 +16,8 @@ class GenaeGAUAlphaConfig(TextConfig):
     (2022) for the normalisation of scores.
 
     Args:
-        attention_reference_length: keys at which scores are not scaled; scores of n visible keys
-            are multiplied by log n / log of this.
+        attention_reference_length: number of keys at which scores are not scaled, at least 2;
+            scores of n visible keys are multiplied by log n / log of this.
     """
 
     model_type = "genae_gau_alpha"
@@ -35,9 +36,11 @@ class GenaeGAUAlphaConfig(TextConfig):
     layer_norm_eps: float = 1e-7
     pooler: bool = False
 
-    def validate_unit(self):
-        """Check what a unit cannot have."""
+    def validate_unit(self) -> None:
+        """Raise `ValueError` for what a unit cannot have."""
         if self.num_attention_heads != 1:
-            raise ValueError(f"a unit has one head, got {self.num_attention_heads}")
-        if self.attention_reference_length < 2:
-            raise ValueError("attention_reference_length must be at least 2")
+            raise ValueError(
+                f"num_attention_heads must be 1, which is all a unit has, got "
+                f"{self.num_attention_heads}"
+            )
+        at_least("attention_reference_length", self.attention_reference_length, 2)

@@ -13,7 +13,8 @@ class GenaeNezhaConfig(TextConfig):
     """Sizes and options of `GenaeNezhaModel`; see `TextConfig` (arXiv:1909.00204).
 
     Args:
-        max_relative_position: offsets of keys are clipped to this, either way.
+        max_relative_position: offsets of keys are clipped to this many tokens, either way; at
+            least 1.
     """
 
     model_type = "genae_nezha"
@@ -23,6 +24,6 @@ class GenaeNezhaConfig(TextConfig):
     layer_norm_eps: float = 1e-7
     head_norm_eps: float | None = 1e-12
 
-    def validate_relative(self):
-        """Check the table's size."""
+    def validate_relative(self) -> None:
+        """Raise `ValueError` for a table without offsets."""
         at_least("max_relative_position", self.max_relative_position, 1)

@@ -5,6 +5,7 @@ from typing import ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .activations import check_activation
 from .checks import at_least, one_of
 
 MASK_KINDS = ("full", "causal", "prefix")
@@ -19,38 +20,51 @@ class TextConfig(PreTrainedConfig):
     `norm_kind` ("layer", or "rms" without parameters), `head_kind` ("transform", or "tied"
     to the embeddings without parameters), `embedding_norm`, `final_norm` and `use_bias`.
 
+    Sizes and options that cannot be are a `ValueError`, which transformers hands on as
+    huggingface_hub's `StrictDataclassClassValidationError`. Options without a paper are those of
+    bert4keras 0.11.5.
+
     Args:
-        vocab_size: tokens.
+        vocab_size: number of tokens.
         hidden_size: width of the hidden states.
         embedding_size: width of the embeddings; None is `hidden_size`.
-        num_hidden_layers: blocks.
-        num_hidden_groups: blocks with weights of their own, used evenly; None is all of them.
-        num_attention_heads: heads.
-        attention_head_size: width of a value head; None is hidden_size / heads.
+        num_hidden_layers: number of blocks.
+        num_hidden_groups: number of blocks with weights of their own, used evenly, 1 to
+            `num_hidden_layers`; None is all of them.
+        num_attention_heads: number of heads.
+        attention_head_size: width of a value head; None is `hidden_size / num_attention_heads`.
         attention_key_size: width of a query and key head; None is that of the value head.
         intermediate_size: width inside the feed-forward part.
         hidden_act: an activation of transformers or one of Keras's (`activations.py`);
             `leaky_relu` has bert4keras's slope 0.2.
         max_position_embeddings: rows of the table of positions, where there is one.
-        type_vocab_size: segments; 0 for a model without.
-        layer_norm_eps: inside the square root.
-        embedding_norm_eps: of the embeddings' normalisation; None is `layer_norm_eps`.
-        head_norm_eps: of the masked-token head's; None is `layer_norm_eps`.
+        type_vocab_size: number of segments; 0 for a model without.
+        layer_norm_eps: added to the variance inside the square root.
+        embedding_norm_eps: that of the embeddings' normalisation; None is `layer_norm_eps`.
+        head_norm_eps: that of the masked-token head's; None is `layer_norm_eps`.
         initializer_range: standard deviation of fresh weights.
-        hidden_dropout_prob: share dropped of hidden states.
-        attention_probs_dropout_prob: share dropped of attention.
-        attention_mask_kind: "full"; "causal" (a key is seen from itself on); "prefix" (a key is
-            seen by queries whose running sum of segment ids is not smaller, as in UniLM).
-        hierarchical_position: alpha of positions made of pairs of rows, for lengths up to the
-            square of the table; None is the plain table.
-        residual_attention_scores: add the raw scores of the previous layer, as in RealFormer.
+        hidden_dropout_prob: share dropped of hidden states in training, in [0, 1].
+        attention_probs_dropout_prob: share dropped of attention in training, in [0, 1].
+        attention_mask_kind: "full"; "causal" (a key is visible from itself on); "prefix" (a key
+            is visible to queries whose running sum of segment ids is not smaller, as in UniLM,
+            arXiv:1905.03197).
+        hierarchical_position: alpha, in (0, 1), of positions made of pairs of rows, for lengths
+            up to the square of the table; None is the plain table.
+        residual_attention_scores: add the raw scores of the previous layer, as in RealFormer
+            (arXiv:2012.11747).
         shared_segment_embeddings: segment ids look up the table of tokens.
-        condition_size: width of the vector that conditional layer normalisation takes.
+        condition_size: width of the vector that conditional layer normalisation takes; None for
+            a plain one.
         condition_hidden_size: width of a dense map before it; None for no such map.
         condition_hidden_act: activation of that map; None is linear.
         pooler: whether there is one.
         pooler_act: its activation.
-        pad_token_id: masked, except at the first position.
+        pad_token_id: not visible, except at the first position; None is 0.
+        bos_token_id: what a generated text begins with, for `generate`.
+        eos_token_id: what ends a generated text, for `generate`.
+        classifier_dropout: share dropped before a classifying head in training, in [0, 1]; None
+            is `hidden_dropout_prob`.
+        use_cache: keep keys and values for the next call, where the mask's kind allows it.
         tie_word_embeddings: the output layer is the table of tokens.
     """
 
@@ -96,9 +110,11 @@ class TextConfig(PreTrainedConfig):
     use_cache: bool = True
     tie_word_embeddings: bool = True
 
-    def validate_options(self):
-        """Refuse sizes and options that cannot be."""
+    def validate_options(self) -> None:
+        """Raise `ValueError` for sizes and options that cannot be."""
         one_of("attention_mask_kind", self.attention_mask_kind, MASK_KINDS)
+        for field in ("hidden_act", "pooler_act", "condition_hidden_act"):
+            check_activation(field, getattr(self, field))
         for field in ("vocab_size", "hidden_size", "num_attention_heads", "intermediate_size"):
             at_least(field, getattr(self, field), 1)
         at_least("type_vocab_size", self.type_vocab_size, 0)

@@ -2,18 +2,25 @@
 
     model.generate(ids, custom_generate=beam_search, topk=3, end_id=2, max_new_tokens=32)
 
-Scores are sums of log(p + 1e-12); a finished beam is put away as soon as it is not the best, and
-the search ends when the best one is finished. transformers' own beam search divides by length, and
-keeps twice as many candidates: it ranks and stops otherwise.
+Scores are sums of log(p + 1e-12), in nats; a finished beam is put away as soon as it is not the
+best, and the search ends when the best one is finished. transformers' own beam search divides by
+length, and keeps twice as many candidates: it ranks and stops otherwise.
+
+Source: `AutoRegressiveDecoder` of bert4keras 0.11.5, whose names the options keep.
 """
+
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from transformers import GenerationConfig, PreTrainedModel
+from transformers.cache_utils import Cache
 
-SELECTED_PLAINLY = 3  # places from the front that NumPy finds by looking through
-MOST = 32  # steps where nobody says
-TINY = 1e-12  # added to probabilities before the logarithm
+SCANNED_PLACES = 3  # places from the front that NumPy finds by looking through
+DEFAULT_STEPS = 32  # where no `max_new_tokens` is given
+EPSILON = 1e-12  # added to probabilities before the logarithm
 
 
 class Steps:
@@ -21,17 +28,25 @@ class Steps:
 
     Args:
         model: a causal model or an encoder-decoder of transformers' kind.
-        input_ids: what there is at the start, `(1, L)`; of a decoder, its start token.
+        input_ids: what there is at the start, `(1, length)`; of a decoder, its start token.
         model_kwargs: as `generate` hands them on.
+
+    Attributes:
+        ids: `(sequences, length)`, prompts included.
+        mask: of the same shape; 1 where a token is visible.
+        cache: keys and values of the tokens read so far; None before the first step and without
+            a cache.
     """
 
-    def __init__(self, model, input_ids: Tensor, model_kwargs: dict):
+    def __init__(
+        self, model: PreTrainedModel, input_ids: Tensor, model_kwargs: dict[str, Any]
+    ) -> None:
         self.model, self.ids = model, input_ids
         self.prompt = input_ids.shape[1]
         self.two_stacks = model.config.is_encoder_decoder
         self.use_cache = model_kwargs.get("use_cache", True)
-        self.segments = model_kwargs.get("token_type_ids")
-        self.kept = {
+        self.segments: Tensor | None = model_kwargs.get("token_type_ids")
+        self.fixed: dict[str, Any] = {
             name: model_kwargs[name]
             for name in ("encoder_outputs", "condition")
             if model_kwargs.get(name) is not None
@@ -39,48 +54,65 @@ class Steps:
         mask = model_kwargs.get("attention_mask")
         if self.two_stacks:
             if mask is not None:
-                self.kept["attention_mask"] = mask
+                self.fixed["attention_mask"] = mask
             mask = None
-        self.mask = torch.ones_like(input_ids) if mask is None else mask
-        self.cache = None
+        self.mask: Tensor = torch.ones_like(input_ids) if mask is None else mask
+        self.cache: Cache | None = None
 
-    def probabilities(self, temperature: float = 1.0) -> np.ndarray:
-        """Of the next token, `(B, vocab_size)`, float32."""
+    def probabilities(self, temperature: float = 1.0) -> NDArray[np.float32]:
+        """Run the model on the tokens that it has not read yet.
+
+        Args:
+            temperature: above 0; probabilities are raised to its inverse and normalised.
+
+        Returns:
+            Probabilities of the next token, `(sequences, vocab_size)`, each row adding up to 1.
+        """
         past = self.cache.get_seq_length() if self.cache is not None else 0
         names = ("decoder_input_ids", "decoder_attention_mask")
         ids, mask = names if self.two_stacks else ("input_ids", "attention_mask")
-        given = {ids: self.ids[:, past:], mask: self.mask, **self.kept}
+        inputs = {ids: self.ids[:, past:], mask: self.mask, **self.fixed}
         if not self.two_stacks:
             length = self.ids.shape[1]
-            given["position_ids"] = torch.arange(past, length, device=self.ids.device)[None]
+            inputs["position_ids"] = torch.arange(past, length, device=self.ids.device)[None]
             if self.segments is not None:
-                given["token_type_ids"] = self.segments[:, past:]
+                inputs["token_type_ids"] = self.segments[:, past:]
         output = self.model(
-            **given, past_key_values=self.cache, use_cache=self.use_cache, return_dict=True
+            **inputs, past_key_values=self.cache, use_cache=self.use_cache, return_dict=True
         )
         self.cache = output.past_key_values if self.use_cache else None
-        found = output.logits[:, -1].float().softmax(-1).cpu().numpy()
+        probabilities: NDArray[np.float32]
+        probabilities = output.logits[:, -1].float().softmax(-1).cpu().numpy()
         if temperature != 1:
-            found = np.power(found, 1.0 / temperature)
-            found = found / found.sum(-1, keepdims=True)
-        return found
+            probabilities = np.power(probabilities, 1.0 / temperature)
+            probabilities = probabilities / probabilities.sum(-1, keepdims=True)
+        return probabilities
 
-    def choose(self, rows: np.ndarray) -> None:
-        """Go on with some of the sequences, in this order."""
-        places = torch.as_tensor(np.asarray(rows), device=self.ids.device)
+    def choose(self, rows: ArrayLike) -> None:
+        """Go on with some of the sequences.
+
+        Args:
+            rows: their indices, `(chosen,)`, in the order that they are to have; one may be named
+                more than once.
+        """
+        places: Any = torch.as_tensor(np.asarray(rows), device=self.ids.device)
         self.ids, self.mask = self.ids[places], self.mask[places]
         if self.segments is not None:
             self.segments = self.segments[places]
-        for name, value in self.kept.items():
+        for name, value in self.fixed.items():
             if isinstance(value, Tensor):
-                self.kept[name] = value[places]
+                self.fixed[name] = value[places]
             else:  # the output of an encoder
-                self.kept[name] = type(value)({key: part[places] for key, part in value.items()})
+                self.fixed[name] = type(value)({key: part[places] for key, part in value.items()})
         if self.cache is not None:
             self.cache.reorder_cache(places)
 
-    def append(self, tokens: np.ndarray) -> None:
-        """Add a token to each sequence; a generated 0 is padding for what follows."""
+    def append(self, tokens: ArrayLike) -> None:
+        """Add a token to each sequence; a generated 0 is padding for what follows.
+
+        Args:
+            tokens: ids, `(sequences,)`.
+        """
         new = torch.as_tensor(tokens, device=self.ids.device).reshape(-1, 1)
         self.ids = torch.cat([self.ids, new], 1)
         self.mask = torch.cat([self.mask, (new != 0).to(self.mask.dtype)], 1)
@@ -89,112 +121,118 @@ class Steps:
             segment = torch.full_like(new, int(kind == "prefix"))
             self.segments = torch.cat([self.segments, segment], 1)
 
-    def generated(self) -> np.ndarray:
-        """What was added to the prompt; a decoder's start token belongs to it."""
+    def generated(self) -> NDArray[np.int64]:
+        """What was added to the prompt, `(sequences, new tokens)`.
+
+        A decoder's start token belongs to it.
+        """
         start = 0 if self.two_stacks else self.prompt
-        return self.ids[:, start:].cpu().numpy()
+        ids: NDArray[np.int64] = self.ids[:, start:].cpu().numpy()
+        return ids
 
 
-def _ends(steps: Steps, end_id: int | None, min_ends: int) -> np.ndarray:
+def _ended(steps: Steps, end_id: int | None, min_ends: int) -> NDArray[np.bool_]:
     """Which sequences are finished: they end in `end_id` and have it often enough."""
     ids = steps.generated()
     if end_id is None:
         return np.zeros(len(ids), bool)
-    return (ids[:, -1] == end_id) & ((ids == end_id).sum(1) >= min_ends)
+    ended: NDArray[np.bool_] = (ids[:, -1] == end_id) & ((ids == end_id).sum(1) >= min_ends)
+    return ended
 
 
 @torch.no_grad()
 def beam_search(
-    model,
+    model: PreTrainedModel,
     input_ids: Tensor,
     *,
     topk: int = 1,
     end_id: int | None = None,
-    generation_config=None,
+    generation_config: GenerationConfig | None = None,
     minlen: int = 1,
     min_ends: int = 1,
     temperature: float = 1.0,
-    **model_kwargs,
+    **model_kwargs: Any,
 ) -> Tensor:
     """The best sequence that a search with a shrinking beam finds; pass it to `generate`.
 
     Args:
         model: `generate` gives it.
-        input_ids: one prompt, `(1, L)`.
-        topk: beams at the start.
+        input_ids: one prompt, `(1, length)`.
+        topk: number of beams at the start, at least 1.
         end_id: token that ends a sequence; None or -1 never does.
-        generation_config: its `max_new_tokens` are the steps at most.
-        minlen: length from which on a sequence can end; a decoder's start token counts.
+        generation_config: its `max_new_tokens` bound the steps; 32 if it has none.
+        minlen: length in tokens from which on a sequence can end; a decoder's start token counts.
         min_ends: how often `end_id` must stand in it.
-        temperature: of the probabilities.
+        temperature: of the probabilities, above 0.
         **model_kwargs: `generate` gives them.
 
     Returns:
-        The prompt and what was generated, `(1, L + n)`; of an encoder-decoder the start token and
-        what was generated.
+        The prompt and what was generated, `(1, length + new tokens)`; of an encoder-decoder the
+        start token and what was generated.
 
     Raises:
         ValueError: there are several prompts.
     """
     steps = _start(model, input_ids, model_kwargs)
     scores = np.zeros(1)
-    for _ in range(_most(generation_config)):
-        found = scores[:, None] + np.log(steps.probabilities(temperature) + TINY)
-        best = found.argpartition(-topk, axis=None)[-topk:]
-        rows, tokens = np.divmod(best, found.shape[1])
+    for _ in range(_max_steps(generation_config)):
+        candidates = scores[:, None] + np.log(steps.probabilities(temperature) + EPSILON)
+        best = candidates.argpartition(-topk, axis=None)[-topk:]
+        rows, tokens = np.divmod(best, candidates.shape[1])
         steps.choose(rows)
         steps.append(tokens)
-        scores = found.reshape(-1)[best]
+        scores = candidates.reshape(-1)[best]
         if steps.generated().shape[1] < minlen:
             continue
-        ended = _ends(steps, end_id, min_ends)
+        ended = _ended(steps, end_id, min_ends)
         if ended[scores.argmax()]:
             break
         if ended.any():
-            left = np.flatnonzero(~ended)
-            steps.choose(left)
-            scores, topk = scores[left], len(left)
+            unfinished = np.flatnonzero(~ended)
+            steps.choose(unfinished)
+            scores, topk = scores[unfinished], len(unfinished)
     return steps.ids[int(scores.argmax())][None]
 
 
 @torch.no_grad()
 def random_sample(
-    model,
+    model: PreTrainedModel,
     input_ids: Tensor,
     *,
     n: int = 1,
     topk: int | None = None,
     topp: float | None = None,
     end_id: int | None = None,
-    generation_config=None,
+    generation_config: GenerationConfig | None = None,
     minlen: int = 1,
     min_ends: int = 1,
     temperature: float = 1.0,
     numpy_seed: int | None = None,
     pad_id: int = 0,
-    **model_kwargs,
+    **model_kwargs: Any,
 ) -> Tensor:
     """Sequences drawn from the `topk` likeliest tokens, and of these from the nucleus `topp`.
 
-    Random numbers follow NumPy's legacy generator, in the order of bert4keras's calls.
+    Random numbers follow NumPy's legacy generator, in the order of bert4keras's calls. Top-k:
+    arXiv:1805.04833; the nucleus: arXiv:1904.09751.
 
     Args:
         model: `generate` gives it.
-        input_ids: one prompt, `(1, L)`.
-        n: sequences.
-        topk: tokens kept at each step; None keeps all.
-        topp: least probability of the tokens kept; None keeps all.
+        input_ids: one prompt, `(1, length)`.
+        n: number of sequences.
+        topk: number of tokens kept at each step; None keeps all.
+        topp: probability that the tokens kept have together at least, in (0, 1]; None keeps all.
         end_id: token that ends a sequence; None or -1 never does.
-        generation_config: its `max_new_tokens` are the steps at most.
-        minlen: length from which on a sequence can end; a decoder's start token counts.
+        generation_config: its `max_new_tokens` bound the steps; 32 if it has none.
+        minlen: length in tokens from which on a sequence can end; a decoder's start token counts.
         min_ends: how often `end_id` must stand in it.
-        temperature: of the probabilities.
-        numpy_seed: as for `numpy.random.seed`; None draws anew.
-        pad_id: fills up shorter sequences.
+        temperature: of the probabilities, above 0.
+        numpy_seed: as for `numpy.random.seed`, 0 to 2^32 - 1; None draws anew.
+        pad_id: token that fills up shorter sequences.
         **model_kwargs: `generate` gives them.
 
     Returns:
-        `(n, length)`, prompt and all, in the order in which they ended.
+        `(n, longest length)`, each with its prompt, in the order in which they ended.
 
     Raises:
         ValueError: there are several prompts.
@@ -202,7 +240,7 @@ def random_sample(
     chance = np.random.RandomState(numpy_seed)
     steps = _start(model, input_ids, model_kwargs)
     results: list[Tensor] = []
-    for step in range(_most(generation_config)):
+    for step in range(_max_steps(generation_config)):
         probabilities = steps.probabilities(temperature)
         if step == 0:
             rows = np.zeros(n, int)
@@ -213,7 +251,7 @@ def random_sample(
         steps.append(np.array([_draw(row, topk, topp, chance) for row in probabilities]))
         if steps.generated().shape[1] < minlen:
             continue
-        ended = _ends(steps, end_id, min_ends)
+        ended = _ended(steps, end_id, min_ends)
         if ended.any():
             results += list(steps.ids[torch.as_tensor(ended)])
             if ended.all():
@@ -225,7 +263,10 @@ def random_sample(
 
 
 def _draw(
-    probabilities: np.ndarray, topk: int | None, topp: float | None, chance: np.random.RandomState
+    probabilities: NDArray[np.float32],
+    topk: int | None,
+    topp: float | None,
+    chance: np.random.RandomState,
 ) -> int:
     """One token of a distribution, `(vocab_size,)`."""
     tokens = np.arange(len(probabilities))
@@ -241,29 +282,40 @@ def _draw(
     return int(tokens[chance.choice(len(probabilities), p=probabilities)])
 
 
-def _most(generation_config) -> int:
-    """Steps at most."""
-    return getattr(generation_config, "max_new_tokens", None) or MOST
+def _max_steps(generation_config: GenerationConfig | None) -> int:
+    """How many tokens are generated unless the sequences end before."""
+    return getattr(generation_config, "max_new_tokens", None) or DEFAULT_STEPS
 
 
-def largest(values: np.ndarray, count: int) -> np.ndarray:
+def largest(values: NDArray[Any], count: int) -> NDArray[np.int64]:
     """Indices of the largest values, in the order in which NumPy's selection leaves them.
 
     A draw takes the tokens in this order, and NumPy's `argpartition` has another one wherever it
     is vectorised: here is the quickselect that it documents (pivot: the median of three).
+
+    Args:
+        values: `(size,)`, numbers.
+        count: how many, 1 to `size`.
+
+    Returns:
+        `(count,)`, equal to `values.argpartition(-count)[-count:]` of a NumPy without vectors.
+
+    Example:
+        >>> largest(np.array([0.1, 0.4, 0.2, 0.3]), 2)
+        array([3, 1])
     """
     order = list(range(len(values)))
     keys = values.tolist()
     place = len(order) - count
     low, high = 0, len(order) - 1
-    if place < SELECTED_PLAINLY:
+    if place < SCANNED_PLACES:
         for i in range(place + 1):
-            least = min(range(i, len(order)), key=lambda k: keys[order[k]])
-            order[i], order[least] = order[least], order[i]
+            smallest = min(range(i, len(order)), key=lambda k: keys[order[k]])
+            order[i], order[smallest] = order[smallest], order[i]
         return np.array(order[place:])
     while low + 1 < high:
         middle = low + (high - low) // 2
-        # The median becomes the pivot at `low`; the least of the three lies behind it.
+        # The median becomes the pivot at `low`; the smallest of the three lies behind it.
         for one, other in ((high, middle), (high, low), (low, middle)):
             if keys[order[one]] < keys[order[other]]:
                 order[one], order[other] = order[other], order[one]
@@ -289,7 +341,8 @@ def largest(values: np.ndarray, count: int) -> np.ndarray:
     return np.array(order[place:])
 
 
-def _start(model, input_ids: Tensor, model_kwargs: dict) -> Steps:
+def _start(model: PreTrainedModel, input_ids: Tensor, model_kwargs: dict[str, Any]) -> Steps:
+    """The steps of one prompt, none taken yet."""
     if len(input_ids) != 1:
         raise ValueError(
             f"{len(input_ids)} prompts: bert4keras's decoding takes one at a time; call generate "

@@ -1,13 +1,14 @@
 """The heads of pretraining, each once: masked and next tokens, and whether texts follow."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import GenerationMixin
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import (
+    BaseModelOutputWithPoolingAndCrossAttentions,
     CausalLMOutputWithCrossAttentions,
     MaskedLMOutput,
     SequenceClassifierOutput,
@@ -20,9 +21,15 @@ from .modeling_text import PredictionHead, WithBackbone
 
 
 class Heads(nn.Module):
-    """The heads of pretraining, under transformers' names."""
+    """The heads of pretraining, under transformers' names.
 
-    def __init__(self, config: TextConfig, tokens: bool = True, relation: bool = False):
+    Args:
+        config: of the model.
+        tokens: whether there is one for tokens.
+        relation: whether there is one for whether texts follow.
+    """
+
+    def __init__(self, config: TextConfig, tokens: bool = True, relation: bool = False) -> None:
         super().__init__()
         if tokens:
             self.predictions = PredictionHead(config)
@@ -31,26 +38,31 @@ class Heads(nn.Module):
 
 
 class WithPretrainingHeads(WithBackbone):
-    """A model with some of the heads of pretraining."""
+    """A model with some of the heads of pretraining.
+
+    Raises:
+        ValueError: a head tied to the embeddings, where these have another width than the hidden
+            states.
+    """
 
     tokens: ClassVar[bool] = True
     relation: ClassVar[bool] = False
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         config: Any = cls.config_class
         if config is None or not cls.tokens:
             return
-        words = f"{cls.base_model_prefix}.embeddings.word_embeddings.weight"
+        table = f"{cls.base_model_prefix}.embeddings.word_embeddings.weight"
         if config.head_kind == "tied":
-            cls._tied_weights_keys = {"lm_head.weight": words}
+            cls._tied_weights_keys = {"lm_head.weight": table}
         else:
             cls._tied_weights_keys = {
-                "cls.predictions.decoder.weight": words,
+                "cls.predictions.decoder.weight": table,
                 "cls.predictions.decoder.bias": "cls.predictions.bias",
             }
 
-    def __init__(self, config: TextConfig):
+    def __init__(self, config: TextConfig) -> None:
         super().__init__(config)
         self.tied = self.tokens and config.head_kind == "tied"
         if self.tied:
@@ -64,33 +76,52 @@ class WithPretrainingHeads(WithBackbone):
             self.cls = Heads(config, self.tokens, self.relation)
         self.post_init()
 
-    def get_output_embeddings(self):
+    def get_output_embeddings(self) -> nn.Linear | None:
         if self.tied:
-            return self.lm_head
+            return cast(nn.Linear, self.lm_head)
         return self.cls.predictions.decoder if self.tokens else None
 
-    def set_output_embeddings(self, value: Any):
+    def set_output_embeddings(self, value: nn.Linear) -> None:
         if self.tied:
             self.lm_head = value
         else:
             self.cls.predictions.decoder = value
             self.cls.predictions.bias = value.bias
 
-    def logits(self, hidden_states: Tensor, condition: Tensor | None = None):
-        """Scores of tokens, `(B, L, vocab_size)`."""
-        if self.tied:
-            return self.lm_head(hidden_states)
-        return self.cls.predictions(hidden_states, condition)
+    def logits(self, hidden_states: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Scores of tokens before the softmax.
 
-    def relate(self, output):
-        """Scores of (is next, is not), `(B, 2)`."""
+        Args:
+            hidden_states: `(batch, length, hidden_size)`.
+            condition: as of `TextModel`.
+
+        Returns:
+            `(batch, length, vocab_size)`.
+        """
+        if self.tied:
+            return cast(Tensor, self.lm_head(hidden_states))
+        return cast(Tensor, self.cls.predictions(hidden_states, condition))
+
+    def relate(self, output: BaseModelOutputWithPoolingAndCrossAttentions) -> Tensor:
+        """Scores of (is next, is not) before the softmax, `(batch, 2)`.
+
+        Raises:
+            ValueError: the model has no pooler.
+        """
         if output.pooler_output is None:
-            raise ValueError("this head needs the pooler: config.pooler is False")
-        return self.cls.seq_relationship(output.pooler_output)
+            raise ValueError(
+                "config.pooler is False, and this head reads the pooler; set it to True"
+            )
+        return cast(Tensor, self.cls.seq_relationship(output.pooler_output))
 
 
 class MaskedLM(WithPretrainingHeads):
-    """With the head that fills in masked tokens: `logits` `(B, L, vocab_size)`."""
+    """With the head that fills in masked tokens (arXiv:1810.04805, section 3.1).
+
+    Arguments and errors as of `TextModel`, and `labels` `(batch, length)`: the masked tokens, -100
+    where none is asked for. `logits` are `(batch, length, vocab_size)`; `loss` is `token_loss`,
+    in nats.
+    """
 
     @can_return_tuple
     def forward(
@@ -102,13 +133,13 @@ class MaskedLM(WithPretrainingHeads):
         condition: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> MaskedLMOutput:
         output = self.run(
             input_ids, attention_mask, token_type_ids, position_ids, condition, inputs_embeds,
             **kwargs,
         )  # fmt: skip
-        logits = self.logits(output.last_hidden_state, condition)
+        logits = self.logits(cast(Tensor, output.last_hidden_state), condition)
         return MaskedLMOutput(
             loss=None if labels is None else token_loss(logits, labels),
             logits=logits,
@@ -118,7 +149,12 @@ class MaskedLM(WithPretrainingHeads):
 
 
 class CausalLM(WithPretrainingHeads, GenerationMixin):
-    """With the same head, predicting the next token, `(B, L, vocab_size)`; generates."""
+    """With the same head, predicting the next token; generates.
+
+    Arguments and errors as of `TextModel`, and `labels` `(batch, length)`, equal to the ids, -100
+    where none is asked for; `logits_to_keep` computes the logits of so many last positions only, 0
+    of all. `logits` are `(batch, kept length, vocab_size)`; `loss` is `token_loss`, in nats.
+    """
 
     @can_return_tuple
     def forward(
@@ -132,14 +168,14 @@ class CausalLM(WithPretrainingHeads, GenerationMixin):
         labels: Tensor | None = None,
         past_key_values: Cache | None = None,
         logits_to_keep: int | Tensor = 0,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> CausalLMOutputWithCrossAttentions:
         output = self.run(
             input_ids, attention_mask, token_type_ids, position_ids, condition, inputs_embeds,
             past_key_values=past_key_values, **kwargs,
         )  # fmt: skip
         kept = slice(-logits_to_keep, None) if logits_to_keep else slice(None)
-        logits = self.logits(output.last_hidden_state[:, kept], condition)
+        logits = self.logits(cast(Tensor, output.last_hidden_state)[:, kept], condition)
         return CausalLMOutputWithCrossAttentions(
             loss=None if labels is None else token_loss(logits[:, :-1], labels[:, 1:]),
             logits=logits,
@@ -148,7 +184,9 @@ class CausalLM(WithPretrainingHeads, GenerationMixin):
             attentions=output.attentions,
         )
 
-    def _update_model_kwargs_for_generation(self, outputs, model_kwargs, *args, **kwargs):
+    def _update_model_kwargs_for_generation(
+        self, outputs: ModelOutput, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
         """Generated tokens are of segment 1 after a prefix, else of segment 0.
 
         Where segments look up tokens, a generated one speaks as the one before it.
@@ -164,7 +202,15 @@ class CausalLM(WithPretrainingHeads, GenerationMixin):
 
 @dataclass
 class PreTrainingOutput(ModelOutput):
-    """Scores of both heads, `(B, L, vocab_size)` and `(B, 2)`; `loss` sums their losses."""
+    """Scores of both heads before the softmax.
+
+    Attributes:
+        loss: sum of the losses of the heads that have labels, in nats; None without labels.
+        prediction_logits: of tokens, `(batch, length, vocab_size)`.
+        seq_relationship_logits: of (is next, is not), `(batch, 2)`.
+        hidden_states: as of `TextModel`.
+        attentions: as of `TextModel`.
+    """
 
     loss: Tensor | None = None
     prediction_logits: Tensor | None = None
@@ -174,7 +220,11 @@ class PreTrainingOutput(ModelOutput):
 
 
 class PreTraining(WithPretrainingHeads):
-    """With both heads of pretraining."""
+    """With both heads of pretraining (arXiv:1810.04805, section 3.1).
+
+    Arguments and errors as of `TextModel`, `labels` as of `MaskedLM`, and `next_sentence_label`
+    `(batch,)`: 0 where the second text follows the first, else 1. It needs the pooler.
+    """
 
     relation = True
 
@@ -189,21 +239,21 @@ class PreTraining(WithPretrainingHeads):
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         next_sentence_label: Tensor | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> PreTrainingOutput:
         output = self.run(
             input_ids, attention_mask, token_type_ids, position_ids, condition, inputs_embeds,
             **kwargs,
         )  # fmt: skip
-        logits, relation = self.logits(output.last_hidden_state, condition), self.relate(output)
-        losses = [] if labels is None else [token_loss(logits, labels)]
-        losses += (
-            []
-            if next_sentence_label is None
-            else [cross_entropy(relation.float(), next_sentence_label.flatten())]
-        )
+        logits = self.logits(cast(Tensor, output.last_hidden_state), condition)
+        relation = self.relate(output)
+        losses: list[Tensor] = []
+        if labels is not None:
+            losses.append(token_loss(logits, labels))
+        if next_sentence_label is not None:
+            losses.append(cross_entropy(relation.float(), next_sentence_label.flatten()))
         return PreTrainingOutput(
-            loss=sum(losses) if losses else None,
+            loss=sum(losses[1:], losses[0]) if losses else None,
             prediction_logits=logits,
             seq_relationship_logits=relation,
             hidden_states=output.hidden_states,
@@ -212,7 +262,12 @@ class PreTraining(WithPretrainingHeads):
 
 
 class NextSentencePrediction(WithPretrainingHeads):
-    """With the head that says whether the second text follows the first: `(B, 2)`."""
+    """With the head that says whether the second text follows the first.
+
+    Arguments and errors as of `TextModel`, and `labels` `(batch,)`: 0 where it follows, else 1.
+    `logits` are `(batch, 2)`; `loss` is the cross-entropy averaged over the batch, in nats. It
+    needs the pooler.
+    """
 
     tokens, relation = False, True
 
@@ -226,8 +281,8 @@ class NextSentencePrediction(WithPretrainingHeads):
         condition: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
         output = self.run(
             input_ids, attention_mask, token_type_ids, position_ids, condition, inputs_embeds,
             **kwargs,

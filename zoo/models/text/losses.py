@@ -3,7 +3,22 @@
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+IGNORED = -100  # a label that is not asked about, as in transformers
 
-def token_loss(logits: Tensor, labels: Tensor):
-    """Mean cross-entropy over labels that are not -100."""
-    return cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
+
+def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of tokens or of their classes, averaged over those that have a label.
+
+    Args:
+        logits: `(batch, length, classes)`; computed in float32 at least.
+        labels: `(batch, length)`, whole numbers below `classes`; -100 is left out.
+
+    Returns:
+        One number, in nats; not a number where every label is -100.
+
+    Example:
+        >>> import torch
+        >>> token_loss(torch.zeros(1, 2, 4), torch.tensor([[3, -100]]))  # log 4
+        tensor(1.3863)
+    """
+    return cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED)

@@ -1,5 +1,7 @@
 """ELECTRA with every option that bert4keras built it with."""
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers.modeling_outputs import TokenClassifierOutput
@@ -23,24 +25,34 @@ class GenaeElectraModel(GenaeElectraPreTrainedModel, TextModel):
 
 
 class Discriminator(nn.Module):
-    """Says of every token whether it was replaced, under transformers' names."""
+    """Says of every token whether it was replaced (arXiv:2003.10555, section 2).
 
-    def __init__(self, config: GenaeElectraConfig):
+    Reads `(batch, length, hidden_size)` and makes logits `(batch, length)`, under transformers'
+    names.
+    """
+
+    def __init__(self, config: GenaeElectraConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.act = activation(config.hidden_act)
         self.dense_prediction = nn.Linear(config.hidden_size, 1)
 
-    def forward(self, hidden_states: Tensor):
-        return self.dense_prediction(self.act(self.dense(hidden_states))).squeeze(-1)
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        logits: Tensor = self.dense_prediction(self.act(self.dense(hidden_states)))
+        return logits.squeeze(-1)
 
 
 class GenaeElectraForPreTraining(GenaeElectraPreTrainedModel, WithBackbone):
-    """With the discriminator: `logits` of shape `(B, L)`, positive where a token was replaced."""
+    """With the discriminator: `logits` `(batch, length)`, positive where a token was replaced.
+
+    Arguments and errors as of `TextModel`, and `labels` `(batch, length)`: 1 for a token that was
+    replaced, 0 for one that was not, -100 for one that is not asked about. `loss` is the binary
+    cross-entropy averaged over the tokens asked about, in nats.
+    """
 
     model_class = GenaeElectraModel
 
-    def __init__(self, config: GenaeElectraConfig):
+    def __init__(self, config: GenaeElectraConfig) -> None:
         super().__init__(config)
         self.discriminator_predictions = Discriminator(config)
         self.post_init()
@@ -55,8 +67,8 @@ class GenaeElectraForPreTraining(GenaeElectraPreTrainedModel, WithBackbone):
         condition: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> TokenClassifierOutput:
         output = self.run(
             input_ids, attention_mask, token_type_ids, position_ids, condition, inputs_embeds,
             **kwargs,
@@ -64,8 +76,8 @@ class GenaeElectraForPreTraining(GenaeElectraPreTrainedModel, WithBackbone):
         logits = self.discriminator_predictions(output.last_hidden_state)
         loss = None
         if labels is not None:
-            seen = labels >= 0  # -100 is not asked about
-            loss = binary_cross_entropy_with_logits(logits[seen].float(), labels[seen].float())
+            asked = labels >= 0  # -100 is not
+            loss = binary_cross_entropy_with_logits(logits[asked].float(), labels[asked].float())
         return TokenClassifierOutput(
             loss=loss,
             logits=logits,

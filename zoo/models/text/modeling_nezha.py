@@ -1,5 +1,7 @@
 """NEZHA: BERT with relative positions in keys and values."""
 
+from typing import Any
+
 from .configuration_nezha import GenaeNezhaConfig
 from .heads_classification import SequenceClassification, TokenClassification
 from .heads_pretraining import CausalLM, MaskedLM, NextSentencePrediction, PreTraining
@@ -13,7 +15,9 @@ class GenaeNezhaPreTrainedModel(TextPreTrainedModel):
     base_model_prefix = "nezha"
     _supports_sdpa = False
 
-    def _check_and_adjust_attn_implementation(self, attn_implementation, *args, **kwargs):
+    def _check_and_adjust_attn_implementation(
+        self, attn_implementation: str | None, *args: Any, **kwargs: Any
+    ) -> str:
         if attn_implementation not in (None, "eager"):
             raise ValueError(
                 f"attn_implementation {attn_implementation!r}: NEZHA adds relative positions to "

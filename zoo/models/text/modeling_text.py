@@ -1,12 +1,13 @@
 """The text model, and what stands on one; the families name them (`modeling_bert.py`).
 
-Heads: `heads_pretraining.py`, `heads_classification.py`. Shapes: B texts of L tokens.
+Heads: `heads_pretraining.py`, `heads_classification.py`. Shapes: a batch of texts, `length` tokens
+of each.
 
 Names of modules and parameters are those of transformers' BERT, so that weights go both ways where
 transformers has the architecture. Its models are better supported: these are for what it lacks.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +23,17 @@ from .activations import activation
 from .attention import Context, GatedAttentionUnit, relative_vectors, rotary_angles
 from .blocks import (
     BLOCKS,
-    ConditionalLayerNorm,
     Encoder,
     Pooler,
     TextEmbeddings,
-    make_norm,
     visible,
 )
 from .configuration_text import TextConfig
+from .norms import ConditionalLayerNorm, make_norm
 
 
 class TextPreTrainedModel(PreTrainedModel):
-    """What all text models share."""
+    """What all text models share: fresh weights, and what transformers asks of a model."""
 
     supports_gradient_checkpointing = True
     _supports_sdpa = True
@@ -41,7 +41,7 @@ class TextPreTrainedModel(PreTrainedModel):
     _no_split_modules = ["TextEmbeddings", *(block.__name__ for block in BLOCKS.values())]  # noqa: RUF012
 
     @torch.no_grad()
-    def _init_weights(self, module: nn.Module):
+    def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, ConditionalLayerNorm) and module.conditional:
             init.zeros_(module.condition_bias.weight)
@@ -56,18 +56,37 @@ class TextPreTrainedModel(PreTrainedModel):
 class TextModel(TextPreTrainedModel):
     """A text model without heads; see `TextConfig` for the options.
 
-    Ids, segments, positions and mask have shape `(B, L)`, with a cache the mask `(B, past + L)`;
-    `inputs_embeds` `(B, L, embedding width)`, `condition` `(B, condition_size)`,
-    `last_hidden_state` `(B, L, hidden_size)`, `pooler_output` `(B, hidden_size)`.
+    What `forward` takes, and all heads with it:
 
-    `hidden_states` begins with the embeddings, normalised and mapped to `hidden_size`, and ends
-    with `last_hidden_state`.
+    * `input_ids` `(batch, length)`, below `vocab_size`; or `inputs_embeds` `(batch, length,
+      embedding_width)` instead.
+    * `attention_mask` `(batch, length)`, true or 1 where a token is visible; with a cache
+      `(batch, past + length)`. Absent, padding is not visible but for the first position.
+    * `token_type_ids` `(batch, length)`, segments below `type_vocab_size`; absent, 0.
+    * `position_ids` `(batch or 1, length)`; absent, they count from the past on.
+    * `condition` `(batch, condition_size)` or `(batch, length, condition_size)`, where
+      normalisation is conditional.
+    * `past_key_values`, `use_cache`, `output_attentions`, `output_hidden_states` and
+      `return_dict`, as in transformers.
+
+    What it returns: `last_hidden_state` `(batch, length, hidden_size)`, `pooler_output` `(batch,
+    hidden_size)` where there is a pooler, `hidden_states`, which begin with the embeddings,
+    normalised and mapped to `hidden_size`, and end with `last_hidden_state`, and `attentions`
+    `(batch, num_attention_heads, length, past + length)`, in [0, 1].
+
+    Args:
+        config: sizes and options.
+        add_pooling_layer: False leaves the pooler out, whatever the configuration says.
+
+    Raises:
+        ValueError: of `forward`, with both ids and embeddings or neither, with positions outside
+            the table, or without a condition that is needed.
     """
 
-    def __init__(self, config: TextConfig, add_pooling_layer: bool = True):
+    def __init__(self, config: TextConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
         self.embeddings = TextEmbeddings(config)
-        self.embeddings_project = None
+        self.embeddings_project: nn.Linear | None = None
         if config.embedding_width != config.hidden_size:
             self.embeddings_project = nn.Linear(
                 config.embedding_width, config.hidden_size, bias=config.use_bias
@@ -77,11 +96,11 @@ class TextModel(TextPreTrainedModel):
         self.pooler = Pooler(config) if config.pooler and add_pooling_layer else None
         self.post_init()
 
-    def get_input_embeddings(self):
+    def get_input_embeddings(self) -> nn.Embedding:
         return self.embeddings.word_embeddings
 
-    def set_input_embeddings(self, value: Any):
-        self.embeddings.word_embeddings = value
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.embeddings.word_embeddings = cast(nn.Embedding, value)
 
     @can_return_tuple
     def forward(
@@ -96,9 +115,9 @@ class TextModel(TextPreTrainedModel):
         use_cache: bool | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
-        **kwargs,
-    ):
-        config = self.config
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPoolingAndCrossAttentions:
+        config = cast(TextConfig, self.config)
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give input_ids or inputs_embeds, one of them")
         embeds = self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds
@@ -152,17 +171,35 @@ class TextModel(TextPreTrainedModel):
         )
 
     def positions(self, position_ids: Tensor, past: int, hidden: Tensor) -> dict[str, Any]:
-        """What attention has to know of positions, once for all layers."""
+        """What attention has to know of positions, once for all layers.
+
+        Args:
+            position_ids: `(batch or 1, length)`.
+            past: number of tokens in the cache.
+            hidden: hidden states, `(batch, length, hidden_size)`.
+
+        Returns:
+            Fields of `Context`.
+        """
         config, size = self.config, self.config.key_head_size
         if config.position_kind == "rotary":
             return {"rotary": rotary_angles(position_ids, size, hidden.dtype)}
         if config.position_kind == "relative":
-            length, furthest = hidden.shape[1], config.max_relative_position
-            return {"relative": relative_vectors(length, past + length, size, furthest, hidden)}
+            length, distance = hidden.shape[1], config.max_relative_position
+            return {"relative": relative_vectors(length, past + length, size, distance, hidden)}
         return {}
 
-    def default_mask(self, input_ids: Tensor | None, token_type_ids: Tensor, past: int):
-        """bert4keras's own: id 0 is not seen, but for the first position."""
+    def default_mask(self, input_ids: Tensor | None, token_type_ids: Tensor, past: int) -> Tensor:
+        """bert4keras's own mask: padding is not visible, but for the first position.
+
+        Args:
+            input_ids: `(batch, length)`; None makes all visible.
+            token_type_ids: `(batch, length)`; 0 is padding too where segments look up tokens.
+            past: number of tokens in the cache, all visible.
+
+        Returns:
+            Bool, `(batch, past + length)`.
+        """
         if input_ids is None:
             return torch.ones(
                 (token_type_ids.shape[0], past + token_type_ids.shape[1]),
@@ -178,37 +215,45 @@ class TextModel(TextPreTrainedModel):
 
 
 class HeadTransform(nn.Module):
-    """Back to the embeddings' width: `(B, L, hidden_size)` to `(B, L, embedding width)`."""
+    """Back to the embeddings' width, an activation, and the family's normalisation.
 
-    def __init__(self, config: TextConfig):
+    Reads `(batch, length, hidden_size)` and makes `(batch, length, embedding_width)`.
+    """
+
+    def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.embedding_width)
         self.act = activation(config.hidden_act)
         self.LayerNorm = make_norm(config.embedding_width, config, config.head_norm_eps)
 
-    def forward(self, hidden_states: Tensor, condition: Tensor | None = None):
-        return self.LayerNorm(self.act(self.dense(hidden_states)), condition)
+    def forward(self, hidden_states: Tensor, condition: Tensor | None = None) -> Tensor:
+        values: Tensor = self.LayerNorm(self.act(self.dense(hidden_states)), condition)
+        return values
 
 
 class PredictionHead(nn.Module):
-    """Logits over tokens, `(B, L, vocab_size)`, tied to the table of tokens."""
+    """Logits over tokens, tied to the table of tokens (arXiv:1810.04805, section 3.1).
 
-    def __init__(self, config: TextConfig):
+    Reads `(batch, length, hidden_size)` and makes `(batch, length, vocab_size)`.
+    """
+
+    def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.transform = HeadTransform(config)
         self.decoder = nn.Linear(config.embedding_width, config.vocab_size)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
-    def forward(self, hidden_states: Tensor, condition: Tensor | None = None):
-        return self.decoder(self.transform(hidden_states, condition))
+    def forward(self, hidden_states: Tensor, condition: Tensor | None = None) -> Tensor:
+        logits: Tensor = self.decoder(self.transform(hidden_states, condition))
+        return logits
 
 
 class WithBackbone(TextPreTrainedModel):
     """A head on the family's model, which lies under `base_model_prefix`."""
 
-    model_class: ClassVar[type]
+    model_class: ClassVar[type[TextModel]]
 
-    def __init__(self, config: TextConfig):
+    def __init__(self, config: TextConfig) -> None:
         super().__init__(config)
         setattr(self, self.base_model_prefix, self.model_class(config))
 
@@ -220,10 +265,11 @@ class WithBackbone(TextPreTrainedModel):
         position_ids: Tensor | None = None,
         condition: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
-        **kwargs,
-    ):
-        """The backbone's output as an object; arguments as its own."""
-        return self.base_model(
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPoolingAndCrossAttentions:
+        """The backbone's output as an object; arguments and errors as of `TextModel`."""
+        output = self.base_model(
             input_ids, attention_mask, token_type_ids, position_ids, condition, inputs_embeds,
             **kwargs | {"return_dict": True},
         )  # fmt: skip
+        return cast(BaseModelOutputWithPoolingAndCrossAttentions, output)

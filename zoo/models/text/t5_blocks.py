@@ -1,11 +1,13 @@
-"""Blocks of T5: buckets of offsets, attention with their bias, and the stack of one half."""
+"""Blocks of T5: attention with a bias for each offset, and the stack of one half.
 
-from typing import Any
+Shapes: `queries` is the length of what is read now; `keys` counts the past in a cache as well.
+"""
+
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
-from transformers import PreTrainedConfig
 from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import (
@@ -16,85 +18,52 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .activations import activation
 from .configuration_t5 import GenaeT5Config
+from .t5_bias import additive, buckets, visible_tokens
+
+#: Hidden states, and the probabilities of attention where they are computed.
+Weighted = tuple[Tensor, Tensor | None]
 
 
-def bucket_starts(count: int, furthest: int) -> list[int]:
-    """The smallest distance of each bucket, whole numbers: no logarithm rounds differently.
+class Matrix(nn.Linear):
+    """A linear map without bias, `(..., inputs)` to `(..., outputs)`.
 
-    Half of the buckets hold one distance each; bucket h + k of the others begins where
-    h (furthest / h)^(k / (count - h)) is reached, h = count / 2 (arXiv:1910.10683, section 2.1).
-
-    Example:
-        >>> bucket_starts(16, 128)
-        [0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 23, 32, 46, 64, 91]
+    `spread` is the standard deviation of its fresh weights.
     """
-    half = count // 2
-    steps = count - half
-    starts, distance = list(range(half)), half
-    for k in range(steps):
-        while distance**steps * half**k < half**steps * furthest**k:
-            distance += 1
-        starts.append(distance)
-    return starts
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, bias=False)
+        self.spread = inputs**-0.5
 
 
-def buckets(offsets: Tensor, count: int, furthest: int, one_sided: bool) -> Tensor:
-    """The bucket of each offset (key - query).
+class OffsetTable(nn.Embedding):
+    """A bias for each bucket and head, `(buckets, heads)`; `spread` as of `Matrix`."""
 
-    Args:
-        offsets: whole numbers of any shape.
-        count: buckets; two-sided, the second half is for keys behind the query.
-        furthest: distances from here on are alike.
-        one_sided: keys behind the query are all in bucket 0.
-    """
-    half = count if one_sided else count // 2
-    distances = (-offsets).clamp(min=0) if one_sided else offsets.abs()
-    starts = torch.tensor(bucket_starts(half, furthest), device=offsets.device)
-    found = torch.bucketize(distances, starts, right=True) - 1
-    return found if one_sided else found + half * (offsets > 0)
-
-
-def seen(input_ids: Tensor, pad_token_id: int | None) -> Tensor:
-    """bert4keras's own mask, bool: padding is not seen, but for the first position."""
-    mask = input_ids != (pad_token_id or 0)
-    return torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], 1)
-
-
-def additive(bias: Tensor | None, mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """What is added to scores: the bias where the mask is true, a very low number elsewhere.
-
-    Half the lowest, so that adding a score does not overflow.
-    """
-    if mask is None:
-        return None if bias is None else bias.to(dtype)
-    values = mask.new_zeros((), dtype=dtype) if bias is None else bias.to(dtype)
-    return torch.where(mask, values, torch.finfo(dtype).min / 2)
-
-
-def matrix(inputs: int, outputs: int) -> Any:
-    """A linear map without bias; `spread` is the standard deviation of its fresh weights."""
-    made: Any = nn.Linear(inputs, outputs, bias=False)
-    made.spread = inputs**-0.5
-    return made
+    def __init__(self, config: GenaeT5Config) -> None:
+        super().__init__(config.relative_attention_num_buckets, config.num_heads)
+        self.spread = config.d_model**-0.5
 
 
 class T5Attention(nn.Module):
-    """Multi-head attention without scaling of scores."""
+    """Multi-head attention without scaling of scores (arXiv:1910.10683, section 2.1).
 
-    def __init__(self, config: GenaeT5Config, layer_idx: int, table: bool = False):
+    Reads and makes `(batch, queries, d_model)`, and gives the probabilities `(batch, num_heads,
+    queries, keys)` where they are computed.
+
+    Args:
+        config: of the model.
+        layer_idx: the block's number from 0 on, which is its place in the cache.
+        table: whether the biases of offsets lie here, as they do in the first block.
+    """
+
+    def __init__(self, config: GenaeT5Config, layer_idx: int, table: bool = False) -> None:
         super().__init__()
         self.config, self.layer_idx = config, layer_idx
         self.is_causal = False  # the mask says it all
         width = config.num_heads * config.d_kv
-        self.q, self.k, self.v = (matrix(config.d_model, width) for _ in range(3))
+        self.q, self.k, self.v = (Matrix(config.d_model, width) for _ in range(3))
         self.q.spread *= config.d_kv**-0.5  # in place of the scaling of scores
-        self.o = matrix(width, config.d_model)
-        self.relative_attention_bias = None
-        if table:
-            self.relative_attention_bias = nn.Embedding(
-                config.relative_attention_num_buckets, config.num_heads
-            )
-            self.relative_attention_bias.spread = config.d_model**-0.5
+        self.o = Matrix(width, config.d_model)
+        self.relative_attention_bias = OffsetTable(config) if table else None
 
     def forward(
         self,
@@ -103,7 +72,7 @@ class T5Attention(nn.Module):
         source: Tensor | None = None,
         cache: EncoderDecoderCache | None = None,
         output_attentions: bool = False,
-    ):
+    ) -> Weighted:
         query = self.split(self.q, hidden_states)
         key, value = self.keys_and_values(hidden_states, source, cache)
         rate = self.config.dropout_rate if self.training else 0.0
@@ -120,14 +89,25 @@ class T5Attention(nn.Module):
             )
         return self.o(joined.flatten(2)), weights
 
-    def split(self, dense, values: Tensor):
-        """`(B, L, width)` to `(B, heads, L, d_kv)`."""
-        return dense(values).unflatten(-1, (self.config.num_heads, -1)).transpose(1, 2)
+    def split(self, dense: nn.Linear, values: Tensor) -> Tensor:
+        """Map `(batch, length, d_model)` and split the heads, `(batch, heads, length, d_kv)`."""
+        heads: Tensor = dense(values).unflatten(-1, (self.config.num_heads, -1))
+        return heads.transpose(1, 2)
 
     def keys_and_values(
         self, hidden_states: Tensor, source: Tensor | None, cache: EncoderDecoderCache | None
-    ):
-        """Those of the past included; the encoder's are computed once."""
+    ) -> tuple[Tensor, Tensor]:
+        """Those of the past included; the encoder's are computed once.
+
+        Args:
+            hidden_states: `(batch, queries, d_model)`.
+            source: what the encoder made, `(batch, source length, d_model)`; None for self
+                attention.
+            cache: read and filled; None for none.
+
+        Returns:
+            Each `(batch, heads, keys, d_kv)`.
+        """
         place = self.layer_idx
         if source is not None and cache is not None and cache.is_updated.get(place):
             layer: Any = cache.cross_attention_cache.layers[place]
@@ -143,18 +123,21 @@ class T5Attention(nn.Module):
 
 
 class T5FeedForward(nn.Module):
-    """wo(act(wi x)), or gated, wo(act(wi_0 x) * wi_1 x) (arXiv:2002.05202)."""
+    """wo(act(wi x)), or gated, wo(act(wi_0 x) * wi_1 x) (arXiv:2002.05202, equation 6).
 
-    def __init__(self, config: GenaeT5Config):
+    Reads and makes `(batch, length, d_model)`; there are no probabilities to give.
+    """
+
+    def __init__(self, config: GenaeT5Config) -> None:
         super().__init__()
         self.names = ("wi_0", "wi_1") if config.is_gated_act else ("wi",)
         for name in self.names:
-            self.add_module(name, matrix(config.d_model, config.d_ff))
-        self.wo = matrix(config.d_ff, config.d_model)
+            self.add_module(name, Matrix(config.d_model, config.d_ff))
+        self.wo = Matrix(config.d_ff, config.d_model)
         self.act = activation(config.hidden_act)
         self.dropout = nn.Dropout(config.dropout_rate)
 
-    def forward(self, hidden_states: Tensor):
+    def forward(self, hidden_states: Tensor) -> Weighted:
         first, *gated = (getattr(self, name)(hidden_states) for name in self.names)
         wide = self.act(first)
         for linear in gated:
@@ -163,25 +146,37 @@ class T5FeedForward(nn.Module):
 
 
 class T5Sublayer(nn.Module):
-    """What goes in, plus a part of it normalised; the part lies under transformers' name."""
+    """What goes in, plus a part of it normalised; the part lies under transformers' name.
 
-    def __init__(self, config: GenaeT5Config, name: str, part):
+    Reads and makes `(batch, length, d_model)`; gives the probabilities that the part gives.
+
+    Args:
+        config: of the model.
+        name: transformers' of the part.
+        part: attention, or the feed-forward part.
+    """
+
+    def __init__(self, config: GenaeT5Config, name: str, part: nn.Module) -> None:
         super().__init__()
         self.name = name
         self.add_module(name, part)
         self.layer_norm = nn.RMSNorm(config.d_model, eps=config.layer_norm_epsilon)
         self.dropout = nn.Dropout(config.dropout_rate)
 
-    def forward(self, hidden_states: Tensor, *args):
+    def forward(self, hidden_states: Tensor, *args: Any) -> Weighted:
         part = getattr(self, self.name)
         changed, weights = part(self.layer_norm(hidden_states), *args)
         return hidden_states + self.dropout(changed), weights
 
 
 class T5Block(GradientCheckpointingLayer):
-    """Self attention, in a decoder cross attention, and the feed-forward part."""
+    """Self attention, in a decoder cross attention, and the feed-forward part.
 
-    def __init__(self, config: GenaeT5Config, layer_idx: int, decoder: bool):
+    Reads and makes `(batch, queries, d_model)`, and gives the probabilities of both attentions
+    where they are computed.
+    """
+
+    def __init__(self, config: GenaeT5Config, layer_idx: int, decoder: bool) -> None:
         super().__init__()
         parts: list[tuple[str, nn.Module]]
         parts = [("SelfAttention", T5Attention(config, layer_idx, table=layer_idx == 0))]
@@ -198,7 +193,7 @@ class T5Block(GradientCheckpointingLayer):
         cross_bias: Tensor | None = None,
         past_key_values: EncoderDecoderCache | None = None,
         output_attentions: bool = False,
-    ):
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         hidden_states, weights = self.layer[0](
             hidden_states, bias, None, past_key_values, output_attentions
         )
@@ -214,13 +209,22 @@ class T5Block(GradientCheckpointingLayer):
 class T5Stack(nn.Module):
     """The encoder, or the decoder, from embeddings on.
 
+    Reads embeddings `(batch, queries, d_model)`, a mask `(batch, keys)` of what may be visible at
+    all, and in a decoder the encoder's `source` `(batch, source length, d_model)` with its own.
+
     `hidden_states` begins with the embeddings and ends with `last_hidden_state`, normalised; the
-    last block's own output is what `block[-1]` returns first.
+    last block's own output is what `block[-1]` returns first. All are `(batch, queries,
+    d_model)`, attentions `(batch, num_heads, queries, keys)`.
+
+    Args:
+        config: of the model.
+        layers: number of blocks.
+        decoder: each position attends to itself and those before, and to the source.
     """
 
-    main_input_name = "input_ids"  # `generate` asks the encoder for it
+    main_input_name: ClassVar[str] = "input_ids"  # `generate` asks the encoder for it
 
-    def __init__(self, config: GenaeT5Config, layers, decoder: bool = False):
+    def __init__(self, config: GenaeT5Config, layers: int, decoder: bool = False) -> None:
         super().__init__()
         self.config, self.decoder = config, decoder
         self.block: Any = nn.ModuleList(T5Block(config, i, decoder) for i in range(layers))
@@ -228,24 +232,28 @@ class T5Stack(nn.Module):
         self.dropout = nn.Dropout(config.dropout_rate)
 
     def position_bias(self, queries: int, keys: int, past: int = 0) -> Tensor:
-        """The table's entry for each key and query, `(1, heads, queries, keys)`.
+        """The table's entry for each key and query.
 
         Args:
-            queries: how many.
-            keys: how many, from position 0 on.
+            queries: number of queries.
+            keys: number of keys, from position 0 on.
             past: position of the first query.
+
+        Returns:
+            `(1, num_heads, queries, keys)`.
         """
-        table = self.block[0].layer[0].SelfAttention.relative_attention_bias
+        table: OffsetTable = self.block[0].layer[0].SelfAttention.relative_attention_bias
         offsets = torch.arange(1 - past - queries, keys - past, device=table.weight.device)
         config = self.config
-        found = buckets(
+        rows = buckets(
             offsets,
             config.relative_attention_num_buckets,
             config.relative_attention_max_distance,
             self.decoder,
         )
         # Row q of the matrix is a window of the offsets, one step further left than row q - 1.
-        return table(found).T.unfold(-1, keys, 1).flip(-2)[None]
+        windows: Tensor = table(rows).T.unfold(-1, keys, 1)
+        return windows.flip(-2)[None]
 
     def forward(
         self,
@@ -256,7 +264,7 @@ class T5Stack(nn.Module):
         past_key_values: EncoderDecoderCache | None = None,
         output_attentions: bool = False,
         output_hidden_states: bool = False,
-    ):
+    ) -> BaseModelOutputWithPastAndCrossAttentions:
         queries, dtype = embeds.shape[1], embeds.dtype
         past = past_key_values.get_seq_length() if past_key_values is not None else 0
         keys = past + queries
@@ -296,9 +304,12 @@ class T5Stack(nn.Module):
 
 
 class T5TokenEncoder(nn.Module):
-    """The encoder together with the table of tokens: what `generate` asks for."""
+    """The encoder together with the table of tokens: what `generate` asks for.
 
-    def __init__(self, config: PreTrainedConfig, shared, stack):
+    Reads ids and mask `(batch, length)`, or embeddings `(batch, length, d_model)`.
+    """
+
+    def __init__(self, config: GenaeT5Config, shared: nn.Module, stack: T5Stack) -> None:
         super().__init__()
         self.config, self.shared, self.stack = config, shared, stack
 
@@ -310,27 +321,36 @@ class T5TokenEncoder(nn.Module):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-    ):
+    ) -> BaseModelOutput:
         config = self.config
         embeds = embedded(self.shared, input_ids, inputs_embeds)
         if attention_mask is None and input_ids is not None:
-            attention_mask = seen(input_ids, config.pad_token_id)
-        made = self.stack(
+            attention_mask = visible_tokens(input_ids, config.pad_token_id)
+        output = self.stack(
             embeds,
             attention_mask,
-            output_attentions=chosen(config.output_attentions, output_attentions),
-            output_hidden_states=chosen(config.output_hidden_states, output_hidden_states),
+            output_attentions=flag(config.output_attentions, output_attentions),
+            output_hidden_states=flag(config.output_hidden_states, output_hidden_states),
         )
-        return BaseModelOutput(made.last_hidden_state, made.hidden_states, made.attentions)
+        return BaseModelOutput(output.last_hidden_state, output.hidden_states, output.attentions)
 
 
-def embedded(table: nn.Module, input_ids: Tensor | None, inputs_embeds: Tensor | None):
-    """Embeddings of tokens, unless they are given."""
+def embedded(table: nn.Module, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+    """Embeddings of tokens, unless they are given.
+
+    Args:
+        table: of tokens.
+        input_ids: `(batch, length)`, or None.
+        inputs_embeds: `(batch, length, d_model)`, or None.
+
+    Raises:
+        ValueError: both are given, or none.
+    """
     if (input_ids is None) == (inputs_embeds is None):
         raise ValueError("give token ids or embeddings, one of them, to encoder and decoder each")
-    return table(input_ids) if inputs_embeds is None else inputs_embeds
+    return cast(Tensor, table(input_ids)) if inputs_embeds is None else inputs_embeds
 
 
-def chosen(default, given):
-    """A flag's value."""
-    return bool(default if given is None else given)
+def flag(default: bool | None, option: bool | None) -> bool:
+    """The value of an option that may be left to the configuration's default."""
+    return bool(default if option is None else option)

@@ -1,11 +1,13 @@
 """Texts cut into words before WordPiece or SentencePiece, as bert4keras's `pre_tokenize` does.
 
-The module travels with every folder that needs it; what it needs besides transformers is jieba.
+Source: `Tokenizer` and `SpTokenizer` of bert4keras 0.11.5. The module travels with every folder
+that needs it; what it needs besides transformers is jieba.
 """
 
 import contextlib
 import copy
 import json
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,11 +17,18 @@ from tokenizers import NormalizedString, PreTokenizedString, Regex, Tokenizer, m
 from tokenizers.pre_tokenizers import PreTokenizer
 from transformers import PreTrainedTokenizerFast
 
+#: Gives the words of a text, in order.
 Segment = Callable[[str], Iterable[str]]
 
 
 def jieba_words(text: str) -> Iterable[str]:
     """`jieba.cut(text, HMM=False)`: words of jieba's dictionary, the user's own included.
+
+    Args:
+        text: any; an empty one has no words.
+
+    Returns:
+        The words in order, which joined are the text.
 
     Raises:
         ImportError: jieba is not installed.
@@ -52,6 +61,9 @@ class WordSplitter:
         whole: a vocabulary whose words stay as they are.
         each: what is done to each other word, or None.
         splits: (pattern, behavior) of the cuts inside them, as `tokenizers.pre_tokenizers.Split`.
+
+    Raises:
+        ValueError: when called, where a word is not in the text, or not behind the one before.
     """
 
     def __init__(
@@ -60,23 +72,27 @@ class WordSplitter:
         whole: Iterable[str] = (),
         each: normalizers.Normalizer | None = None,
         splits: Iterable[tuple[str, str]] = (),
-    ):
+    ) -> None:
         self.segment = segment
         self.whole = frozenset(whole)
         self.each = each
         self.splits = [(Regex(pattern), behavior) for pattern, behavior in splits]
 
     def pre_tokenize(self, text: PreTokenizedString) -> None:
-        """Called by `tokenizers`, once a text."""
+        """Cut a text in place; `tokenizers` calls it, once a text."""
         text.split(self._split)
 
     def _split(self, _: int, text: NormalizedString) -> list[NormalizedString]:
+        """The pieces of one part of a text, in order."""
         whole, position = text.normalized, 0
         pieces: list[NormalizedString] = []
         for word in self.segment(whole):
             begin = whole.find(word, position)
             if begin < 0:
-                raise ValueError(f"the words of {whole!r} hold {word!r}, which it does not")
+                raise ValueError(
+                    f"{word!r} is not in the rest of {whole!r}: `segment` must give the words of "
+                    "a text, in order and as they stand there"
+                )
             position = begin + len(word)
             part = text[begin:position]
             if part is not None:
@@ -84,6 +100,7 @@ class WordSplitter:
         return pieces
 
     def _pieces(self, word: str, text: NormalizedString) -> list[NormalizedString]:
+        """A word as it is, or cut as the rest of them are."""
         if word in self.whole:
             return [text]
         if self.each is not None:
@@ -101,18 +118,21 @@ class GenaeWordTokenizer(PreTrainedTokenizerFast):
     ever. Lower case comes before the words, so they are those of the lower-cased text. With
     SentencePiece, each word is tokenized as a text of its own. Both as in bert4keras.
 
-    `offset_mapping` holds positions in the text that was given: words are only cut out of it.
+    `offset_mapping` has positions in the text as it was passed, in characters: words are only cut
+    out of it.
 
     Args:
+        *args: as of `PreTrainedTokenizerFast`.
         segment: gives the words of a text, instead of the way that `tokenizer.json` names. It is
             not saved.
+        **kwargs: as of `PreTrainedTokenizerFast`; `tokenizer_file` must be there.
 
     Raises:
         ValueError: `tokenizer.json` names a way to cut words that is not known here.
         ImportError: jieba is not installed.
     """
 
-    def __init__(self, *args: Any, segment: Segment | None = None, **kwargs: Any):
+    def __init__(self, *args: Any, segment: Segment | None = None, **kwargs: Any) -> None:
         described = json.loads(Path(kwargs.pop("tokenizer_file")).read_text(encoding="utf-8"))
         self.words = described["pre_tokenizer"]
         described["pre_tokenizer"] = None
@@ -126,7 +146,9 @@ class GenaeWordTokenizer(PreTrainedTokenizerFast):
         self._cut_words()
 
     @classmethod
-    def convert_to_native_format(cls, trust_remote_code: bool = False, **kwargs: Any):
+    def convert_to_native_format(
+        cls, trust_remote_code: bool = False, **kwargs: Any
+    ) -> dict[str, Any]:
         """All that `__init__` needs is in the file: nothing is made of its parts."""
         return kwargs
 
@@ -161,13 +183,19 @@ class GenaeWordTokenizer(PreTrainedTokenizerFast):
             backend.pre_tokenizer, backend.normalizer = words, first
 
     def _described(self) -> str:
+        """The content of `tokenizer.json`, with the way that words are cut."""
         with self._without_words() as backend:
             described = json.loads(backend.to_str())
         return json.dumps(described | {"pre_tokenizer": self.words}, indent=2, ensure_ascii=False)
 
     def _save_pretrained(
-        self, save_directory, file_names, legacy_format=None, filename_prefix=None
-    ):
+        self,
+        save_directory: str | os.PathLike[str],
+        file_names: tuple[str, ...],
+        legacy_format: bool | None = None,
+        filename_prefix: str | None = None,
+    ) -> tuple[str, ...]:
+        """Write `tokenizer.json`; gives the names of all files that were written."""
         prefix = f"{filename_prefix}-" if filename_prefix else ""
         path = Path(save_directory, f"{prefix}tokenizer.json")
         path.write_text(self._described() + "\n", encoding="utf-8")
