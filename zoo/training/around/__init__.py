@@ -1,0 +1,1 @@
+"""What stands around an optimizer's step: averages, lookahead, lazy rows; LAMB and schedules."""

@@ -1,0 +1,113 @@
+"""The shape of everything that stands around an optimizer's step."""
+
+from typing import Any, Self
+
+import torch
+from torch.optim import Optimizer
+
+from zoo.errors import UsageError
+
+
+def torch_optimizer(optimizer: Any) -> Optimizer:
+    """The optimizer itself, without the wrapping that accelerate puts around it.
+
+    Raises:
+        UsageError: it is no `torch.optim.Optimizer`.
+    """
+    inner = getattr(optimizer, "optimizer", optimizer)
+    if not isinstance(inner, Optimizer):
+        raise UsageError(f"{type(optimizer).__name__} is no torch.optim.Optimizer; attach to one")
+    return inner
+
+
+def check_number(
+    name: str, value: float, lowest: float, highest: float, ends: str = "[]"
+) -> float:
+    """A number of an interval, given back.
+
+    Args:
+        name: what it is called where it was given.
+        value: the number.
+        lowest: where the interval begins.
+        highest: where it ends.
+        ends: "[)" and so on; the end at a round bracket does not belong to it.
+
+    Raises:
+        UsageError: it is outside, or no number.
+    """
+    inside = (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and lowest <= value <= highest  # False for a NaN
+        and not (ends[0] == "(" and value == lowest)
+        and not (ends[1] == ")" and value == highest)
+    )
+    if not inside:
+        interval = f"{ends[0]}{lowest:g}, {highest:g}{ends[1]}"
+        raise UsageError(f"{name} is {value!r}; give a number in {interval}")
+    return value
+
+
+def check_count(name: str, value: int) -> int:
+    """A whole number of at least 1, given back.
+
+    Raises:
+        UsageError: it is less, or no whole number.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UsageError(f"{name} is {value!r}; give a whole number of at least 1")
+    return value
+
+
+class AroundStep:
+    """Something that happens before and after every step of an optimizer.
+
+    It is attached to the optimizer with torch's hooks, so that the optimizer keeps its class:
+    schedulers, accelerate and the Trainer see nothing of it. A step that a gradient scaler skips
+    does not count. Several can be attached; they act in the order in which they were.
+    """
+
+    def __init__(self) -> None:
+        self._handles: list[Any] = []
+
+    def attach(self, optimizer: Any) -> Self:
+        """Act around each step of an optimizer from now on.
+
+        Args:
+            optimizer: of torch, or as accelerate wraps it.
+
+        Raises:
+            UsageError: it is attached already, or to something that is no optimizer.
+        """
+        if self._handles:
+            raise UsageError(f"{type(self).__name__} is attached already; detach() it first")
+        optimizer = torch_optimizer(optimizer)
+        self.check(optimizer)
+        self._handles = [
+            optimizer.register_step_pre_hook(self._before),
+            optimizer.register_step_post_hook(self._after),
+        ]
+        return self
+
+    def detach(self) -> None:
+        """Act no more; what was done to the weights stays."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    @torch.no_grad()
+    def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self.before_step(optimizer)
+
+    @torch.no_grad()
+    def _after(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self.after_step(optimizer)
+
+    def check(self, optimizer: Optimizer) -> None:
+        """Raise `UsageError` if this cannot be attached to the optimizer."""
+
+    def before_step(self, optimizer: Optimizer) -> None:
+        """What happens before a step, when the gradients are final."""
+
+    def after_step(self, optimizer: Optimizer) -> None:
+        """What happens after a step."""
