@@ -15,7 +15,7 @@ from convert.published import VOCABULARY, Recognition
 
 if TYPE_CHECKING:
     from convert.families import Family, Settings
-    from convert.weights.naming import Naming
+    from convert.names.naming import Naming
 
 OTHER = {"erf": "tanh", "tanh": "erf"}
 BERT4KERAS = "bert4keras takes erf unless set_gelu('tanh') was called"

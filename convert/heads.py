@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from convert.identify.leftovers import why_left_over
-from convert.identify.names import LAYER
-from convert.weights.naming import Naming
+from convert.names.leftovers import why_left_over
+from convert.names.naming import LAYER, Naming
 
 Shapes = Mapping[str, tuple[int, ...]]
 

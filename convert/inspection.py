@@ -13,7 +13,7 @@ from convert.families.base import UNSAID
 from convert.families.settings import parts_held
 from convert.identify.evidence import options_held, sizes_held
 from convert.identify.family import Pair, shapes_of
-from convert.identify.leftovers import why_left_over
+from convert.names.leftovers import why_left_over
 
 if TYPE_CHECKING:
     from convert.readers import Checkpoint

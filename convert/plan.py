@@ -10,9 +10,9 @@ from typing import Any
 from convert import heads
 from convert.dialects.foreign import ALIKE, foreign
 from convert.families.base import PART_OPTIONS, WITHOUT, Family, Settings
-from convert.identify import layer_weights
-from convert.identify.leftovers import why_left_over
-from convert.weights.naming import Naming
+from convert.names import layer_weights
+from convert.names.leftovers import why_left_over
+from convert.names.naming import Naming
 from convert.weights.ops import resize, select_rows, shape_after, then
 from convert.weights.rows import GROWTH, Row, expand
 from convert.weights.steps import Plan, Step

@@ -27,8 +27,8 @@ from zoo.staging import check_new_folder
 
 if TYPE_CHECKING:
     from convert.families import Family, Settings
+    from convert.names.naming import Naming
     from convert.readers import Checkpoint
-    from convert.weights.naming import Naming
 
 
 @dataclass

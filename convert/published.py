@@ -23,8 +23,8 @@ from zoo.hints import nearest
 
 if TYPE_CHECKING:
     from convert.families import Family
+    from convert.names.naming import Naming
     from convert.readers import Checkpoint
-    from convert.weights.naming import Naming
 
 TABLE = Path(__file__).with_name("published.toml")
 INDEX, SIZES, VOCABULARY, NAMED = "its index", "vocabulary and sizes", "vocabulary", "its name"

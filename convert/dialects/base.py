@@ -12,15 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from convert.identify.names import layers_of
-from convert.weights.naming import Naming, Shapes
+from convert.names.naming import Naming, Shapes, layers_of
 from convert.weights.ops import KEEP, Op, shape_after
 from zoo.errors import IntegrityError
 
 if TYPE_CHECKING:
     from convert.families.base import Settings
     from convert.readers import Checkpoint
-    from convert.readers.base import LazyTensor
+    from convert.weights.lazy import LazyTensor
 
 #: An operation that needs other tensors of the checkpoint: of the rule's match and of the lazy
 #: tensors by the names that rules read.

@@ -17,7 +17,7 @@ from convert.weights.ops import IDENTITY, ZEROS, Op, times
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
-    from convert.readers.base import LazyTensor
+    from convert.weights.lazy import LazyTensor
 
 GROUP = "bert/encoder/transformer/group_0/inner_group_0"
 MAPPING = "bert/encoder/embedding_hidden_mapping_in"

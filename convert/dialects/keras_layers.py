@@ -19,12 +19,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from convert.dialects.base import Dialect, Rule
-from convert.weights.naming import Shapes
+from convert.names.naming import Shapes
 from convert.weights.ops import KEEP, Op
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
-    from convert.readers.base import LazyTensor
+    from convert.weights.lazy import LazyTensor
 
 HALF = r"(?P<half>MultiHeadSelfAttention|FeedForward)"
 NAMED = r"(?:beta|gamma|gain|bias)(?:_\d+)?"

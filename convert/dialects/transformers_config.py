@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from convert.weights.naming import Shapes
+from convert.names.naming import Shapes
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:

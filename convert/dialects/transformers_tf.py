@@ -20,7 +20,7 @@ from convert.dialects.transformers_t5 import t5
 from convert.weights.ops import KEEP, TRANSPOSE, Op, merge, part, then
 
 if TYPE_CHECKING:
-    from convert.readers.base import LazyTensor
+    from convert.weights.lazy import LazyTensor
 
 
 def flat(match: re.Match[str], tensors: Mapping[str, LazyTensor]) -> Op:

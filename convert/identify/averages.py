@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from convert.names.naming import Naming
     from convert.readers import Checkpoint
-    from convert.weights.naming import Naming
 
 #: How the averaged form of a variable is called, and what of its name is the variable's.
 FORMS = (

@@ -13,7 +13,7 @@ from typing import Any
 
 from convert import families
 from convert.families.base import Family, Settings
-from convert.weights.naming import Naming
+from convert.names.naming import Naming
 from convert.weights.ops import TRANSPOSE
 from convert.weights.rows import PLACE, Row, expand
 from zoo.errors import IntegrityError, UsageError

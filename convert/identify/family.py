@@ -15,8 +15,7 @@ from convert.families import Family, Settings
 from convert.identify import unknown
 from convert.identify.averages import as_stored, averages_of, in_place
 from convert.identify.by_order import match
-from convert.identify.names import naming_of, scopes_of
-from convert.weights.naming import Naming
+from convert.names.naming import Naming, naming_of, scopes_of
 from zoo.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from convert import families
 from convert.families.base import PART_OPTIONS, Family
-from convert.identify.names import layers_of, naming_of, scopes_of
-from convert.weights.naming import Naming
+from convert.names.naming import Naming, layers_of, naming_of, scopes_of
 from convert.weights.rows import numbered
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from convert.readers.archive import is_archive, shown, split, unpack
-from convert.readers.base import Checkpoint, LazyTensor
+from convert.readers.base import Checkpoint
 from convert.readers.keras.archive3 import is_keras_zip, open_keras_zip
 from convert.readers.keras.hdf5 import is_hdf5
 from convert.readers.keras.parts import open_parts
@@ -15,6 +15,7 @@ from convert.readers.locating import Located, locate, shards_of
 from convert.readers.tensorflow.bundle import open_bundle
 from convert.readers.tensorflow.object_graph import add_layers, is_object_graph
 from convert.readers.tensorflow.v1 import open_v1
+from convert.weights.lazy import LazyTensor
 from zoo.errors import IntegrityError, NotAllowedError, UsageError
 
 #: Also one that became a path, which has lost a slash.

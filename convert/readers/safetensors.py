@@ -16,10 +16,11 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
-from convert.readers.base import Box, Checkpoint, LazyTensor
+from convert.readers.base import Checkpoint
 from convert.readers.contents import check_content
-from convert.writers.safetensors import DTYPES as NAMES
-from convert.writers.safetensors import WEIGHTS
+from convert.weights.lazy import Box, LazyTensor
+from convert.wire.safetensors import DTYPES as NAMES
+from convert.wire.safetensors import WEIGHTS
 from zoo.errors import IntegrityError, NotFoundError
 from zoo.header import safetensors_header
 

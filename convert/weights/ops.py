@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-    from convert.readers.base import LazyTensor
+    from convert.weights.lazy import LazyTensor
 
 
 Array = Callable[["np.ndarray"], "np.ndarray"]

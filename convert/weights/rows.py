@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from convert.weights.lazy import Shape
 from convert.weights.ops import KEEP, TRANSPOSE, Op
 
 if TYPE_CHECKING:
     import numpy as np
-
-Shape = tuple[int, ...]
-
 
 #: bert4keras's corrections of scale in `autoresize_weights`, of old and new target shapes.
 GROWTH: dict[str, Callable[[Shape, Shape], float]] = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from convert.readers.base import Box, LazyTensor, Shape, boxes
+from convert.weights.lazy import Box, LazyTensor, Shape, boxes
 from zoo.errors import IntegrityError
 
 WINDOW = 2  # neighbours that `resize` keeps together

@@ -12,34 +12,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.readers.base import boxes
+from convert.weights.lazy import boxes
 from convert.weights.steps import Step
+from convert.wire.safetensors import DTYPES, WEIGHTS
 from zoo.errors import IntegrityError
 
 if TYPE_CHECKING:
     import numpy as np
 
-WEIGHTS = "model.safetensors"
 BLOCK = 8 * 2**20  # bytes of a tensor that are made at a time
 PIECE = 4 * 2**20  # bytes handed on at a time
 STRIP = 64  # rows
-
-#: NumPy's names of types -> safetensors's.
-DTYPES = {
-    "bool": "BOOL",
-    "uint8": "U8",
-    "int8": "I8",
-    "uint16": "U16",
-    "int16": "I16",
-    "float16": "F16",
-    "bfloat16": "BF16",
-    "uint32": "U32",
-    "int32": "I32",
-    "float32": "F32",
-    "uint64": "U64",
-    "int64": "I64",
-    "float64": "F64",
-}
 
 
 def write(

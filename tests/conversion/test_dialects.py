@@ -5,7 +5,8 @@ import pytest
 
 import convert
 from convert.dialects import Dialect, Rule, translated
-from convert.readers.base import Checkpoint, boxes
+from convert.readers.base import Checkpoint
+from convert.weights.lazy import boxes
 from convert.weights.ops import IDENTITY, TRANSPOSE, ZEROS, merge, part, then, times
 from convert.weights.views import Held
 from tests.conversion.rewritten import rewritten

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 import convert
 from convert.identify.by_order import match
-from convert.identify.names import naming_of
+from convert.names.naming import Naming, naming_of
 from convert.readers import open_checkpoint
 from convert.readers.tensorflow.v1 import _varints
-from convert.weights.naming import Naming
 from tests.conversion.bundles import varint
 from tests.conversion.makers import ARRAYS, write_v1
 from tests.conversion.records import LEGACY, record

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import convert
 from convert import families, heads
-from convert.weights.naming import Naming
+from convert.names.naming import Naming
 from convert.weights.rows import expand
 from tests.conversion.bundles import graph_of, write_bundle
 from tests.conversion.records import LEGACY

@@ -7,7 +7,7 @@ import pytest
 
 import convert
 from convert import families
-from convert.identify.leftovers import why_left_over
+from convert.names.leftovers import why_left_over
 from convert.weights.rows import expand
 from tests.conversion.records import LEGACY, MODELS
 from tests.conversion.rewritten import arrays_of, rewritten, weights_of

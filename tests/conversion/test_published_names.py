@@ -12,7 +12,7 @@ import pytest
 
 import convert
 from convert import families
-from convert.identify.leftovers import why_left_over
+from convert.names.leftovers import why_left_over
 from convert.weights.rows import expand
 from zoo.errors import IntegrityError
 

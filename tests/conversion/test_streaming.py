@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convert
-from convert.readers.base import boxes
 from convert.readers.tensorflow import spans
 from convert.weights import ops
+from convert.weights.lazy import boxes
 from convert.weights.steps import Step
 from convert.weights.views import Beside, Held
 from convert.writers import safetensors

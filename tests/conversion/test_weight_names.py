@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import convert
-from convert.identify.layer_weights import by_name, kind_of
+from convert.names.layer_weights import by_name, kind_of
 from tests.conversion.records import LEGACY, options, record
 from zoo.errors import IntegrityError
 

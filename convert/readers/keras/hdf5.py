@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from convert.readers.base import Box, Checkpoint, Layer, LazyTensor
+from convert.readers.base import Checkpoint, Layer
 from convert.readers.keras.attributes import Attributes
 from convert.readers.keras.layers3 import VARIABLE, keras3_layers
+from convert.weights.lazy import Box, LazyTensor
 from zoo.errors import IntegrityError, UnsafeError
 
 FORMAT = "keras_hdf5"

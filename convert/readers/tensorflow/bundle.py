@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.readers.base import Box, Checkpoint, LazyTensor, assemble, nbytes
+from convert.readers.base import Checkpoint
 from convert.readers.contents import UNFINISHED, check_content
 from convert.readers.tensorflow.checkpoint_file import visible_files
 from convert.readers.tensorflow.object_graph import GRAPH, names_of
@@ -29,6 +29,7 @@ from convert.readers.tensorflow.slices import (
 )
 from convert.readers.tensorflow.spans import File, Span
 from convert.readers.tensorflow.table import entries
+from convert.weights.lazy import Box, LazyTensor, assemble, nbytes
 from convert.wire.protobuf import WireError, bytes_of, fields, number_of, signed, varint
 from zoo.errors import IntegrityError, NotFoundError
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from convert.readers.base import Box
+from convert.weights.lazy import Box
 from convert.wire.crc32c import MOST, crc32c, mask
 from zoo.errors import IntegrityError
 

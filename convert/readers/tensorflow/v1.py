@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.readers.base import Box, Checkpoint, LazyTensor, assemble
+from convert.readers.base import Checkpoint
 from convert.readers.tensorflow.slices import (
     DTYPES,
     NO_NUMBERS,
@@ -29,6 +29,7 @@ from convert.readers.tensorflow.slices import (
 )
 from convert.readers.tensorflow.spans import File, Span
 from convert.readers.tensorflow.table import entries
+from convert.weights.lazy import Box, LazyTensor, assemble
 from convert.wire.protobuf import WireError, bytes_of, fields, number_of, part_of, signed
 from zoo.errors import IntegrityError
 

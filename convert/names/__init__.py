@@ -1,0 +1,1 @@
+"""What tensors are called in a file, and which of them a training left."""
