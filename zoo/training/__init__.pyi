@@ -3,4 +3,10 @@ from zoo.training.around.lamb import LAMB as LAMB
 from zoo.training.around.lazy_rows import LazyRows as LazyRows
 from zoo.training.around.lookahead import Lookahead as Lookahead
 from zoo.training.around.schedules import piecewise_linear as piecewise_linear
+from zoo.training.rates import ParameterGroups as ParameterGroups
+from zoo.training.rates import parameter_groups as parameter_groups
+from zoo.training.reparameterization import merge_parameters as merge_parameters
+from zoo.training.reparameterization import scale_parameters as scale_parameters
+from zoo.training.rules import MUON as MUON
+from zoo.training.rules import Rule as Rule
 from zoo.training.run import train as train
