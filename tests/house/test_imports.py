@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,41 +26,96 @@ DISTRIBUTIONS = {
 
 MAX_LINES = 400
 
-# What an import of the folder's modules may name besides the standard library and itself.
-ISLAND = {"torch", "transformers", "huggingface_hub.dataclasses"}
-#: What single islanders need besides: images, NumPy's legacy random numbers, words.
+#: Standard library only: one table of architectures, one set of errors for everybody.
+PLAIN = "zoo.errors zoo.hints zoo.lazy zoo.staging zoo.header zoo.catalog"
+ISLAND = "torch transformers huggingface_hub.dataclasses"
+HUB = "huggingface_hub httpx2 fsspec filelock model_signing"
+
+#: Room -> packages besides the standard library, and other rooms, that it may import: in functions
+#: and for types, too. From the ground up: a room's rooms stand above its line.
+ROOMS = {
+    "zoo.errors": ("", ""),
+    "zoo.hints": ("", ""),
+    "zoo.lazy": ("", ""),
+    "zoo.version": ("", ""),
+    "cards": ("", ""),
+    "zoo.progress": ("rich", ""),
+    "zoo.staging": ("", "zoo.errors"),
+    "zoo.header": ("", "zoo.errors"),
+    "zoo.catalog": ("", "zoo.errors zoo.hints"),
+    "zoo.card": ("", PLAIN),
+    # transformers' module follows relative imports as the Hub's own loader does; it has no torch.
+    "zoo.registry": (f"{HUB} transformers.dynamic_module_utils", f"{PLAIN} zoo.card cards"),
+    "zoo.models.images": (ISLAND, ""),
+    "zoo.models.text": (ISLAND, ""),
+    "zoo.models": ("transformers", f"{PLAIN} zoo.registry zoo.models.images zoo.models.text"),
+    "zoo.loading": ("transformers huggingface_hub", f"{PLAIN} zoo.registry zoo.models"),
+    "zoo.plots": ("numpy torch PIL", "zoo.errors"),
+    "zoo.data": (
+        "numpy torch PIL datasets pyarrow huggingface_hub",
+        f"{PLAIN} zoo.progress zoo.registry zoo.models.images",
+    ),
+    "zoo.training": (
+        "numpy torch transformers datasets safetensors sklearn huggingface_hub",
+        f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data",
+    ),
+    "zoo.evaluation": (
+        "numpy torch transformers datasets scipy sklearn matplotlib pyarrow",
+        f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data "
+        "zoo.training",
+    ),
+    "zoo.drawing": (
+        "torch",
+        f"{PLAIN} zoo.progress zoo.loading zoo.plots zoo.data zoo.evaluation",
+    ),
+    "zoo.compression": (
+        "numpy PIL safetensors constriction",
+        f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.data.files",
+    ),
+}
+
+#: The same of convert: a floor a line, each of which may import those above its line, and PLAIN.
+FLOORS = (
+    "wire",  # bytes without meaning
+    "weights",  # lazy tensors, and the language of the tables
+    "readers",  # every form of file as a mapping of lazy tensors
+    "arguments advice parity",  # what a person gives, and is told
+    "families writers",  # a weight table each; the files that are made
+    "names",  # what tensors are called, what a training left
+    "dialects",  # other names for the same layers
+    "identify heads",  # which family it is
+    "published plan",  # known releases; what becomes of every tensor
+    "gelu companions tokenizers",  # what else the files say
+    "preparing report verify",  # all that is known before a value is read; the only torch
+    "inspection forward backward",  # what is it, the way in, the way out
+)
+NUMBERS = "numpy ml_dtypes h5py tokenizers google_crc32c"
+below = PLAIN
+for floor in FLOORS:
+    rooms = [f"convert.{name}" for name in floor.split()]
+    ROOMS |= dict.fromkeys(rooms, (NUMBERS, below))
+    below = " ".join([below, *rooms])
+ROOMS["convert.verify"] = (
+    f"{NUMBERS} torch transformers safetensors",
+    f"{ROOMS['convert.verify'][1]} zoo.models",
+)
+
+#: The doors. Facades name what they offer in their `__init__.pyi`.
+ROOMS |= {
+    "zoo": ("", PLAIN),
+    "convert": ("", "zoo.lazy"),
+    "zoo.cli": ("typer rich torch transformers huggingface_hub", "zoo convert cards"),
+}
+
+#: What single modules need besides: images, NumPy's legacy random numbers, texts.
 MORE = {
-    "image_processing_genae": {"numpy", "PIL"},
-    "decoding": {"numpy"},
-    "tokenization_genae": {"tokenizers", "jieba"},
+    "zoo.models.images.image_processing_genae": "numpy PIL",
+    "zoo.models.text.decoding": "numpy",
+    "zoo.models.text.tokenization_genae": "tokenizers jieba",
 }
-# Of zoo the plain standard library: one table of architectures, one set of errors for both.
-CONVERT = {"numpy", "ml_dtypes", "h5py", "safetensors", "tokenizers", "google_crc32c"} | {
-    "zoo.catalog",
-    "zoo.errors",
-    "zoo.header",
-    "zoo.hints",
-    "zoo.lazy",
-    "zoo.staging",
-}
-PLAIN = ("errors", "hints", "lazy", "staging", "header", "catalog")
-BARE = {f"zoo.{name}" for name in (*PLAIN, "card")}
 
-
-def named(path: Path) -> Iterator[tuple[int, str, int]]:
-    """(relative level, dotted module, line) of every import in a file, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield 0, alias.name, node.lineno
-        elif isinstance(node, ast.ImportFrom):
-            if node.module is None:
-                yield node.level, "", node.lineno
-            elif node.level == 0 and node.module in {"zoo", "convert"}:
-                for alias in node.names:
-                    yield 0, f"{node.module}.{alias.name}", node.lineno
-            else:
-                yield node.level, node.module, node.lineno
+#: What a verb's module may import outside functions, so that other verbs and --help are quick.
+AT_ONCE = f"{PLAIN} zoo.cli zoo.drawing zoo.progress typer"
 
 
 def within(module: str, allowed: set[str]) -> bool:
@@ -68,13 +123,36 @@ def within(module: str, allowed: set[str]) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in allowed)
 
 
-def strangers(path: Path, allowed: set[str]) -> list[str]:
-    """Absolute imports that are neither allowed nor of the standard library."""
-    return [
-        f"{path.relative_to(ROOT)}:{line} imports {module}"
-        for level, module, line in named(path)
-        if level == 0 and module.split(".")[0] not in STDLIB and not within(module, allowed)
-    ]
+def modules() -> dict[str, Path]:
+    """Every module of ours and its file."""
+    found = {}
+    for path in SOURCES:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(module: str, nodes: Iterable[ast.AST] = ()) -> Iterator[tuple[str, int]]:
+    """(dotted module, line) of what a module imports, in functions and for types too.
+
+    Args:
+        module: whose imports.
+        nodes: those of its syntax tree that count; all of them if there are none.
+    """
+    path = MODULES[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in nodes or ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            up = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*(up if node.level else ()), *filter(None, [node.module])])
+            for alias in node.names:
+                inside = f"{base}.{alias.name}"
+                yield inside if inside in MODULES else base, node.lineno
 
 
 def test_dependencies_are_what_the_code_imports():
@@ -86,7 +164,7 @@ def test_dependencies_are_what_the_code_imports():
     ]
     declared = {re.split(r"[<>=\[]", line)[0] for line in lines}
     own = {"zoo", "convert", "cards"}
-    tops = {m.split(".")[0] for p in SOURCES for level, m, _ in named(p) if level == 0}
+    tops = {name.partition(".")[0] for module in MODULES for name, _ in imports(module)}
     imported = {DISTRIBUTIONS.get(top, top) for top in tops - STDLIB - own}
     # Demanded by transformers.Trainer, and by model-signing.
     assert imported == declared - {"accelerate", "pyopenssl"}
@@ -97,27 +175,11 @@ def of(path: Path) -> str:
 
 
 def graph() -> dict[str, set[str]]:
-    """Every module and those of ours that it imports, typing imports and functions included."""
-    modules = {}
-    for path in SOURCES:
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    found: dict[str, set[str]] = {}
-    for module, path in modules.items():
-        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-        found[module] = set()
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                up = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*(up if node.level else ()), *filter(None, [node.module])])
-                inside = [f"{base}.{alias.name}" for alias in node.names]
-                names = [name if name in modules else base for name in inside]
-            else:
-                continue
-            found[module] |= {name for name in names if name in modules} - {module}
-    return found
+    """Every module and those of ours that it imports."""
+    return {
+        module: {name for name, _ in imports(module) if name in MODULES} - {module}
+        for module in MODULES
+    }
 
 
 def test_no_two_files_import_each_other():
@@ -138,10 +200,9 @@ def test_there_is_something_to_read():
     assert len(SOURCES) > 20
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=of)
-def test_banned_packages_are_imported_nowhere(path):
-    found = [(module, line) for _, module, line in named(path) if within(module, NEVER)]
-    assert not found
+@pytest.mark.parametrize("module", MODULES)
+def test_banned_packages_are_imported_nowhere(module):
+    assert not [(name, line) for name, line in imports(module) if within(name, NEVER)]
 
 
 ISLANDS = [ROOT / "zoo/models/images", ROOT / "zoo/models/text"]
@@ -149,13 +210,18 @@ ISLANDERS = sorted(p for i in ISLANDS for p in i.rglob("*.py") if p.stem != "__i
 
 
 @pytest.mark.parametrize("path", ISLANDERS, ids=of)
-def test_the_island_imports_only_torch_transformers_and_siblings(path):
+def test_an_island_imports_siblings_in_the_only_form_that_the_hub_follows(path):
     assert path.parent in ISLANDS, "an island is flat"
-    allowed = ISLAND | MORE.get(path.stem, set())
-    assert not strangers(path, allowed)
-    for level, module, line in named(path):
-        # The Hub's code copier follows `from .sibling import x` and nothing else.
-        assert level == 0 or (level == 1 and module and "." not in module), f"{of(path)}:{line}"
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            # The Hub's code copier follows `from .sibling import x` and nothing else.
+            assert node.level == 1, f"{of(path)}:{node.lineno}"
+            assert node.module, f"{of(path)}:{node.lineno}"
+            assert "." not in node.module, f"{of(path)}:{node.lineno}"
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names = names or [alias.name for alias in node.names]
+            assert not [name for name in names if within(name, {"zoo", "convert"})]
 
 
 def test_both_islands_refuse_by_the_same_rules():
@@ -169,74 +235,39 @@ def test_no_line_about_registries_travels():
         assert "resolve" not in path.read_text("utf-8"), of(path)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        ROOT / f"zoo/{name}.py"
-        for name in ("errors", "hints", "lazy", "staging", "header", "catalog")
-    ]
-    + sorted((ROOT / "zoo/card").glob("*.py")),
-    ids=of,
-)
-def test_cards_and_catalog_need_only_the_standard_library(path):
-    assert not strangers(path, BARE)
+def room_of(module: str) -> str:
+    """The room that a module is in: the longest name that fits."""
+    return max((room for room in ROOMS if within(module, {room})), key=len)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "zoo/registry").rglob("*.py")), ids=of)
-def test_the_registry_needs_no_torch(path):
-    allowed = BARE | {
-        "zoo.card",
-        "zoo.registry",
-        "zoo.models",
-        "filelock",
-        "huggingface_hub",
-        "httpx2",
-        "fsspec",
-        "model_signing",
-        # Follows relative imports as the Hub's own loader does; imports no torch.
-        "transformers.dynamic_module_utils",
-        "cards",
-    }
-    assert not strangers(path, allowed)
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_what_its_room_may(module):
+    room = room_of(module)
+    packages, rooms = ROOMS[room]
+    allowed = {*packages.split(), *rooms.split(), *MORE.get(module, "").split()}
+    for name, line in imports(module):
+        if name.partition(".")[0] in STDLIB or (name in MODULES and room_of(name) == room):
+            continue
+        what = f"{MODULES[module].relative_to(ROOT)}:{line} imports {name}"
+        assert within(name, allowed), f"{what}, which ROOMS does not grant {room}"
 
 
-@pytest.mark.parametrize(
-    "path",
-    sorted(
-        p
-        for room in ("data", "training", "evaluation")
-        for p in (ROOT / "zoo" / room).rglob("*.py")
-    ),
-    ids=of,
-)
-def test_rooms_do_not_import_the_command_line(path):
-    assert not [m for _, m, _ in named(path) if within(m, {"zoo.cli", "typer"})]
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_arrow_runs_up_a_floor(room):
+    places = {name: place for place, name in enumerate(ROOMS)}
+    assert any(room_of(module) == room for module in MODULES), "a room without modules"
+    above = [n for n in ROOMS[room][1].split() if places[room_of(n)] >= places[room]]
+    assert not above
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "zoo/data").rglob("*.py")), ids=of)
-def test_data_knows_neither_training_nor_evaluation(path):
-    assert not [m for _, m, _ in named(path) if within(m, {"zoo.training", "zoo.evaluation"})]
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "zoo/compression").rglob("*.py")), ids=of)
-def test_compression_needs_no_torch(path):
-    allowed = BARE | {
-        "zoo.card",
-        "zoo.registry",
-        "zoo.data.files",
-        "zoo.progress",
-        "constriction",
-        "numpy",
-        "PIL",
-        "safetensors",
-    }
-    assert not strangers(path, allowed)
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "convert").rglob("*.py")), ids=of)
-def test_convert_knows_neither_torch_nor_the_zoo(path):
-    if path != ROOT / "convert/verify.py":  # the only bridge
-        assert not strangers(path, CONVERT | {"convert"})
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("zoo.cli.")])
+def test_verbs_import_what_is_heavy_inside_functions(module):
+    if module == "zoo.cli.readme":  # no verb: what `make readme` runs
+        return
+    body = ast.parse(MODULES[module].read_text("utf-8")).body
+    for name, line in imports(module, [node for node in body if not isinstance(node, ast.If)]):
+        quick = name.partition(".")[0] in STDLIB or within(name, set(AT_ONCE.split()))
+        assert quick, f"{of(MODULES[module])}:{line} imports {name}"
 
 
 def loaded_by(statement: str) -> set[str]:

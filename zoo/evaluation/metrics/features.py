@@ -87,9 +87,9 @@ def load_classifier(name: str, context: Context) -> Any:
     Raises:
         UsageError: if it is no classifier, or reads images of another size than the model's.
     """
-    import zoo
+    from zoo.loading import from_pretrained
 
-    model: Any = zoo.from_pretrained(name)
+    model: Any = from_pretrained(name)
     if not hasattr(model, "features"):
         raise UsageError(f"features {name!r} is no classifier; name one such as those of `list`")
     shapes = [(c.num_channels, c.image_size) for c in (model.config, context.model.config)]
