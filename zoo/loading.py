@@ -1,14 +1,18 @@
 """A model, or what its inputs pass first, by name: an id or a folder."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from inspect import signature
 from logging import ERROR
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from zoo import catalog
-from zoo.errors import IntegrityError, NotFoundError, UsageError
+from zoo.errors import IntegrityError, MissingDependencyError, NotFoundError, UsageError
 from zoo.header import safetensors_header
+from zoo.hints import command
 from zoo.registry import embedded, resolve
 from zoo.registry.manifest import read_config
 
@@ -134,6 +138,81 @@ def load_for(name: str | os.PathLike[str], method: str) -> tuple[Any, "GenaeImag
     return model, processor
 
 
+def load_with_tokenizer(name: str | os.PathLike[str], head: str) -> tuple[Any, Any]:
+    """A text model with one of its heads, and its tokenizer, looked up and checked once.
+
+    Args:
+        name: an id or a folder.
+        head: how the names of its classes end, a key of `catalog.HEADS` such as "ForMaskedLM".
+            The files may have more heads than this one.
+
+    Returns:
+        The model, float32 and in evaluation mode, and the tokenizer.
+
+    Raises:
+        NotFoundError: there is no such model, or no weights or no `tokenizer.json` beside it.
+        IntegrityError: the files of the model or its tokenizer are malformed.
+        UsageError: the model has no such head.
+        MissingDependencyError: the tokenizer needs a package that is not installed.
+    """
+    place = resolve(name)
+    if not (Path(place) / "tokenizer.json").is_file():
+        raise NotFoundError(f"{place} has no tokenizer.json; is it a language model?")
+    return head_at(place, str(name), head), tokenizer_at(place, str(name))
+
+
+def head_at(place: str, name: str, head: str) -> Any:
+    """The model of a folder that was found and checked; arguments as of `load_with_tokenizer`."""
+    import transformers
+
+    import zoo.models  # noqa: F401  (the Auto classes find genae's text models as well)
+
+    config = read_config(Path(place))
+    _check_weights_exist(place)
+    auto = catalog.HEADS[head][0]
+    try:
+        entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
+    except UsageError:
+        entry = None  # of transformers, whose Auto class knows it or not
+    try:
+        model, report = _read(getattr(transformers, auto), place, {"dtype": "float32"})
+    except ValueError as error:
+        reason = shorten(str(error), 200, placeholder=" ...")
+        raise UsageError(
+            f"{name}: {auto} makes no model of its files: {reason}; see "
+            f"{command('genae', 'info', name)}"
+        ) from error
+    missing = _unexplained(report, "missing", entry)
+    if missing:
+        raise UsageError(
+            f"{name} has no weights for {auto}, such as {_few(missing)}; it was saved without "
+            f"this head: see {command('genae', 'info', name)}"
+        )
+    _refuse(place, "mismatched", _unexplained(report, "mismatched", entry))
+    return model
+
+
+def tokenizer_at(place: str, name: str) -> Any:
+    """The tokenizer in a folder that was found and checked; `name` is what messages say.
+
+    Raises:
+        IntegrityError: its files are malformed.
+        MissingDependencyError: it needs a package that is not installed.
+    """
+    import transformers
+
+    from zoo.models import seam
+
+    try:
+        with seam.found(), _quietly():
+            return transformers.AutoTokenizer.from_pretrained(place)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise IntegrityError(f"{name}: makes no tokenizer ({reason}); get it again") from error
+    except ImportError as error:
+        raise MissingDependencyError(f"{name}: {error}") from error
+
+
 def _check_weights_exist(folder: str) -> None:
     if not embedded.ships(Path(folder)):
         raise NotFoundError(
@@ -161,37 +240,57 @@ def _complete(
 
     transformers would fill what is missing with random numbers and go on.
     """
+    wanted = kwargs.pop("output_loading_info", False)
+    model, report = _read(model_class, place, kwargs)
+    for kind in ("missing", "unexpected", "mismatched"):
+        _refuse(place, kind, _unexplained(report, kind, entry))
+    return (model, report) if wanted else model
+
+
+def _read(model_class: Any, place: str | os.PathLike[str], kwargs: dict[str, Any]) -> Any:
+    """A model, and transformers' report of the tensors that the files lack or have too many."""
     from huggingface_hub.errors import StrictDataclassError
-    from transformers.utils import logging
 
     from zoo.models import seam
 
-    wanted = kwargs.pop("output_loading_info", False)
-    before = logging.get_verbosity()
-    logging.set_verbosity(ERROR)
+    # Sizes that differ are reported by name only when they are tolerated at first.
+    options = kwargs | {"ignore_mismatched_sizes": True, "output_loading_info": True}
     try:
-        # Sizes that differ are reported by name only when they are tolerated at first.
-        kwargs["ignore_mismatched_sizes"] = True
-        with seam.found(), seam.without_bar(place):
-            model, report = model_class.from_pretrained(place, output_loading_info=True, **kwargs)
+        with seam.found(), seam.without_bar(place), _quietly():
+            return model_class.from_pretrained(place, **options)
     except (StrictDataclassError, RuntimeError, TypeError) as error:
         raise IntegrityError(
             f"{place}: config.json and weights make no model: {' '.join(str(error).split())}"
         ) from error
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without transformers' warnings; a user's own setting comes back."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity(ERROR)
+    try:
+        yield
     finally:
         logging.set_verbosity(before)
-    for kind, allows in (
-        ("missing", entry.rebuilds),
-        ("unexpected", entry.leaves_open),
-        ("mismatched", None),
-    ):
-        keys = [
-            key for key in report.get(f"{kind}_keys") or () if not (allows and allows(str(key)))
-        ]
-        if keys:
-            names = ", ".join(sorted(str(key) for key in keys)[:3])
-            raise IntegrityError(
-                f"{place}: the weights are not those of config.json: {len(keys)} {kind}, such as "
-                f"{names}; get the model again"
-            )
-    return (model, report) if wanted else model
+
+
+def _unexplained(report: dict[str, Any], kind: str, entry: catalog.Entry | None) -> list[str]:
+    """The tensors of a report that the architecture does not allow for, in order."""
+    allows = {} if entry is None else {"missing": entry.rebuilds, "unexpected": entry.leaves_open}
+    names = map(str, report.get(f"{kind}_keys") or ())
+    return sorted(name for name in names if not (kind in allows and allows[kind](name)))
+
+
+def _refuse(place: str | os.PathLike[str], kind: str, names: list[str]) -> None:
+    if names:
+        raise IntegrityError(
+            f"{place}: the weights are not those of config.json: {len(names)} {kind}, such as "
+            f"{_few(names)}; get the model again"
+        )
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3])

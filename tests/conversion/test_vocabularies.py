@@ -174,14 +174,14 @@ def test_words_are_cut_if_told_and_else_missed(place):
     assert transformers.AutoTokenizer.from_pretrained(out).tokenize("天气") == ["天气"]
 
 
-def test_the_command_line_says_what_words_need(place, monkeypatch):
-    from zoo.cli.text import _load
+def test_loading_says_what_words_need(place, monkeypatch):
+    from zoo.loading import load_with_tokenizer
 
     _, out = bring_over(place("bert_full"), pre_tokenize="jieba")
-    assert _load(str(out))[1].tokenize("[MASK]") == ["[MASK]"]
+    assert load_with_tokenizer(out, "ForMaskedLM")[1].tokenize("[MASK]") == ["[MASK]"]
     monkeypatch.setitem(sys.modules, "jieba", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "genae\[chinese\]"'):
-        _load(str(out))
+        load_with_tokenizer(out, "ForMaskedLM")
 
 
 def test_words_without_a_vocabulary_are_an_error(place):
