@@ -64,6 +64,7 @@ ROOMS = {
         f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data "
         "zoo.training",
     ),
+    "zoo.filling": ("torch", f"{PLAIN} zoo.loading"),
     "zoo.drawing": (
         "torch",
         f"{PLAIN} zoo.progress zoo.loading zoo.plots zoo.data zoo.evaluation",
@@ -115,7 +116,7 @@ MORE = {
 }
 
 #: What a verb's module may import outside functions, so that other verbs and --help are quick.
-AT_ONCE = f"{PLAIN} zoo.cli zoo.drawing zoo.progress typer"
+AT_ONCE = f"{PLAIN} zoo.cli zoo.drawing zoo.filling zoo.progress typer"
 
 
 def within(module: str, allowed: set[str]) -> bool:
