@@ -1,0 +1,60 @@
+"""The operations by the names that cards give them."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zoo.errors import UsageError
+from zoo.hints import did_you_mean
+
+from .accumulation import Accumulate
+from .clipping import AdaptiveClip, ClipGlobalNorm, ClipNorm, ClipValue
+from .functions import Apply
+from .guards import FiniteGuard
+from .noise import Noise
+from .projection import Project
+from .shaping import Centralize, Freeze, Normalize, Scale, Sign
+from .sparsity import Drop, TopK
+from .transform import Transform
+
+#: Every operation, `clip_norm` for `ClipNorm`.
+OPERATIONS: dict[str, type[Transform]] = {
+    kind.op: kind
+    for kind in (
+        ClipValue, ClipNorm, ClipGlobalNorm, AdaptiveClip, Normalize, Centralize, Sign, Noise,
+        Scale, Freeze, Accumulate, Drop, TopK, Project, FiniteGuard, Apply,
+    )
+}  # fmt: skip
+
+
+def build_operation(table: Mapping[str, Any]) -> Transform:
+    """An operation from a card's table: `op`, and the arguments of its class.
+
+    Raises:
+        UsageError: naming the operation, the argument and what is known.
+    """
+    settings = dict(table)
+    op = settings.pop("op", None)
+    kinds = {name: kind for name, kind in OPERATIONS.items() if kind.in_cards}
+    if str(op) not in kinds:
+        if str(op) in OPERATIONS:
+            raise UsageError(f"op {op!r}: takes what no card can say; use it from Python")
+        hint = did_you_mean(str(op), kinds)
+        raise UsageError(f"no operation on gradients is called {op!r}. {hint}")
+    known = inspect.signature(kinds[op]).parameters
+    for name in settings:
+        if name not in known:
+            raise UsageError(f"op {op!r} has no setting {name!r}. {did_you_mean(name, known)}")
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in settings:
+            raise UsageError(f"op {op!r} needs {name}; set it")
+    return kinds[op](**settings)
+
+
+def build_operations(tables: Sequence[Mapping[str, Any]]) -> list[Transform]:
+    """The operations of a card's `[[train.gradients]]`, in order.
+
+    Raises:
+        UsageError: naming the operation and the setting.
+    """
+    return [build_operation(table) for table in tables]
