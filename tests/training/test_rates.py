@@ -1,5 +1,8 @@
 """Parameter groups: laws, optimizers, schedulers, the Trainer, and what is refused."""
 
+import socket
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -435,3 +438,45 @@ def test_no_decay_for_biases_norms_and_embeddings():
     found = of(parameter_groups(BertModel(BertConfig(**TEXT)), 1.0, weight_decay=0.1))
     plain = {name for name, each in found.items() if each.weight_decay == 0.0}
     assert plain == {n for n in found if "bias" in n or "Norm" in n or "embeddings" in n}
+
+
+WORKER = """
+import os, sys, torch
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from torch import nn
+from zoo.training import Rule, parameter_groups
+rank, port = int(sys.argv[1]), sys.argv[2]
+torch.manual_seed(0)
+torch.set_num_threads(1)
+dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 2))
+groups = parameter_groups(model, 0.1, rules=[Rule(depth=[1, 2], freeze=True)])
+optimizer, parallel = torch.optim.SGD(groups), DistributedDataParallel(model)
+for step in range(3):  # a gradient that is awaited and missing stops the second
+    optimizer.zero_grad()
+    parallel(torch.ones(5, 3) * (rank + step)).square().sum().backward()
+    optimizer.step()
+weights = [torch.zeros(2, 4) for _ in range(2)]
+dist.all_gather(weights, model[2].weight.detach())
+print(torch.equal(*weights), model[0].weight.grad, flush=True)
+dist.barrier()
+dist.destroy_process_group()
+os._exit(0)  # the work is done; gloo's threads sometimes abort an interpreter that is torn down
+"""
+
+
+def test_freezing_by_rules_suits_distributed_training(root):
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(rank), str(port)],
+            cwd=root,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    assert [each.communicate(timeout=120)[0].strip() for each in workers] == ["True None"] * 2

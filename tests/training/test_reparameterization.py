@@ -19,7 +19,8 @@ from tests.tiny import TEXT
 from zoo.errors import ConflictError, UsageError
 from zoo.training import Rule, merge_parameters, parameter_groups, scale_parameters
 
-RECORDED = sorted((Path(__file__).parents[1] / "fixtures" / "layerwise_lr").glob("*.npz"))
+FOLDER = Path(__file__).parents[1] / "fixtures/training/layerwise_lr"
+RECORDED = sorted(FOLDER.glob("*.npz"))
 TOLERANCE = 1e-12
 MOMENTUM = float(np.float32(0.9))  # Keras casts some constants through float32
 
