@@ -1,3 +1,10 @@
+from zoo.training.adversarial.attacks import FGM as FGM
+from zoo.training.adversarial.attacks import PGD as PGD
+from zoo.training.adversarial.attacks import Free as Free
+from zoo.training.adversarial.objective import Objective as Objective
+from zoo.training.adversarial.smoothness import GradientPenalty as GradientPenalty
+from zoo.training.adversarial.smoothness import RDrop as RDrop
+from zoo.training.adversarial.smoothness import VirtualAdversarial as VirtualAdversarial
 from zoo.training.around.ema import EMA as EMA
 from zoo.training.around.lamb import LAMB as LAMB
 from zoo.training.around.lazy_rows import LazyRows as LazyRows
@@ -29,3 +36,4 @@ from zoo.training.reparameterization import scale_parameters as scale_parameters
 from zoo.training.rules import MUON as MUON
 from zoo.training.rules import Rule as Rule
 from zoo.training.run import train as train
+from zoo.training.text_trainer import TextTrainer as TextTrainer
