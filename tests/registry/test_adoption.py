@@ -20,13 +20,13 @@ FILES = release_files("1.0.0") | {"vocab.txt": b"[PAD]\n", ".gitattributes": b"x
 
 
 @pytest.fixture
-def theirs(server, open_hub, monkeypatch):
-    """`theirs(links, files)`: a cache that huggingface_hub filled, and the commit."""
+def foreign(server, open_hub, monkeypatch):
+    """`foreign(links, files)`: a cache that huggingface_hub filled, and the commit."""
     from huggingface_hub import constants, snapshot_download
 
     def fill(links: bool, files=FILES):
         commit = server.storage.commit("alice/toy", files)
-        root = open_hub("theirs").cache.root
+        root = open_hub("foreign").cache.root
         with monkeypatch.context() as patch:
             patch.setattr(constants, "HF_HUB_DISABLE_SYMLINKS", not links)
             snapshot_download("alice/toy", endpoint=server.url, cache_dir=root, token="tok")
@@ -42,11 +42,11 @@ def own(files=FILES):
 
 
 def offline(open_hub):
-    return open_hub("theirs", offline=True)
+    return open_hub("foreign", offline=True)
 
 
-def test_files_in_place_of_links_are_taken(theirs, open_hub, server, tmp_path):
-    place, commit = theirs(links=False)
+def test_files_in_place_of_links_are_taken(foreign, open_hub, server, tmp_path):
+    place, commit = foreign(links=False)
     folder = offline(open_hub).folder("alice/toy")
     assert folder == place / "snapshots" / commit
     assert not any(path.is_symlink() for path in folder.iterdir())
@@ -56,27 +56,27 @@ def test_files_in_place_of_links_are_taken(theirs, open_hub, server, tmp_path):
     assert server.log == []
 
 
-def test_nothing_is_fetched_again_that_is_there(theirs, open_hub, server):
-    theirs(links=False)
-    folder = open_hub("theirs").folder("alice/toy")
+def test_nothing_is_fetched_again_that_is_there(foreign, open_hub, server):
+    foreign(links=False)
+    folder = open_hub("foreign").folder("alice/toy")
     assert content(folder) == FILES
     assert [r.path.split("/")[5] for r in server.log] == ["revision", "tree"]
 
 
-def test_copies_without_links_are_taken(theirs, open_hub, tmp_path):
-    place, _ = theirs(links=True)
+def test_copies_without_links_are_taken(foreign, open_hub, tmp_path):
+    place, _ = foreign(links=True)
     copied = tmp_path / "cache-copied" / place.name
     shutil.copytree(place, copied)  # follows links
     shutil.rmtree(copied / "blobs")
     assert content(open_hub("copied", offline=True).folder("alice/toy")) == FILES
-    of_ours = tmp_path / "cache-ours"
+    own_cache = tmp_path / "cache-own"
     offline(open_hub).folder("alice/toy")
-    shutil.copytree(place.parent, of_ours)
-    assert content(open_hub("ours", offline=True).folder("alice/toy")) == FILES
+    shutil.copytree(place.parent, own_cache)
+    assert content(open_hub("own", offline=True).folder("alice/toy")) == FILES
 
 
-def test_links_to_elsewhere_are_held_to_their_sums(theirs, open_hub):
-    place, commit = theirs(links=True)
+def test_links_to_elsewhere_are_compared_with_their_sums(foreign, open_hub):
+    place, commit = foreign(links=True)
     for path in (place / "snapshots" / commit).iterdir():
         target = path.resolve()
         path.unlink()
@@ -85,26 +85,26 @@ def test_links_to_elsewhere_are_held_to_their_sums(theirs, open_hub):
 
 
 @pytest.mark.parametrize("name", ["vocab.txt", "config.json", "model.safetensors"])
-def test_links_to_nothing_are_no_model(theirs, open_hub, name):
-    place, commit = theirs(links=True)
+def test_links_to_nothing_are_no_model(foreign, open_hub, name):
+    place, commit = foreign(links=True)
     (place / "snapshots" / commit / name).resolve().unlink()
     with pytest.raises(UnreachableError, match=f"{name} is a link to nothing"):
         offline(open_hub).folder("alice/toy")
 
 
 @pytest.mark.parametrize("name", ["vocab.txt", "config.json", "model.safetensors"])
-def test_a_part_of_a_model_is_none(theirs, open_hub, name):
-    place, commit = theirs(links=False)
+def test_a_part_of_a_model_is_none(foreign, open_hub, name):
+    place, commit = foreign(links=False)
     (place / "snapshots" / commit / name).unlink()
     with pytest.raises(UnreachableError, match=f"{name} is not in it"):
         offline(open_hub).folder("alice/toy")
-    assert content(open_hub("theirs").folder("alice/toy")) == FILES  # the hub has it
+    assert content(open_hub("foreign").folder("alice/toy")) == FILES  # the hub has it
 
 
-def test_what_is_not_needed_may_be_missing(theirs, open_hub):
+def test_what_is_not_needed_may_be_missing(foreign, open_hub):
     files = FILES | {"pytorch_model.bin": b"x", "tf_model.h5": b"y", "onnx/model.onnx": b"z"}
     del files["manifest.json"]
-    place, commit = theirs(links=True, files=files)
+    place, commit = foreign(links=True, files=files)
     folder = place / "snapshots" / commit
     for name in ("README.md", "tf_model.h5", "onnx/model.onnx"):
         (folder / name).resolve().unlink()
@@ -115,10 +115,10 @@ def test_what_is_not_needed_may_be_missing(theirs, open_hub):
     assert kept == {"config.json", "model.safetensors", "vocab.txt"}
 
 
-def test_a_pickle_beside_is_neither_checked_nor_copied(theirs, open_hub, tmp_path):
+def test_a_pickle_in_addition_is_neither_checked_nor_copied(foreign, open_hub, tmp_path):
     files = FILES | {"pytorch_model.bin": b"x"}
     del files["manifest.json"]
-    place, _ = theirs(links=False, files=files)
+    place, _ = foreign(links=False, files=files)
     folder = offline(open_hub).folder("alice/toy")
     assert registry.verification.examine(folder).problems == []
     import zoo.registry.order as where
@@ -135,9 +135,9 @@ def test_a_pickle_beside_is_neither_checked_nor_copied(theirs, open_hub, tmp_pat
 
 
 @pytest.mark.parametrize("kept", ["trees", "manifest", "neither"])
-def test_a_damaged_file_is_refused_by_whatever_is_known_of_it(theirs, open_hub, kept):
+def test_a_damaged_file_is_refused_by_whatever_is_known_of_it(foreign, open_hub, kept):
     files = FILES if kept != "neither" else {p: t for p, t in FILES.items() if "manifest" not in p}
-    place, commit = theirs(links=False, files=files)
+    place, commit = foreign(links=False, files=files)
     assert {f.path for f in listing(place, commit).values()} == set(files)
     if kept != "trees":
         shutil.rmtree(place / "trees")
@@ -154,11 +154,11 @@ def test_a_damaged_file_is_refused_by_whatever_is_known_of_it(theirs, open_hub, 
     kind = UnreachableError if kept == "trees" else IntegrityError
     with pytest.raises(kind, match=r"model\.safetensors"):
         offline(open_hub).folder("alice/toy")
-    assert content(open_hub("theirs").folder("alice/toy")) == FILES
+    assert content(open_hub("foreign").folder("alice/toy")) == FILES
 
 
-def test_one_snapshot_serves_where_nothing_says_what_main_is(theirs, open_hub, caplog):
-    place, commit = theirs(links=True)
+def test_one_snapshot_serves_where_nothing_says_what_main_is(foreign, open_hub, caplog):
+    place, commit = foreign(links=True)
     shutil.rmtree(place / "refs")
     hub = offline(open_hub)
     assert hub.folder("alice/toy").name == commit
@@ -173,8 +173,8 @@ def test_one_snapshot_serves_where_nothing_says_what_main_is(theirs, open_hub, c
         hub.folder("alice/toy")
 
 
-def test_a_newer_part_does_not_hide_an_older_whole(theirs, open_hub, caplog):
-    place, commit = theirs(links=True)
+def test_a_newer_part_does_not_hide_an_older_whole(foreign, open_hub, caplog):
+    place, commit = foreign(links=True)
     newer = place / "snapshots" / ("1" * 40)
     newer.mkdir()
     (newer / "config.json").write_text("{}")
@@ -184,15 +184,15 @@ def test_a_newer_part_does_not_hide_an_older_whole(theirs, open_hub, caplog):
 
 
 def test_a_flaky_hub_is_asked_again_where_the_cache_has_only_a_part(
-    theirs, open_hub, server, monkeypatch
+    foreign, open_hub, server, monkeypatch
 ):
     from tests.hubs.faults import Fault, Status
 
     monkeypatch.setattr("zoo.registry.hub.guard.WAITS", (0.0,))
-    place, commit = theirs(links=False)
+    place, commit = foreign(links=False)
     (place / "snapshots" / commit / "config.json").unlink()
     server.faults.append(Fault("/revision/", Status(503), times=2))
-    assert content(open_hub("theirs").folder("alice/toy")) == FILES
+    assert content(open_hub("foreign").folder("alice/toy")) == FILES
 
 
 READ_ONLY = """
@@ -209,9 +209,9 @@ print(registry.pull("alice/toy", sys.argv[1]))
 """
 
 
-def test_a_cache_that_cannot_be_written_to_serves(theirs, root, tmp_path):
+def test_a_cache_that_cannot_be_written_to_serves(foreign, root, tmp_path):
     files = {path: text for path, text in FILES.items() if path != "manifest.json"}
-    place, _ = theirs(links=False, files=files)
+    place, _ = foreign(links=False, files=files)
     env = os.environ | {"HF_HUB_CACHE": str(place.parent), "GENAE_REGISTRIES": "hub"}
     done = subprocess.run(
         [sys.executable, "-c", READ_ONLY, str(tmp_path / "out")],
@@ -233,8 +233,8 @@ def test_a_cache_that_cannot_be_written_to_takes_no_new_model(open_hub, server, 
         hub.folder("alice/toy")
 
 
-def test_leftovers_of_other_programs_are_nothing(theirs, open_hub):
-    place, commit = theirs(links=True)
+def test_leftovers_of_other_programs_are_nothing(foreign, open_hub):
+    place, commit = foreign(links=True)
     (place / "blobs" / f"{'0' * 64}.incomplete").write_bytes(b"x")
     (place / "snapshots" / ".DS_Store").write_bytes(b"x")
     (place / "snapshots" / commit / "._config.json").write_bytes(b"x")

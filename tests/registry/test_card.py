@@ -121,7 +121,7 @@ WRONG = {
     "escape": (_change(limits="\x1b[2J"), "cannot be printed"),
     "escape in key": (_inside("config", **{"a\x1b": 1}), "cannot be printed"),
     "deprecated": (_change(status="deprecated"), "replaced_by"),
-    "two names": (_inside("data", name="a", config="b"), "two words"),
+    "two names": (_inside("data", name="a", config="b"), "two names"),
 }
 
 

@@ -157,12 +157,12 @@ def test_rights(server, open_hub, release):
             open_hub(token=token).push(release())
     open_hub().push(release())
     server.storage.repo("alice/toy").private = True
-    told = set()
+    messages = set()
     for token, name in ((None, "alice/toy"), (None, "alice/none")):
         with pytest.raises(NotFoundError, match="HF_TOKEN") as caught:
             open_hub("b", token=token).folder(name)
-        told.add(str(caught.value).replace(name, ""))
-    assert len(told) == 1  # a private model looks like a missing one
+        messages.add(str(caught.value).replace(name, ""))
+    assert len(messages) == 1  # a private model looks like a missing one
     server.storage.repo("alice/toy").private = False
     server.storage.repo("alice/toy").gated = True
     with pytest.raises(NotAllowedError, match="alice/toy: gated"):
@@ -176,10 +176,10 @@ def test_what_huggingface_hub_fetched_serves_offline(server, open_hub, release, 
 
     made = release()
     open_hub("pusher").push(made)
-    cache = open_hub("theirs").cache.root
+    cache = open_hub("foreign").cache.root
     settings = {"endpoint": server.url, "cache_dir": cache, "token": "tok"}
     snapshot_download("alice/toy", allow_patterns=["*.json"], **settings)
-    offline = open_hub("theirs", offline=True)
+    offline = open_hub("foreign", offline=True)
     with pytest.raises(UnreachableError, match="not in the cache"):
         offline.folder("alice/toy")  # its weights are not there
     snapshot_download("alice/toy", **settings)
@@ -252,7 +252,7 @@ def test_a_redirect_into_the_machine_from_outside_is_not_followed():
 def test_a_server_may_not_ask_for_a_day(server, open_hub, release, monkeypatch):
     open_hub("pusher").push(release())
     for headers in ({"Retry-After": "86400"}, {"RateLimit": '"api";r=0;t=86400'}):
-        monkeypatch.setattr("zoo.registry.hub.guard.LONGEST_WAIT", 0.2)
+        monkeypatch.setattr("zoo.registry.hub.guard.MAX_WAIT", 0.2)
         server.faults.append(Wrong("revision|batch", Status(429, headers)))
         open_hub(str(headers)).folder("alice/toy")
     made = release("1.1.0")

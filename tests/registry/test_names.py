@@ -123,7 +123,7 @@ def test_addresses_of_other_hubs(monkeypatch, caplog):
         ("./out/modle", "did you mean './out/model'"),
     ],
 )
-def test_a_folder_that_is_not_there_is_told_as_one(text, words, tmp_path, monkeypatch):
+def test_a_folder_that_is_not_there_is_named_as_one(text, words, tmp_path, monkeypatch):
     monkeypatch.setenv("GENAE_REGISTRIES", "hub")
     (tmp_path / "out" / "model").mkdir(parents=True)
     with pytest.raises(NotFoundError, match=words) as caught:
@@ -153,7 +153,7 @@ finally:
     "words",
     [["sample", "./nope", "-o", "x.png"], ["evaluate", "out/modle"], ["fill-mask", "a/b/c", "x"]],
 )
-def test_a_command_is_told_before_torch_is_imported(words, root, tmp_path):
+def test_a_command_is_refused_before_torch_is_imported(words, root, tmp_path):
     env = os.environ | {"PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run([sys.executable, "-c", AT_THE_DOOR, *words],
                           env=env, cwd=tmp_path, capture_output=True, text=True)  # fmt: skip

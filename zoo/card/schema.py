@@ -59,29 +59,29 @@ def _matches(pattern: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value, re.ASCII))
 
 
-def _one_of(words: tuple[str, ...]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and value in words
+def _one_of(values: tuple[str, ...]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in values
 
 
-def _some_of(words: tuple[str, ...]) -> Callable[[Any], bool]:
-    return lambda value: _texts(value) and set(value) <= set(words)
+def _some_of(values: tuple[str, ...]) -> Callable[[Any], bool]:
+    return lambda value: _texts(value) and set(value) <= set(values)
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: the test its value must pass, that test in words, whether the card needs it."""
+    """One key: the test its value must pass, what the test expects, whether the card needs it."""
 
     test: Callable[[Any], bool]
-    words: str
+    expected: str
     required: bool = True
 
 
 def _optional(key: Key) -> Key:
-    return Key(key.test, key.words, required=False)
+    return Key(key.test, key.expected, required=False)
 
 
-def _choice(words: tuple[str, ...]) -> Key:
-    return Key(_one_of(words), f"one of {', '.join(words)}")
+def _choice(values: tuple[str, ...]) -> Key:
+    return Key(_one_of(values), f"one of {', '.join(values)}")
 
 
 TEXT = Key(_text, "text")
@@ -207,12 +207,12 @@ def check(table: Mapping[str, Any], keys: Mapping[str, Key], file: str, place: s
             if key.required:
                 near = [word for word in table if word not in keys]
                 raise UsageError(
-                    f"{file}: missing key {name!r}{where}: {key.words}."
+                    f"{file}: missing key {name!r}{where}: {key.expected}."
                     + (f" {did_you_mean(name, near)}" if near else "")
                 )
         elif not key.test(table[name]):
             raise UsageError(
-                f"{file}: {name!r}{where} must be {key.words}, not {_shown(table[name])}."
+                f"{file}: {name!r}{where} must be {key.expected}, not {_shown(table[name])}."
             )
 
 
@@ -252,7 +252,7 @@ def _check_together(card: Mapping[str, Any], file: str) -> None:
         missing = next(name for name in ("config", "data", "train") if name not in card)
         raise UsageError(f"{file}: missing table [{missing}] (or [source] if it was converted).")
     if {"name", "config"} <= set(card.get("data", {})):
-        raise UsageError(f"{file}: [data] has 'name' and 'config', two words for one thing.")
+        raise UsageError(f"{file}: [data] has 'name' and 'config', two names of one setting.")
     if card["status"] == "deprecated":
         for name in ("replaced_by", "reason"):
             if name not in card:

@@ -1,4 +1,4 @@
-"""The verbs that send models elsewhere, or say where models are looked for: push, registry."""
+"""The verbs about places of models: push, registry."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,16 +16,16 @@ At = Annotated[
     typer.Option(
         "--to",
         metavar="PLACE",
-        help="hub, the address of another hub, or a folder: a path or any fsspec address.",
+        help="Destination: hub, the address of another hub, or a folder (path or fsspec address).",
     ),
 ]
 
 
 def push(
     model: Annotated[
-        str, typer.Argument(metavar="DIR|CARD", help="A model's folder or its card.toml.")
+        str, typer.Argument(metavar="DIR|CARD", help="Folder of a model, or its card.toml.")
     ],
-    name: Annotated[str, typer.Argument(metavar="ID", help="owner/name, to publish under.")],
+    name: Annotated[str, typer.Argument(metavar="ID", help="Id to publish under: owner/name.")],
     to: At = "hub",
     version: Annotated[
         str | None, typer.Option("--version", help="Publish as this version, not the card's.")
@@ -33,14 +33,16 @@ def push(
     with_code: Annotated[
         bool,
         typer.Option(
-            "--with-code", help="Add the modelling files: loads in transformers without genae."
+            "--with-code",
+            help="Add the modelling files, so that transformers loads it without genae.",
         ),
     ] = False,
     private: Annotated[
-        bool, typer.Option("--private", help="If the repository has to be made, make it private.")
+        bool,
+        typer.Option("--private", help="Make the repository private, if it has to be created."),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check and ask everything, send nothing.")
+        bool, typer.Option("--dry-run", help="Check everything and send nothing.")
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -96,7 +98,7 @@ def registry_(
     ] = None,
     source: From = None,
     search: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="With --from: only ids that contain this.")
+        str | None, typer.Option(metavar="TEXT", help="Text that ids must contain; needs --from.")
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,

@@ -71,7 +71,7 @@ def describe(card: Card) -> dict[str, Any]:
 
     Returns:
         `id`, `version`, `status`, `architecture`, `task`, `parameters` and `bytes` (of the
-        weights; None where there are none), `license`, `summary`, `ships` (weights lie beside the
+        weights; None where there are none), `license`, `summary`, `ships` (weights lie next to the
         card), `published` (the Hub's commit or None).
     """
     folder = card.path.parent if card.path else None
@@ -166,7 +166,7 @@ def fetch(
         name: an id or a folder.
         revision: a version, branch, tag or commit.
         source: the only registry to ask, in place of the search order.
-        progress: told the bytes that arrive.
+        progress: called with the number of bytes as they arrive.
 
     Raises:
         GenaeError: as `resolve`.
@@ -198,7 +198,7 @@ def push(
         with_code: add the modelling files, so that transformers loads it without genae
             (`trust_remote_code=True`).
         dry_run: check everything, ask what is there, send nothing.
-        progress: told the bytes that are sent.
+        progress: called with the number of bytes as they are sent.
 
     Raises:
         ConflictError: this version is published already.

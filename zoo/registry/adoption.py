@@ -68,7 +68,7 @@ def adopt(cache: Cache, name: str, revision: str, check: Callable[[Path, list[st
 
 
 def instead(have: Path | None, error: GenaeError) -> Path:
-    """What the cache has, with a word on why; `error` if it has nothing."""
+    """What the cache has, with a notice that says why; `error` if it has nothing."""
     if have is None:
         raise error
     notice(f"{error} The version in the cache serves ({have.name[:12]}).")
@@ -77,10 +77,10 @@ def instead(have: Path | None, error: GenaeError) -> Path:
 
 def not_here(name: str, revision: str, error: GenaeError, lack: str) -> GenaeError:
     """The error where neither the hub nor the cache has a model to give."""
-    told = str(error).removeprefix(f"{name}: ")
+    reason = str(error).removeprefix(f"{name}: ")
     return type(error)(
         f"{name} at {revision} is not in the cache{f' ({lack})' if lack else ''}, and not within "
-        f"reach: {told}"
+        f"reach: {reason}"
     )
 
 

@@ -142,7 +142,7 @@ class Cache:
             snapshot: what to fetch.
             read: opens a file in the registry.
             deadline: for all of it; waiting for another process counts.
-            progress: told the bytes that arrive.
+            progress: called with the number of bytes as they arrive.
             check: looks at the complete folder, raises if it is not to be used, and returns the
                 model's version, or nothing.
 
@@ -332,7 +332,7 @@ def receive(
     deadline: Deadline,
     progress: Progress | None,
 ) -> None:
-    """Fetch a file into `partial`, going on behind what it holds, until it has its size.
+    """Fetch a file into `partial`, resuming after the bytes it has, until it has its size.
 
     A connection that breaks is made again; five in a row that bring nothing are the end.
 

@@ -47,7 +47,7 @@ class Deadline:
         left = self.start + self.seconds - time.monotonic()
         if left <= 0:
             raise UnreachableError(
-                f"not finished after {self.seconds:.0f} s: run it again to go on from here, or "
+                f"not finished after {self.seconds:.0f} s: run it again to resume from here, or "
                 f"set {DEADLINE} to more seconds."
             )
         return left

@@ -10,7 +10,7 @@ from zoo.errors import NotFoundError, UsageError
 from zoo.hints import nearest
 
 OWNER = "genae"
-#: `cards` is installed beside `zoo`; found by place, as the path could hold another `cards`.
+#: `cards` is installed next to `zoo`; found by place, as the path could hold another `cards`.
 ROOT = Path(__file__).resolve().parents[2] / "cards"
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -131,7 +131,7 @@ def nearest_shipped(card: Card) -> Card | None:
 
 
 def own_name(text: str) -> str:
-    """A hint when a bare name is, nearly, one of ours without its owner."""
+    """A hint when a bare name is, nearly, one of genae's without its owner."""
     if "/" in text:
         return ""
     match = nearest(text, [place.name for place in folders()])

@@ -21,7 +21,7 @@ def check_fit(folder: Path) -> list[str]:
         folder: a model's; its configuration is of genae's catalog, its weights are sound.
 
     Returns:
-        One line per kind of difference, in the words of loading; empty where they fit.
+        One line per kind of difference, as loading says them; empty where they fit.
 
     Raises:
         NotFoundError: there is no configuration.

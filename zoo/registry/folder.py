@@ -4,8 +4,8 @@
     ROOT/owner/name/1.0.0-9f86d081884c/    the model's files, its manifest among them
 
 The folder is named by its content, so two writers of one version never mix their files, and an
-interrupted push goes on where it was. The small file beside it is made last and made once: with
-it the version exists. Nothing is ever renamed, as buckets cannot.
+interrupted push resumes where it stopped. The small file next to it is made last and made once:
+with it the version exists. Nothing is ever renamed, as buckets cannot.
 """
 
 from __future__ import annotations
@@ -356,7 +356,7 @@ class Folder:
             except FileExistsError:
                 raise taken from None
 
-    # -- names and words ------------------------------------------------------------------------
+    # -- names and errors -----------------------------------------------------------------------
 
     def _base(self, name: str) -> str:
         if "/" not in check_id(name):
@@ -365,7 +365,7 @@ class Folder:
 
     @contextlib.contextmanager
     def _talk(self) -> Iterator[None]:
-        """Errors of file systems in genae's words; no connection when offline."""
+        """Errors of file systems as genae's; no connection when offline."""
         if self.offline:
             raise UnreachableError(f"{self.name}: not asked, as HF_HUB_OFFLINE is set.")
         with file_errors(self.name):
@@ -373,7 +373,7 @@ class Folder:
 
 
 def _check(folder: Path) -> str:
-    """Hold a fetched folder to its manifest; returns its version."""
+    """Compare a fetched folder with its manifest; returns its version."""
     inspect(folder)
     signing.check(folder)
     if problems := manifest.check_hashes(folder):

@@ -34,17 +34,17 @@ def check_class(
     """
     config = _card(name) if place is None else _config(Path(place), subfolder)
     if config.get("model_type") is None:
-        return  # nothing is told, or transformers says what is wrong
-    told = str(config["model_type"])
+        return  # nothing is known of it, or transformers says what is wrong
+    model_type = str(config["model_type"])
     kind = getattr(wanted, "config_class", wanted)
     own = str(getattr(kind, "model_type", ""))
-    if not own or _plain(told) == _plain(own):  # a processor has none
+    if not own or _plain(model_type) == _plain(own):  # a processor has none
         return
     try:
-        entry = catalog.find_config(told)
+        entry = catalog.find_config(model_type)
     except UsageError:
         raise UsageError(
-            f"{name} is of type {told!r}, no model for {wanted.__name__}: load it with the "
+            f"{name} is of type {model_type!r}, no model for {wanted.__name__}: load it with the "
             "library that made it, such as transformers.AutoModel"
         ) from None
     if not any(own == one.model_type for one in catalog.ARCHITECTURES.values()):

@@ -35,7 +35,7 @@ __all__ = [
 MANIFEST_FILE = "manifest.json"
 README_FILE = "README.md"
 MAX_BYTES = 4 * 1024 * 1024
-#: Which number a result is, beside its options.
+#: What identifies a result, together with its options.
 NUMBER = ("metric", "dataset", "split", "seed")
 #: How the files end that only people read; loading a model needs none of them.
 PROSE = (".md", ".png", CARD_FILE)
@@ -179,28 +179,28 @@ def unmet(card: Card, manifest: Mapping[str, Any]) -> list[str]:
         return ["it states no [[results]]"]
     lines = []
     for result in card.results:
-        words = f"{result.metric} on {result.dataset}, {result.split}"
-        found = [m for m in manifest.get("results", []) if _same(m, vars_of(result))]
+        label = f"{result.metric} on {result.dataset}, {result.split}"
+        found = [m for m in manifest.get("results", []) if _same(m, identity_of(result))]
         if not found:
-            lines.append(f"{words}: not measured on these weights")
+            lines.append(f"{label}: not measured on these weights")
         elif not is_within(found[-1]["value"], result.value, result.tolerance):
             lines.append(
-                f"{words}: measured {found[-1]['value']:g}, stated {result.value:g} ± "
+                f"{label}: measured {found[-1]['value']:g}, stated {result.value:g} ± "
                 f"{result.tolerance:g}"
             )
     return lines
 
 
-def vars_of(result: Result) -> dict[str, Any]:
-    """What says which number a result is."""
+def identity_of(result: Result) -> dict[str, Any]:
+    """What identifies a result: its metric, dataset, split, seed and options."""
     return {name: getattr(result, name) for name in (*NUMBER, "options")}
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two results are the same number; options that only one states do not count."""
-    mine, its = one.get("options", {}), other.get("options", {})
+    first, second = one.get("options", {}), other.get("options", {})
     return all(one.get(name) == other.get(name) for name in NUMBER) and all(
-        mine[name] == its[name] for name in mine.keys() & its.keys()
+        first[name] == second[name] for name in first.keys() & second.keys()
     )
 
 

@@ -22,7 +22,7 @@ from zoo.registry.types import ID, REVISION, check_id
 HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co", "www.hf.co")
 #: What follows the id in the address of a page, and is followed by a revision.
 AT_REVISION = ("tree", "blob", "resolve", "raw", "blame", "commit", "commits", "edit", "revision")
-#: What follows the id and tells nothing of a revision.
+#: What follows the id and names no revision.
 AT_MODEL = ("discussions", "settings", "upload", "community")
 #: Pages of a hub that are not a model's.
 OTHER_PAGES = {
@@ -63,7 +63,7 @@ def parse(text: str, revision: str | None = None, source: str | None = None) -> 
 
     Args:
         text: an id, `owner/name@revision`, `hf://owner/name`, or the address of a page.
-        revision: as it was given beside the name.
+        revision: as it was given separately.
         source: likewise.
 
     Raises:

@@ -34,7 +34,7 @@ def order() -> list[str]:
     Raises:
         UsageError: a place is named twice.
     """
-    places = [word.strip() for word in os.environ.get(SETTING, "").split(",") if word.strip()]
+    places = [place.strip() for place in os.environ.get(SETTING, "").split(",") if place.strip()]
     if twice := {place for place in places if places.count(place) > 1}:
         raise UsageError(f"{SETTING} names {min(twice)!r} twice.")
     return places or list(DEFAULT)

@@ -12,7 +12,7 @@ from zoo.registry import embedded, manifest, names, order
 from zoo.registry.shown import notice, says_nothing
 from zoo.registry.types import Remote, Snapshot
 
-#: Small files that describe a model, with the most bytes they may have.
+#: Small files that describe a model, with the maximal number of bytes of each.
 DESCRIBING = {CARD_FILE: CARD_BYTES, manifest.MANIFEST_FILE: manifest.MAX_BYTES,
               "config.json": manifest.MAX_BYTES}  # fmt: skip
 
@@ -51,21 +51,21 @@ def peek(
 
 
 def _ask(registry: Remote, name: str, revision: str | None) -> tuple[dict[str, Any], Card | None]:
-    """Ask a registry; what the cache holds serves where no answer comes."""
+    """Ask a registry; what the cache has serves where no answer comes."""
     try:
         snapshot = registry.find(name, revision)
         texts = [_small(registry, snapshot, path, limit) for path, limit in DESCRIBING.items()]
         return _facts(registry, snapshot, texts, list(registry.versions(name)))
     except GenaeError as error:
-        held = registry.cached(name, revision) if says_nothing(error) else None
-        if held is None:
+        cached = registry.cached(name, revision) if says_nothing(error) else None
+        if cached is None:
             raise
-        snapshot, folder = held
-        notice(f"{name}: {error} This is what the cache holds ({snapshot.commit[:12]}).")
-        return _facts(registry, snapshot, [_held(folder / path) for path in DESCRIBING], [])
+        snapshot, folder = cached
+        notice(f"{name}: {error} This is what the cache has ({snapshot.commit[:12]}).")
+        return _facts(registry, snapshot, [_cached(folder / path) for path in DESCRIBING], [])
 
 
-def _held(path: Path) -> bytes | None:
+def _cached(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 

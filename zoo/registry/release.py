@@ -136,7 +136,7 @@ def _folder(source: str | os.PathLike[str]) -> Path:
 
 
 def _check(folder: Path, card: Card, listed: dict[str, Any], root: Path) -> None:
-    """Hold a folder to its manifest, its files copied to `root` as they are hashed."""
+    """Compare a folder with its manifest and card; its files are copied as they are hashed."""
 
     def digest(path: Path) -> str:
         return _copy(path, root / path.relative_to(folder))

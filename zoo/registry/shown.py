@@ -1,4 +1,4 @@
-"""What is shown to people of addresses, servers' words and things done in place of others.
+"""What is shown to people of addresses, servers' messages and substitutions.
 
 Standard library only.
 """
@@ -70,7 +70,7 @@ def file_errors(url: str) -> Iterator[None]:
     Raises:
         NotAllowedError: no permission.
         UsageError: an address or argument that it does not take.
-        UnreachableError: anything else; a local disk's own words go through.
+        UnreachableError: anything else; a local disk's own errors go through.
     """
     try:
         yield
@@ -82,7 +82,7 @@ def file_errors(url: str) -> Iterator[None]:
         raise UsageError(f"{bare(url)}: {' '.join(str(error).split())}") from None
     except OSError as error:
         if error.errno is not None and isinstance(error.strerror, str) and Path(url).is_absolute():
-            raise  # the disk's own words, such as that it is full
+            raise  # the disk's own message, such as that it is full
         raise UnreachableError(
             f"{bare(url)} cannot be reached: {' '.join(str(error).split())[:500]}"
         ) from None

@@ -17,7 +17,7 @@ from zoo.header import is_pickle
 from zoo.registry.types import COMMIT, SHA256, File, check_files
 
 PIECE = 2**20
-#: Weights of other libraries, which lie beside safetensors in many repositories.
+#: Weights of other libraries, which many repositories have in addition to safetensors.
 FOREIGN = (".h5", ".msgpack", ".onnx", ".ot", ".tflite", ".gguf", ".mlmodel", ".onnx_data")
 FOREIGN_FOLDERS = ("onnx", "coreml", "openvino", "original", "metal", "runs")
 #: What a model cannot do without, if its repository has it; of vocabularies, the first there is.
@@ -68,7 +68,7 @@ def is_whole(folder: Path) -> bool:
 
 
 def look(folder: Path, place: Path) -> tuple[File, ...]:
-    """The model's files in a snapshot, each with a sum that its content was held to.
+    """The model's files in a snapshot, each with the sum that its content was compared with.
 
     The sum is that of the blob a link points to, or else of the listing that huggingface_hub
     keeps; where there is neither, it is the content's own.
@@ -104,7 +104,7 @@ def look(folder: Path, place: Path) -> tuple[File, ...]:
 
 
 def listing(place: Path, commit: str) -> dict[str, File]:
-    """What huggingface_hub was told that a commit consists of, empty if it kept nothing sound."""
+    """The files of a commit as huggingface_hub listed them, empty if it kept nothing sound."""
     try:
         table = json.loads((place / "trees" / f"{commit}.json").read_bytes())
         files = [

@@ -50,7 +50,7 @@ def locate(
         name: an existing local folder, which wins, an id, or the address of a model's page.
         revision: a version, branch, tag or commit.
         source: the only registry to ask, in place of the search order.
-        progress: told the bytes that are fetched.
+        progress: called with the number of bytes as they are fetched.
 
     Raises:
         NotFoundError: no such folder, model or revision anywhere; says what is near.
@@ -115,7 +115,7 @@ def pull(
 ) -> Path:
     """Copy a model into a folder, every file hashed as it arrives.
 
-    The copy is made beside the target and renamed at the end: an interrupted pull leaves nothing
+    The copy is made next to the target and renamed at the end: an interrupted pull leaves nothing
     there, and what it fetched from afar stays in the cache for the next.
 
     Args:
@@ -123,7 +123,7 @@ def pull(
         to: the new folder; it may exist if it is empty.
         revision: a version, branch, tag or commit; None means the newest.
         source: the only registry to ask, in place of the search order.
-        progress: told the bytes that are fetched.
+        progress: called with the number of bytes as they are fetched.
 
     Returns:
         The folder.

@@ -26,7 +26,7 @@ ID = re.compile(rf"(?:{SEGMENT}/)?{SEGMENT}")
 REVISION = re.compile(r"(?!.*(?:\.\.|//|@\{))[A-Za-z0-9][A-Za-z0-9._/-]{0,199}(?<![./])")
 
 #: Called with the number of bytes that have just been transferred; if it has a method `expect`,
-#: that is told before how many will be.
+#: that is called first, with their total.
 Progress = Callable[[int], None]
 
 
@@ -199,7 +199,7 @@ class Report:
 
 
 def expect(progress: Progress | None, size: int) -> None:
-    """Tell a progress how many bytes are to come, if it wants to know."""
+    """Announce the number of bytes to a progress that has a method `expect`."""
     announce = getattr(progress, "expect", None)
     if announce is not None:
         announce(size)

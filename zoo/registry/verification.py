@@ -22,7 +22,7 @@ def verify(name: str | os.PathLike[str], revision: str | None = None) -> Report:
     cache. That the weights fit the model that `config.json` describes is checked before a push
     and by every loading.
 
-    Another owner's model without a manifest is held to the checksums it was fetched by.
+    Of another owner's model without a manifest the checksums from its registry are compared.
 
     Args:
         name: an id or a folder.
@@ -52,7 +52,7 @@ def examine(
 
     Args:
         folder: the model's.
-        name: what the model was asked for as.
+        name: the model as it was asked for.
         digest: gives a file's SHA-256; called once for each file of the manifest that has the
             size stated there.
 

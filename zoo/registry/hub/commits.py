@@ -14,7 +14,7 @@ from zoo.registry.hub.guard import Guard
 from zoo.registry.shown import says_nothing
 from zoo.registry.types import check_commit
 
-MOST = 10_000  # commits looked at
+MAX_COMMITS = 10_000
 SHORT = re.compile(r"[0-9a-f]{7,39}")
 
 
@@ -46,7 +46,7 @@ def complete(
         known = {*listed["branches"].values(), *listed["tags"].values()}
         for rows in reading.pages(api, path, {}, guard, _commits):
             known.update(rows)
-            if len(known) > MOST:
+            if len(known) > MAX_COMMITS:
                 break
     except GenaeError as failure:
         if says_nothing(failure):

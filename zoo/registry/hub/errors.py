@@ -1,4 +1,4 @@
-"""What goes wrong with a hub, in genae's own words and exit codes, and never with a token."""
+"""What goes wrong with a hub, as genae's errors and exit codes, and never with a token."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ BROWSER = (
 
 
 def translate(error: BaseException, endpoint: str, token: str | None) -> BaseException:
-    """An error of the client, of the HTTP library below it, or of a wrong answer, as ours."""
+    """An error of the client, of the HTTP library below it, or of a wrong answer, as genae's."""
     seen: BaseException | None = error
     chain: list[BaseException] = []
     while seen is not None and len(chain) < 20:
@@ -111,9 +111,9 @@ def _of_status(
         return busy(host, status, asked, token)
     if status == 429:
         return busy(host, status, 0, token)
-    ours = any(name in headers for name in HUBS_OWN)
+    from_hub = any(name in headers for name in HUBS_OWN)
     page = "html" in headers.get("content-type", "").lower()
-    if not ours and (status in ON_THE_WAY or (page and 400 <= status < 500)):
+    if not from_hub and (status in ON_THE_WAY or (page and 400 <= status < 500)):
         return _of_the_way(status, endpoint, page)
     if isinstance(error, errors.GatedRepoError):
         return NotAllowedError(f"gated on {host}: ask for access on its page{because}.")
@@ -127,14 +127,14 @@ def _of_status(
         return UnreachableError(
             f"{host} answers with status {status}{because}{_through(endpoint)}."
         )
-    kind, words = KINDS.get(status, (IntegrityError, f"answers with status {status}"))
+    kind, text = KINDS.get(status, (IntegrityError, f"answers with status {status}"))
     if status in (401, 403):
         because += hint
-    if not ours and status in (403, 404):
+    if not from_hub and status in (403, 404):
         because += _through(endpoint)
     if status == 404 and "x-error-code" not in headers:
         because += f"; is {_named(endpoint)} the address of a hub?"
-    return kind(f"{host} {words}{because}{'' if because.endswith('?') else '.'}")
+    return kind(f"{host} {text}{because}{'' if because.endswith('?') else '.'}")
 
 
 def _of_the_way(status: int, endpoint: str, page: bool) -> GenaeError:

@@ -35,7 +35,7 @@ T = TypeVar("T")
 ANSWER_BYTES = 4 * 2**20  # JSON; a page of a thousand files takes a tenth
 ERROR_BYTES = 64 * 2**10
 WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds before each further attempt
-LONGEST_WAIT = 30.0  # seconds, whatever a server asks for
+MAX_WAIT = 30.0  # seconds, whatever a server asks for
 HASTE = 5.0  # seconds without an answer, where something else may serve
 LIMITED = re.compile(r"\br=0\b.*\bt=(\d+)")  # of the header RateLimit: none left, for so long
 
@@ -48,10 +48,10 @@ class Guard:
         endpoint: the hub; its origin alone is sent the token.
         token: never shown in a message.
         deadline: for the whole operation.
-        progress: told the bytes of uploads.
+        progress: called with the number of bytes as they are uploaded.
         offline: refuse every request.
         patient: wait, and try again, where that may help.
-        told: a server asked once to wait longer than anyone waits.
+        waived: a server asked for a wait over the limit before, and was not obeyed.
     """
 
     endpoint: str
@@ -60,7 +60,7 @@ class Guard:
     progress: Progress | None = None
     offline: bool = False
     patient: bool = True
-    told: bool = False
+    waived: bool = False
 
     def ask(self, request: httpx2.Request) -> None:
         """Before a request, or each further one of a redirect, goes out."""
@@ -99,7 +99,7 @@ class Guard:
         )
 
     def _wait(self, response: httpx2.Response) -> None:
-        """Note how long a server asks to wait; a wait that nobody waits is tried once without.
+        """Note how long a server asks to wait; a wait over the limit is skipped once.
 
         Raises:
             BusyError: it asks for such a wait again.
@@ -110,13 +110,13 @@ class Guard:
         if response.status_code not in AGAIN or not asked:
             return
         response.extensions[ASKED] = asked
-        too_long = asked > LONGEST_WAIT or not self.deadline.allows(asked)
-        if too_long and self.told:
+        too_long = asked > MAX_WAIT or not self.deadline.allows(asked)
+        if too_long and self.waived:
             error = busy(response.request.url.host, response.status_code, asked, self.token)
             error.final = True
             raise error
-        self.told = self.told or too_long
-        # huggingface_hub would sleep for a day if it were told to.
+        self.waived = self.waived or too_long
+        # huggingface_hub would sleep for a day where the header says so.
         response.headers["retry-after"] = "0" if too_long else str(int(asked))
 
 
@@ -180,7 +180,7 @@ def _install() -> None:
 
 @contextlib.contextmanager
 def guarded(guard: Guard, *, pushing: bool = False) -> Iterator[None]:
-    """Hold the requests of this thread, and with `pushing` of uploads, to a guard's rules.
+    """Apply a guard's rules to the requests of this thread, with `pushing` those of uploads.
 
     Raises:
         GenaeError: what went wrong inside, in genae's own words and without the token.
@@ -229,7 +229,7 @@ def pause(deadline: Deadline, wait: float, error: UnreachableError) -> None:
     if isinstance(error, BusyError):
         if error.final:
             raise error
-        wait = max(wait, error.seconds) if error.seconds <= LONGEST_WAIT else wait
+        wait = max(wait, error.seconds) if error.seconds <= MAX_WAIT else wait
         if not deadline.allows(wait):
             raise error
     deadline.wait(wait)

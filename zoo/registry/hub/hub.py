@@ -48,7 +48,7 @@ from zoo.registry.types import (
     version_key,
 )
 
-MOST = 1000  # ids in one list
+MAX_LISTED = 1000  # ids in one list
 
 
 class Hub(Client):
@@ -83,13 +83,13 @@ class Hub(Client):
 
     def list(self, search: str = "") -> list[str]:
         """Ids of the models that genae pushed here, at most a thousand."""
-        asked = {"filter": LIBRARY, "limit": MOST} | ({"search": search} if search else {})
+        asked = {"filter": LIBRARY, "limit": MAX_LISTED} | ({"search": search} if search else {})
         found: list[str] = []
         for rows in reading.pages(self.api, "/api/models", asked, self.guard(), reading.ids):
             found += rows
-            if len(found) >= MOST:
+            if len(found) >= MAX_LISTED:
                 break
-        return sorted(_checked(check_id, name) for name in found[:MOST])
+        return sorted(_checked(check_id, name) for name in found[:MAX_LISTED])
 
     def versions(self, name: str) -> dict[str, str]:
         """Tags of a model, newest version first, each with its commit."""
@@ -144,7 +144,7 @@ class Hub(Client):
         Args:
             name: owner and name.
             revision: a version, branch, tag or commit; None is `main`.
-            progress: told the bytes that arrive.
+            progress: called with the number of bytes as they arrive.
             vouched: the manifest that came with genae, which this model's must equal.
 
         Raises:
@@ -255,7 +255,7 @@ class Hub(Client):
     def _check(
         self, name: str, revision: str, folder: Path, paths: Iterable[str], vouched: bytes | None
     ) -> str:
-        """Hold the model's files in a folder to its manifest; returns its version."""
+        """Compare the model's files in a folder with its manifest; returns its version."""
         path = folder / manifest.MANIFEST_FILE
         if vouched is not None and (not path.is_file() or path.read_bytes() != vouched):
             raise IntegrityError(f"{name}: its manifest is not the one that came with genae.")
@@ -303,7 +303,7 @@ class Hub(Client):
 
 
 def _checked(check: Callable[[str], str], value: Any) -> str:
-    """A server's word held to the rule for a user's."""
+    """A server's value, checked as a user's is."""
     try:
         return check(value)
     except (UsageError, TypeError):

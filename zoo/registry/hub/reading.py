@@ -65,8 +65,8 @@ def read(
     headers = private.headers(api)
     if start:
         headers["range"] = f"bytes={start}-"
-    told = about(snapshot.id, snapshot.revision)
-    with told, guarded(guard), contextlib.ExitStack() as stack:
+    named = about(snapshot.id, snapshot.revision)
+    with named, guarded(guard), contextlib.ExitStack() as stack:
         for _ in range(MAX_REDIRECTS + 1):
             request = private.get_session().build_request("GET", url, headers=headers)
             request.extensions["genae_limit"] = file.size - start
@@ -155,6 +155,6 @@ def files(rows: list[Any]) -> list[File]:
     for row in rows:
         if row["type"] == "file":
             lfs = row.get("lfs")
-            told = (lfs["size"], lfs["oid"], "") if lfs else (row["size"], "", row["oid"])
-            found.append(File(row["path"], *told))
+            stated = (lfs["size"], lfs["oid"], "") if lfs else (row["size"], "", row["oid"])
+            found.append(File(row["path"], *stated))
     return found
