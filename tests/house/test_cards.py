@@ -11,15 +11,22 @@ from safetensors.numpy import load_file, save_file
 
 import convert
 import zoo
+from convert.backward.targets import TARGETS
 from convert.families import FAMILIES
+from convert.readers.base import FORMS
 from convert.verify import compare
-from zoo import catalog
-from zoo.card import Card, dumps, render_readme
-from zoo.card.schema import BINARIZATIONS
+from zoo import catalog, drawing
+from zoo.card import Card, dumps, render_readme, schema
+from zoo.card.card import Train
+from zoo.data.augmentation import AUGMENTATIONS
+from zoo.data.binarization import BINARIZATIONS
 from zoo.data.sources import DATASETS
+from zoo.evaluation.density import run as density
 from zoo.evaluation.metrics import table as metrics
+from zoo.models.images.samplers import SAMPLERS
 from zoo.registry import embedded, manifest, verify
 from zoo.registry.fit import check_fit
+from zoo.training.fitting import stored_weights
 from zoo.training.recipe import build_config, build_recipe
 
 FOLDERS = embedded.folders()
@@ -29,9 +36,44 @@ CONVERTED = [folder for folder in WITH_SOURCE if folder in SHIPPED]
 TRAINED = [folder for folder in SHIPPED if folder not in WITH_SOURCE]
 MADE_HERE = [folder for folder in FOLDERS if folder not in WITH_SOURCE]
 MAX_CARDS_BYTES = 90_000_000
-MOST_PARAMETERS, MOST_BYTES, MOST_TINY_BYTES = 1_000_000, 4_000_000, 300_000
+MAX_PARAMETERS, MAX_BYTES, MAX_TINY_BYTES = 1_000_000, 4_000_000, 300_000
 #: Parameters and bytes of what is larger: the encoder of a paper whose figures are compared.
 LARGER = {"infomax": (6_000_000, 12_000_000)}
+
+#: What the converter reads, by the format that a card says of it.
+READ_AS = {
+    "tf-checkpoint": ("tf_bundle", "tf_object", "tf_v1"),
+    "keras-hdf5": ("keras_hdf5",),
+    "keras-zip": ("keras3",),
+}
+#: Values that stand in two places, as reading a card must not import torch or numpy.
+COPIES = {
+    "binarizations": (schema.BINARIZATIONS, BINARIZATIONS),
+    "binarizations of densities": ((*schema.BINARIZATIONS, "frozen"), density.BINARIZATIONS),
+    "augmentations": (schema.AUGMENTATIONS, AUGMENTATIONS),
+    "samplers": (("prior", *schema.SAMPLERS), SAMPLERS),
+    "samplers of the command line": (drawing.SAMPLERS, SAMPLERS),
+    "formats": (schema.FORMATS, READ_AS),
+    "forms of checkpoints": ([form for forms in READ_AS.values() for form in forms], FORMS),
+}
+
+
+@pytest.mark.parametrize(("copy", "table"), COPIES.values(), ids=COPIES)
+def test_a_copy_equals_its_table(copy, table):
+    assert list(copy) == list(table)
+
+
+def test_what_is_exported_has_a_format_of_cards():
+    assert TARGETS.keys() < set(schema.FORMATS)
+
+
+@pytest.mark.parametrize("stored_as", schema.STORED_AS)
+def test_weights_are_stored_in_each_type_that_a_card_may_name(stored_as):
+    dtype = getattr(torch, stored_as)
+    stored = stored_weights(torch.nn.Linear(2, 2), stored_as)
+    assert {tensor.dtype for tensor in stored.values()} == {dtype}
+    assert torch.finfo(dtype).bits <= 32
+    assert Train().stored_as == schema.STORED_AS[0]
 
 
 def name(folder: Path) -> str:
@@ -151,7 +193,7 @@ class TestTrainedHere:
 
     def test_it_is_small(self, folder):
         card = Card.load(folder)
-        parameters, size = LARGER.get(card.architecture, (MOST_PARAMETERS, MOST_BYTES))
+        parameters, size = LARGER.get(card.architecture, (MAX_PARAMETERS, MAX_BYTES))
         assert build_on_meta(card).num_parameters() < parameters
         assert (folder / "model.safetensors").stat().st_size < size
 
@@ -159,6 +201,11 @@ class TestTrainedHere:
 @pytest.mark.parametrize("folder", CONVERTED, ids=name)
 class TestConverted:
     """What holds of weights that were brought over from another library's file."""
+
+    def test_its_format_is_what_the_converter_reads(self, folder, root):
+        source = Card.load(folder).source
+        with convert.open_checkpoint(root / source["url"]) as checkpoint:
+            assert checkpoint.format in READ_AS[source["format"]]
 
     def test_converting_again_gives_the_same_files(self, folder, root, tmp_path):
         source = Card.load(folder).source
@@ -192,7 +239,7 @@ class TestConverted:
 
     def test_it_is_small(self, folder):
         size = sum(file.stat().st_size for file in folder.iterdir())
-        assert size < (MOST_TINY_BYTES if folder.name.startswith("tiny-") else 10_000_000)
+        assert size < (MAX_TINY_BYTES if folder.name.startswith("tiny-") else 10_000_000)
 
     def test_it_loads_as_the_class_that_its_files_name(self, folder):
         (named,) = json.loads((folder / "config.json").read_text("utf-8"))["architectures"]

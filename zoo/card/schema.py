@@ -12,11 +12,13 @@ from zoo.hints import did_you_mean
 
 ID = re.compile(r"[A-Za-z0-9][\w.-]{0,62}/[A-Za-z0-9][\w.-]{0,62}", re.ASCII)
 STATUSES = ("recipe", "fixture", "experimental", "stable", "deprecated")
+# What follows stands in tables of `zoo.data`, `zoo.models` and `convert` as well, which need torch
+# or numpy to be read: `tests/house/test_cards.py` compares them.
 BINARIZATIONS = ("none", "stochastic", "threshold")
 AUGMENTATIONS = ("shift", "crop", "flip", "color", "gray")
 SAMPLERS = ("gaussian", "mixture")
 STORED_AS = ("float32", "float16")
-FORMATS = ("tf-checkpoint", "keras-hdf5", "keras-zip", "npz")
+FORMATS = ("tf-checkpoint", "keras-hdf5", "keras-zip")
 
 
 def _text(value: Any) -> bool:
