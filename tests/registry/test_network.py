@@ -39,7 +39,7 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch):
     """No proxy of this machine's, a client that reads the environment anew, and no waiting."""
-    from huggingface_hub.utils import _http
+    from huggingface_hub import close_session
 
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
@@ -49,9 +49,9 @@ def _fresh(monkeypatch):
     monkeypatch.setattr("zoo.registry.hub.guard.WAITS", (0.0, 0.0))
     monkeypatch.setattr("zoo.registry.cache.WAITS", (0.0,))
     shown._TOLD.clear()
-    _http.close_session()
+    close_session()
     yield
-    _http.close_session()
+    close_session()
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def pushed(open_hub, release, server):
     made = release()
     open_hub("pusher").push(made)
     open_hub("warm").folder("alice/toy")
-    from huggingface_hub.utils import _http
+    from huggingface_hub import close_session
 
-    _http.close_session()
+    close_session()
     server.clear()
     return made
 
@@ -167,9 +167,9 @@ def test_a_refusing_proxy_is_told_as_one(open_hub, pushed, proxy, monkeypatch, c
     assert "HTTP_PROXY" in text
     assert ("NAME:PASSWORD" in text) == (status == 407)
     monkeypatch.setenv("HTTPS_PROXY", proxy(status))
-    from huggingface_hub.utils import _http
+    from huggingface_hub import close_session
 
-    _http.close_session()
+    close_session()
     with pytest.raises(CutOffError, match=f"HTTPS_PROXY.*{status}"):
         Hub("https://hub.example", token="t").folder("alice/toy")
 
@@ -410,8 +410,8 @@ def test_the_cache_describes_a_model_where_no_answer_comes(open_hub, pushed, ser
     from zoo.registry.peek import peek
 
     monkeypatch.setattr(order, "open_remote", lambda place: open_hub("warm"))
-    told, _ = peek("alice/toy", source="hub")
+    asked, _ = peek("alice/toy", source="hub")
     server.faults.append(Wrong("/api/models", PAGES["403"], times=None))
-    held, _ = peek("alice/toy", source="hub")
-    assert held == told | {"versions": [], "files": held["files"]}
-    assert {f["path"] for f in held["files"]} <= {f["path"] for f in told["files"]}
+    cached, _ = peek("alice/toy", source="hub")
+    assert cached == asked | {"versions": [], "files": cached["files"]}
+    assert {f["path"] for f in cached["files"]} <= {f["path"] for f in asked["files"]}
