@@ -4,6 +4,8 @@ import itertools
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from transformers import (
     AlbertConfig,
@@ -29,6 +31,7 @@ from tests.tiny import NARROW, T5, TEXT, TINY
 from zoo import catalog
 from zoo.errors import UsageError
 from zoo.training import parameter_groups, scale_parameters
+from zoo.training.depth import read_depths
 
 VISION = {
     "hidden_size": 12,
@@ -332,3 +335,54 @@ def test_layers_can_be_named():
 def test_layers_have_every_parameter_and_none_is_empty(layers, message):
     with pytest.raises(UsageError, match=message):
         parameter_groups(TimmVit(), 1.0, layers=layers)
+
+
+class Tree(nn.Module):
+    """Any children under any names, and a parameter of its own."""
+
+    def __init__(self, children):
+        super().__init__()
+        self.own = nn.Parameter(torch.ones(2))
+        for name, child in children:
+            self.add_module(name, child)
+
+
+class OwnStack(nn.Sequential):
+    """A stack with a parameter of its own."""
+
+    def __init__(self, *layers):
+        super().__init__(*layers)
+        self.scale = nn.Parameter(torch.ones(2))
+
+
+LEAVES = st.sampled_from(
+    [
+        lambda: nn.Linear(2, 2),
+        lambda: nn.LayerNorm(2),
+        lambda: nn.Embedding(2, 2),
+        lambda: nn.ReLU(),
+        lambda: nn.ParameterList([nn.Parameter(torch.ones(1))]),
+    ]
+).map(lambda make: make())
+NAMES = st.sampled_from(["encoder", "decoder", "embed", "head", "layers", "norm", "a", "b1", "b2"])
+
+
+def nodes(inner):
+    lists = st.lists(inner, min_size=1, max_size=3)
+    return st.one_of(
+        lists.map(nn.ModuleList),
+        lists.map(lambda each: nn.Sequential(*each)),
+        lists.map(lambda each: OwnStack(*each)),
+        lists.map(lambda each: nn.ModuleList(each[:1] * 3)),
+        st.lists(st.tuples(NAMES, inner), min_size=1, max_size=4).map(Tree),
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.recursive(LEAVES, nodes, max_leaves=12))
+def test_every_parameter_of_any_module_has_a_depth(module):
+    found = read_depths(module)
+    assert found.keys() == set(module.parameters())
+    for place in found.values():
+        assert 0 <= place.depth <= place.top
+        assert place.layer or place.depth in (0, place.top)

@@ -382,6 +382,8 @@ def test_a_factor_for_what_is_not_there_is_refused():
         parameter_groups(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), 1.0, head=10.0)
     with pytest.raises(UsageError, match="no layers are seen in Linear"):
         parameter_groups(nn.Linear(2, 2), 1.0, layer_decay=0.9)
+    with pytest.raises(UsageError, match="ReLU has no parameters"):
+        parameter_groups(nn.ReLU(), 1.0, head=10.0)
 
 
 def test_a_parameter_frozen_by_hand_needs_a_word():

@@ -246,7 +246,7 @@ def _join(outer: _Layout, child: nn.Module, name: str) -> None:
 def _layers(stack: nn.Module) -> list[list[nn.Parameter]]:
     """The layers of a stack, the stages of a hierarchical network opened."""
     layers: list[list[nn.Parameter]] = []
-    waiting: list[nn.Parameter] = []  # a norm before the first layer
+    waiting = _direct(stack)  # for the first layer, as is a norm before it
     for _, child in _children(stack):
         parameters = list(child.parameters())
         if isinstance(stack, nn.Sequential) and is_norm(child):

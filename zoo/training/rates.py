@@ -214,6 +214,8 @@ def parameter_groups(
         raise UsageError(f"weight_decay must be at least 0, got {weight_decay}")
     places = read_depths(model) if layers is None else depths_of_layers(model, layers)
     found = list(entries(model, places))
+    if not found:
+        raise UsageError(f"{type(model).__name__} has no parameters")
     made = [Rule.of(each) for each in rules]
     _check_rules(found, made)
     if head != 1 and not any(each.place.head for each in found):

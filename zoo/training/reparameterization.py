@@ -222,7 +222,7 @@ def _choose(
         chosen[names[0]] = parameter, multipliers[matching[0]]
     for pattern in unmatched:
         names = [plain_name(name) for name, _ in model.named_parameters()]
-        near = nearest(pattern.strip("*"), names) or names[0]
+        near = nearest(pattern.strip("*"), names) or next(iter(names), "none")
         raise UsageError(f"{pattern!r} matches no parameter; names are such as {near!r}")
     return chosen
 

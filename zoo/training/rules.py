@@ -21,7 +21,7 @@ KINDS = ("bias", "norm", "embedding", "matrix", "head", "other")
 WITHOUT_DECAY = ("bias", "norm", "embedding")
 SETTINGS = ("scale", "weight_decay", "freeze", "optimizer")
 ModuleClass: TypeAlias = type[nn.Module]
-TABLE = re.compile(r"embed|token|(^|_)pos(_|$)")  # tables that are parameters, not modules
+TABLE = re.compile(r"emb|token|(^|_)pos(_|$)")  # tables that are parameters, not modules
 STORED = re.compile(r"(^|\.)parametrizations\.(\w+)\.original$")
 
 
