@@ -69,10 +69,10 @@ def expected(config: Mapping[str, Any], targets: Collection[str]) -> list[str]:
             "this table itself, and nothing is missing"
         )
     if entry.optional and catalog.auto_class(architecture) == "AutoModelForMaskedLM":
-        held = [name for name in targets if entry.leaves_open(name)]
-        if held:
+        pooler = [name for name in targets if entry.leaves_open(name)]
+        if pooler:
             notes.append(
                 f"the pooler of the files is kept; {architecture} has none and calls "
-                f"{held[0]} unexpected, AutoModel takes it"
+                f"{pooler[0]} unexpected, AutoModel takes it"
             )
     return notes

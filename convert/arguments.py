@@ -1,4 +1,4 @@
-"""What a person gives beside the files: the legacy configuration, options, sizes."""
+"""What a person gives besides the files: the legacy configuration, options, sizes."""
 
 from __future__ import annotations
 

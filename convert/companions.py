@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from convert.arguments import read_json
 from convert.families.base import CONFIG_OPTIONS
-from convert.identify.evidence import sizes_held
+from convert.identify.evidence import sizes_present
 from convert.identify.family import candidates, shapes_of
 from convert.published import Release, differences
 from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
@@ -98,7 +98,7 @@ def read_config(
         checkpoint: near whose files it is looked for.
         config: its content, its file, or a folder to look in; None looks near the checkpoint.
         family: of the model, where somebody knows.
-        options: what the builder was told.
+        options: those given to the builder.
         release: the published one that the checkpoint is, where that is certain.
 
     Raises:
@@ -121,10 +121,13 @@ def read_config(
             return above.table, f"{above.path.name}, of the folder above"
         if broken is not None:
             raise broken
-        told = _told_by_tensors(checkpoint, family, options or {})
-        if told is not None and config is None:
-            return told, "none; sizes and heads are those of the tensors, the activation is gelu"
-        where = f"in {places[0]}" if config is not None else f"beside {Path(source).name}"
+        derived = _of_tensors(checkpoint, family, options or {})
+        if derived is not None and config is None:
+            return (
+                derived,
+                "none; sizes and heads are those of the tensors, the activation is gelu",
+            )
+        where = f"in {places[0]}" if config is not None else f"next to {Path(source).name}"
         raise NotFoundError(
             f"no bert_config.json {where}: the number of attention heads "
             "is in no weights file; give --config FILE"
@@ -134,7 +137,7 @@ def read_config(
     return _best(found, checkpoint, family, options or {}, release)
 
 
-def _told_by_tensors(
+def _of_tensors(
     checkpoint: Checkpoint, family: str | None, options: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """A configuration of the tensors alone, where they tell the number of heads and of layers.
@@ -151,8 +154,8 @@ def _told_by_tensors(
     chosen, naming = pairs[0]
     if naming.heads is None:
         return None
-    held = sizes_held(chosen, naming.kind, naming.shapes(checkpoint)) | {"heads": naming.heads}
-    table = {key: held[word] for word, key in SIZES.items() if word in held}
+    sizes = sizes_present(chosen, naming.kind, naming.shapes(checkpoint)) | {"heads": naming.heads}
+    table = {key: sizes[word] for word, key in SIZES.items() if word in sizes}
     needed = {"hidden_size", "intermediate_size", "num_hidden_layers", "vocab_size"}
     return {**table, "hidden_act": "gelu"} if needed <= set(table) else None
 
@@ -164,13 +167,13 @@ def _best(
     options: Mapping[str, Any],
     release: Release | None,
 ) -> tuple[dict[str, Any], str]:
-    """The candidate that the tensors contradict least, and its name with why."""
+    """The candidate that the tensors contradict the fewest times, and its name with why."""
     judged = [
         Candidate(one.path, one.rank, one.table, _misfits(one.table, checkpoint, family, options))
         for one in found
     ]
     best = min(judged, key=lambda one: (one.misfits, one.rank))
-    if best.misfits:  # none fits: what the likeliest says wrongly is told where it matters
+    if best.misfits:  # none fits: what the likeliest says wrongly is reported where it matters
         best = min(judged, key=lambda one: one.rank)
         return best.table, best.path.name
     equals = [one for one in judged if not one.misfits and one.rank[0] == best.rank[0]]
@@ -229,7 +232,7 @@ def _candidates(places: list[Path]) -> tuple[list[Candidate], GenaeError | None]
         elif NAMES[rank[1]] in NAMES[:2]:
             named = named or Candidate(path, rank, table)
     if not found and named and broken is None:
-        found = [named]  # its lacks are told by name
+        found = [named]  # its lacks are named
     return found, broken
 
 
@@ -277,14 +280,14 @@ def _misfits(
     counts = [NONE_FITS]
     for chosen, naming in pairs:
         shapes = shapes_of(naming, checkpoint)
-        held = sizes_held(chosen, naming.kind, shapes)
-        told = dict(table) if naming.config is None else naming.config(table, shapes)
-        told.setdefault("embedding_size", told.get("hidden_size"))
+        sizes = sizes_present(chosen, naming.kind, shapes)
+        legacy = dict(table) if naming.config is None else naming.config(table, shapes)
+        legacy.setdefault("embedding_size", legacy.get("hidden_size"))
         counts.append(
             sum(
-                told.get(key, held[word]) != held[word]
+                legacy.get(key, sizes[word]) != sizes[word]
                 for word, key in SIZES.items()
-                if word in held
+                if word in sizes
             )
         )
     return min(counts)

@@ -35,15 +35,15 @@ def convert_checkpoint(
 ) -> Report:
     """Turn a legacy checkpoint into safetensors, config and tokenizer, without TensorFlow.
 
-    The result is made beside its place and renamed at the end: an interrupt leaves nothing.
+    The result is made next to its place and renamed at the end: an interrupt leaves nothing.
 
     Args:
         source: a folder, a checkpoint prefix, its `.index`, the `checkpoint` file, or a Keras
             `.weights`/`.h5` file.
         out: the new folder; it may exist if it is empty.
         family: bert4keras's `model=` string; None asks the files.
-        config: the legacy configuration, a file or its content; None looks beside the files.
-        options: what `build_transformer_model` was told, by bert4keras's names, and `gelu`.
+        config: the legacy configuration, a file or its content; None looks near the files.
+        options: those given to `build_transformer_model`, by bert4keras's names, and `gelu`.
         verify: a `.npz` with recorded inputs (`in_*`) and outputs (`out_*`) to compare with.
         allow_unused: patterns of tensors that may be left over.
         dtype: "float32", "float16" ... for every floating-point tensor; None keeps them.
@@ -52,7 +52,7 @@ def convert_checkpoint(
         vocab: a list of tokens such as vocab.txt, or a SentencePiece model; "none" for none; None
             looks near the files.
         progress: given the total bytes, returns a context manager that gives a function which is
-            told bytes as they are written.
+            called with bytes as they are written.
         release: the published one that it is, by its name in `convert.known_releases()`: family,
             options, gelu, casing and words follow. None recognises it where files tell it.
 
@@ -100,8 +100,8 @@ def convert_checkpoint(
         )
         with new_folder(out) as folder:
             companions = ready.write_tokenizer(folder)  # first: it may be refused
-            told = {*ready.vocabulary.warnings, *ready.warnings}
-            report.warnings = [note for note in report.notes if note in told]
+            warnings = {*ready.vocabulary.warnings, *ready.warnings}
+            report.warnings = [note for note in report.notes if note in warnings]
             total = sum(checkpoint[name].nbytes for step in plan.steps for name in {*step.sources})
             with progress(total) if progress else nullcontext(lambda written: None) as advance:
                 unsound: list[str] = []

@@ -39,7 +39,7 @@ class Source:
         kind: of the names, "tensorflow" or "keras"; empty is any.
         dialect: what that of the names begins with; empty is any.
         keys: of the configuration, of which one is there.
-        told: the files tell it, as far as files can; else a person is asked to.
+        certain: the files decide it, as far as files can; else a person is asked to.
     """
 
     title: str
@@ -49,7 +49,7 @@ class Source:
     kind: str = ""
     dialect: str = ""
     keys: tuple[str, ...] = ()
-    told: bool = False
+    certain: bool = False
 
     @property
     def sign(self) -> bool:
@@ -64,7 +64,7 @@ SOURCES = (
         "erf",
         "transformers means erf by gelu, and gelu_new by the tanh form",
         dialect="transformers",
-        told=True,
+        certain=True,
     ),
     Source(
         "names of Google's Model Garden",
@@ -72,7 +72,7 @@ SOURCES = (
         "Google's ALBERT and the Model Garden's code compute tanh",
         families=("albert", "albert_unshared"),
         dialect="garden",
-        told=True,
+        certain=True,
     ),
     Source(
         "names of Google's Model Garden",
@@ -92,7 +92,7 @@ SOURCES = (
         f"brightmart's ALBERT computes tanh (brightmart/albert_zh modeling.py); {BERT4KERAS}",
         dialect="brightmart",
     ),
-    Source("layers of bert4keras (HDF5, Keras 3)", "erf", BERT4KERAS, kind="keras", told=True),
+    Source("layers of bert4keras (HDF5, Keras 3)", "erf", BERT4KERAS, kind="keras", certain=True),
     Source(
         "TensorFlow's names, and keys of Google's ALBERT in the configuration "
         "(`num_hidden_groups`, `net_structure_type` ...)",
@@ -125,28 +125,28 @@ SOURCES = (
         "erf",
         "transformers means erf by gelu, and gelu_new by the tanh form",
         keys=("model_type", "transformers_version"),
-        told=True,
+        certain=True,
     ),
     Source(
         "TensorFlow's names",
         "erf",
         "Google's ELECTRA, hfl's and bert4keras compute erf",
         families=("electra",),
-        told=True,
+        certain=True,
     ),
     Source(
         "TensorFlow's names",
         "erf",
         "GPT2-ML's own code and bert4keras compute erf",
         families=("gpt2_ml",),
-        told=True,
+        certain=True,
     ),
     Source(
         "TensorFlow's names",
         "erf",
         f"trained in bert4keras, and {BERT4KERAS}",
         families=("roformer", "roformer_v2", "gau_alpha"),
-        told=True,
+        certain=True,
     ),
     Source(
         "TensorFlow's names",
@@ -224,7 +224,7 @@ def meaning(
     words = f"gelu is taken in its {source.form} form: {source.why}. "
     words += (
         f"The other form is --option gelu={other}"
-        if source.told
+        if source.certain
         else "The files do not say which was trained: give --option gelu="
         f"{source.form} or --option gelu={other}"
     )
@@ -239,12 +239,12 @@ def said(meaning: Meaning, release: Recognition) -> tuple[str, bool]:
         release: which one the files may be.
     """
     known = release.facts.get("gelu", meaning.form)
-    if meaning.source.told and known != meaning.form:  # saved by Keras, begun from a release
+    if meaning.source.certain and known != meaning.form:  # saved by Keras, begun from a release
         names = " or ".join(one.name for one in release.releases[:3])
         return f"{meaning.words}, in which {names} was trained", True
     found = [one for one in release.releases if one.gelu != "none"]
-    if meaning.source.told or not found or release.by == VOCABULARY:
-        return meaning.words, not meaning.source.told
+    if meaning.source.certain or not found or release.by == VOCABULARY:
+        return meaning.words, not meaning.source.certain
     if len(found) == 1:
         return f"{meaning.words}. Of {found[0].name}: {found[0].gelu_source}", True
     shown = ", ".join(f"{one.name} ({one.gelu})" for one in found[:8])
@@ -260,6 +260,6 @@ def table() -> list[str]:
         names = ", ".join(f"`{name}`" for name in one.families) or "any"
         lines.append(
             f"| {names} | {one.title} | {one.form} | {one.why} | "
-            f"{'note' if one.told else 'warning'} |"
+            f"{'note' if one.certain else 'warning'} |"
         )
     return lines

@@ -148,7 +148,7 @@ def _layered(name: str) -> tuple[str, str] | None:
     if match:
         return None if LAYER.match(match["layer"]) else ("named", match["layer"])
     bare = re.sub(r"(/\.ATTRIBUTES/VARIABLE_VALUE|:0)$", "", name)
-    return ("told by order", bare.rpartition("/")[0])
+    return ("known by order", bare.rpartition("/")[0])
 
 
 #: Layers of Keras and bert4keras by what Keras calls one of them.

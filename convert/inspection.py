@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from convert import heads, preparing
 from convert.families.base import UNSAID
-from convert.families.settings import parts_held
-from convert.identify.evidence import options_held, sizes_held
+from convert.families.settings import parts_present
+from convert.identify.evidence import options_present, sizes_present
 from convert.identify.family import Pair, shapes_of
 from convert.names.leftovers import why_left_over
 
@@ -39,7 +39,7 @@ class Inspection:
         notes: what else a person should know, such as whose names the tensors have.
         missing: what a conversion still needs, one line each.
         unreadable: tensors without numbers, and why.
-        release: which published one it is or may be, what told it, and what is known of it.
+        release: which published one it is or may be, by what evidence, and what is known of it.
         exit_code: of the conversion, as far as it is known: 0 where nothing is missing.
     """
 
@@ -166,20 +166,22 @@ def _describe(
     """Put down what the files say to every family that fits."""
     found.families = [family.name for family, _ in pairs]
     count = config.get("num_attention_heads")
-    told: list[tuple[set[str], dict[str, int], dict[str, Any]]] = []
+    evidence: list[tuple[set[str], dict[str, int], dict[str, Any]]] = []
     for family, naming in pairs:
         shapes = shapes_of(naming, checkpoint)
-        held = {part for part, there in parts_held(family, naming.kind, shapes).items() if there}
-        sizes = sizes_held(family, naming.kind, shapes)
+        present = {
+            part for part, there in parts_present(family, naming.kind, shapes).items() if there
+        }
+        sizes = sizes_present(family, naming.kind, shapes)
         number = count if type(count) is int and count > 0 else None
-        told.append((held, sizes, options_held(family, naming.kind, shapes, number)))
-    if not told:
+        evidence.append((present, sizes, options_present(family, naming.kind, shapes, number)))
+    if not evidence:
         return
     shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.items()}
     found.heads = [str(head) for head in heads.find(pairs[0][1], shapes)]
-    found.parts = sorted(set.intersection(*(held for held, _, _ in told)))
-    found.sizes = _common([sizes for _, sizes, _ in told])
-    found.options = _common([options for _, _, options in told]) | dict(given)
+    found.parts = sorted(set.intersection(*(present for present, _, _ in evidence)))
+    found.sizes = _common([sizes for _, sizes, _ in evidence])
+    found.options = _common([options for _, _, options in evidence]) | dict(given)
     families_options = _common([dict(family.options) for family, _ in pairs])
     found.defaults = {
         name: value

@@ -14,7 +14,7 @@ TOLERANCE = (
 
 @dataclass(frozen=True)
 class Parity:
-    """One output beside its record.
+    """One output compared with its record.
 
     Attributes:
         name: of the recorded array, with the precision it was computed in.
@@ -55,16 +55,18 @@ def require(parity: list[Parity], advice: str = "") -> None:
         )
 
 
-def beside(name: str, mine: Any, theirs: Any) -> Parity:
-    """One array beside another, of NumPy's.
+def compare_arrays(name: str, computed: Any, recorded: Any) -> Parity:
+    """Compare an output with its record, both NumPy arrays.
 
     Raises:
         IntegrityError: they are of different shapes.
     """
     import numpy as np
 
-    if mine.shape != theirs.shape:
-        raise IntegrityError(f"{name}: the model gives {mine.shape}, recorded is {theirs.shape}")
-    largest = float(np.abs(theirs).max(initial=0))
-    difference = float(np.abs(mine - theirs).max(initial=0))
+    if computed.shape != recorded.shape:
+        raise IntegrityError(
+            f"{name}: the model gives {computed.shape}, recorded is {recorded.shape}"
+        )
+    largest = float(np.abs(recorded).max(initial=0))
+    difference = float(np.abs(computed - recorded).max(initial=0))
     return Parity(name, difference, difference / (largest or 1.0), TOLERANCE * max(1.0, largest))

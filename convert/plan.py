@@ -37,7 +37,7 @@ def make_plan(
         family: whose table it is.
         naming: what the tensors are called.
         tensors: by stored name, in stored order; their `shape` is looked at, nothing is read.
-        settings: what holds.
+        settings: the resolved ones.
         allow_unused: patterns (`cls/*`) of stored names that may be left over.
 
     Raises:
@@ -191,7 +191,7 @@ def _disagreement(family: Family, problems: list[str], behind: list[heads.Head])
 
 
 def _left_over(family: Family, extra: list[str], behind: list[heads.Head]) -> str:
-    """What to say of a whole model and tensors beside it that nobody knows."""
+    """What to say of a whole model and leftover tensors that nobody knows."""
     more = len(extra) - SHOWN
     names = [line.partition(": ")[2].rpartition(" (")[0] for line in extra]
     scopes = {f"{name.rpartition('/')[0]}/*" if "/" in name else name for name in names}

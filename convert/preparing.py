@@ -17,7 +17,7 @@ from convert import advice, families, gelu, published, tokenizers
 from convert.arguments import DTYPES, size_in_bytes
 from convert.companions import read_config
 from convert.families.base import CONFIG_OPTIONS
-from convert.identify.family import Pair, candidates, only, settle, several
+from convert.identify.family import Pair, candidates, only, resolve_settings, several
 from convert.plan import make_plan
 from convert.weights.renames import rename
 from convert.weights.steps import Plan
@@ -43,7 +43,7 @@ class Prepared:
         config_name: the name of its file; empty where it was given as a table.
         pairs: the families that fit, each with what the tensors are called there.
         vocabulary: the one near the checkpoint, or the one that was given.
-        settings: what holds for the conversion.
+        settings: the resolved ones of the conversion.
         plan: what becomes of every tensor.
         result: the `config.json` to write.
         notes: what a person should know.
@@ -69,7 +69,7 @@ class Prepared:
     problems: list[GenaeError] = field(default_factory=list)
 
     @property
-    def beside(self) -> Path:
+    def folder(self) -> Path:
         """The folder of the checkpoint, where its companion files lie."""
         return self.checkpoint.files[0].parent
 
@@ -86,16 +86,16 @@ class Prepared:
         return *self.pairs[0], self.settings, self.plan
 
     def write_tokenizer(self, folder: Path) -> list[str]:
-        """Write the tokenizer's files; arguments and errors as `tokenizers.write_beside`.
+        """Write the tokenizer's files; arguments and errors as `tokenizers.write_files`.
 
         Those of a folder of transformers are copied.
         """
         assert self.settings is not None
         if self.pairs[0][1].result is not None and not self.vocabulary.given:
-            copied = tokenizers.copy_given(self.beside, folder, self.settings, self.notes)
+            copied = tokenizers.copy_given(self.folder, folder, self.settings, self.notes)
             if copied:
                 return copied
-        return tokenizers.write_beside(
+        return tokenizers.write_files(
             folder, self.vocabulary, self.settings, self.result["model_type"], self.notes
         )
 
@@ -166,7 +166,7 @@ def prepare(
     asked = bool(ready.problems)  # for a configuration, which layers without names need as well
     try:
         sizes = _vocabulary_sizes(ready.config, options or {})
-        places = checkpoint.places or [ready.beside]
+        places = checkpoint.places or [ready.folder]
         above = [places[-1].absolute().parent, Path(source).absolute().parent]
         ready.vocabulary = tokenizers.choose_vocabulary(places, vocab, sizes, above)
         ready.given |= tokenizers.with_simplified(options or {}, ready.vocabulary)
@@ -178,7 +178,7 @@ def prepare(
         _recognise(ready, known)
         pair = only(ready.pairs, checkpoint)
         if not stopped:
-            _settle(ready, *pair, allow_unused, dtype)
+            _resolve(ready, *pair, allow_unused, dtype)
     except IntegrityError as error:
         ready.problems += [] if asked else [error]
     except GenaeError as error:
@@ -235,7 +235,7 @@ def check_tokenizer(ready: Prepared) -> None:
             ready.problems.append(error)
 
 
-def _settle(
+def _resolve(
     ready: Prepared,
     family: Family,
     naming: Naming,
@@ -244,12 +244,12 @@ def _settle(
 ) -> None:
     """Settings, plan and configuration of the result, for one family."""
     checkpoint = ready.checkpoint
-    told = dict(ready.given)
-    if "gelu" not in told:
-        ready.meaning = gelu.meaning(family, naming, ready.config, told)
-        told |= {} if ready.meaning is None else {"gelu": ready.meaning.form}
-    settings = settle(
-        family, naming, checkpoint, ready.config, told, ready.vocabulary.words is not None
+    given = dict(ready.given)
+    if "gelu" not in given:
+        ready.meaning = gelu.meaning(family, naming, ready.config, given)
+        given |= {} if ready.meaning is None else {"gelu": ready.meaning.form}
+    settings = resolve_settings(
+        family, naming, checkpoint, ready.config, given, ready.vocabulary.words is not None
     )
     if ready.meaning is not None:
         settings.defaults["gelu"] = ready.meaning.form

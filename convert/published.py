@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from convert import families
 from convert.families.activations import is_plain_gelu, word_of
-from convert.identify.evidence import sizes_held
+from convert.identify.evidence import sizes_present
 from zoo.errors import UsageError
 from zoo.hints import nearest
 
@@ -51,7 +51,7 @@ class Release:
     note: str = ""
 
     def facts(self, vocabulary: Path | None) -> dict[str, Any]:
-        """The options that it decides, with this vocabulary beside the checkpoint."""
+        """The options that it decides, with this vocabulary."""
         found = dict(self.options)
         if self.gelu in ("erf", "tanh"):
             found["gelu"] = self.gelu
@@ -214,7 +214,7 @@ def recognise(
         pairs: families that fit it, each with what the tensors are called there.
         checkpoint: the files.
         config: the legacy configuration.
-        vocabulary: the one beside the checkpoint.
+        vocabulary: the companion of the checkpoint.
         release: the one that somebody says it is.
 
     Raises:
@@ -225,9 +225,9 @@ def recognise(
         against = differences(release, table[0] if table else {})
         if pairs and not pairs[0][0].fits(pairs[0][1].names):
             others = " or ".join(one.name for one in families.fitting(pairs[0][1].names))
-            told = f" ({others})" if others else ""
+            shown = f" ({others})" if others else ""
             against.insert(
-                0, f"its family is {release.family}, of which these tensors are not{told}"
+                0, f"its family is {release.family}, of which these tensors are not{shown}"
             )
         own = config.get("hidden_act")
         if own is not None and _other_activation(release, own):
@@ -269,8 +269,8 @@ def by_index(checkpoint: Checkpoint) -> Release | None:
 def sizes_of(
     family: Family, naming: Naming, checkpoint: Checkpoint, config: Mapping[str, Any]
 ) -> dict[str, int]:
-    """The sizes by which releases are told: of the tensors, else of the configuration."""
-    sizes = sizes_held(family, naming.kind, naming.shapes(checkpoint))
+    """The sizes by which releases are known: of the tensors, else of the configuration."""
+    sizes = sizes_present(family, naming.kind, naming.shapes(checkpoint))
     for word, key in (("layers", "num_hidden_layers"), ("heads", "num_attention_heads")):
         if type(config.get(key)) is int:
             sizes.setdefault(word, config[key])
@@ -282,13 +282,13 @@ def differences(release: Release, sizes: Mapping[str, int]) -> list[str]:
     rows = {} if release.rows is None else {"vocab": release.rows}
     found = []
     for one in release.sizes or ({},):
-        told = {
+        others = {
             word: (size, sizes[word])
             for word, size in (rows | dict(one)).items()
             if sizes.get(word, size) != size
         }
         found.append(
-            [f"{word} is {there} there and {here} here" for word, (there, here) in told.items()]
+            [f"{word} is {there} there and {here} here" for word, (there, here) in others.items()]
         )
     return min(found, key=len)
 
@@ -337,7 +337,7 @@ def _other_activation(release: Release, act: object) -> bool:
 
 
 def _is_of(family: Family, naming: Naming, release: Release) -> bool:
-    """Whether a release is of a family, or of one that its files cannot be told from."""
+    """Whether a release is of a family, or of one that its files cannot be distinguished from."""
     same = (family.name, release.family) in families.SAME
     return family.name == release.family or (
         same and families.find(release.family).fits(naming.names)

@@ -33,15 +33,15 @@ class Report:
         architecture: the class that loads the result.
         plan: what became of every tensor.
         unreadable: tensors without numbers, and why.
-        defaults: options that nobody gave, with the values that held.
+        defaults: options that nobody gave, with the values taken.
         notes: what a person should know.
         warnings: those of the notes that a person should see in any case.
         files: names in the folder.
         options: those of bert4keras's builder that hold of the result.
         config: the legacy configuration, the options that it has a word for merged in.
-        parity: outputs beside recorded ones, where that was asked for.
+        parity: outputs compared with recorded ones, where that was asked for.
         result: the `config.json` of the result; empty of an export.
-        release: which published one it is or may be, what told it, and what is known of it.
+        release: which published one it is or may be, by what evidence, and what is known of it.
     """
 
     source: Path
@@ -120,10 +120,10 @@ def render(report: Report, family: Family) -> str:
 
     It begins with the front matter that the Hub reads.
     """
-    ours = report.architecture.startswith("Genae")
+    own = report.architecture.startswith("Genae")
     lines = [
         "---",
-        f"library_name: {'genae' if ours else 'transformers'}",
+        f"library_name: {'genae' if own else 'transformers'}",
         "tags:",
         f"- {family.name}",
         "- converted",

@@ -1,6 +1,6 @@
-"""Outputs of a converted model beside those the original software recorded.
+"""Outputs of a converted model compared with those that the original software recorded.
 
-The only bridge from `convert` to torch, transformers and, for classes of ours, `zoo`.
+The only bridge from `convert` to torch, transformers and, for classes of genae, `zoo`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from convert.parity import Parity, beside
+from convert.parity import Parity, compare_arrays
 from zoo.errors import IntegrityError, UsageError
 
 #: Recorded inputs -> arguments of the model.
@@ -74,8 +74,8 @@ def compare(
         folder: the model.
         reference: a `.npz`: inputs `in_*`, the mask `out_mask`, outputs `out_*` (float32), and
             perhaps `out64_*` (float64), which the model then meets in float64.
-        options: what the original's builder was told; `with_discriminator` may name the activation
-            behind `out_discriminator_output`, which no model keeps.
+        options: those given to the original's builder; `with_discriminator` may name the
+            activation behind `out_discriminator_output`, which no model keeps.
         notes: given the outputs of heads that the model does not have; they are not compared.
 
     Returns:
@@ -114,24 +114,24 @@ def compare(
         }
         if not wanted:
             continue
-        ours = outputs(folder, given, dtype)
-        if linear and "discriminator_logits" in ours:
-            ours["discriminator_output"] = ours["discriminator_logits"]
+        computed = outputs(folder, given, dtype)
+        if linear and "discriminator_logits" in computed:
+            computed["discriminator_output"] = computed["discriminator_logits"]
         for name, array in wanted.items():
             key = name.removeprefix(prefix)
-            if key not in ours and key in HEADS:
+            if key not in computed and key in HEADS:
                 without.append(name)
                 continue
-            if key not in ours:
+            if key not in computed:
                 raise UsageError(
                     f"{reference}: {name} is an output this model does not have; it has "
-                    f"{', '.join(ours)}"
+                    f"{', '.join(computed)}"
                 )
-            found.append(beside(name, ours[key].detach().double().numpy(), array))
+            found.append(compare_arrays(name, computed[key].detach().double().numpy(), array))
     if without and not found:
         raise UsageError(
             f"{reference}: {', '.join(without)} are outputs of heads that this model does not "
-            f"have; it has {', '.join(ours)}"
+            f"have; it has {', '.join(computed)}"
         )
     if without and notes is not None:
         notes.append(f"not compared, as the model has no such head: {', '.join(without)}")

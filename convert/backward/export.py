@@ -50,7 +50,7 @@ def export_checkpoint(
         out: the new folder; it may exist if it is empty.
         to: a key of `TARGETS`: "tf-checkpoint" or "keras-hdf5".
         family: bert4keras's `model=` string; None asks `conversion.json` and `config.json`.
-        options: what `build_transformer_model` is to be told, where the folder does not say it.
+        options: those for `build_transformer_model`, where the folder does not say it.
         allow_unused: patterns of tensors that may be left behind.
         dtype: of every floating-point tensor; None keeps them.
         progress: as of `convert_checkpoint`.

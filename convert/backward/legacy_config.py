@@ -1,7 +1,7 @@
-"""From the `config.json` of a model back to what bert4keras is told: configuration and options.
+"""From the `config.json` of a model back to what bert4keras is given: configuration and options.
 
-Whatever is worked out here is held against the way in: the family makes a `config.json` of it
-again, and where that computes something else than the one that was read, nobody is told that it
+Whatever is worked out here is checked against the way in: the family makes a `config.json` of it
+again, and where that computes something else than the one that was read, nothing claims that it
 does not.
 """
 
@@ -43,7 +43,7 @@ KEYS = {
 }
 ACTIVATION = ("feed_forward_proj", "hidden_act", "activation_function")
 
-#: Options of bert4keras's builder -> the fields of ours that say the same.
+#: Options of bert4keras's builder -> the fields of genae that say the same.
 OPTIONS = {
     "hierarchical_position": "hierarchical_position",
     "residual_attention_scores": "residual_attention_scores",
@@ -66,9 +66,9 @@ UNSAID: dict[str, tuple[type, ...]] = {
     "with_mlm": (),
 }
 
-#: Names of activations today -> bert4keras's; its `gelu` is the erf form unless told otherwise.
-ACTS = {theirs: name for name, theirs in reversed(ACTIVATIONS.items())}
-ACTS |= {name: ACTS[theirs] for name, theirs in ALIASES.items()} | {"gelu": "gelu"}
+#: Names of activations today -> bert4keras's; its `gelu` is the erf form by default.
+ACTS = {other: name for name, other in reversed(ACTIVATIONS.items())}
+ACTS |= {name: ACTS[other] for name, other in ALIASES.items()} | {"gelu": "gelu"}
 
 #: Fields in which a model may differ and compute the same, or which the weights tell: transformers
 #: writes that a T5's two matrices are tied where they are not.
@@ -151,8 +151,8 @@ def legacy_config(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(word := next((config[n] for n in ACTIVATION if config.get(n)), None), str):
         gated = word.startswith("gated-") or config.get("is_gated_act") is True
         word = "gelu_new" if word == "gated-gelu" else word.removeprefix("gated-")
-        ours = str(config.get("model_type")).startswith("genae_")
-        known = ACTS | ({name: name for name in OWN_ACTIVATIONS} if ours else {})
+        own = str(config.get("model_type")).startswith("genae_")
+        known = ACTS | ({name: name for name in OWN_ACTIVATIONS} if own else {})
         if word not in known:
             raise UsageError(
                 f"bert4keras has no activation {word!r}, so this model cannot go back; it has "
@@ -175,30 +175,30 @@ def without_defaults(legacy: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def legacy_options(config: Mapping[str, Any], family: Family) -> dict[str, Any]:
-    """What bert4keras's builder is told, as far as a `config.json` says it."""
-    told = {
+    """What bert4keras's builder was given, as far as a `config.json` says it."""
+    given = {
         name: config[field] for name, field in OPTIONS.items() if config.get(field) is not None
     }
     word = architecture_of(config)
     application = APPLICATIONS.get(str(config.get("attention_mask_kind")), "encoder")
     if application in family.applications:
-        told["application"] = application
+        given["application"] = application
     act = str(config.get("pooler_act", "tanh"))
     if act != "tanh" and config.get("pooler"):
-        told["with_pool"] = ACTS.get(act, act)
+        given["with_pool"] = ACTS.get(act, act)
     if not any(row.part == "mlm" for row in family.rows):  # a head without weights of its own
-        told["with_mlm"] = word.endswith(("ForMaskedLM", "ForCausalLM"))
+        given["with_mlm"] = word.endswith(("ForMaskedLM", "ForCausalLM"))
     if "semantics" in family.options:
         legacy = config.get("model_type") == "genae_t5" and bool(config.get("scale_output", True))
-        told["semantics"] = "bert4keras" if legacy else "google"
+        given["semantics"] = "bert4keras" if legacy else "google"
         if legacy:
-            told["cross_position_bias"] = bool(config.get("cross_position_bias", True))
+            given["cross_position_bias"] = bool(config.get("cross_position_bias", True))
         if word.endswith("T5Model"):
-            told["with_lm"] = False
+            given["with_lm"] = False
         for ending, stack in STACKS.items():
             if word.endswith(ending):
-                told["stack"] = stack
-    return {name: value for name, value in told.items() if name in family.options}
+                given["stack"] = stack
+    return {name: value for name, value in given.items() if name in family.options}
 
 
 def architecture_of(config: Mapping[str, Any]) -> str:
@@ -225,11 +225,11 @@ def differences(config: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]
     Raises:
         UsageError: another field differs, so that bert4keras would compute something else.
     """
-    kind, theirs = (str(table.get("model_type")) for table in (config, made))
-    if theirs not in (kind, kind.removeprefix("genae_")) or (kind, theirs) in APART:
+    kind, other = (str(table.get("model_type")) for table in (config, made))
+    if other not in (kind, kind.removeprefix("genae_")) or (kind, other) in APART:
         raise UsageError(
             f"model_type is {kind!r} in config.json; with this family and these options it would "
-            f"be {theirs!r}: is the family right (--family), and are the options?"
+            f"be {other!r}: is the family right (--family), and are the options?"
         )
     both = {
         name: (config[name], value)
@@ -238,13 +238,13 @@ def differences(config: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]
         and config.get(name) is not None
         and config[name] != value
     }
-    for name, (mine, theirs) in both.items():
+    for name, (own, other) in both.items():
         if name not in EPSILONS:
             raise UsageError(
-                f"{name} is {mine!r} in config.json, and bert4keras computes as with {theirs!r}: "
+                f"{name} is {own!r} in config.json, and bert4keras computes as with {other!r}: "
                 "is the family right (--family), and are the options (--option KEY=VALUE)?"
             )
     return [
-        f"{name} is {mine} in config.json; bert4keras computes with {theirs}"
-        for name, (mine, theirs) in both.items()
+        f"{name} is {own} in config.json; bert4keras computes with {other}"
+        for name, (own, other) in both.items()
     ]

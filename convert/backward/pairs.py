@@ -109,7 +109,7 @@ class Pairing:
 
     Attributes:
         family: whose rows they are.
-        settings: what holds.
+        settings: the resolved ones.
         rows: those that are present, in the order in which bert4keras makes its layers, each with
             the place of its tensor; None where it is computed anew.
         left: tensors that stay behind, with the reason.
@@ -196,7 +196,7 @@ def pair_all(
 
     Args:
         family: whose table it is.
-        settings: what holds.
+        settings: the resolved ones.
         tensors: of the folder, by name.
         config: the folder's `config.json`.
         allow_unused: patterns of tensors that may be left behind.

@@ -78,9 +78,9 @@ def _resolve(
 ) -> tuple[Settings, list[str]]:
     """What holds, if the folder is of this family."""
     then, before = recorded.get("options"), recorded.get("config")
-    told = legacy_options(config, family)
+    given = legacy_options(config, family)
     if isinstance(then, Mapping):
-        told |= {
+        given |= {
             name: then[name]
             for name in UNSAID
             if name in family.options and isinstance(then.get(name), (str, *UNSAID[name]))
@@ -88,7 +88,7 @@ def _resolve(
     legacy = legacy_config(config)
     legacy = (dict(before) if isinstance(before, Mapping) else {}) | legacy
     shapes = legacy_shapes(family, tensors, config)
-    settings = families.settle(family, "keras", shapes, legacy, told | dict(options))
+    settings = families.resolve_settings(family, "keras", shapes, legacy, given | dict(options))
     layers = settings.config["num_hidden_layers"]
     if any(PLACE.search(row.layer) for row in family.rows) and layers > len(tensors):
         raise IntegrityError(
@@ -105,22 +105,22 @@ def _resolve(
 
 
 def builder(family: Family, settings: Settings) -> dict[str, Any]:
-    """What `build_transformer_model` needs beside the files."""
+    """What `build_transformer_model` needs besides the files."""
     parts, options = settings.parts, settings.options
     stacks = [stack for stack in ("encoder", "decoder") if parts.get(stack)]
     ending = f"_{stacks[0]}" if len(stacks) == 1 else ""
-    told: dict[str, Any] = {"model": f"{family.name}{ending}"}
+    call: dict[str, Any] = {"model": f"{family.name}{ending}"}
     for part, option in BUILT.items():
         given = options.get(option)
         if parts.get(part) and option in family.options:
-            told[option] = given if isinstance(given, str) else True
-    told |= {
+            call[option] = given if isinstance(given, str) else True
+    call |= {
         key: value
         for key, value in options.items()
         if key not in APPLIED and value != family.options[key]
     }
     if options.get("semantics") == "google" and "decoder" in stacks:
-        told["cross_position_bias"] = False
+        call["cross_position_bias"] = False
     if "decoder" in stacks and options.get("with_lm") not in (None, True):
-        told["with_lm"] = options["with_lm"]
-    return told
+        call["with_lm"] = options["with_lm"]
+    return call

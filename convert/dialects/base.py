@@ -71,7 +71,7 @@ class Dialect:
             shapes by the names that rows use.
         heads: name by rows of a tensor whose axis 1, as stored, is that of attention heads.
         result: what the dialect changes in the `config.json` of the result, made of it and of
-            what holds for the conversion.
+            the resolved settings of the conversion.
         family: the family that a configuration of the dialect says, where files fit several that
             are equal; None leaves it to the files.
         notes: more to say of the result.

@@ -1,4 +1,4 @@
-"""Models of other kinds, known by a name that only they have: told as what they are.
+"""Models of other kinds, known by a name that only they have: named as what they are.
 
 Names are those of the authors' repositories: zihangdai/xlnet, openai/gpt-2, google-research's
 mobilebert, yitu-opensource/ConvBert, tensor2tensor, allenai/bilm-tf, google-research/pegasus.
@@ -73,12 +73,12 @@ def foreign_type(config: Mapping[str, Any], names: Iterable[str], file: str) -> 
     """The type of a model of transformers that is not converted; None where it is none.
 
     Args:
-        config: beside the weights.
+        config: the companion of the weights.
         names: as stored.
         file: the name of the weights' file.
     """
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in MODEL_TYPES:
         return None
-    theirs = file.startswith("tf_model") or any(re.search(r"(^|/)tf_\w+/", one) for one in names)
-    return kind if theirs else None
+    own = file.startswith("tf_model") or any(re.search(r"(^|/)tf_\w+/", one) for one in names)
+    return kind if own else None

@@ -6,7 +6,7 @@ Names of https://github.com/tensorflow/models, official/nlp, in three generation
   layers an object graph counts: tables of tokens, positions and segments, their norm, a projection
   where the widths differ, the blocks, the pooler. So read them transformers'
   `convert_bert_original_tf2_checkpoint_to_pytorch.py` (until v4) and keras-hub's
-  `tools/checkpoint_conversion/convert_bert.py`, which knows the heads beside them;
+  `tools/checkpoint_conversion/convert_bert.py`, which also knows the heads;
 - later encoders keep their layers in attributes (`_transformer_layers/0`), as in transformers'
   `convert_bert_token_dropping_original_tf2_checkpoint_to_pytorch.py`;
 - names of variables, where a graph of objects remembers them or Keras's HDF5 has them: the tables
@@ -116,7 +116,7 @@ def tables(token: str, position: str, segment: str) -> tuple[Rule, ...]:
     )
 
 
-#: Heads of pretraining beside an encoder, in an object graph (`.` is `..` there, `/` is `.S`).
+#: Heads of pretraining of an encoder, in an object graph (`.` is `..` there, `/` is `.S`).
 GRAPH_HEADS = (
     dense(r"next_sentence\.\.pooler_dense", POOLER),
     dense("masked_lm/dense", "cls/predictions/transform/dense"),

@@ -8,8 +8,8 @@
 - keras-bert (https://github.com/CyberZHG/keras-bert) has other names for the heads, and a table of
   positions that is cut to the length of its inputs.
 
-Weights are told by their names; where a normalization's are not called beta and gamma, the year
-says which is first, or nothing does.
+Weights are identified by their names; where a normalization's are not called beta and gamma, the
+year says which is first, or nothing does.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def blocks(prefix: str, block: str, *, gamma_first: bool) -> tuple[Rule, ...]:
 def cut_positions(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
     """As many positions as the file has, where they are fewer than the configuration says."""
     rows = shapes.get("Embedding-Position#0", (0,))[0]
-    told = config.get("max_position_embeddings", rows)
-    fewer = isinstance(told, int) and 0 < rows < told
+    given = config.get("max_position_embeddings", rows)
+    fewer = isinstance(given, int) and 0 < rows < given
     return dict(config) | ({"max_position_embeddings": rows} if fewer else {})
 
 
@@ -136,8 +136,8 @@ DIALECTS = (
         (
             *blocks(OLD, BLOCK, gamma_first=True),
             *(
-                Rule(rf"{theirs}#(?P<slot>\d) .*", f"{name}#{{slot}}")
-                for theirs, name in HEADS.items()
+                Rule(rf"{stored}#(?P<slot>\d) .*", f"{name}#{{slot}}")
+                for stored, name in HEADS.items()
             ),
         ),
         kind="keras",

@@ -20,10 +20,10 @@ def t5_stack(stack: str, wide: Sequence[str]) -> Iterator[Rule]:
     if stack == "decoder":
         parts.append(("EncDecAttention", "MultiHeadCrossAttention", tuple("qkvo")))
     parts.append(("DenseReluDense", "FeedForward", (*wide, "wo")))
-    for number, (theirs, ours, maps) in enumerate(parts):
-        yield Rule(rf"{block}/{number}/layer_norm/weight", f"{title}-{ours}-Norm#0")
+    for number, (stored, legacy, maps) in enumerate(parts):
+        yield Rule(rf"{block}/{number}/layer_norm/weight", f"{title}-{legacy}-Norm#0")
         for slot, name in enumerate(maps):
-            yield Rule(rf"{block}/{number}/{theirs}/{name}/kernel", f"{title}-{ours}#{slot}")
+            yield Rule(rf"{block}/{number}/{stored}/{name}/kernel", f"{title}-{legacy}#{slot}")
     yield Rule(
         rf"{stack}/block/0/layer/0/SelfAttention/relative_attention_bias/{TABLE}",
         f"{stack.title()}-Embedding-Relative-Position#0",

@@ -4,7 +4,7 @@ A weight's name there is `GROUP/MODEL/PATH`: the layer of Keras that it is liste
 of the model (`tf_bert_for_pre_training`) and the path of the same weight in PyTorch, with
 `layer_._0` for `layer.0` and `mlm___cls` for `cls`, as transformers 4 read them
 (`convert_tf_weight_name_to_pt_weight_name` of `modeling_tf_pytorch_utils.py`). Kernels are
-(inputs, outputs). `config.json` beside it is transformers' own.
+(inputs, outputs). Its companion `config.json` is transformers' own.
 """
 
 from __future__ import annotations
@@ -55,26 +55,26 @@ def third(place: int, *, offset: bool = False) -> Any:
     return op
 
 
-def weights(theirs: str, ours: str) -> Rule:
+def weights(stored: str, legacy: str) -> Rule:
     """Both weights of a layer under another name."""
-    return Rule(rf"{theirs}/(?P<w>kernel|bias|gamma|beta)", f"{ours}/{{w}}")
+    return Rule(rf"{stored}/(?P<w>kernel|bias|gamma|beta)", f"{legacy}/{{w}}")
 
 
-def tables(theirs: str, ours: str) -> tuple[Rule, ...]:
+def tables(stored: str, legacy: str) -> tuple[Rule, ...]:
     """Tables of tokens, segments and positions; transformers calls their weight either way."""
     return (
         Rule(
-            rf"{theirs}/(?P<t>word|position|token_type)_embeddings/{TABLE}",
-            f"{ours}/{{t}}_embeddings",
+            rf"{stored}/(?P<t>word|position|token_type)_embeddings/{TABLE}",
+            f"{legacy}/{{t}}_embeddings",
         ),
     )
 
 
-def keras(theirs: str, layer: str, slot: int = 0) -> tuple[Rule, Rule]:
+def keras(stored: str, layer: str, slot: int = 0) -> tuple[Rule, Rule]:
     """Both weights of a layer, as places of one of bert4keras's layers."""
     return (
-        Rule(rf"{theirs}/(?:kernel|beta)", f"{layer}#{slot}", flat),
-        Rule(rf"{theirs}/(?:bias|gamma)", f"{layer}#{slot + 1}", flat),
+        Rule(rf"{stored}/(?:kernel|beta)", f"{layer}#{slot}", flat),
+        Rule(rf"{stored}/(?:bias|gamma)", f"{layer}#{slot + 1}", flat),
     )
 
 
@@ -168,7 +168,7 @@ ROFORMER = (
     COPIES,
 )  # fmt: skip
 
-H, OURS = r"transformer/h/(?P<i>\d+)", "gpt/transformer/layer_{i}"
+H, LAYER = r"transformer/h/(?P<i>\d+)", "gpt/transformer/layer_{i}"
 
 
 def gpt(tokens: str, positions: str, norms: tuple[str, str]) -> tuple[Rule, ...]:
@@ -189,21 +189,21 @@ def gpt(tokens: str, positions: str, norms: tuple[str, str]) -> tuple[Rule, ...]
             rule
             for place, name in enumerate(("query", "key", "value"))
             for rule in (
-                Rule(rf"{H}/attn/c_attn/{kernel}", f"{OURS}/attention/self/{name}/kernel",
+                Rule(rf"{H}/attn/c_attn/{kernel}", f"{LAYER}/attention/self/{name}/kernel",
                      third(place)),
-                Rule(rf"{H}/attn/c_attn/{bias}", f"{OURS}/attention/self/{name}/bias",
+                Rule(rf"{H}/attn/c_attn/{bias}", f"{LAYER}/attention/self/{name}/bias",
                      third(place, offset=True)),
             )
         ),
         *(
             rule
-            for theirs, ours in maps.items()
+            for stored, legacy in maps.items()
             for rule in (
-                Rule(rf"{H}/{theirs}/{kernel}", f"{OURS}/{ours}/kernel"),
-                Rule(rf"{H}/{theirs}/{bias}", f"{OURS}/{ours}/bias", row),
+                Rule(rf"{H}/{stored}/{kernel}", f"{LAYER}/{legacy}/kernel"),
+                Rule(rf"{H}/{stored}/{bias}", f"{LAYER}/{legacy}/bias", row),
             )
         ),
-        *(weights(rf"{H}/ln_{number}", f"{OURS}/{name}") for number, name in enumerate(norms, 1)),
+        *(weights(rf"{H}/ln_{number}", f"{LAYER}/{name}") for number, name in enumerate(norms, 1)),
         weights("transformer/ln_f", "gpt/output/LayerNorm"),
         weights("score", "classifier"),
         COPIES,

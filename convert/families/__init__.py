@@ -5,7 +5,7 @@ from typing import Any
 
 from convert.families import albert, bert, electra, gau_alpha, gpt, nezha, roformer, t5
 from convert.families.base import Family, Settings
-from convert.families.settings import settle
+from convert.families.settings import resolve_settings
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
@@ -16,7 +16,7 @@ __all__ = [
     "find",
     "fitting",
     "meant_by",
-    "settle",
+    "resolve_settings",
     "telltales",
     "twins",
 ]

@@ -6,11 +6,11 @@ from convert.families.blocks import (
     beyond_transformers,
     common,
     embeddings,
+    genae_config,
     mapping,
-    ours,
     post_norm,
     pretraining_heads,
-    theirs,
+    transformers_config,
 )
 from convert.weights.renames import Rename
 from convert.weights.rows import Row
@@ -68,7 +68,7 @@ def config(settings: Settings, groups: int | None = 1, eps: float = 1e-7) -> dic
     beyond.pop("embedding_size", None)
     heads = HEADS.get((settings.parts["mlm"], settings.parts["nsp"]))
     if beyond or heads is None or not settings.parts["mapping"]:
-        return ours(settings, "albert", "Albert") | {
+        return genae_config(settings, "albert", "Albert") | {
             "embedding_size": settings.sizes["embedding"],
             "num_hidden_groups": groups,
             "layer_norm_eps": eps,
@@ -81,7 +81,7 @@ def config(settings: Settings, groups: int | None = 1, eps: float = 1e-7) -> dic
             f"the original's blocks have an epsilon of {eps:g}, of which ALBERT's configuration "
             "in transformers knows one for all: 1e-12, that of the embeddings"
         )
-    return theirs("albert", "Albert", heads, common(settings)) | {
+    return transformers_config("albert", "Albert", heads, common(settings)) | {
         "embedding_size": settings.sizes["embedding"],
         "num_hidden_groups": groups or layers,
         "inner_group_num": 1,

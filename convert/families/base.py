@@ -10,7 +10,7 @@ from convert.families.activations import function_of
 from convert.weights.renames import Rename
 from convert.weights.rows import Row
 
-#: What bert4keras's builder is told and no file records: option -> its value there by default.
+#: What bert4keras's builder is given and no file records: option -> its value there by default.
 #: None: as the files are.
 COMMON: dict[str, Any] = {
     "autoresize_weights": False,
@@ -128,7 +128,7 @@ class Settings:
         return pairs
 
     def lasting(self) -> dict[str, Any]:
-        """The options that are still to be told of the result: not what was done to its tables."""
+        """The options that still hold of the result: not what was done to its tables."""
         return {name: value for name, value in self.options.items() if name not in DONE}
 
     def activation(self, name: object) -> str:
@@ -171,7 +171,7 @@ class Family:
     dropped: tuple[tuple[str, str], ...] = ()
     says: Mapping[str, Any] = field(default_factory=dict)
 
-    def is_told_by(self, config: Mapping[str, Any]) -> bool:
+    def is_named_by(self, config: Mapping[str, Any]) -> bool:
         """Whether a legacy configuration says that its model is of this family."""
         return _says(config, {"model_type": self.name, **self.says})
 

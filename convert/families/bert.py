@@ -5,12 +5,12 @@ from convert.families.blocks import (
     beyond_transformers,
     common,
     embeddings,
+    genae_config,
     head,
     mapping,
-    ours,
     post_norm,
     pretraining_heads,
-    theirs,
+    transformers_config,
 )
 
 ROWS = (
@@ -24,8 +24,8 @@ ROWS = (
 def config(settings: Settings) -> dict[str, object]:
     """Plain BERT where no option is beyond it."""
     if beyond_transformers(settings):
-        return ours(settings, "bert", "Bert")
-    return theirs("bert", "Bert", head(settings), common(settings))
+        return genae_config(settings, "bert", "Bert")
+    return transformers_config("bert", "Bert", head(settings), common(settings))
 
 
 FAMILY = Family(

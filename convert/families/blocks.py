@@ -1,6 +1,6 @@
 """What the tables of text families are made of: embeddings, blocks and heads, and their config.
 
-Names of ours are those of `zoo.models.text.modeling_text`.
+Names of genae are those of `zoo.models.text.modeling_text`.
 """
 
 from collections.abc import Mapping
@@ -213,7 +213,7 @@ def check_tied(settings: Settings) -> None:
 
 
 def beyond_transformers(settings: Settings) -> dict[str, Any]:
-    """The fields of ours that plain models have no word for, where not at rest."""
+    """The fields of genae that plain models have no word for, where not at rest."""
     sizes, options = settings.sizes, settings.options
     heads = settings.config["num_attention_heads"]
     even = sizes["hidden"] // heads
@@ -241,7 +241,7 @@ def beyond_transformers(settings: Settings) -> dict[str, Any]:
 
 
 def common(settings: Settings) -> dict[str, Any]:
-    """The fields that ours and transformers' BERT-like models share."""
+    """The fields that genae's and transformers' BERT-like models share."""
     given, sizes = settings.config, settings.sizes
     return {
         "vocab_size": sizes["vocab"],
@@ -261,13 +261,13 @@ def common(settings: Settings) -> dict[str, Any]:
     }
 
 
-def ours(
+def genae_config(
     settings: Settings, name: str, stem: str, class_head: str | None = None, **fields: Any
 ) -> dict[str, Any]:
-    """The `config.json` of a model of ours.
+    """The `config.json` of a model of genae.
 
     Args:
-        settings: what holds.
+        settings: the resolved ones.
         name: of the architecture ("nezha").
         stem: of its classes ("Nezha").
         class_head: what the class is called behind the stem; None asks the parts.
@@ -283,6 +283,8 @@ def ours(
     }
 
 
-def theirs(name: str, stem: str, class_head: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The `config.json` of a model of transformers; arguments as `ours`."""
+def transformers_config(
+    name: str, stem: str, class_head: str, fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The `config.json` of a model of transformers; arguments as `genae_config`."""
     return {"architectures": [f"{stem}{class_head}"], "model_type": name, **fields}

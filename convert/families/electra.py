@@ -5,10 +5,10 @@ from convert.families.blocks import (
     beyond_transformers,
     common,
     embeddings,
+    genae_config,
     mapping,
-    ours,
     post_norm,
-    theirs,
+    transformers_config,
 )
 from convert.weights.rows import dense
 
@@ -35,8 +35,8 @@ def config(settings: Settings) -> dict[str, object]:
     beyond = beyond_transformers(settings)
     beyond.pop("embedding_size", None)
     if beyond:
-        return ours(settings, "electra", "Electra", head)
-    return theirs("electra", "Electra", head, common(settings)) | {
+        return genae_config(settings, "electra", "Electra", head)
+    return transformers_config("electra", "Electra", head, common(settings)) | {
         "embedding_size": settings.sizes["embedding"]
     }
 

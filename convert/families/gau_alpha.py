@@ -1,7 +1,7 @@
 """GAU-alpha (2022): gated attention units."""
 
 from convert.families.base import HEADS, WITHOUT_SCORES, Family, Settings
-from convert.families.blocks import check_tied, embeddings, head, ours
+from convert.families.blocks import check_tied, embeddings, genae_config, head
 from convert.weights.ops import TRANSPOSE
 from convert.weights.rows import Row
 
@@ -24,11 +24,11 @@ ROWS = (
 
 
 def config(settings: Settings) -> dict[str, object]:
-    """Always ours."""
+    """Always genae's."""
     settings.parts |= {"pooler": False, "nsp": False}
     check_tied(settings)
     fields = {"layer_norm_eps": 1e-7, "attention_key_size": settings.sizes["keys"]}
-    return ours(settings, "gau_alpha", "GAUAlpha", head(settings), **fields)
+    return genae_config(settings, "gau_alpha", "GAUAlpha", head(settings), **fields)
 
 
 FAMILY = Family(

@@ -9,10 +9,10 @@ from convert.families.blocks import (
     block,
     check_tied,
     embeddings,
+    genae_config,
     mapping,
-    ours,
     post_norm,
-    theirs,
+    transformers_config,
 )
 from convert.weights.ops import KEEP, TRANSPOSE
 from convert.weights.renames import Rename
@@ -105,10 +105,10 @@ CAUSAL = {"encoder": "causal", "unilm": "prefix"}
 
 
 def config(settings: Settings) -> dict[str, object]:
-    """Always ours: transformers' GPT has no segments and one activation."""
+    """Always genae's: transformers' GPT has no segments and one activation."""
     check_tied(settings)
     kind = CAUSAL[settings.options["application"]]
-    return ours(settings, "gpt", "GPT", "ForCausalLM", attention_mask_kind=kind)
+    return genae_config(settings, "gpt", "GPT", "ForCausalLM", attention_mask_kind=kind)
 
 
 def config_2(settings: Settings) -> dict[str, object]:
@@ -118,9 +118,9 @@ def config_2(settings: Settings) -> dict[str, object]:
     beyond.pop("type_vocab_size", None)
     fields = {"attention_mask_kind": "causal", "layer_norm_eps": 1e-5}
     if beyond:
-        return ours(settings, "gpt2", "GPT2", "ForCausalLM", **fields)
+        return genae_config(settings, "gpt2", "GPT2", "ForCausalLM", **fields)
     given, sizes = settings.config, settings.sizes
-    return theirs("gpt2", "GPT2", "LMHeadModel", {}) | {
+    return transformers_config("gpt2", "GPT2", "LMHeadModel", {}) | {
         "vocab_size": sizes["vocab"],
         "n_positions": sizes["positions"],
         "n_embd": sizes["hidden"],
@@ -141,10 +141,10 @@ def config_2(settings: Settings) -> dict[str, object]:
 
 
 def config_ml(settings: Settings) -> dict[str, object]:
-    """Always ours: transformers never had it."""
+    """Always genae's: transformers never had it."""
     check_tied(settings)
     fields = {"attention_mask_kind": "causal", "layer_norm_eps": 1e-5}
-    return ours(settings, "gpt2_ml", "GPT2ML", "ForCausalLM", **fields)
+    return genae_config(settings, "gpt2_ml", "GPT2ML", "ForCausalLM", **fields)
 
 
 FAMILY = Family(

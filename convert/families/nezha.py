@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convert.families.base import Family, Settings
-from convert.families.blocks import embeddings, mapping, ours, post_norm, pretraining_heads
+from convert.families.blocks import embeddings, genae_config, mapping, post_norm, pretraining_heads
 from convert.weights.rows import Row
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ ROWS = (
 
 
 def config(settings: Settings) -> dict[str, object]:
-    """Always ours: transformers has it no more."""
-    return ours(settings, "nezha", "Nezha", layer_norm_eps=1e-7, head_norm_eps=1e-12)
+    """Always genae's: transformers has it no more."""
+    return genae_config(settings, "nezha", "Nezha", layer_norm_eps=1e-7, head_norm_eps=1e-12)
 
 
 FAMILY = Family(

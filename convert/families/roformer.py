@@ -7,12 +7,12 @@ from convert.families.blocks import (
     check_tied,
     common,
     embeddings,
+    genae_config,
     head,
     mapping,
-    ours,
     post_norm,
     pretraining_heads,
-    theirs,
+    transformers_config,
     without_bias,
 )
 
@@ -41,12 +41,14 @@ def config(settings: Settings) -> dict[str, object]:
     parts = settings.parts
     heads = HEADS.get((parts["mlm"], parts["nsp"]))
     if beyond or heads is None or parts["pooler"] or settings.options["custom_position_ids"]:
-        return ours(settings, "roformer", "RoFormer", layer_norm_eps=1e-7, head_norm_eps=1e-12)
+        return genae_config(
+            settings, "roformer", "RoFormer", layer_norm_eps=1e-7, head_norm_eps=1e-12
+        )
     settings.notes.append(
         "the original's epsilon is 1e-7 and 1e-12 in the head; RoFormer's configuration in "
         "transformers knows one for all: 1e-7"
     )
-    return theirs("roformer", "RoFormer", heads, common(settings)) | {
+    return transformers_config("roformer", "RoFormer", heads, common(settings)) | {
         "embedding_size": settings.sizes["embedding"],
         "layer_norm_eps": 1e-7,
         "rotary_value": False,
@@ -54,10 +56,10 @@ def config(settings: Settings) -> dict[str, object]:
 
 
 def config_v2(settings: Settings) -> dict[str, object]:
-    """Always ours: transformers never had it."""
+    """Always genae's: transformers never had it."""
     settings.parts |= {"pooler": False, "nsp": False}
     check_tied(settings)
-    return ours(settings, "roformer_v2", "RoFormerV2", head(settings), layer_norm_eps=1e-7)
+    return genae_config(settings, "roformer_v2", "RoFormerV2", head(settings), layer_norm_eps=1e-7)
 
 
 FAMILY = Family(

@@ -19,10 +19,10 @@ from convert.weights.rows import numbered
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
-MOST_LAYERS = 1000  # every one is named before the files are looked at
+MAX_LAYERS = 1000  # every one is named before the files are looked at
 
 
-def settle(
+def resolve_settings(
     family: Family,
     naming: str,
     shapes: Mapping[str, tuple[int, ...]],
@@ -36,7 +36,7 @@ def settle(
         naming: how the checkpoint's tensors are called.
         shapes: of its tensors, by the names the rows use.
         config: the legacy configuration.
-        options: what `build_transformer_model` was told.
+        options: those given to `build_transformer_model`.
 
     Raises:
         UsageError: an option or value is unknown, or a size is missing or impossible.
@@ -113,7 +113,7 @@ def _check_rows(option: str, rows: Any, count: int) -> None:
         raise UsageError(f"{option} names rows outside 0..{count - 1}: the table has {count}")
 
 
-def parts_held(
+def parts_present(
     family: Family, naming: str, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, bool]:
     """Which parts of a family's model have weights in the files."""
@@ -121,58 +121,58 @@ def parts_held(
     for row in family.rows:
         name = numbered(row.name_in(naming) or "", 0)
         rows.setdefault(row.part, []).append(name in shapes)
-    held = {part: any(there) for part, there in rows.items()}
-    for part in held:
+    present = {part: any(there) for part, there in rows.items()}
+    for part in present:
         if part.endswith("hidden_condition"):  # begins as the other kind, and has a weight more
-            held[part] = all(rows[part])
+            present[part] = all(rows[part])
             other = part.replace("hidden_", "")
-            held[other] = held[other] and not held[part]
-    return held
+            present[other] = present[other] and not present[part]
+    return present
 
 
-def stack_of(held: Mapping[str, bool]) -> str:
+def stack_of(present: Mapping[str, bool]) -> str:
     """The option `stack` of files with these parts."""
-    alone = [stack for stack in ("encoder", "decoder") if held.get(stack)]
+    alone = [stack for stack in ("encoder", "decoder") if present.get(stack)]
     return alone[0] if len(alone) == 1 else "both"
 
 
 def _parts(
     family: Family, naming: str, shapes: Mapping[str, Any], settings: Settings
 ) -> dict[str, bool]:
-    """Which parts of the model there are: what options say, else what the files hold."""
+    """Which parts of the model there are: what options say, else what the files contain."""
     options = settings.options
-    held = parts_held(family, naming, shapes)
-    parts = dict(held) | {"body": True}
+    present = parts_present(family, naming, shapes)
+    parts = dict(present) | {"body": True}
     for part, option in PART_OPTIONS.items():
         given = options.get(option)
-        if part in held and option in options:
-            parts[part] = held[part] if given is None else bool(given)
+        if part in present and option in options:
+            parts[part] = present[part] if given is None else bool(given)
         elif option in options:  # without weights of its own
             parts[part] = bool(given)
-    if "nsp" in held:
+    if "nsp" in present:
         if options["with_pool"] is None:
             parts["pooler"] = parts["pooler"] or parts["nsp"]
         parts["nsp"] = parts["nsp"] and parts["pooler"]
     application = options.get("application", "encoder")
     if "mlm" in parts and options.get("with_mlm") is None and application != "encoder":
         parts["mlm"] = True
-    if "segments" in held:
+    if "segments" in present:
         segments = settings.config.get("type_vocab_size", 2)
         parts["segments"] = bool(segments) and not options.get("shared_segment_embeddings")
-        if parts["segments"] and held["body"] and not held["segments"]:
+        if parts["segments"] and present["body"] and not present["segments"]:
             raise UsageError(
                 "the files hold no table of segments and do not tell why: give --option "
                 "segment_vocab_size=0 (it takes none) or --option shared_segment_embeddings=true "
                 "(it looks them up among the tokens)"
             )
     if "stack" in options and options["stack"] is None:
-        options["stack"] = stack_of(held)
+        options["stack"] = stack_of(present)
     elif options.get("stack") == "both":
         parts |= {"encoder": True, "decoder": True}
     for absent in WITHOUT.get(options.get("stack", "both"), ()):
         parts[absent] = False
     if options.get("layer_norm_cond_hidden_size") is not None:
-        hidden = held.get("condition", False) or held.get("hidden_condition", False)
+        hidden = present.get("condition", False) or present.get("hidden_condition", False)
         parts |= {"condition": False, "hidden_condition": hidden}
     return parts
 
@@ -193,7 +193,7 @@ def _sizes(
         return value
 
     hidden, heads = size("hidden_size"), size("num_attention_heads")
-    if size("num_hidden_layers") > MOST_LAYERS:
+    if size("num_hidden_layers") > MAX_LAYERS:
         raise UsageError(f"num_hidden_layers is {config['num_hidden_layers']}: is it a mistake?")
     if hidden % heads and config.get("attention_head_size") is None:
         raise UsageError(f"hidden_size {hidden} is not a multiple of {heads} attention heads")
@@ -217,6 +217,6 @@ def _sizes(
             raise UsageError(f"{first} is {shapes[first]}: no map of a condition")
         sizes["condition"], width = shapes[first]
         if settings.parts.get("hidden_condition"):
-            told = settings.options["layer_norm_cond_hidden_size"]
-            sizes["condition_hidden"] = width if told is None else told
+            given = settings.options["layer_norm_cond_hidden_size"]
+            sizes["condition_hidden"] = width if given is None else given
     return sizes

@@ -229,7 +229,7 @@ TRUTHS = {
     "google": "computed as Google's: no bias in cross attention, only a tied head scaled, gated "
     "gelu in the tanh form; bert4keras computes otherwise (--option semantics=bert4keras)",
     "bert4keras": "computed as bert4keras's: the decoder's bias in cross attention unless "
-    "cross_position_bias=False, every head scaled by hidden^-0.5, gelu as told (erf); Google's "
+    "cross_position_bias=False, every head scaled by hidden^-0.5, gelu as given (erf); Google's "
     "models have none of the three (--option semantics=google)",
 }
 

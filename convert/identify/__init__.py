@@ -1,1 +1,1 @@
-"""Which family a checkpoint is of, told from names, order and shapes."""
+"""Which family a checkpoint is of, found by names, order and shapes."""

@@ -1,4 +1,4 @@
-"""Averaged weights beside the raw ones: `kernel/ExponentialMovingAverage`, or a slot."""
+"""Averaged weights next to the raw ones: `kernel/ExponentialMovingAverage`, or a slot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files whose names mean nothing: layers are told by their shapes and their order.
+"""Files whose names mean nothing: layers are identified by their shapes and their order.
 
 Object graphs, Keras 3's files and layers that Keras numbered itself (`dense_1`) name no part of
 the model. Each layer of the family's table, in the order in which bert4keras builds them, takes
@@ -24,11 +24,11 @@ STACKS = ("encoder", "decoder")
 #: Whose sizes no configuration has: the file's layers tell whether there is any.
 CONDITIONS = ("condition", "hidden_condition")
 
-#: What to say where sizes do not tell layers apart.
+#: What to say where sizes do not distinguish layers.
 RESIZED = (
     " With autoresize_weights the sizes in the file are others than the configuration's, and "
-    "layers whose names mean nothing are told by their sizes alone: give a file whose layers have "
-    "names, such as save_weights in HDF5 or a checkpoint of TensorFlow."
+    "layers whose names mean nothing are identified by their sizes alone: give a file whose "
+    "layers have names, such as save_weights in HDF5 or a checkpoint of TensorFlow."
 )
 
 Shapes = list[tuple[int, ...]]
@@ -45,14 +45,14 @@ def match(
 ) -> list[tuple[Family, Naming]]:
     """The families that fit the order, each with names as its rows use them.
 
-    Those that take most of the layers; one of several that are equal.
+    Those that take the maximum of the layers; one of several that are equal.
 
     Args:
         name: of the family; None tries each.
         naming: of kind "order".
         tensors: by stored name; their `shape` is looked at.
         config: the legacy configuration.
-        options: what the builder was told.
+        options: those given to the builder.
 
     Raises:
         IntegrityError: none fits.
@@ -75,8 +75,8 @@ def match(
             "(--config) and are the options those of the model?"
             + (RESIZED if options.get("autoresize_weights") else "")
         )
-    most = max(len(names) for _, names in found.values())
-    found = {key: pair for key, pair in found.items() if len(pair[1]) == most}
+    max_taken = max(len(names) for _, names in found.values())
+    found = {key: pair for key, pair in found.items() if len(pair[1]) == max_taken}
     for twin in families.twins(found):
         del found[twin]
     return [(family, _named(family, names, tensors)) for family, names in found.values()]
@@ -87,7 +87,7 @@ def _named(family: Family, names: Mapping[str, str], tensors: Mapping[str, Any])
     taken = set(names.values())
     rest = {one: one for one in tensors if one not in taken}
     note = (
-        f"the names in the file mean nothing: layers were told as those of {family.title} "
+        f"the names in the file mean nothing: layers were taken for those of {family.title} "
         "by shape and order (convert/README.md)"
     )
     return Naming("keras", {**names, **rest}, notes=(note,))
@@ -99,7 +99,7 @@ def _names(
     config: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> dict[str, str] | None:
-    """The rows' names -> stored ones, with the parts of the family that take most."""
+    """The rows' names -> stored ones, with the parts of the family that take the maximum."""
     parts = {part for row in family.rows for part in row.part.split("+")}
     optional = sorted(parts - {*CERTAIN, *CONDITIONS})
     condition = _condition(stored)
@@ -119,7 +119,7 @@ def _nearest(
     config: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> str:
-    """Which family of these has most of its layers in a file by shape, and the first it lacks."""
+    """Which family has the largest share of its layers in a file, and the first that it lacks."""
     best, words = 0.0, "No layer has the sizes of the configuration"
     condition = _condition(stored)
     for family in tried:
@@ -152,29 +152,29 @@ def _condition(stored: list[Stored]) -> tuple[str, tuple[int, ...]] | None:
 
 def _wanted(
     family: Family,
-    held: set[str],
+    present: set[str],
     condition: tuple[str, tuple[int, ...]] | None,
     config: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> list[Layer] | None:
     """The layers of a model with these parts, in order; None where options exclude them."""
-    if "stack" in family.options and held.isdisjoint(STACKS):
+    if "stack" in family.options and present.isdisjoint(STACKS):
         return None  # nothing but a table of tokens is left
     kind, first = condition or ("", (0,))
-    held = held | {kind}
+    present = present | {kind}
     names = {
         row.name_in("keras") or "": first if row.part == kind else (0,)
         for row in family.rows
-        if set(row.part.split("+")) <= held
+        if set(row.part.split("+")) <= present
     }
     shapes = {PLACE.sub("0", name): shape for name, shape in names.items()}
     try:
-        settings = families.settle(family, "keras", shapes, config, options)
+        settings = families.resolve_settings(family, "keras", shapes, config, options)
     except UsageError:
         return None
     weighted = {row.part for row in family.rows}  # a tied head has no weights of its own
     asked = {part for part in weighted if settings.parts.get(part)}
-    if not all(held.issuperset(part.split("+")) for part in asked):
+    if not all(present.issuperset(part.split("+")) for part in asked):
         return None
     layers: dict[str, list[tuple[int, ...]]] = {}
     for row in in_order(family.rows, settings):

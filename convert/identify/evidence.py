@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from convert.families.base import PART_OPTIONS, Family
-from convert.families.settings import parts_held, stack_of
+from convert.families.settings import parts_present, stack_of
 from convert.weights.ops import shape_after
 from convert.weights.rows import PLACE, numbered
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def sizes_held(family: Family, naming: str, shapes: Shapes) -> dict[str, int]:
+def sizes_present(family: Family, naming: str, shapes: Shapes) -> dict[str, int]:
     """The sizes that a family's rows name, as the first tensor that has each says.
 
     Args:
@@ -25,10 +25,10 @@ def sizes_held(family: Family, naming: str, shapes: Shapes) -> dict[str, int]:
         Sizes by the words of `Row.shape`, and "layers" where each has tensors of its own.
     """
     found: dict[str, int] = {}
-    held = parts_held(family, naming, shapes)
+    present = parts_present(family, naming, shapes)
     for row in family.rows:
         name = row.name_in(naming) or ""
-        if numbered(name, 0) not in shapes or not held[row.part]:
+        if numbered(name, 0) not in shapes or not present[row.part]:
             continue
         shape = shape_after(row.op_for(naming), shapes[numbered(name, 0)])
         for word, size in zip(row.shape, shape, strict=False):
@@ -41,7 +41,7 @@ def sizes_held(family: Family, naming: str, shapes: Shapes) -> dict[str, int]:
     return found
 
 
-def options_held(
+def options_present(
     family: Family, naming: str, shapes: Shapes, heads: int | None = None
 ) -> dict[str, Any]:
     """The options of bert4keras's builder that the files decide.
@@ -56,14 +56,14 @@ def options_held(
         Heads of the model (`with_mlm` ...) always; sizes only where they are not those that follow
         from the others.
     """
-    held, sizes = parts_held(family, naming, shapes), sizes_held(family, naming, shapes)
+    present, sizes = parts_present(family, naming, shapes), sizes_present(family, naming, shapes)
     found: dict[str, Any] = {
-        option: held[part]
+        option: present[part]
         for part, option in PART_OPTIONS.items()
-        if part in held and option in family.options
+        if part in present and option in family.options
     }
     if "stack" in family.options:
-        found["stack"] = stack_of(held)
+        found["stack"] = stack_of(present)
     heads = sizes.get("heads", heads)
     if heads is None and "key" in sizes:
         heads = sizes["keys"] // sizes["key"]

@@ -1,4 +1,4 @@
-"""Which family a checkpoint is of, and what holds for it: the files are asked, then the person."""
+"""Which family a checkpoint is of, and its settings: the files are asked, then the person."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def candidates(
         name: of the family; None asks the files.
         checkpoint: the files.
         config: the legacy configuration; only names that mean nothing need it.
-        options: what the builder was told.
+        options: those given to the builder.
 
     Raises:
         IntegrityError: names mean nothing, and shapes and order are of no family.
@@ -121,8 +121,8 @@ def _candidates(
 def _why(
     naming: Naming, family: Family, fitting: list[Family], config: Mapping[str, Any]
 ) -> Naming:
-    """The naming with a note where the configuration, not the files, told the family."""
-    if len(fitting) < 2 or not family.is_told_by(config):
+    """The naming with a note where the configuration, not the files, decided the family."""
+    if len(fitting) < 2 or not family.is_named_by(config):
         return naming
     note = f"{family.title}, as the configuration says; the names alone do not tell it"
     return replace(naming, notes=(*naming.notes, note))
@@ -134,9 +134,9 @@ def _decided(fitting: list[Family], config: Mapping[str, Any]) -> list[Family]:
     Raises:
         UsageError: it says what is true of another family alone.
     """
-    told = [family for family in fitting if family.is_told_by(config)]
+    named = [family for family in fitting if family.is_named_by(config)]
     others = [family for family in families.FAMILIES if family.contradicts(config, fitting)]
-    if fitting and others and not told:
+    if fitting and others and not named:
         key, value = next(iter(others[0].says.items()))
         raise UsageError(
             f"the configuration says {key}: {json.dumps(value)}, as {others[0].title}'s do, but "
@@ -144,7 +144,7 @@ def _decided(fitting: list[Family], config: Mapping[str, Any]) -> list[Family]:
             f"the right configuration (--config)? If it is, name the family: --family "
             f"{fitting[0].name}"
         )
-    return told or fitting
+    return named or fitting
 
 
 def choose(
@@ -194,7 +194,7 @@ def several(found: list[Pair]) -> str:
     return f"the files fit several families and do not decide: give {words}"
 
 
-def settle(
+def resolve_settings(
     family: Family,
     naming: Naming,
     checkpoint: Checkpoint,
@@ -202,25 +202,25 @@ def settle(
     options: Mapping[str, Any],
     has_words: bool = False,
 ) -> Settings:
-    """What holds for a conversion; arguments as `families.settle`.
+    """The resolved settings of a conversion; arguments as `families.resolve_settings`.
 
     Args:
         family: the family.
         naming: what the tensors are called.
         checkpoint: the files.
         config: the legacy configuration.
-        options: what the builder was told.
+        options: those given to the builder.
         has_words: whether its vocabulary is a list of tokens, not a SentencePiece model.
 
     Raises:
-        UsageError: as `families.settle`, or nothing tells whose model it is.
+        UsageError: as `families.resolve_settings`, or nothing tells whose model it is.
     """
     if has_words:
         _ask_whose(family, options)
     shapes = shapes_of(naming, checkpoint)
     if naming.config is not None:
         config = naming.config(config, shapes)
-    return families.settle(family, naming.kind, shapes, config, options)
+    return families.resolve_settings(family, naming.kind, shapes, config, options)
 
 
 def shapes_of(naming: Naming, checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:

@@ -20,7 +20,7 @@ USES = (
     (r"lstm|gru|rnn", "a recurrent network"),
 )
 NUMBER = re.compile(r"_\d+$")
-MOST_KINDS, MOST_NAMES = 5, 3
+MAX_KINDS, MAX_NAMES = 5, 3
 
 
 def what_it_is(checkpoint: Checkpoint) -> str:
@@ -28,8 +28,8 @@ def what_it_is(checkpoint: Checkpoint) -> str:
     words = f"{checkpoint.form}, {len(checkpoint)} tensors"
     kinds = _kinds(checkpoint)
     if kinds:
-        shown = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(MOST_KINDS))
-        words += f"; its layers: {shown}{', ...' if len(kinds) > MOST_KINDS else ''}"
+        shown = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(MAX_KINDS))
+        words += f"; its layers: {shown}{', ...' if len(kinds) > MAX_KINDS else ''}"
     for pattern, use in USES:
         if any(re.search(pattern, kind) for kind in kinds):
             return f"{words}; it looks like {use}"
@@ -49,8 +49,8 @@ def nearest(checkpoint: Checkpoint) -> str:
             absent = [name for name in wanted if name not in one.names]
             share = 1 - len(absent) / len(wanted) if wanted else 0.0
             if share > best[0]:
-                some = ", ".join(absent[:MOST_NAMES])
-                more = f" and {len(absent) - MOST_NAMES} more" if len(absent) > MOST_NAMES else ""
+                some = ", ".join(absent[:MAX_NAMES])
+                more = f" and {len(absent) - MAX_NAMES} more" if len(absent) > MAX_NAMES else ""
                 best = (
                     share,
                     f"the nearest is {family.name}: {len(wanted) - len(absent)} of the "

@@ -1,4 +1,4 @@
-"""Which of a Keras layer's weights is which: told by their names, where names say it.
+"""Which of a Keras layer's weights is which: known by their names, where names say it.
 
 Places are those of bert4keras since 0.5.6: kernel before bias, beta before gamma, maps of a
 condition behind them, q, k, v and o in the order in which they were made. Its releases before,

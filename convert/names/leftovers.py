@@ -1,4 +1,4 @@
-"""What training leaves beside the weights: known by name, and left out with a reason.
+"""Leftover tensors of training: known by name, and left out with a reason.
 
 A pattern here is of the stored name, and names nothing that a model could read: slots end in the
 word of their optimizer, counters stand alone, what Keras's optimizers keep lies in their scope.

@@ -26,7 +26,7 @@ LAYER = re.compile(
 #: What bert4keras called a layer in other releases (0.1 to 0.6) -> its name since.
 RENAMED = {"MLM-Proba": "MLM-Bias"}
 MODEL = re.compile(r"(.*/)?(model|functional|sequential)(_\d+)?$")  # as Keras names one itself
-DEEPEST = 3  # scopes that a wrapper may put before every name
+MAX_DEPTH = 3  # scopes that a wrapper may put before every name
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Naming:
             place among its weights do (`MLM-Norm#0`); "order", where only the order does.
         names: the name that rows use -> the name as stored.
         layers: of "order": each layer's tensors, as stored.
-        notes: how names were told, where they do not tell it themselves.
+        notes: how names were found out, where they do not say it themselves.
         ops: of a dialect: the name that rows use -> what happens before the row's operation.
         dropped: of a dialect: names as stored that it leaves out, and why.
         config: of a dialect: what it changes in the legacy configuration, see `Dialect.config`.
@@ -114,7 +114,7 @@ def scopes_of(naming: Naming, telltales: Collection[str]) -> Iterator[Naming]:
     scopes: dict[str, None] = {}
     for name in naming.names:
         parts = name.split("/")
-        for depth in range(1, min(len(parts), DEEPEST + 1)):
+        for depth in range(1, min(len(parts), MAX_DEPTH + 1)):
             if "/".join(parts[depth:]) in telltales:
                 scopes["/".join(parts[:depth]) + "/"] = None
     for scope in scopes:

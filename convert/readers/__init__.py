@@ -91,7 +91,7 @@ def _open_file(path: Path, verify_checksums: bool) -> Checkpoint:
 
 
 def _open_archive(path: Path, inner: str, verify_checksums: bool) -> Checkpoint:
-    """The checkpoint at a place in a zip or tar; what lies beside it there comes along."""
+    """The checkpoint at a place in a zip or tar; its companion files there come along."""
     scratch = unpack(path, inner)
     try:
         found = locate(scratch.path / inner)

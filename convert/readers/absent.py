@@ -15,7 +15,7 @@ from zoo.errors import IntegrityError, NotFoundError, UsageError
 #: What names of TensorFlow's files have behind their prefix.
 ENDINGS = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 SHOWN = 5
-#: Files that lie beside a checkpoint, by their endings, and what to give in their place.
+#: Companion files of a checkpoint, by their endings, and what to give in their place.
 BESIDE = {
     ".json": "give the checkpoint, and a configuration with --config FILE",
     ".txt": "give the checkpoint, and a vocabulary with --vocab FILE",
@@ -29,7 +29,7 @@ def unknown(path: Path, index: Path) -> Exception:
         return error
     if ENDINGS.search(path.name):
         return NotFoundError(
-            f"{path} is a part of a checkpoint whose {index.name} is missing; put that beside it"
+            f"{path} is a part of a checkpoint whose {index.name} is missing; put that next to it"
         )
     step = BESIDE.get(path.suffix.lower(), "give a checkpoint's folder, prefix or file")
     return IntegrityError(f"{path}: neither a TensorFlow checkpoint nor HDF5; {step}")

@@ -1,4 +1,4 @@
-"""Checkpoints inside a zip or tar: unpacked beside nothing, and removed when they are closed.
+"""Checkpoints inside a zip or tar: in a folder of their own, removed when they are closed.
 
 Only regular files come out, each in its folder below one new folder: `..`, roots and drives are
 left out of names, so that none leads anywhere else. Messages call such a file
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 else:
     AnyPath = type(Path())  # before Python 3.12, Path itself cannot be subclassed
 
-MOST_RATIO = 200  # of the archive's size that its files may come to
-MOST_FILES = 1000
-LEAST = 2**20  # bytes that any archive may come to
+MAX_RATIO = 200  # of the archive's size that its files may come to
+MAX_FILES = 1000
+MIN_LIMIT = 2**20  # bytes that any archive may come to
 PIECE = 2**20
 EXTENSIONS = (
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
@@ -139,7 +139,7 @@ class Header(tarfile.TarInfo):
             tarfile.ReadError: it announces an extension of absurd length.
         """
         found = super().frombuf(buf, encoding, errors)
-        if found.type in EXTENSIONS and not 0 <= found.size <= LEAST:
+        if found.type in EXTENSIONS and not 0 <= found.size <= MIN_LIMIT:
             raise tarfile.ReadError(f"a header announces {found.size} bytes")
         return found
 
@@ -160,7 +160,7 @@ def unpack(path: Path, wanted: str = "") -> Scratch:
 
     Args:
         path: the archive.
-        wanted: a place in it: only what lies there, beside it or in folders above it comes out.
+        wanted: a place in it: only what lies there, in its folder or above it comes out.
 
     Raises:
         IntegrityError: it is damaged or encrypted.
@@ -168,13 +168,13 @@ def unpack(path: Path, wanted: str = "") -> Scratch:
         MissingDependencyError: there is no room for it.
     """
     scratch = Scratch(path)
-    most = max(LEAST, MOST_RATIO * path.stat().st_size)
+    left = max(MIN_LIMIT, MAX_RATIO * path.stat().st_size)
     seen: set[str] = set()
     try:
         for name, size, opened in _members(path):
-            most -= size
-            if most < 0:
-                raise UnsafeError(f"{path}: unpacks to more than {MOST_RATIO} times its size")
+            left -= size
+            if left < 0:
+                raise UnsafeError(f"{path}: unpacks to more than {MAX_RATIO} times its size")
             if name in seen:
                 raise UnsafeError(f"{path}: holds two files named {name}; unpack it by hand")
             seen.add(name)
@@ -205,7 +205,7 @@ def unpack(path: Path, wanted: str = "") -> Scratch:
 
 
 def _belongs(name: str, wanted: str) -> bool:
-    """Whether a file lies at a place, beside it, or in a folder above it or its `assets`."""
+    """Whether a file lies at a place, in its folder, or in a folder above it or its `assets`."""
     folder = name.rpartition("/")[0]
     if folder.rpartition("/")[2] == "assets":
         folder = folder.rpartition("/")[0]
@@ -225,8 +225,8 @@ def _copy(source: IO[bytes], file: IO[bytes], size: int, path: Path) -> None:
 def _members(path: Path) -> Iterator[Member]:
     """Name below the root, size and a way to open each regular file that is not hidden."""
     for count, member in enumerate(_of_zip(path) if zipfile.is_zipfile(path) else _of_tar(path)):
-        if count >= MOST_FILES:
-            raise UnsafeError(f"{path}: more than {MOST_FILES} files")
+        if count >= MAX_FILES:
+            raise UnsafeError(f"{path}: more than {MAX_FILES} files")
         parts = _parts(member[0])
         if parts and "\0" not in member[0] and not any(map(is_clutter, parts)):
             yield "/".join(parts), *member[1:]

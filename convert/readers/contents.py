@@ -135,7 +135,7 @@ def what_is(path: Path, *, raw: bool = False) -> Content | None:
     Args:
         path: a file.
         raw: its bytes may be any, as a data file's of TensorFlow: only texts that stand for a file
-            are told.
+            are named.
 
     Raises:
         OSError: it cannot be read.
@@ -177,8 +177,8 @@ def _standing_in(text: bytes, whole: bool) -> Content | None:
         step = next((step for pattern, step in PAGES if pattern.search(title)), AGAIN)
         return Content(f"a web page{f' ({title!r})' if title else ''}, not the file itself", step)
     if text.startswith(b"<?xml"):
-        told = _line(_decoded(found[1])) if (found := CODE.search(text)) else ""
-        return Content(f"a server's answer in XML{f' ({told!r})' if told else ''}", AGAIN)
+        code = _line(_decoded(found[1])) if (found := CODE.search(text)) else ""
+        return Content(f"a server's answer in XML{f' ({code!r})' if code else ''}", AGAIN)
     if not whole:
         return None
     if text.startswith(b"{") and (message := _message(text)):

@@ -24,9 +24,9 @@ from zoo.errors import IntegrityError, NotFoundError, UsageError
 
 KERAS_ENDINGS = (".weights", ".h5", ".hdf5", ".keras")
 VARIABLES = "variables"  # the folder of a SavedModel with its checkpoint, of the same name
-DEEPEST = 3  # folders below the one given that are looked into
-MOST_FOLDERS = 1000
-CACHED = {"blobs", "refs", ".no_exist"}  # beside `snapshots` in a cache of the Hub
+MAX_DEPTH = 3  # folders below the one given that are looked into
+MAX_FOLDERS = 1000
+CACHED = {"blobs", "refs", ".no_exist"}  # next to `snapshots` in a cache of the Hub
 
 
 @dataclass
@@ -178,7 +178,7 @@ def _in_folder(folder: Path) -> Located:
     if finds.bad:
         bad = [f"{path}: {what}" for path, what in finds.bad.items()]
         raise IntegrityError(". ".join(bad[:SHOWN]))
-    below = list(_below(folder, DEEPEST))
+    below = list(_below(folder, MAX_DEPTH))
     if len(below) > 1:
         names = ", ".join(f"{place}" for place in below[:SHOWN])
         raise UsageError(
@@ -193,7 +193,7 @@ def _in_folder(folder: Path) -> Located:
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:
     """Folders below one that hold a checkpoint, or what should be one; none inside of them."""
-    left = MOST_FOLDERS
+    left = MAX_FOLDERS
     queue = [(folder, 0)]
     while queue and left:
         place, level = queue.pop(0)
@@ -217,7 +217,7 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _by_name_file(path: Path) -> Located:
-    """What a `checkpoint` file names, else the only checkpoint beside it."""
+    """What a `checkpoint` file names, else the only checkpoint in its folder."""
     check_content(path)
     named, said = named_in(path, strict=True)
     if named:
@@ -225,7 +225,9 @@ def _by_name_file(path: Path) -> Located:
     found = [p for p in _look(path.parent).good if p.suffix not in KERAS_ENDINGS]
     if len(found) == 1:
         return Located(
-            found[0], path.parent, [f"{said[0]}; taken: {found[0].name}, the only one beside it"]
+            found[0],
+            path.parent,
+            [f"{said[0]}; taken: {found[0].name}, the only one there"],
         )
     there = ", ".join(p.name for p in found) or "no other"
     raise NotFoundError(f"{path}: {said[0]}; there is {there}: give the one that you mean")

@@ -1,6 +1,5 @@
 """The tokenizers of bert4keras as files that transformers loads."""
 
-from convert.tokenizers.beside import with_simplified, write_beside
 from convert.tokenizers.casing import Casing, casing_of, casing_of_pieces
 from convert.tokenizers.copying import copy_given
 from convert.tokenizers.finding import Found, choose_vocabulary, find_vocabulary
@@ -15,6 +14,7 @@ from convert.tokenizers.vocabulary import (
     simplify_vocab,
 )
 from convert.tokenizers.wordpiece import DIFFERENCES, NOT_WRITTEN, truncate, write_tokenizer
+from convert.tokenizers.writing import with_simplified, write_files
 
 __all__ = [
     "DIFFERENCES",
@@ -37,7 +37,7 @@ __all__ = [
     "simplify_vocab",
     "truncate",
     "with_simplified",
-    "write_beside",
+    "write_files",
     "write_sentencepiece",
     "write_tokenizer",
 ]

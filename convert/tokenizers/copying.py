@@ -36,7 +36,7 @@ def copy_given(source: Path, folder: Path, settings: Settings, notes: list[str])
     Args:
         source: the folder of the checkpoint.
         folder: where to.
-        settings: what holds for the conversion; an option that changes the vocabulary needs the
+        settings: the resolved ones; an option that changes the vocabulary needs the
             vocabulary itself.
         notes: what a person should know is added to them.
 
@@ -71,12 +71,12 @@ def _other_casing(source: Path, there: Sequence[str]) -> list[str]:
         return []
     default = None if WHOLE in there else True  # what BERT's class takes where nothing is said
     says = read_json(source / CONFIG).get("do_lower_case", default)
-    told = casing_of([word for word in read_words(source / "vocab.txt") if word], "vocab.txt")
-    if not isinstance(says, bool) or says == told.lower:
+    found = casing_of([word for word in read_words(source / "vocab.txt") if word], "vocab.txt")
+    if not isinstance(says, bool) or says == found.lower:
         return []
-    right = str(told.lower).lower()
+    right = str(found.lower).lower()
     return [
-        f"do_lower_case={says} by {CONFIG}, which the vocabulary contradicts: {told.why}; "
+        f"do_lower_case={says} by {CONFIG}, which the vocabulary contradicts: {found.why}; "
         f"--option do_lower_case={right} writes a tokenizer by the vocabulary"
     ]
 

@@ -1,7 +1,7 @@
 """Which file near a checkpoint is its vocabulary.
 
-Names are hints; whether a file fits is told by its tokens, of which there is one for each row of
-the embeddings, or some fewer where the table was padded.
+Names are hints; whether a file fits is decided by its tokens, of which there is one for each row
+of the embeddings, or some fewer where the table was padded.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from zoo.errors import IntegrityError, NotFoundError, UsageError
 #: Vocabularies of forms that are not converted.
 OTHER_FORMS = ("vocab.json", "encoder.json", "tokenizer.json", "vocab.pkl", "vocab.pickle")
 PACKED = ("vocab.txt.gz", "vocab.txt.zip", ".model.gz", ".model.zip")
-MOST_WARNINGS = 4
+MAX_WARNINGS = 4
 #: Tables are padded to multiples of this and of less.
-MOST_PADDING = 1024
+MAX_PADDING = 1024
 #: Where a SavedModel or a module of TensorFlow Hub has its files.
 ASSETS = "assets"
 #: What is given in place of a file to have none.
@@ -53,7 +53,7 @@ class Found:
 
 def fits(count: int, rows: int) -> bool:
     """Whether a vocabulary could be that of a table, the rows behind it padding."""
-    return 0 <= rows - count < MOST_PADDING and 2 * count >= rows
+    return 0 <= rows - count < MAX_PADDING and 2 * count >= rows
 
 
 def find_vocabulary(*places: Path, sizes: Sequence[int] = ()) -> Path | None:
@@ -98,7 +98,7 @@ def choose_vocabulary(
         if taken is not None:
             return Found(taken.path, notes=tuple(_reasons(taken, near, places[0], sizes)))
         passed += near if far else seen
-    warnings = itertools.islice(_warnings(passed, places, sizes), MOST_WARNINGS)
+    warnings = itertools.islice(_warnings(passed, places, sizes), MAX_WARNINGS)
     return Found(None, warnings=tuple(warnings))
 
 
@@ -169,7 +169,7 @@ def _only(several: list[Candidate], sizes: Sequence[int]) -> Candidate | None:
         counts = " and ".join(str(one.count) for one in several if one.tokens is not None)
         sizes_known = f" (they have {counts} tokens, the checkpoint {sizes[0]} rows)"
         raise UsageError(
-            "several vocabularies lie beside the checkpoint: "
+            "several vocabularies lie next to the checkpoint: "
             f"{', '.join(one.path.name for one in several)}; leave the one that belongs to it, or "
             f"name it with --vocab FILE{sizes_known if sizes and counts else ''}"
         )

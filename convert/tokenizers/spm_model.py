@@ -1,6 +1,6 @@
 """SentencePiece's model files, read without SentencePiece.
 
-A model is one message: pieces (1), what its training was told (2), how texts are normalized (3).
+A model is one message: pieces (1), its training's settings (2), how texts are normalized (3).
 Field numbers are those of `sentencepiece_model.proto`; fields that decide nothing are skipped.
 """
 

@@ -33,7 +33,7 @@ SPECIAL = {
 DIFFERENCES: dict[str, tuple[str, ...]] = {
     "\u0130stanbul": ("lower",),
 }
-#: What bert4keras's `Tokenizer` may be told and `vocab.txt` does not say, and what became of it.
+#: What bert4keras's `Tokenizer` may be given and `vocab.txt` does not say, and what became of it.
 NOT_WRITTEN = {
     "token_start": "[CLS]; `add_special_tokens=False` in a call leaves both out",
     "token_end": "[SEP]",

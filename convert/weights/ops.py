@@ -25,7 +25,7 @@ class Op:
 
     Attributes:
         name: what reports print.
-        view: from the legacy tensor to ours; reads nothing.
+        view: from the legacy tensor to the result's; reads nothing.
         invert: back again, on arrays; None where information is left out on purpose.
     """
 
@@ -34,10 +34,10 @@ class Op:
     invert: Array | None
 
     def apply(self, array: np.ndarray) -> np.ndarray:
-        """From the legacy array to ours."""
-        from convert.weights.views import Held
+        """From the legacy array to the result's."""
+        from convert.weights.views import InMemory
 
-        return self.view(Held(array)).numpy()
+        return self.view(InMemory(array)).numpy()
 
 
 def _transposed(source: LazyTensor) -> LazyTensor:
@@ -183,6 +183,6 @@ def shape_after(op: Op, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape an operation gives, worked out on an array without memory."""
     import numpy as np
 
-    from convert.weights.views import Held
+    from convert.weights.views import InMemory
 
-    return op.view(Held(np.broadcast_to(np.zeros((), np.uint8), shape))).shape
+    return op.view(InMemory(np.broadcast_to(np.zeros((), np.uint8), shape))).shape

@@ -1,4 +1,4 @@
-"""From our names to those of transformers, where it has the architecture."""
+"""From genae's names to those of transformers, where it has the architecture."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Rename:
     r"""One line of a table of names.
 
     Attributes:
-        pattern: of our name, a regular expression that fits all of it.
+        pattern: of genae's name, a regular expression that fits all of it.
         target: transformers' name; `\1` stands for a group.
-        op: on our array.
-        place: where several of ours become one of theirs, side by side: which this is.
+        op: on genae's array.
+        place: where several tensors become one, side by side: which this is.
     """
 
     pattern: str

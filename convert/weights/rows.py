@@ -1,4 +1,4 @@
-"""The declarative weight table: which legacy tensor becomes which of ours, by what operation."""
+"""The declarative weight table: which legacy tensor becomes which of the result, and how."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Row:
     """One line of a table; `{i}` in its names counts the layers, `{i:03d}` with digits.
 
     Attributes:
-        target: our name; empty where the tensor is computed anew and not written.
+        target: its name in the result; empty where the tensor is computed anew and not written.
         shape: of the target, as names of sizes ("hidden", "vocab") or numbers.
         source: the name TensorFlow stores it under; None where TensorFlow's files lack it.
-        op: from TensorFlow's array to ours.
+        op: from TensorFlow's array to the result's.
         layer: the Keras layer that holds it; its weights have generic names, so the order counts.
         slot: place among that layer's weights.
-        keras_op: from Keras's array to ours; None is `op`.
+        keras_op: from Keras's array to the result's; None is `op`.
         part: the part of the model it belongs to ("body", "pooler", "mlm" ...).
         growth: a name of `GROWTH`: how its scale changes when it is resized.
         made: of a tensor that is computed anew: gives Keras's array, of its shape.

@@ -15,7 +15,7 @@ class Step:
 
     Attributes:
         sources: its names in the checkpoint, as stored; several are put side by side.
-        target: ours.
+        target: its name in the result.
         shape: of the target.
         op: what happens to each.
         ops: what happens to each, where that is not the same.

@@ -15,7 +15,7 @@ NEAR = 32 * 2**10  # bytes between two rows that are read through sooner than th
 PART = 2**17  # values that a norm is summed over at a time
 
 
-class Held(LazyTensor):
+class InMemory(LazyTensor):
     """An array in memory."""
 
     def __init__(self, array: np.ndarray, name: str = "") -> None:
@@ -72,14 +72,14 @@ class Rows(View):
         return taken
 
 
-def _runs(rows: np.ndarray, near: int, most: int) -> Iterator[tuple[int, int]]:
-    """Places `start:stop` in sorted rows that lie near one another and span at most `most`."""
+def _runs(rows: np.ndarray, near: int, max_span: int) -> Iterator[tuple[int, int]]:
+    """Places `start:stop` in sorted rows that lie near one another and span at most `max_span`."""
     start = 0
     for place in range(1, len(rows) + 1):
         if (
             place == len(rows)
             or rows[place] - rows[place - 1] > near
-            or rows[place] - rows[start] >= most
+            or rows[place] - rows[start] >= max_span
         ):
             yield start, place
             start = place
@@ -245,7 +245,7 @@ class Zeros(View):
         return np.zeros([where.stop - where.start for where in box], self.dtype)
 
 
-class Beside(LazyTensor):
+class SideBySide(LazyTensor):
     """Tensors side by side along the last axis."""
 
     def __init__(self, parts: Sequence[LazyTensor]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-MOST = 4 * 2**20  # bytes at a time: a piece stays in the cache between reading and adding up
+PIECE = 4 * 2**20  # bytes at a time: a piece stays in the cache between reading and adding up
 MASK_DELTA = 0xA282EAD8
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-MOST_VARINT = 10  # bytes
+MAX_VARINT = 10  # bytes
 
 
 class WireError(ValueError):
@@ -24,7 +24,7 @@ def varint(data: Any, position: int) -> tuple[int, int]:
     if position < len(data) and data[position] < 0x80:  # nearly all are
         return data[position], position + 1
     value = 0
-    for count in range(MOST_VARINT):
+    for count in range(MAX_VARINT):
         if position >= len(data):
             raise WireError(f"a number runs past the end at byte {position}")
         byte = data[position]
@@ -34,7 +34,7 @@ def varint(data: Any, position: int) -> tuple[int, int]:
             if value >= 2**64:
                 raise WireError(f"a number of more than 64 bits ends at byte {position}")
             return value, position
-    raise WireError(f"a number of more than {MOST_VARINT} bytes at byte {position - MOST_VARINT}")
+    raise WireError(f"a number of more than {MAX_VARINT} bytes at byte {position - MAX_VARINT}")
 
 
 def signed(value: int) -> int:

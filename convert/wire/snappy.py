@@ -5,7 +5,7 @@ Format: https://github.com/google/snappy/blob/main/format_description.txt
 
 from convert.wire.protobuf import WireError, varint
 
-MOST_RATIO = 22  # of what is stored: three bytes give 64 at most; more is a bomb
+MAX_RATIO = 22  # of what is stored: three bytes give 64 at most; more is a bomb
 
 
 def decompress(data: bytes) -> bytes:
@@ -15,7 +15,7 @@ def decompress(data: bytes) -> bytes:
         WireError: the block is malformed, or announces an absurd length.
     """
     length, position = varint(data, 0)
-    if length > MOST_RATIO * len(data) + 64:
+    if length > MAX_RATIO * len(data) + 64:
         raise WireError(f"a block of {len(data)} bytes announces {length} after decompression")
     out = bytearray()
     while position < len(data):

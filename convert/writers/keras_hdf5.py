@@ -10,7 +10,7 @@ import numpy as np
 
 from convert.writers import Outgoing
 
-MOST_ATTRIBUTE = 64_512  # bytes; HDF5 takes no larger attribute, so Keras cuts long lists
+MAX_ATTRIBUTE = 64_512  # bytes; HDF5 takes no larger attribute, so Keras cuts long lists
 ATTRIBUTES = {"backend": b"tensorflow", "keras_version": b"2.3.1"}
 
 
@@ -26,9 +26,9 @@ def write(
     Args:
         folder: where to.
         layers: the layers that have weights, in the order of the model: Keras pairs them with a
-            model's by that order, and the weights of a layer by theirs.
+            model's by that order, and the weights of a layer by their own order.
         name: of the file.
-        advance: told the bytes as they are written.
+        advance: called with bytes as they are written.
 
     Returns:
         The names of the files.
@@ -55,7 +55,7 @@ def write(
 def _list(group: Any, attribute: str, words: Sequence[str]) -> None:
     """A list of names as an attribute, in as many parts as it needs."""
     coded = np.array([word.encode() for word in words])
-    parts = -(-coded.nbytes // MOST_ATTRIBUTE)
+    parts = -(-coded.nbytes // MAX_ATTRIBUTE)
     if parts <= 1:
         group.attrs[attribute] = coded
         return

@@ -56,7 +56,7 @@ def in_keras_order(layers: Sequence[str], cross_position_bias: bool = True) -> l
         cross_position_bias: of a T5: whether its cross attention has the decoder's table, too.
     """
     order = list(layers)
-    # The pooler is the end of a branch of its own, unless next sentences are told from it.
+    # The pooler is the end of a branch of its own, unless next sentences are predicted from it.
     if "Pooler-Dense" in order and "NSP-Proba" not in order:
         order.remove("Pooler-Dense")
         order.append("Pooler-Dense")

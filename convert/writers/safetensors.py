@@ -43,7 +43,7 @@ def write(
         tensors: lazy tensors by stored name.
         dtype: of every floating-point tensor; None keeps each one's own.
         max_shard_bytes: a file is not begun beyond it; a larger tensor has a file of its own.
-        advance: told the bytes as they are written.
+        advance: called with bytes as they are written.
         unsound: receives the names of tensors with values that are written as not-a-number or
             infinity.
 
@@ -113,12 +113,12 @@ def _bytes(step: Step, kinds: Mapping[str, np.dtype[Any]]) -> int:
 
 
 def _shards(
-    steps: Sequence[Step], kinds: Mapping[str, np.dtype[Any]], most: int
+    steps: Sequence[Step], kinds: Mapping[str, np.dtype[Any]], max_bytes: int
 ) -> Iterator[list[Step]]:
     shard: list[Step] = []
     size = 0
     for step in steps:
-        if shard and size + _bytes(step, kinds) > most:
+        if shard and size + _bytes(step, kinds) > max_bytes:
             yield shard
             shard, size = [], 0
         shard.append(step)
@@ -148,16 +148,16 @@ def _pieces(
     import ml_dtypes
     import numpy as np
 
-    from convert.weights.views import Beside
+    from convert.weights.views import SideBySide
 
     parts = [op.view(tensors[name]) for name, op in step.parts]
-    made = parts[0] if len(parts) == 1 else Beside(parts)
+    made = parts[0] if len(parts) == 1 else SideBySide(parts)
     if tuple(made.shape) != step.shape:
         raise IntegrityError(f"{step.source}: became {made.shape}, not {step.shape}")
     floating = kind.kind == "f" or kind == ml_dtypes.bfloat16
     for box in boxes(made.shape, BLOCK // made.dtype.itemsize):
         for array in _rows(made.block(box)):
-            with np.errstate(over="ignore", invalid="ignore"):  # told once, by name
+            with np.errstate(over="ignore", invalid="ignore"):  # reported once, by name
                 values = _in_order(array, kind.newbyteorder("<"))
                 sound = not floating or bool(np.isfinite(values).all())
             if not sound and step.target not in unsound:

@@ -82,7 +82,7 @@ def table(entries: Sequence[Entry], block_bytes: int = BLOCK) -> bytes:
     return bytes(out) + (meta + index).ljust(FOOTER - len(MAGIC), b"\0") + MAGIC
 
 
-def _cuts(entries: Sequence[Entry], most: int) -> Iterable[int]:
+def _cuts(entries: Sequence[Entry], max_bytes: int) -> Iterable[int]:
     """Where blocks end: behind the entry that makes one as large as it may be."""
     size, begin, last = 0, 0, b""
     for place, (key, value) in enumerate(entries):
@@ -96,7 +96,7 @@ def _cuts(entries: Sequence[Entry], most: int) -> Iterable[int]:
         rest = len(key) - shared
         size += len(varint(shared) + varint(rest) + varint(len(value))) + rest + len(value)
         last = key
-        if size + 4 >= most or place == len(entries) - 1:
+        if size + 4 >= max_bytes or place == len(entries) - 1:
             yield place + 1
             size, begin = 0, place + 1
 

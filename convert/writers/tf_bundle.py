@@ -31,7 +31,7 @@ def write(
         folder: where to.
         tensors: in any order; their names differ.
         prefix: the beginning of the files' names.
-        advance: told the bytes as they are written.
+        advance: called with bytes as they are written.
 
     Returns:
         The names of the files.

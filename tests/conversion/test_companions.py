@@ -115,7 +115,7 @@ def test_sizes_go_by_other_names_as_well(tmp_path):
         ("{", "not JSON"),
     ],
 )
-def test_what_is_no_configuration_is_told(tmp_path, content, words):
+def test_what_is_no_configuration_is_reported(tmp_path, content, words):
     folder = folder_with(tmp_path, {"bert_config.json": content})
     for given in (None, folder / "bert_config.json"):
         with pytest.raises(IntegrityError, match=rf"bert_config\.json: .*{words}"):
@@ -157,7 +157,7 @@ def test_one_may_be_given_as_a_folder_or_inside_an_archive(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["vocab.txt", "spiece.model"])
-def test_what_is_no_vocabulary_is_told(tmp_path, name):
+def test_what_is_no_vocabulary_is_reported(tmp_path, name):
     folder = folder_with(tmp_path / "in", {"bert_config.json": RIGHT})
     (folder / name).write_text(
         "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"

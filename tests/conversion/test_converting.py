@@ -489,7 +489,7 @@ def test_the_report_is_written_beside_the_model(tmp_path):
     ("change", "dtype", "said"),
     [(np.nan, None, "training had diverged"), (1e30, "float16", "float16 cannot hold")],
 )
-def test_values_that_are_no_finite_numbers_are_told(change, dtype, said, tmp_path):
+def test_values_that_are_no_finite_numbers_are_reported(change, dtype, said, tmp_path):
     def spoilt(arrays):
         name = next(name for name in arrays if name.endswith("query/kernel"))
         arrays[name] = arrays[name].copy()

@@ -8,7 +8,7 @@ from convert.dialects import Dialect, Rule, translated
 from convert.readers.base import Checkpoint
 from convert.weights.lazy import boxes
 from convert.weights.ops import IDENTITY, TRANSPOSE, ZEROS, merge, part, then, times
-from convert.weights.views import Held
+from convert.weights.views import InMemory
 from tests.conversion.rewritten import rewritten
 from zoo.errors import IntegrityError, UsageError
 
@@ -16,7 +16,7 @@ from zoo.errors import IntegrityError, UsageError
 def held(**arrays):
     """A checkpoint in memory; `__` in names is `/`."""
     tensors = {
-        name.replace("__", "/"): Held(array, name.replace("__", "/"))
+        name.replace("__", "/"): InMemory(array, name.replace("__", "/"))
         for name, array in arrays.items()
     }
     return Checkpoint("tf_bundle", [], tensors)
@@ -35,7 +35,7 @@ def held(**arrays):
 )
 def test_an_operation_gives_any_box_of_its_result(op, expected):
     array = np.arange(24.0).reshape(2, 3, 4)
-    made, wanted = op.view(Held(array)), expected(array)
+    made, wanted = op.view(InMemory(array)), expected(array)
     assert made.shape == wanted.shape
     for most in (1, 2, 5, 7, 100):
         for box in boxes(made.shape, most):
@@ -45,15 +45,18 @@ def test_an_operation_gives_any_box_of_its_result(op, expected):
 @pytest.mark.parametrize(
     ("op", "expected"),
     [
-        (times(Held(np.arange(20.0).reshape(4, 5))), lambda a: a @ np.arange(20.0).reshape(4, 5)),
+        (
+            times(InMemory(np.arange(20.0).reshape(4, 5))),
+            lambda a: a @ np.arange(20.0).reshape(4, 5),
+        ),
         (IDENTITY, lambda a: np.eye(4)),
         (ZEROS, np.zeros_like),
-        (then(times(Held(np.ones((4, 2)))), TRANSPOSE), lambda a: (a @ np.ones((4, 2))).T),
+        (then(times(InMemory(np.ones((4, 2)))), TRANSPOSE), lambda a: (a @ np.ones((4, 2))).T),
     ],
 )
 def test_an_operation_on_matrices_gives_any_box_of_its_result(op, expected):
     array = np.arange(12.0).reshape(3, 4)
-    made, wanted = op.view(Held(array)), expected(array)
+    made, wanted = op.view(InMemory(array)), expected(array)
     for most in (1, 3, 7, 100):
         for box in boxes(made.shape, most):
             assert np.array_equal(made.block(box), wanted[box])
@@ -61,7 +64,7 @@ def test_an_operation_on_matrices_gives_any_box_of_its_result(op, expected):
 
 
 def test_operations_refuse_axes_that_are_not_there():
-    flat = Held(np.zeros((2, 3)))
+    flat = InMemory(np.zeros((2, 3)))
     with pytest.raises(IntegrityError, match="no axes 1 and 2"):
         merge(1).view(flat)
     with pytest.raises(IntegrityError, match="not 2 parts"):

@@ -149,7 +149,7 @@ def test_a_checkpoint_file_without_a_name_helps_nobody(two, text):
 
 @pytest.mark.parametrize("case", IMPOSTORS)
 @pytest.mark.parametrize("name", ["best.weights", "m.h5", "m.keras", "m.ckpt.index"])
-def test_what_is_no_weights_file_is_told(tmp_path, scratch, case, name):
+def test_what_is_no_weights_file_is_reported(tmp_path, scratch, case, name):
     folder = tmp_path / "in"
     folder.mkdir()
     text, words = IMPOSTORS[case]
@@ -169,7 +169,7 @@ def test_what_is_no_weights_file_is_told(tmp_path, scratch, case, name):
 @pytest.mark.parametrize(
     "case", [case for case in IMPOSTORS if case not in ("nothing", "zeros", "rar")]
 )
-def test_what_is_no_data_file_is_told(tmp_path, case):
+def test_what_is_no_data_file_is_reported(tmp_path, case):
     prefix = one(tmp_path)
     text, words = IMPOSTORS[case]
     prefix.with_name(f"{prefix.name}.data-00000-of-00001").write_text(text)
@@ -204,7 +204,7 @@ def test_what_may_be_a_companion_is_nothing_else(tmp_path, content):
         (".index", "empty name"),
     ],
 )
-def test_half_of_a_checkpoint_is_told(tmp_path, name, words):
+def test_half_of_a_checkpoint_is_reported(tmp_path, name, words):
     (tmp_path / name).write_bytes(b"half of it")
     with pytest.raises(GenaeError, match=words):
         value_of(tmp_path)
@@ -239,7 +239,7 @@ def test_what_lies_in_the_place_of_a_data_file_is_named(tmp_path, there, words):
         value_of(tmp_path)
 
 
-def test_a_prefix_whose_index_is_missing_is_told_by_what_is_left(tmp_path):
+def test_a_prefix_whose_index_is_missing_is_reported_by_what_is_left(tmp_path):
     prefix = one(tmp_path, "m")
     Path(f"{prefix}.index").unlink()
     with pytest.raises(NotFoundError, match=r"m\.data-.* whose m\.index is missing; put"):
@@ -264,7 +264,7 @@ def test_a_path_that_is_no_checkpoint_is_told_with_a_next_step(tmp_path, given, 
         value_of(tmp_path / given)
 
 
-def test_the_checkpoint_file_alone_and_what_is_no_file_are_told(tmp_path):
+def test_the_checkpoint_file_alone_and_what_is_no_file_are_reported(tmp_path):
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "/root/x/model.ckpt-9"\n')
     with pytest.raises(NotFoundError, match=r"names model\.ckpt-9, which is not here; put its"):
         value_of(tmp_path)
@@ -396,7 +396,7 @@ def test_errors_name_the_archive_and_the_place(tmp_path, scratch, kind):
     assert "genae-" not in str(error.value)
     data.write_bytes(bytes(3))
     archive = packed(tmp_path, kind, files_of(tmp_path / "a", "in"))
-    for call in (convert.check, lambda p: convert.convert_checkpoint(p, tmp_path / "out")):
+    for call in (convert.inspect, lambda p: convert.convert_checkpoint(p, tmp_path / "out")):
         with pytest.raises(IntegrityError) as error:
             call(archive)
         assert f"{archive}!in/model.ckpt" in str(error.value)
@@ -489,7 +489,7 @@ def test_a_published_layout_is_converted_with_its_companions(tmp_path):
         ("~nobody-of-this-name/bert", r"no folder ~nobody-of-this-name; check the name$"),
     ],
 )
-def test_what_is_no_place_on_this_machine_is_told(given, words, tmp_path, monkeypatch):
+def test_what_is_no_place_on_this_machine_is_reported(given, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(GenaeError, match=words):
         value_of(given)

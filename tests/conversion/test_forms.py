@@ -111,7 +111,7 @@ SAME = {"albert_unshared": "bert"}
 
 
 @pytest.mark.parametrize("name", HDF5)
-def test_layers_without_names_are_told_by_their_order(name):
+def test_layers_without_names_are_identified_by_their_order(name):
     config = json.loads((LEGACY / name / "bert_config.json").read_text("utf-8"))
     family = record(name)["model"]
     with open_checkpoint(LEGACY / name / "model.weights") as found:

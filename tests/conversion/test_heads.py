@@ -147,7 +147,7 @@ def test_what_nobody_knows_beside_a_whole_model_is_not_called_a_wrong_configurat
         ("model/h0/attn/c_attn/w", "OpenAI's GPT-2"),
     ],
 )
-def test_models_of_other_kinds_are_told_as_what_they_are(name, whose, tmp_path):
+def test_models_of_other_kinds_are_named_as_what_they_are(name, whose, tmp_path):
     alike = whose == "MobileBERT"
     source = rewritten(
         "bert_full", tmp_path / "in", lambda a: (a if alike else {}) | zeros({name: (24, 24)})
@@ -297,7 +297,7 @@ def test_the_command_says_what_to_do(tmp_path):
         convert.convert_checkpoint(source, tmp_path / "two", options={"head": "keep"})
 
 
-def test_nezha_is_told_by_its_configuration(tmp_path):
+def test_nezha_is_named_by_its_configuration(tmp_path):
     def change(arrays):
         return arrays
 

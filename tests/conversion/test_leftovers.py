@@ -1,4 +1,4 @@
-"""What training leaves beside the weights: known by name, never a weight by accident."""
+"""Leftover tensors of training: known by name, never a weight by accident."""
 
 import json
 
@@ -117,7 +117,7 @@ def averaged(arrays, without=()):
     }
 
 
-def test_averages_are_left_out_and_told(tmp_path):
+def test_averages_are_left_out_and_reported(tmp_path):
     source = rewritten("bert_full", tmp_path / "in", averaged)
     report = convert.convert_checkpoint(source, tmp_path / "out")
     assert any("averaged=true takes them" in note for note in report.notes)

@@ -111,7 +111,7 @@ def test_what_no_such_model_has_is_refused_by_name(name, told, message, tmp_path
 
 
 def test_what_cannot_be_resized_says_why(tmp_path):
-    """Values are repeated in pairs; layers without names are told by their sizes."""
+    """Values are repeated in pairs; layers without names are identified by their sizes."""
     source = LEGACY / "bert_full" / "model.weights"
     config = json.loads((source.parent / "bert_config.json").read_text())
     options = {"autoresize_weights": True}
@@ -126,7 +126,7 @@ def test_what_cannot_be_resized_says_why(tmp_path):
         convert.convert_checkpoint(copy, tmp_path / "out", config=odd, options=options)
     unnamed = LEGACY / "bert_full" / "model_tf2.weights.h5"
     larger = config | {"hidden_size": 48}
-    with pytest.raises(IntegrityError, match="told by their sizes alone: give a file"):
+    with pytest.raises(IntegrityError, match="identified by their sizes alone: give a file"):
         convert.convert_checkpoint(unnamed, tmp_path / "out", config=larger, options=options)
 
 

@@ -173,7 +173,7 @@ def test_line_ends_do_not_hide_a_vocabulary(table, tmp_path):
     assert convert.inspect(source / "bert_model.ckpt.index").release["names"] == ["it"]
 
 
-def test_a_family_is_told_by_a_vocabulary_of_its_own(table, tmp_path):
+def test_a_family_is_recognised_by_a_vocabulary_of_its_own(table, tmp_path):
     source = LEGACY / "nezha/bert_model.ckpt"
     table(row("it", "nezha", gelu="erf"))
     assert convert.inspect(source).families == ["nezha"]

@@ -106,9 +106,9 @@ def test_names_told_by_a_script_are_those_of_a_family(folder):
 
 def test_nezha_says_in_its_configuration_what_it_is():
     nezha = json.loads((PUBLISHED / "NEZHA-Base/bert_config.json").read_text("utf-8"))
-    assert families.find("nezha").is_told_by(nezha)
-    assert not families.find("roformer").is_told_by(nezha)
+    assert families.find("nezha").is_named_by(nezha)
+    assert not families.find("roformer").is_named_by(nezha)
     roformer = PUBLISHED / "chinese_roformer_L-12_H-768_A-12/config.json"
     told = json.loads(roformer.read_text("utf-8"))
-    assert families.find("roformer").is_told_by(told)
-    assert not families.find("nezha").is_told_by(told)
+    assert families.find("roformer").is_named_by(told)
+    assert not families.find("nezha").is_named_by(told)

@@ -281,7 +281,7 @@ def test_a_configuration_that_bert4keras_cannot_have(tmp_path, fields, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_another_epsilon_is_told(tmp_path):
+def test_another_epsilon_is_reported(tmp_path):
     bring_over("bert_full", tmp_path / "ours")
     change(tmp_path / "ours", layer_norm_eps=1e-5)
     report = convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to="tf-checkpoint")

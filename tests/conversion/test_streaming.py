@@ -14,7 +14,7 @@ from convert.readers.tensorflow import spans
 from convert.weights import ops
 from convert.weights.lazy import boxes
 from convert.weights.steps import Step
-from convert.weights.views import Beside, Held
+from convert.weights.views import InMemory, SideBySide
 from convert.writers import safetensors
 from tests.conversion.bundles import write_bundle
 from tests.conversion.makers import write_v1
@@ -79,7 +79,7 @@ def test_operations_in_boxes_are_operations_on_the_whole(table, data):
         ),
     ]
     for op, result in wanted:
-        view = op.view(Held(array))
+        view = op.view(InMemory(array))
         assert view.shape == result.shape
         box = some_box(result.shape, chance)
         assert np.array_equal(view.block(box), result[box])
@@ -90,7 +90,7 @@ def test_operations_in_boxes_are_operations_on_the_whole(table, data):
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 20), st.integers(1, 20), st.randoms())
 def test_resizing_in_boxes(rows, columns, height, width, chance):
     array = numbers(2 * rows, 2 * columns)
-    view = ops.resize((height, width)).view(Held(array))
+    view = ops.resize((height, width)).view(InMemory(array))
     box = some_box((height, width), chance)
     result = resized(array.astype(np.float64), (height, width))
     assert np.allclose(view.block(box), result[box], rtol=1e-6, atol=0)
@@ -102,7 +102,7 @@ def test_resizing_in_boxes(rows, columns, height, width, chance):
 def test_side_by_side_in_boxes(widths, chance):
     parts = [numbers(3, width) + i for i, width in enumerate(widths)]
     whole = np.concatenate(parts, -1)
-    view = Beside([Held(part) for part in parts])
+    view = SideBySide([InMemory(part) for part in parts])
     box = some_box(whole.shape, chance)
     assert np.array_equal(view.block(box), whole[box])
 
@@ -216,7 +216,7 @@ EVERY = {
 def test_no_tensor_is_in_memory_as_a_whole(tmp_path, monkeypatch, form, op):
     array = numbers(3000, 500)  # 6 MB, its result up to 48
     monkeypatch.setattr(safetensors, "BLOCK", 2**17)
-    monkeypatch.setattr(spans, "MOST", 2**17)
+    monkeypatch.setattr(spans, "PIECE", 2**17)
     path = STORED[form](tmp_path, array)
     with convert.open_checkpoint(path) as found:
         shape = EVERY[op].view(found["x"]).shape

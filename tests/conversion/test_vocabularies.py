@@ -1,4 +1,4 @@
-"""Which tokenizer a conversion gives: the vocabulary beside the checkpoint, and its options."""
+"""Which tokenizer a conversion gives: the vocabulary next to the checkpoint, and its options."""
 
 import json
 import shutil
@@ -242,5 +242,5 @@ def test_simplified_vocabularies_that_cannot_be(place, told, message):
 
 def test_simplified_needs_a_vocabulary_of_words(place):
     folder = place("mt5", any__model=VARIANTS["t5"])
-    with pytest.raises(UsageError, match="none lies beside the checkpoint"):
+    with pytest.raises(UsageError, match="there is none next to the checkpoint"):
         bring_over(folder, "mt5.1.1", simplified=True)

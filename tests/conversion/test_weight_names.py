@@ -1,4 +1,4 @@
-"""Weights inside a Keras layer are told by their names, whatever order the file lists them in."""
+"""Weights inside a Keras layer are identified by their names, in whatever order they lie."""
 
 import random
 import shutil
@@ -105,7 +105,7 @@ def test_a_file_may_list_its_weights_in_any_order(name, seed, tmp_path):
 
 
 def test_keras_own_normalization_lists_gamma_first(tmp_path):
-    """A model of a user's own, whose layers have no names but Keras's: told by order."""
+    """A model of a user's own, whose layers have no names but Keras's: identified by order."""
     with convert.open_checkpoint(LEGACY / "bert_full" / "model.weights") as found:
         layers = [
             (layer, [(n, found[n].numpy()) for n in layer.tensors]) for layer in found.layers

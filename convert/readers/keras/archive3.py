@@ -11,7 +11,7 @@ from convert.readers.base import Checkpoint
 from zoo.errors import IntegrityError
 
 WEIGHTS = "model.weights.h5"
-MOST_RATIO = 1000  # of the archive's size that its weights may claim
+MAX_RATIO = 1000  # of the archive's size that its weights may claim
 ZIP = b"PK\x03\x04"
 PIECE = 2**20
 
@@ -42,7 +42,7 @@ def open_keras_zip(path: Path) -> Checkpoint:
     try:
         with zipfile.ZipFile(path) as archive:
             size = archive.getinfo(WEIGHTS).file_size
-            if size > MOST_RATIO * path.stat().st_size:
+            if size > MAX_RATIO * path.stat().st_size:
                 raise IntegrityError(f"{path}: {WEIGHTS} claims {size} bytes; it is damaged")
             target = scratch.path / WEIGHTS
             with archive.open(WEIGHTS) as source, target.open("wb") as file:

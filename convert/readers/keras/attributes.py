@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-MOST_BYTES = 2**20  # Keras cuts longer lists of names at 64,512
+MAX_BYTES = 2**20  # Keras cuts longer lists of names at 64,512
 PIECE = 4 * 2**20  # bytes looked through at a time
 HEAD = struct.Struct("<BBHHH")  # version, flags, sizes of name, type and shape
 COLLECTION = b"GCOL\1"
-MOST_TEXTS = 2**16  # of a collection, which numbers them with two bytes
-MOST_SHAPE = 4096  # bytes of type and shape; a text's are under a hundred
+MAX_TEXTS = 2**16  # of a collection, which numbers them with two bytes
+MAX_SHAPE = 4096  # bytes of type and shape; a text's are under a hundred
 #: First bytes of a type that is text of one length, which claims no more than it holds (IV.A.2.d).
 FIXED = (b"\x13", b"\x23", b"\x33")
 VERSIONS = {1: (0, 8), 2: (0, 1), 3: (1, 1)}  # bytes between head and name, alignment of parts
@@ -48,15 +48,15 @@ class Attributes:
         """
         import h5py
 
-        held = group.attrs.get_id(name)
-        count = 0 if held.shape is None else math.prod(held.shape)
-        if (claimed := count * held.dtype.itemsize) > MOST_BYTES:
+        stored = group.attrs.get_id(name)
+        count = 0 if stored.shape is None else math.prod(stored.shape)
+        if (claimed := count * stored.dtype.itemsize) > MAX_BYTES:
             raise ValueError(f"attribute {name!r} claims {claimed} bytes")
         if not count:
             return []
-        if h5py.check_string_dtype(held.dtype) is None:
+        if h5py.check_string_dtype(stored.dtype) is None:
             raise ValueError(f"attribute {name!r} holds no text")
-        if held.dtype.kind == "O":
+        if stored.dtype.kind == "O":
             self._check_texts(name)
         return group.attrs[name]
 
@@ -69,7 +69,7 @@ class Attributes:
             for place, count in self._places[name]:
                 file.seek(place)
                 size = 4 + self.address + 4  # length, collection, number in it
-                content = file.read(min(count, MOST_BYTES) * size)
+                content = file.read(min(count, MAX_BYTES) * size)
                 texts = [content[at : at + size] for at in range(0, len(content) - size + 1, size)]
                 if (claimed := sum(_number(text[:4]) for text in texts)) > self.size:
                     raise ValueError(f"attribute {name!r} claims texts of {claimed} bytes")
@@ -90,7 +90,7 @@ class Attributes:
         if self._collected > self.size:
             raise ValueError(f"attribute {name!r} is kept in texts larger than the file")
         content, at = start + file.read(max(0, _number(start[8:]) - head)), _aligned(head)
-        for _ in range(MOST_TEXTS):
+        for _ in range(MAX_TEXTS):
             if at + head > len(content):
                 return
             number, size = _number(content[at : at + 2]), _number(content[at + 8 : at + head])
@@ -102,12 +102,12 @@ class Attributes:
                     f"number {number} claims {size} bytes"
                 )
             at += step
-        raise ValueError(f"attribute {name!r} is kept with more than {MOST_TEXTS} texts")
+        raise ValueError(f"attribute {name!r} is kept with more than {MAX_TEXTS} texts")
 
     def places(self, name: str) -> Iterator[tuple[int, int]]:
         """Where the values of all messages with this name begin, and how many they are."""
         wanted = name.encode() + b"\0"
-        overlap = len(wanted) + HEAD.size + MOST_SHAPE
+        overlap = len(wanted) + HEAD.size + MAX_SHAPE
         with self.path.open("rb") as file:
             for start, end in self._gaps():
                 file.seek(start)
@@ -146,7 +146,7 @@ def _values_in(content: bytes, name: bytes) -> Iterator[tuple[int, int]]:
                 if sizes[0] == len(name):
                     *before, shape = (-(-size // step) * step for size in sizes)
                     if content[at + before[0] : at + before[0] + 1] in FIXED:
-                        continue  # of another attribute with this name, beside one to be checked
+                        continue  # of another attribute with this name, next to one to be checked
                     start = at + sum(before)
                     yield start + shape, _count(content[start : start + shape])
         at = content.find(name, at + 1)

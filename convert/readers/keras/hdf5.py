@@ -21,9 +21,9 @@ from zoo.errors import IntegrityError, UnsafeError
 
 FORMAT = "keras_hdf5"
 MAGIC = b"\x89HDF\r\n\x1a\n"
-MOST_RATIO = 1000  # of the file's size that a compressed data set may claim
+MAX_RATIO = 1000  # of the file's size that a compressed data set may claim
 KINDS = "fiub"
-MOST_OBJECTS = 100_000
+MAX_OBJECTS = 100_000
 
 
 @dataclass
@@ -95,7 +95,7 @@ def open_hdf5(path: Path) -> Checkpoint:
 
 
 def _details(file: Any, attributes: Attributes) -> list[str]:
-    """Whether the model is there beside its weights, and who wrote both."""
+    """Whether the model is there as well as its weights, and who wrote both."""
     whole = "model_weights" in file
     places = (file, file["model_weights"]) if whole else (file,)
     version = next((attributes.value(place, "keras_version") for place in places
@@ -132,8 +132,8 @@ def _datasets(file: Any, path: Path) -> Iterator[tuple[str, Any]]:
             if address in seen:
                 continue
             seen.add(address)
-            if len(seen) > MOST_OBJECTS:
-                raise IntegrityError(f"{path}: more than {MOST_OBJECTS} objects")
+            if len(seen) > MAX_OBJECTS:
+                raise IntegrityError(f"{path}: more than {MAX_OBJECTS} objects")
             if isinstance(item, h5py.Group):
                 stack.append((f"{name}/", item))
             elif isinstance(item, h5py.Dataset):
@@ -149,8 +149,8 @@ def _add(checkpoint: Checkpoint, name: str, dataset: Any, path: Path) -> None:
         return
     tensor = KerasTensor(name, tuple(dataset.shape), dtype.newbyteorder("="), dataset, path)
     size = path.stat().st_size
-    most = size * MOST_RATIO if dataset.chunks else size
-    if tensor.nbytes > most:
+    max_bytes = size * MAX_RATIO if dataset.chunks else size
+    if tensor.nbytes > max_bytes:
         raise IntegrityError(
             f"{path}: {name!r} claims {tensor.nbytes} bytes in a file of {size}; it is damaged"
         )

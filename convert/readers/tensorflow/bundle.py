@@ -35,7 +35,7 @@ from zoo.errors import IntegrityError, NotFoundError
 
 STRING = 7  # TensorFlow's number of the type
 CHECKSUM = 4  # bytes
-MOST_TEXT = 2**26  # bytes of a graph of objects: a large model's is a few megabytes
+MAX_TEXT = 2**26  # bytes of a graph of objects: a large model's is a few megabytes
 
 
 @dataclass(frozen=True)
@@ -312,7 +312,7 @@ def _text(entry: Entry, shards: Shards) -> bytes:
     Stored are its length, a checksum of that, then the bytes.
     """
     place = entry.place
-    if entry.kind != STRING or entry.shape or place.size > MOST_TEXT:
+    if entry.kind != STRING or entry.shape or place.size > MAX_TEXT:
         return b""
     if place.shard >= shards.count or place.offset + place.size > shards.size(place.shard):
         return b""

@@ -40,7 +40,7 @@ DTYPES: dict[int, Any] = {
     28: ml_dtypes.float8_e5m2fnuz,
 }
 NO_NUMBERS = {7: "strings", 20: "a resource", 21: "a variant"}
-MOST_AXES = 254
+MAX_AXES = 254
 Extent = tuple[int, int]  # start and length along one axis; -1 is the whole axis
 
 
@@ -62,7 +62,7 @@ def shape_of(data: bytes, label: str) -> tuple[int, ...]:
             if size < 0:
                 raise WireError(f"{label} has an axis of {size}")
             axes.append(size)
-    if len(axes) > MOST_AXES or math.prod(axes) >= 2**63:
+    if len(axes) > MAX_AXES or math.prod(axes) >= 2**63:
         raise WireError(f"{label} has an impossible shape of {len(axes)} axes")
     return tuple(axes)
 
@@ -109,7 +109,7 @@ def slice_key(key: bytes) -> tuple[str, tuple[Extent, ...]]:
         raise WireError(f"the key of a slice {key!r:.80} has no number of axes")
     rank = int.from_bytes(key[position + 1 : position + 1 + size], "big")
     position += 1 + size
-    if rank > MOST_AXES:
+    if rank > MAX_AXES:
         raise WireError(f"the key of a slice {key!r:.80} has {rank} axes")
     extents = []
     for _ in range(rank):

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convert.weights.lazy import Box
-from convert.wire.crc32c import MOST, crc32c, mask
+from convert.wire.crc32c import PIECE, crc32c, mask
 from zoo.errors import IntegrityError
 
 PAGE = 4096  # bytes that one look at a single byte brings along
@@ -99,7 +99,7 @@ class Seal:
                                  "file is damaged; get it again")  # fmt: skip
 
     def _read_to(self, stop: int) -> None:
-        piece = np.empty(min(MOST, stop - self._seen), np.uint8)
+        piece = np.empty(min(PIECE, stop - self._seen), np.uint8)
         while self._seen < stop:
             part = piece[: stop - self._seen]
             self.file.fill(part, self._seen)
@@ -142,8 +142,8 @@ class Span:
     def fill(self, out: np.ndarray, start: int) -> None:
         """Read what lies from `start` on into an array in C order, and tell the seal."""
         raw = out.reshape(-1).view(np.uint8)
-        for begin in range(0, len(raw), MOST):  # what was just read is still in the cache
-            piece = raw[begin : begin + MOST]
+        for begin in range(0, len(raw), PIECE):  # what was just read is still in the cache
+            piece = raw[begin : begin + PIECE]
             self.file.fill(piece, self.start + start + begin)
             if self.seal is not None:
                 self.seal.saw(self.start + start + begin, piece)

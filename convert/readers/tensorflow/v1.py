@@ -47,7 +47,7 @@ VALUES: dict[int, Any] = {
     17: None,
 }
 HALF = 13
-MOST_VARINT = 10  # bytes
+MAX_VARINT = 10  # bytes
 
 
 @dataclass
@@ -191,7 +191,7 @@ def _read(
                 if number == 1 and isinstance(content, int):
                     raise WireError(
                         "the index of a checkpoint of the second version; name it PREFIX.index, "
-                        "as it was, beside its data files"
+                        "as it was, next to its data files"
                     )
                 if number == 1:
                     _meta(bytes_of(content, "meta"), path, checkpoint, tensors)
@@ -298,8 +298,8 @@ def _varints(data: bytes) -> np.ndarray:
         raise WireError("a number runs past the end")
     starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
     lengths = ends - starts + 1
-    if len(lengths) and lengths.max() > MOST_VARINT:
-        raise WireError(f"a number of more than {MOST_VARINT} bytes")
+    if len(lengths) and lengths.max() > MAX_VARINT:
+        raise WireError(f"a number of more than {MAX_VARINT} bytes")
     found = np.zeros(len(ends), np.uint64)
     for place in range(int(lengths.max()) if len(lengths) else 0):
         there = lengths > place

@@ -40,7 +40,7 @@ def with_simplified(options: Mapping[str, Any], vocabulary: Found) -> dict[str, 
 
     Args:
         options: `simplified`, and the tokens that `startswith` puts first: [PAD], [UNK], [CLS]
-            and [SEP] unless told.
+            and [SEP] by default.
         vocabulary: the checkpoint's.
 
     Raises:
@@ -60,8 +60,8 @@ def with_simplified(options: Mapping[str, Any], vocabulary: Found) -> dict[str, 
     place = vocabulary.words
     if place is None:
         raise UsageError(
-            "simplified leaves out tokens of a vocab.txt, and none lies beside the checkpoint; "
-            "give --vocab FILE"
+            "simplified leaves out tokens of a vocab.txt, and there is none next to the "
+            "checkpoint; give --vocab FILE"
         )
     tokens = read_vocab(place)
     first = [token for token in FIRST if token in tokens] if first is None else first
@@ -76,7 +76,7 @@ def with_simplified(options: Mapping[str, Any], vocabulary: Found) -> dict[str, 
     }
 
 
-def write_beside(
+def write_files(
     folder: Path, vocabulary: Found, settings: Settings, model_type: str, notes: list[str]
 ) -> list[str]:
     """Write the tokenizer's files, where there is a vocabulary.
@@ -102,14 +102,14 @@ def write_beside(
         if settings.options["pre_tokenize"]:
             raise UsageError(
                 f"pre_tokenize={settings.options['pre_tokenize']} without a vocabulary: put the "
-                f"{VOCAB} or SentencePiece model that belongs to the checkpoint beside it, or "
+                f"{VOCAB} or SentencePiece model that belongs to the checkpoint next to it, or "
                 "give --vocab FILE"
             )
         notes.append(
             "no vocabulary was asked for: the result has no tokenizer"
             if vocabulary.given
-            else f"no {VOCAB} and no SentencePiece model beside the checkpoint: the result has no "
-            "tokenizer"
+            else f"no {VOCAB} and no SentencePiece model next to the checkpoint: the result "
+            "has no tokenizer"
         )
         return []
     common = {
@@ -150,22 +150,22 @@ def write_beside(
     return write_tokenizer(folder, tokens, do_lower_case=casing.lower, **common)
 
 
-def _casing(told: Casing, settings: Settings, notes: list[str]) -> Casing:
+def _casing(found: Casing, settings: Settings, notes: list[str]) -> Casing:
     """What the option says, else what the vocabulary does; the reason goes to the notes."""
     given = checked(settings.options["do_lower_case"])
     if given is None:
-        settings.defaults["do_lower_case"] = told.lower
-        notes.append(f"do_lower_case={told.lower}: {told.why}")
-        return told
-    if given == told.lower:
-        return told
-    if told.inside:
-        notes.append(f"do_lower_case={given} was given, and texts are lower-cased: {told.why}")
-        return told
+        settings.defaults["do_lower_case"] = found.lower
+        notes.append(f"do_lower_case={found.lower}: {found.why}")
+        return found
+    if given == found.lower:
+        return found
+    if found.inside:
+        notes.append(f"do_lower_case={given} was given, and texts are lower-cased: {found.why}")
+        return found
     notes.append(
-        f"do_lower_case={given} was given; left out, it would be {told.lower}: {told.why}"
+        f"do_lower_case={given} was given; left out, it would be {found.lower}: {found.why}"
     )
-    return Casing(given, told.why)
+    return Casing(given, found.why)
 
 
 def _kept_tokens(
