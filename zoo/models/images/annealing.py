@@ -80,7 +80,13 @@ def temperatures(count: int) -> Tensor:
 class _Chains:
     """Codes of C chains for each of B images, moved by Hamiltonian Monte Carlo."""
 
-    def __init__(self, model, pixel_values: Tensor, latents: Tensor, generator):
+    def __init__(
+        self,
+        model: AutoencoderModel,
+        pixel_values: Tensor,
+        latents: Tensor,
+        generator: torch.Generator | None,
+    ) -> None:
         self.model, self.pixel_values, self.generator = model, pixel_values, generator
         self.latents = latents  # (C, B, d)
         self.log_likelihood, self.gradient = self.evaluate(latents)

@@ -20,6 +20,6 @@ class ClassifierConfig(ImageConfig):
     width_multiplier: float | int = 0.25
     feature_size: int = 64
 
-    def validate_classifier(self):
+    def validate_classifier(self) -> None:
         """Check the sizes."""
         at_least("feature_size", self.feature_size, 1)

@@ -23,7 +23,7 @@ class EAEConfig(AutoencoderConfig):
     num_neighbors: int = 1
     batch_norm_eps: float | int = 1e-5
 
-    def validate_eae(self):
+    def validate_eae(self) -> None:
         """Check the entropy's settings."""
         at_least("entropy_weight", self.entropy_weight, 0)
         at_least("num_neighbors", self.num_neighbors, 1)

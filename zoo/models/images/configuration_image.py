@@ -20,7 +20,7 @@ class ImageConfig(PreTrainedConfig):
     image_size: int = 32  # height and width
     num_channels: int = 1
 
-    def validate_image(self):
+    def validate_image(self) -> None:
         """Check the image's shape."""
         at_least("image_size", self.image_size, 2)
         if self.num_channels not in (1, 3):
@@ -57,7 +57,7 @@ class AutoencoderConfig(ImageConfig):
     scale_value: float | int = math.sqrt(0.5)
     num_mixture_components: int = 10
 
-    def validate_autoencoder(self):
+    def validate_autoencoder(self) -> None:
         """Check sizes and names."""
         one_of("network", self.network, NETWORKS)
         one_of("activation", self.activation, ACTIVATIONS)

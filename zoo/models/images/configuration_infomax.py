@@ -59,7 +59,7 @@ class InfoMaxConfig(ImageConfig):
     global_tap: str = "conv"
     num_locations: int | None = None
 
-    def validate_infomax(self):
+    def validate_infomax(self) -> None:
         """Check names, sizes, and that keeping information pays more than forgetting does."""
         one_of("network", self.network, INFOMAX_NETWORKS)
         one_of("estimator", self.estimator, ESTIMATORS)

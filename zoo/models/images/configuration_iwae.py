@@ -40,7 +40,7 @@ class IWAEConfig(AutoencoderConfig):
         lower = list(self.lower_latent_sizes)
         return [*lower, self.latent_size - sum(lower)]
 
-    def validate_iwae(self):
+    def validate_iwae(self) -> None:
         """Check the layers, the number of samples and the name of the gradient."""
         one_of("gradient", self.gradient, GRADIENTS)
         at_least("importance_samples", self.importance_samples, 1)

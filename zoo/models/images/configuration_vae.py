@@ -22,7 +22,7 @@ class VAEConfig(AutoencoderConfig):
     free_bits: float | int = 0.0
     kl_warmup_steps: int = 0
 
-    def validate_vae(self):
+    def validate_vae(self) -> None:
         """Check the weights of the KL."""
         for field in ("beta", "free_bits", "kl_warmup_steps"):
             at_least(field, getattr(self, field), 0)

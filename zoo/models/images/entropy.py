@@ -87,7 +87,8 @@ def neighbor_distances(
     # Its backward adds rows in one pass, where that of indexing goes element by element.
     neighbors = references.index_select(0, indices.flatten()).unflatten(0, indices.shape)
     squared = (points[:, None] - neighbors).square().sum(-1)
-    return squared.clamp(min=SMALLEST_SQUARED_DISTANCE).sqrt()
+    distances: Tensor = squared.clamp(min=SMALLEST_SQUARED_DISTANCE).sqrt()
+    return distances
 
 
 def log_unit_ball_volume(dimension: int) -> float:
@@ -115,4 +116,5 @@ def kozachenko_leonenko_entropy(points: Tensor, num_neighbors: int = 1) -> Tenso
     distances = neighbor_distances(points.float(), num_neighbors)[:, -1]
     psi = torch.digamma(torch.tensor([count, num_neighbors], dtype=torch.float64)).tolist()
     constant = log_unit_ball_volume(dimension) + psi[0] - psi[1]
-    return dimension * distances.log().mean() + constant
+    entropy: Tensor = dimension * distances.log().mean() + constant
+    return entropy

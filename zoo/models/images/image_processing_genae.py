@@ -297,4 +297,5 @@ def _to_bytes(array: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"floats must lie in [0, 1], got {low:g} to {high:g}; divide by 255, or pass uint8"
         )
-    return np.rint(array * 255).astype(np.uint8)
+    bytes_: np.ndarray = np.rint(array * 255).astype(np.uint8)
+    return bytes_

@@ -58,7 +58,8 @@ class ImportanceModel(AutoencoderModel):
 
     def decode_draws(self, latents: Tensor) -> Tensor:
         """What a proposal drew, `(N, s)`, to the likelihood's parameters."""
-        return self.decoder(latents)
+        params: Tensor = self.decoder(latents)
+        return params
 
     def encode_sample(
         self, pixel_values: Tensor, generator: torch.Generator | None = None

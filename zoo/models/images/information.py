@@ -102,11 +102,13 @@ class DotProductScore(nn.Module):
 
     def paired(self, features: Tensor, codes: Tensor) -> Tensor:
         """Scores of embedded features with codes at the same place, `(..., B)`."""
-        return self.scale * (features * codes).sum(-1)
+        scores: Tensor = self.scale * (features * codes).sum(-1)
+        return scores
 
     def matrix(self, features: Tensor, codes: Tensor) -> Tensor:
         """Scores `(..., B, B)` of every code (row) with every example's features (column)."""
-        return self.scale * codes @ features.transpose(-1, -2)
+        scores: Tensor = self.scale * codes @ features.transpose(-1, -2)
+        return scores
 
 
 class ResidualEmbedding(nn.Module):
@@ -120,7 +122,8 @@ class ResidualEmbedding(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         values = values.to(self.shortcut.weight.dtype)  # codes are drawn in float32 at least
-        return self.norm(self.hidden(values) + self.shortcut(values))
+        embedded: Tensor = self.norm(self.hidden(values) + self.shortcut(values))
+        return embedded
 
 
 class ConcatenatedScore(nn.Module):
@@ -146,7 +149,8 @@ class ConcatenatedScore(nn.Module):
 
     def paired(self, features: Tensor, codes: Tensor) -> Tensor:
         """Scores of embedded features with codes at the same place, `(..., B)`."""
-        return self.rest(features + codes).squeeze(-1)
+        scores: Tensor = self.rest(features + codes).squeeze(-1)
+        return scores
 
     def matrix(self, features: Tensor, codes: Tensor) -> Tensor:
         """Scores `(..., B, B)` of every code (row) with every example's features (column)."""

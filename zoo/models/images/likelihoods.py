@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .configuration_image import AutoencoderConfig
+
 
 def per_image(log_probs: Tensor) -> Tensor:
     """Sum over channels and pixels, the last three axes."""
@@ -26,7 +28,7 @@ class Likelihood(nn.Module):
     lowest_log_scale = -6.0
     highest_log_scale = 7.0
 
-    def __init__(self, config):
+    def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.scale = config.scale if self.has_scale else None
         self.initial_log_scale = math.log(config.scale_value)
@@ -167,7 +169,7 @@ class BetaBinomial(Likelihood):
     trials = 255
     lowest_log_shape, highest_log_shape = -9.0, 7.0
 
-    def __init__(self, config):
+    def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__(config)
         self.parameters_per_channel = 2
 

@@ -15,7 +15,7 @@ class AEModel(AutoencoderModel):
 
     config_class = AEConfig
 
-    def __init__(self, config):
+    def __init__(self, config: AEConfig) -> None:
         super().__init__(config)
         self.post_init()
 

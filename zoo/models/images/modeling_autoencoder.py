@@ -4,16 +4,16 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils.generic import ModelOutput
 
 from .checks import one_of
-from .configuration_image import ImageConfig
+from .configuration_image import AutoencoderConfig, ImageConfig
 from .likelihoods import LIKELIHOODS, Likelihood
 from .networks import DECODERS, ENCODERS
 from .samplers import SAMPLERS, LatentSampler
@@ -36,7 +36,7 @@ class GenaePreTrainedModel(PreTrainedModel):
         return 1
 
     @torch.no_grad()
-    def _init_weights(self, module):
+    def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
             init.xavier_uniform_(module.weight)
@@ -84,7 +84,9 @@ class GenaePreTrainedModel(PreTrainedModel):
                 module.training = training
 
 
-def stored_shapes(model_class, config: dict) -> dict[frozenset[str], list[int]]:
+def stored_shapes(
+    model_class: type[PreTrainedModel], config: dict[str, Any]
+) -> dict[frozenset[str], list[int]]:
     """The tensors that a checkpoint holds, told from the config alone and without memory.
 
     Args:
@@ -96,7 +98,8 @@ def stored_shapes(model_class, config: dict) -> dict[frozenset[str], list[int]]:
         that are not stored are left out.
     """
     with torch.device("meta"):
-        model = model_class(model_class.config_class.from_dict(dict(config)))
+        config_class = cast(type[PreTrainedConfig], model_class.config_class)
+        model = model_class(config_class.from_dict(dict(config)))
     names: dict[int, set[str]] = {}
     tensors = model.state_dict(keep_vars=True)
     for name, tensor in tensors.items():  # one object wherever it is tied
@@ -145,7 +148,7 @@ class AutoencoderModel(GenaePreTrainedModel):
 
     outputs_per_latent = 1  # of the encoder: 2 for a mean and a log-variance
 
-    def __init__(self, config):
+    def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__(config)
         self.likelihood = LIKELIHOODS[config.likelihood](config)
         self.encoder = self.make_encoder(config)
@@ -154,18 +157,19 @@ class AutoencoderModel(GenaePreTrainedModel):
         )
         self.samplers = nn.ModuleDict({name: made(config) for name, made in SAMPLERS.items()})
 
-    def make_encoder(self, config) -> nn.Module:
+    def make_encoder(self, config: AutoencoderConfig) -> nn.Module:
         """Images to vectors."""
         return ENCODERS[config.network](config, self.outputs_per_latent * config.latent_size)
 
-    def make_decoder(self, config, num_outputs: int) -> nn.Module:
+    def make_decoder(self, config: AutoencoderConfig, num_outputs: int) -> nn.Module:
         """Codes `(B, d)` to the likelihood's parameters `(B, num_outputs, H, W)`."""
         return DECODERS[config.network](config, num_outputs)
 
     def encode(self, pixel_values: Tensor) -> Tensor:
         """Codes of images, shape `(B, d)`, with gradient, in the model's current mode."""
         self.check_pixel_values(pixel_values)
-        return self.encoder(pixel_values)
+        codes: Tensor = self.encoder(pixel_values)
+        return codes
 
     def encode_sample(
         self, pixel_values: Tensor, generator: torch.Generator | None = None
@@ -216,7 +220,8 @@ class AutoencoderModel(GenaePreTrainedModel):
             start, end = self.encode(a), self.encode(b)
             path = interpolate_latents(start, end, steps, mode)
             images = self._decode_in_chunks(path.flatten(0, 1))
-            return images.unflatten(0, (len(a), steps))
+            rows: Tensor = images.unflatten(0, (len(a), steps))
+            return rows
 
     def sample(
         self,

@@ -1,5 +1,7 @@
 """Convolutional classifier, whose features the fidelity metrics compare."""
 
+from typing import cast
+
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.modeling_outputs import ImageClassifierOutput
@@ -14,11 +16,11 @@ class ClassifierModel(GenaePreTrainedModel):
 
     config_class = ClassifierConfig
 
-    def __init__(self, config):
+    def __init__(self, config: ClassifierConfig) -> None:
         super().__init__(config)
         self.encoder = ConvEncoder(config, config.feature_size)
         self.feature_norm = nn.BatchNorm1d(config.feature_size)
-        self.classifier = nn.Linear(config.feature_size, config.num_labels)
+        self.classifier = nn.Linear(config.feature_size, cast(int, config.num_labels))
         self.post_init()
 
     def features(self, pixel_values: Tensor) -> Tensor:

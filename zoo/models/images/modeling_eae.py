@@ -22,7 +22,7 @@ class EAEModel(AutoencoderModel):
 
     config_class = EAEConfig
 
-    def __init__(self, config):
+    def __init__(self, config: EAEConfig) -> None:
         super().__init__(config)
         self.code_norm = nn.BatchNorm1d(
             config.latent_size, eps=config.batch_norm_eps, affine=False
@@ -32,7 +32,8 @@ class EAEModel(AutoencoderModel):
     @property
     def min_batch_size(self) -> int:
         """Images that the loss needs: each one's neighbours, and two for a variance."""
-        return max(2, self.config.num_neighbors + 1)
+        neighbors: int = self.config.num_neighbors
+        return max(2, neighbors + 1)
 
     def encode(self, pixel_values: Tensor) -> Tensor:
         """Batch-normalised codes, shape `(B, d)`; training mode needs at least 2 images."""

@@ -55,6 +55,10 @@ class InfoMaxOutput(ModelOutput):
     latents: Tensor | None = None
 
 
+#: Local features, the last convolution, the layer before the code; the sizes of what they make.
+Stages = tuple[nn.Module, nn.Module, nn.Module, tuple[int, int, int]]
+
+
 class InfoMaxEncoder(nn.Module):
     """Convolutions up to the local features, convolutions after them, features, code.
 
@@ -63,7 +67,7 @@ class InfoMaxEncoder(nn.Module):
     images of 32 pixels, features `(B, feature_size)`, and the code's parameters.
     """
 
-    def __init__(self, config, num_outputs: int):
+    def __init__(self, config: InfoMaxConfig, num_outputs: int) -> None:
         super().__init__()
         self.local, self.conv, self.features, sizes = STAGES[config.network](config)
         self.local_size, self.conv_size, self.feature_size = sizes
@@ -76,7 +80,7 @@ class InfoMaxEncoder(nn.Module):
         return local, conv, features, self.output(features)
 
 
-def strided_stages(config) -> tuple[nn.Module, nn.Module, nn.Module, tuple[int, int, int]]:
+def strided_stages(config: InfoMaxConfig) -> Stages:
     """The stages of the paper's encoder of 32x32 images, and their outputs' sizes."""
     widths = [config.num_channels, *(scaled(c, config.width_multiplier) for c in CHANNELS)]
     layers = [
@@ -94,7 +98,7 @@ def strided_stages(config) -> tuple[nn.Module, nn.Module, nn.Module, tuple[int, 
     return local, conv, features, (widths[2], conv_size, config.feature_size)
 
 
-def pooled_stages(config) -> tuple[nn.Module, nn.Module, nn.Module, tuple[int, int, int]]:
+def pooled_stages(config: InfoMaxConfig) -> Stages:
     """The stages of the encoder that takes maxima, and their outputs' sizes."""
     widths = [scaled(channels, config.width_multiplier) for channels in CHANNELS]
     widths = [config.num_channels, *widths, widths[-1], widths[-1]]
@@ -133,7 +137,7 @@ class InfoMaxModel(GenaePreTrainedModel):
     global_scores: Score
     local_scores: Score
 
-    def __init__(self, config):
+    def __init__(self, config: InfoMaxConfig) -> None:
         super().__init__(config)
         size = config.latent_size
         self.encoder = InfoMaxEncoder(config, 2 * size if config.gamma else size)
@@ -171,7 +175,12 @@ class InfoMaxModel(GenaePreTrainedModel):
         one_of("tap", tap, TAPS)
         self.check_pixel_values(pixel_values)
         _, conv, features, outputs = self.encoder(pixel_values)
-        return {"conv": conv.flatten(1), "features": features, "code": self._code(outputs)[0]}[tap]
+        layers: dict[str, Tensor] = {
+            "conv": conv.flatten(1),
+            "features": features,
+            "code": self._code(outputs)[0],
+        }
+        return layers[tap]
 
     def encode_sample(
         self, pixel_values: Tensor, generator: torch.Generator | None = None
@@ -187,7 +196,9 @@ class InfoMaxModel(GenaePreTrainedModel):
         return mean_and_log_var(at_least_float32(outputs))
 
     @staticmethod
-    def _sample(mean, log_var, generator=None):
+    def _sample(
+        mean: Tensor, log_var: Tensor | None, generator: torch.Generator | None = None
+    ) -> Tensor:
         return mean if log_var is None else reparametrize(mean, log_var, generator)
 
     def forward(

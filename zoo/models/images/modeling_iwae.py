@@ -1,7 +1,7 @@
 """Importance-weighted autoencoder with one stochastic layer or several."""
 
 import itertools
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch.func import functional_call
 from transformers import initialization as init
 
 from .bounds import gaussian_log_prob
+from .configuration_image import AutoencoderConfig
 from .configuration_iwae import IWAEConfig
 from .importance import ImportanceModel, Proposal, mean_and_log_var, standard_normal
 from .modeling_autoencoder import AutoencoderOutput
@@ -23,7 +24,7 @@ class LayeredDecoder(nn.Module):
     :math:`h_i = \mu_i(h_{i+1}) + \sigma_i(h_{i+1}) \epsilon_i`.
     """
 
-    def __init__(self, config, num_outputs: int):
+    def __init__(self, config: IWAEConfig, num_outputs: int) -> None:
         super().__init__()
         self.sizes = config.layer_sizes[::-1]
         hidden = list(reversed(config.upper_hidden_sizes))
@@ -38,7 +39,8 @@ class LayeredDecoder(nn.Module):
         for conditional, noise in zip(self.conditionals, noises, strict=True):
             mean, log_var = mean_and_log_var(conditional(layer))
             layer = mean + (0.5 * log_var).exp() * noise
-        return self.pixels(layer)
+        params: Tensor = self.pixels(layer)
+        return params
 
     def code(self, layers: list[Tensor]) -> Tensor:
         """The code, `(..., d)`, of values of all layers, from the images up."""
@@ -76,7 +78,7 @@ class IWAEModel(ImportanceModel):
     decoder: LayeredDecoder
     mean_image: Tensor
 
-    def __init__(self, config):
+    def __init__(self, config: IWAEConfig) -> None:
         super().__init__(config)
         sizes = config.layer_sizes
         self.upper_encoders = nn.ModuleList(
@@ -88,17 +90,18 @@ class IWAEModel(ImportanceModel):
         self.post_init()
 
     @torch.no_grad()
-    def _init_weights(self, module):
+    def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if module is self:
             init.constant_(self.mean_image, 0.5)
 
-    def make_encoder(self, config) -> nn.Module:
+    def make_encoder(self, config: AutoencoderConfig) -> nn.Module:
         """Images to mean and log-variance of the lowest layer."""
-        return ENCODERS[config.network](config, 2 * config.layer_sizes[0])
+        lowest: int = cast(IWAEConfig, config).layer_sizes[0]
+        return ENCODERS[config.network](config, 2 * lowest)
 
-    def make_decoder(self, config, num_outputs: int) -> nn.Module:
-        return LayeredDecoder(config, num_outputs)
+    def make_decoder(self, config: AutoencoderConfig, num_outputs: int) -> nn.Module:
+        return LayeredDecoder(cast(IWAEConfig, config), num_outputs)
 
     def begin_training(self, mean_image: Tensor) -> None:
         """Centre the encoder's images, and start the decoder, at the mean image.
@@ -229,7 +232,8 @@ class IWAEModel(ImportanceModel):
         return draw
 
     def decode_draws(self, latents: Tensor) -> Tensor:
-        return self.decoder.pixels(latents)
+        params: Tensor = self.decoder.pixels(latents)
+        return params
 
 
 class Gate:

@@ -1,7 +1,7 @@
 """Variational autoencoder and its bounds on the log-likelihood."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import initialization as init
 
 from .aggregate import RateSplit, rate_split
@@ -38,13 +38,13 @@ class VAEModel(ImportanceModel):
     outputs_per_latent = 2
     updates: Tensor
 
-    def __init__(self, config):
+    def __init__(self, config: VAEConfig) -> None:
         super().__init__(config)
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         self.post_init()
 
     @torch.no_grad()
-    def _init_weights(self, module):
+    def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if module is self:
             init.zeros_(self.updates)
@@ -82,11 +82,12 @@ class VAEModel(ImportanceModel):
         )
 
     def _kl_weight(self) -> Tensor | float:
-        steps = self.config.kl_warmup_steps
+        steps: int = self.config.kl_warmup_steps
+        beta: float = self.config.beta
         if not (self.training and steps):
-            return self.config.beta
+            return beta
         self.updates += 1
-        return self.config.beta * (self.updates / steps).clamp(max=1)
+        return beta * (self.updates / steps).clamp(max=1)
 
     def propose(self, pixel_values: Tensor) -> Proposal:
         return gaussian_proposal(*self.posterior(pixel_values))

@@ -2,14 +2,25 @@
 
 import itertools
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+
+from .configuration_image import AutoencoderConfig
 
 # The comparison network of the RAE and EAE papers at width 1 (methods: arXiv:1903.12436).
 ENCODER_CHANNELS = (128, 256, 512, 1024)
 DECODER_CHANNELS = 1024
 SMALLEST_DECODED_SIZE = 7  # the decoder starts from the smallest grid of at least this size
+
+
+class ConvolutionalConfig(Protocol):
+    """What the settings of a model with a convolutional encoder have."""
+
+    image_size: int
+    num_channels: int
+    width_multiplier: float | int
 
 
 def scaled(channels: int, width_multiplier: float) -> int:
@@ -28,7 +39,7 @@ class ConvEncoder(nn.Module):
     Images of shape `(B, C, H, W)` in [0, 1], taken to [-1, 1], become `(B, num_outputs)`.
     """
 
-    def __init__(self, config, num_outputs: int):
+    def __init__(self, config: ConvolutionalConfig, num_outputs: int) -> None:
         super().__init__()
         size, channels = config.image_size, config.num_channels
         layers: list[nn.Module] = []
@@ -46,7 +57,8 @@ class ConvEncoder(nn.Module):
         features = self.convolutions(
             (2 * pixel_values - 1).contiguous(memory_format=torch.channels_last)
         )
-        return self.output(features.flatten(1))
+        vectors: Tensor = self.output(features.flatten(1))
+        return vectors
 
 
 class Upsampling(nn.ConvTranspose2d):
@@ -94,7 +106,9 @@ class ConvDecoder(nn.Module):
     config's latent_size unless another is given.
     """
 
-    def __init__(self, config, num_outputs: int, latent_size: int | None = None):
+    def __init__(
+        self, config: AutoencoderConfig, num_outputs: int, latent_size: int | None = None
+    ) -> None:
         super().__init__()
         width_multiplier = config.decoder_width_multiplier or config.width_multiplier
         doublings = 0
@@ -117,7 +131,8 @@ class ConvDecoder(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         grid = self.input(latents).unflatten(1, (self.channels, self.grid, self.grid))
-        return self.convolutions(grid.contiguous(memory_format=torch.channels_last)).contiguous()
+        params: Tensor = self.convolutions(grid.contiguous(memory_format=torch.channels_last))
+        return params.contiguous()
 
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
@@ -134,19 +149,22 @@ def perceptron(sizes: list[int], activation: str = "relu") -> nn.Sequential:
 class DenseEncoder(nn.Module):
     """Images `(B, C, H, W)` in [0, 1] to `(B, num_outputs)` by linear layers."""
 
-    def __init__(self, config, num_outputs: int):
+    def __init__(self, config: AutoencoderConfig, num_outputs: int) -> None:
         super().__init__()
         pixels = config.num_channels * config.image_size**2
         self.layers = perceptron([pixels, *config.hidden_sizes, num_outputs], config.activation)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        return self.layers(2 * pixel_values.flatten(1) - 1)
+        vectors: Tensor = self.layers(2 * pixel_values.flatten(1) - 1)
+        return vectors
 
 
 class DenseDecoder(nn.Module):
     """Codes `(B, d)` to the likelihood's parameters `(B, num_outputs, H, W)`."""
 
-    def __init__(self, config, num_outputs: int, latent_size: int | None = None):
+    def __init__(
+        self, config: AutoencoderConfig, num_outputs: int, latent_size: int | None = None
+    ) -> None:
         super().__init__()
         self.shape = (num_outputs, config.image_size, config.image_size)
         latent_size = latent_size or config.latent_size
@@ -154,7 +172,8 @@ class DenseDecoder(nn.Module):
         self.layers = perceptron(sizes, config.activation)
 
     def forward(self, latents: Tensor) -> Tensor:
-        return self.layers(latents).unflatten(1, self.shape)
+        params: Tensor = self.layers(latents).unflatten(1, self.shape)
+        return params
 
 
 ENCODERS = {"convolutional": ConvEncoder, "dense": DenseEncoder}

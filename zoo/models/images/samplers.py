@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from .configuration_image import AutoencoderConfig
+
 
 class LatentSampler(nn.Module):
     """Base: `draw(num_samples, temperature, generator)` gives codes of shape `(N, d)`.
@@ -32,11 +34,13 @@ def normal(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
 class StandardNormal(LatentSampler):
     """The prior N(0, I)."""
 
-    def __init__(self, config):
+    def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.latent_size = config.latent_size
 
-    def draw(self, num_samples, temperature, generator):
+    def draw(
+        self, num_samples: int, temperature: float, generator: torch.Generator | None
+    ) -> Tensor:
         return temperature * normal((num_samples, self.latent_size), generator)
 
 
@@ -46,7 +50,7 @@ class FullGaussian(LatentSampler):
     mean: Tensor
     scale_tril: Tensor
 
-    def __init__(self, config):
+    def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         size = config.latent_size
         self.register_buffer("mean", torch.zeros(size))
@@ -57,7 +61,9 @@ class FullGaussian(LatentSampler):
         """Whether a covariance has been set."""
         return bool(self.scale_tril.any())
 
-    def draw(self, num_samples, temperature, generator):
+    def draw(
+        self, num_samples: int, temperature: float, generator: torch.Generator | None
+    ) -> Tensor:
         noise = normal((num_samples, len(self.mean)), generator)
         return self.mean.to(noise) + temperature * noise @ self.scale_tril.to(noise).T
 
@@ -69,7 +75,7 @@ class GaussianMixture(LatentSampler):
     means: Tensor
     scale_trils: Tensor
 
-    def __init__(self, config):
+    def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         size, components = config.latent_size, config.num_mixture_components
         self.register_buffer("weights", torch.zeros(components))
@@ -81,7 +87,9 @@ class GaussianMixture(LatentSampler):
         """Whether component weights have been set."""
         return bool(self.weights.any())
 
-    def draw(self, num_samples, temperature, generator):
+    def draw(
+        self, num_samples: int, temperature: float, generator: torch.Generator | None
+    ) -> Tensor:
         device = "cpu" if generator is None else generator.device
         weights = self.weights.to(device, torch.float32)
         chosen = torch.multinomial(weights, num_samples, replacement=True, generator=generator)
