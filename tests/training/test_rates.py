@@ -313,6 +313,21 @@ def test_one_cycle_with_a_list_keeps_the_ratios_and_with_one_rate_warns():
         groups.check(optimizer)
 
 
+def test_a_cycle_between_lists_keeps_the_ratios_and_with_one_rate_warns():
+    for lists in (True, False):
+        groups = parameter_groups(Net(), 1e-2, layer_decay=0.5)
+        optimizer = torch.optim.SGD(groups, momentum=0.9)
+        low, high = (groups.rates(), groups.rates(4.0)) if lists else (1e-2, 4e-2)
+        scheduler = torch.optim.lr_scheduler.CyclicLR(optimizer, low, high, step_size_up=4)
+        if lists:
+            groups.check(optimizer)  # a warning would fail the test
+            rates = after(optimizer, scheduler)
+            assert rates == pytest.approx(groups.rates(rates[-1] / groups.rates()[-1]))
+        else:
+            with pytest.warns(UserWarning, match=r"one initial_lr .*\(base_lr likewise\)"):
+                groups.check(optimizer)
+
+
 def test_the_trainer_takes_them(tmp_path):
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(**TEXT))

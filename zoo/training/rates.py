@@ -322,7 +322,7 @@ def _check_scheduled(
         if ratios and max(ratios) > min(ratios) * (1 + 1e-6):
             warnings.warn(
                 f"the scheduler set one {key} for groups whose rates differ, which undoes them; "
-                "give it one for each, max_lr=groups.rates(factor)",
+                "give it one for each, max_lr=groups.rates(factor) (base_lr likewise)",
                 stacklevel=3,
             )
             return
