@@ -18,6 +18,7 @@ from tests.training.gradient_operations import (
 )
 from zoo.errors import DivergedError, UsageError
 from zoo.training import (
+    EMA,
     OPERATIONS,
     Accumulate,
     AdaptiveClip,
@@ -30,6 +31,7 @@ from zoo.training import (
     Drop,
     FiniteGuard,
     Freeze,
+    Lookahead,
     Noise,
     Normalize,
     Project,
@@ -417,6 +419,17 @@ def test_patterns_make_no_sense_for_a_whole_step():
         Accumulate(2, only="*")
     with pytest.raises(UsageError, match="every parameter would be frozen"):
         Freeze()
+
+
+@pytest.mark.parametrize("chain_first", [True, False])
+def test_a_step_held_back_does_not_count_for_what_stands_around_it(chain_first):
+    model = Network()
+    optimizer = torch.optim.SGD(model.named_parameters(), lr=0.1)
+    chain, average, ahead = Chain([Accumulate(2)]), EMA(model, 0.5), Lookahead(num_steps=2)
+    for each in (chain, average, ahead) if chain_first else (average, ahead, chain):
+        each.attach(optimizer)
+    steps(model, optimizer, 3)
+    assert average.num_updates == optimizer.param_groups[0]["lookahead_steps"] == 1
 
 
 # Settings.

@@ -64,7 +64,8 @@ class AroundStep:
 
     It is attached to the optimizer with torch's hooks, so that the optimizer keeps its class:
     schedulers, accelerate and the Trainer see nothing of it. A step that a gradient scaler skips
-    does not count. Several can be attached; they act in the order in which they were.
+    does not count, nor does one without gradients, as a chain that holds a step back leaves it.
+    Several can be attached; they act in the order in which they were.
     """
 
     def __init__(self) -> None:
@@ -101,7 +102,9 @@ class AroundStep:
 
     @torch.no_grad()
     def _after(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        self.after_step(optimizer)
+        groups = optimizer.param_groups
+        if any(p.grad is not None for group in groups for p in group["params"]):
+            self.after_step(optimizer)
 
     def check(self, optimizer: Optimizer) -> None:
         """Raise `UsageError` if this cannot be attached to the optimizer."""
