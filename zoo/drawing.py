@@ -1,6 +1,6 @@
-"""What models draw: new images, reconstructions, ways between images, nearest neighbours.
+"""What models draw: new images, reconstructions, interpolations, nearest neighbours.
 
-Each function takes a model's id or folder and gives a `Sheet`: the images, what is known of each,
+Each function takes a model's id or folder and returns a `Grid`: the images, what is known of each,
 and `save`.
 """
 
@@ -24,7 +24,7 @@ BATCH = 256  # images
 SAMPLERS = {
     "prior": "N(0, I)",
     "gaussian": "a Gaussian fitted to the training codes",
-    "mixture": "a mixture fitted to them",
+    "mixture": "a mixture of Gaussians fitted to them",
 }
 MODES = ("slerp", "linear")
 DISTANCES = {"cosine": "the angle between representations", "l2": "their Euclidean distance"}
@@ -33,15 +33,15 @@ Name = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
-class Sheet:
+class Grid:
     """Images in reading order, and what is known of them.
 
     Attributes:
         images: uint8 `(N, C, H, W)`, without padding.
-        columns: images a row; None makes the sheet about square.
+        columns: images per row; None makes the grid about square.
         facts: how it was made and what was found, in types that JSON has.
         skipped: a line for each file that was not read.
-        num_files: of all that were found, read or not.
+        num_files: how many files were found, read or not.
     """
 
     images: "Tensor"
@@ -51,7 +51,7 @@ class Sheet:
     num_files: int = 0
 
     def save(self, path: Name) -> Path:
-        """Write the sheet at once or not at all; the ending says the format."""
+        """Write the grid completely or not at all; the ending chooses the format."""
         from zoo import plots
 
         return plots.save_grid(self.images, Path(path), self.columns)
@@ -66,7 +66,7 @@ def sample(
     temperature: float = 1.0,
     columns: int | None = None,
     quiet: bool = True,
-) -> Sheet:
+) -> Grid:
     """Draw new images from a model.
 
     Args:
@@ -75,7 +75,7 @@ def sample(
         seed: names the images; drawn, and told in the facts, if None.
         sampler: a key of `SAMPLERS`.
         temperature: factor on the spread of the codes, at least 0; below 1 is more typical.
-        columns: images a row.
+        columns: images per row.
         quiet: draw no progress bar.
 
     Raises:
@@ -86,15 +86,15 @@ def sample(
         raise UsageError(f"no sampler {sampler!r}. {did_you_mean(sampler, SAMPLERS)}")
     if not 0 <= temperature < float("inf"):
         raise UsageError(f"temperature must be 0 or more, got {temperature}")
-    _between("number", number, 1, MAX_SAMPLES)
+    _check_range("number", number, 1, MAX_SAMPLES)
     from zoo import plots
     from zoo.loading import load_for
     from zoo.progress import track
 
     network, processor = load_for(model, "sample")
-    import torch  # not before it is clear that there is such a model
+    import torch  # only once the model is known to exist
 
-    plots.check_sheet(number, processor.size, processor.size, columns)
+    plots.check_grid(number, processor.size, processor.size, columns)
     seed = secrets.randbelow(2**32) if seed is None else seed
     try:
         latents = network.sample_latents(
@@ -109,9 +109,7 @@ def sample(
     ]
     facts = {"model": str(model), "number": number, "seed": seed, "sampler": sampler}
     fitted = [name for name in SAMPLERS if name != "prior" and _fitted(network, name)]
-    return Sheet(
-        torch.cat(images), columns, facts | {"temperature": temperature, "fitted": fitted}
-    )
+    return Grid(torch.cat(images), columns, facts | {"temperature": temperature, "fitted": fitted})
 
 
 def reconstruct(
@@ -121,14 +119,14 @@ def reconstruct(
     columns: int | None = None,
     skip_bad: bool = False,
     quiet: bool = True,
-) -> Sheet:
+) -> Grid:
     """Encode images and decode their codes again.
 
     Args:
         model: an id or a folder.
         images: files, folders of them, or names of example data sets.
         columns: pairs a row.
-        skip_bad: skip a bad file that was named, too.
+        skip_bad: skip a bad file even if it is named.
         quiet: draw no progress bar.
 
     Returns:
@@ -147,10 +145,10 @@ def reconstruct(
     from zoo.progress import track
 
     network, processor = load_for(model, "reconstruct")
-    import torch  # not before it is clear that there is such a model
+    import torch  # only once the model is known to exist
 
     read = read_images(list(images), processor, skip_bad=skip_bad, quiet=quiet)
-    plots.check_sheet(len(read.pixels), 2 * processor.size, processor.size, columns)
+    plots.check_grid(len(read.pixels), 2 * processor.size, processor.size, columns)
     chunks = torch.split(read.pixels, BATCH)
     made = torch.cat(
         [
@@ -169,7 +167,7 @@ def reconstruct(
         "mean_squared_error": round(errors.mean().item(), 6),
     }
     pairs = torch.cat([originals, plots.to_uint8(made)], dim=2)
-    return Sheet(pairs, columns, facts, *read.skipped())
+    return Grid(pairs, columns, facts, *read.skipped())
 
 
 def interpolate(
@@ -179,14 +177,14 @@ def interpolate(
     steps: int = 9,
     mode: str = "slerp",
     quiet: bool = True,
-) -> Sheet:
-    """Walk from the first image of each pair to the second through their codes.
+) -> Grid:
+    """Interpolate between the codes of each pair of images.
 
     Args:
         model: an id or a folder.
-        images: files, folders of them, or names of example data sets, paired in order; of an odd
-            number from a folder the last is left out, which the facts tell as `left_out`.
-        steps: images a row, both ends included, 2 to 100.
+        images: files, folders of them, or names of example data sets, paired in order; if a
+            folder holds an odd number, the last is left out, and `facts["left_out"]` names it.
+        steps: images per row, both ends included, 2 to 100.
         mode: `slerp`, along the arc of the codes, or `linear`.
         quiet: draw no progress bar.
 
@@ -196,7 +194,7 @@ def interpolate(
     """
     if mode not in MODES:
         raise UsageError(f"no mode {mode!r}. {did_you_mean(mode, MODES)}")
-    _between("steps", steps, 2, MAX_STEPS)
+    _check_range("steps", steps, 2, MAX_STEPS)
     from zoo.data.reading import check_there, place_of, read_images
 
     check_there(images)
@@ -205,15 +203,15 @@ def interpolate(
     from zoo.progress import track
 
     network, processor = load_for(model, "interpolate")
-    import torch  # not before it is clear that there is such a model
+    import torch  # only once the model is known to exist
 
     read = read_images(list(images), processor, quiet=quiet)
     pixels, files = read.pixels, read.files
-    # The number of images in a folder was no one's choice.
+    # Nobody chose the number of images in a folder.
     if len(pixels) % 2 and (len(pixels) == 1 or not place_of(images[-1]).is_dir()):
         raise UsageError(f"images are paired, but there are {len(pixels)}; give one more")
     pairs = len(pixels) // 2
-    plots.check_sheet(pairs * steps, processor.size, processor.size, steps)
+    plots.check_grid(pairs * steps, processor.size, processor.size, steps)
     values = pixels[: 2 * pairs].reshape(pairs, 2, *pixels.shape[1:])
     chunks = torch.split(values, max(1, BATCH // steps))
     made = [
@@ -227,7 +225,7 @@ def interpolate(
         "mode": mode,
         "left_out": str(files[-1]) if len(pixels) % 2 else None,
     }
-    return Sheet(torch.cat(made).flatten(0, 1), steps, facts, *read.skipped())
+    return Grid(torch.cat(made).flatten(0, 1), steps, facts, *read.skipped())
 
 
 def neighbors(
@@ -241,18 +239,18 @@ def neighbors(
     split: str = "train",
     skip_bad: bool = False,
     quiet: bool = True,
-) -> Sheet:
+) -> Grid:
     """Show each image, then those nearest to it in a model's representation.
 
     Args:
         model: an id or a folder.
         images: files, folders of them, or names of example data sets.
-        number: neighbours of each, 1 to 100.
+        number: neighbours of each image, 1 to 100.
         by: a key of `DISTANCES`.
         tap: a layer of the encoder; None is the code.
         data: a data set to search; None searches the images themselves.
         split: of the data set.
-        skip_bad: skip a bad file that was named, too.
+        skip_bad: skip a bad file even if it is named.
         quiet: draw no progress bar.
 
     Raises:
@@ -261,7 +259,7 @@ def neighbors(
     """
     if by not in DISTANCES:
         raise UsageError(f"no distance {by!r}. {did_you_mean(by, DISTANCES)}")
-    _between("number", number, 1, MAX_NEIGHBORS)
+    _check_range("number", number, 1, MAX_NEIGHBORS)
     from zoo.data.reading import check_there, read_images
 
     check_there(images, skip_bad=skip_bad)
@@ -269,7 +267,7 @@ def neighbors(
     from zoo.loading import load_for
 
     network, processor = load_for(model, "encode")
-    # Not before it is clear that there is such a model: these import torch.
+    # Only once the model is known to exist: these import torch.
     import torch
 
     from zoo.evaluation.neighbors import nearest
@@ -279,7 +277,7 @@ def neighbors(
     tap = check_tap(network, tap or "code")
     read = read_images(list(images), processor, skip_bad=skip_bad, quiet=quiet)
     queries, files = read.pixels, read.files
-    plots.check_sheet(len(queries) * (1 + number), processor.size, processor.size, 1 + number)
+    plots.check_grid(len(queries) * (1 + number), processor.size, processor.size, 1 + number)
     context = Context(network, processor, quiet=quiet)
     of_queries = represent(context, queries, tap)
     candidates, names = queries, [str(file) for file in files]
@@ -301,12 +299,12 @@ def neighbors(
         for file, near, far in zip(files, indices.tolist(), distances.tolist(), strict=True)
     ]
     facts = {"model": str(model), "tap": tap, "by": by, "images": found}
-    return Sheet(processor.crop_padding(rows), 1 + number, facts, *read.skipped())
+    return Grid(processor.crop_padding(rows), 1 + number, facts, *read.skipped())
 
 
-def _between(name: str, value: int, lowest: int, highest: int) -> None:
-    if not lowest <= value <= highest:
-        raise UsageError(f"{name} must be {lowest} to {highest:,}, got {value}")
+def _check_range(name: str, value: int, min_value: int, max_value: int) -> None:
+    if not min_value <= value <= max_value:
+        raise UsageError(f"{name} must be {min_value} to {max_value:,}, got {value}")
 
 
 def _bytes(processor: Any, pixel_values: "Tensor") -> "Tensor":

@@ -1,4 +1,4 @@
-"""Sheets of images: samples, reconstructions, interpolations; written whole or not at all."""
+"""Grids of images: samples, reconstructions, interpolations; written completely or not at all."""
 
 import io
 import math
@@ -27,28 +27,28 @@ ENDINGS = {
     ".tiff": "TIFF",
 }
 PAPER = 255  # white shows where an image with a black background ends
-EASY_SIDE = 64  # pixels; smaller images are enlarged towards it
-EASY_SHEET = 4096  # pixels; no sheet is enlarged beyond it
-# What common viewers, and Pillow itself without a warning, still open.
-MAX_SHEET_PIXELS = 80_000_000
+ENLARGED_SIDE = 64  # pixels; smaller images are enlarged to about this width
+MAX_ENLARGED_WIDTH = 4096  # pixels; no grid is enlarged beyond this width
+# What common viewers, and Pillow without a warning, can open.
+MAX_GRID_PIXELS = 80_000_000
 
 
 def prepare_output(
     path: str | Path, inputs: Iterable[str | Path] = (), endings: Iterable[str] = ENDINGS
 ) -> Path:
-    """Check before the work begins that an image, or a page, can be written there.
+    """Check before the work begins that an image, or a page, can be written to a path.
 
     Args:
-        path: the file to be; its ending chooses the format.
-        inputs: images that are going to be read, which must not be overwritten.
-        endings: that can be written.
+        path: the file to write; its ending chooses the format.
+        inputs: images that will be read, which must not be overwritten.
+        endings: of the formats that can be written.
 
     Returns:
         The path.
 
     Raises:
         ConflictError: if the file is one of the inputs.
-        UsageError: if the ending is not one of these, or the place is not in a folder.
+        UsageError: if the ending is not one of these, the path is a folder, or it is not in one.
         NotAllowedError: if the folder cannot be written.
     """
     path, endings = Path(os.path.expanduser(path)), tuple(endings)
@@ -64,7 +64,7 @@ def prepare_output(
         )
     if any(Path(file).resolve() == path.resolve() for file in inputs):
         raise ConflictError(f"{path}: is one of the images to read; write to another file")
-    # Folders are made when the image is: a request that fails leaves nothing behind.
+    # Folders are made only with the image: a request that fails leaves nothing behind.
     existing = next(folder for folder in path.absolute().parents if folder.exists())
     if not existing.is_dir():
         raise UsageError(f"{path}: {existing} is a file, not a folder; choose another place")
@@ -73,29 +73,29 @@ def prepare_output(
     return path
 
 
-def check_sheet(count: int, height: int, width: int, columns: int | None = None) -> int:
-    """The number of columns of a sheet.
+def check_grid(count: int, height: int, width: int, columns: int | None = None) -> int:
+    """The number of columns of a grid.
 
     Args:
         count: images on it.
         height: of one image, pixels.
         width: of one image, pixels.
-        columns: as asked for; None makes the sheet about square.
+        columns: the wanted number; None makes the grid about square.
 
     Raises:
-        UsageError: if there is nothing to show, no column, or the sheet were too large to open.
+        UsageError: if there is no image or no column, or the grid would be too large to open.
     """
     if count < 1:
-        raise UsageError("a sheet needs at least one image")
+        raise UsageError("a grid needs at least one image")
     if columns is not None and columns < 1:
         raise UsageError(f"columns must be at least 1, got {columns}")
     columns = columns or math.ceil(math.sqrt(count * height / width))
     columns = min(columns, count)
-    if columns * width * math.ceil(count / columns) * height > MAX_SHEET_PIXELS:
-        most = MAX_SHEET_PIXELS // (width * height)
+    if columns * width * math.ceil(count / columns) * height > MAX_GRID_PIXELS:
+        max_images = MAX_GRID_PIXELS // (width * height)
         raise UsageError(
-            f"{count} images of {width} x {height} pixels make a sheet too large to open; "
-            f"show at most {most}"
+            f"{count} images of {width} x {height} pixels make a grid too large to open; "
+            f"show at most {max_images}"
         )
     return columns
 
@@ -110,23 +110,23 @@ def grid(
 
     Args:
         images: `(N, C, H, W)`, C 1 or 3, uint8 or floats in [0, 1].
-        columns: how many a row; None makes the sheet about square.
+        columns: images per row; None makes the grid about square.
         padding: pixels between images and around them.
-        scale: enlarge each pixel to so many; None enlarges small images to about 64 pixels.
+        scale: pixels per image pixel, each way; None enlarges small images to about 64 pixels.
 
     Returns:
         One image of mode L or RGB.
 
     Raises:
-        UsageError: if there are no images, or too many for a sheet.
-        ValueError: if shape or values are others.
+        UsageError: if there are no images, or too many for a grid.
+        ValueError: if shape or values are not as above.
     """
     pixels = _to_bytes(images)
     count, height, width, channels = pixels.shape
-    columns = check_sheet(count, height, width, columns)
+    columns = check_grid(count, height, width, columns)
     rows = math.ceil(count / columns)
     if scale is None:
-        scale = max(1, min(EASY_SIDE // width, EASY_SHEET // (columns * width)))
+        scale = max(1, min(ENLARGED_SIDE // width, MAX_ENLARGED_WIDTH // (columns * width)))
     high, wide = height * scale + padding, width * scale + padding
     sheet = np.full((rows * high + padding, columns * wide + padding, channels), PAPER, np.uint8)
     for place, image in enumerate(pixels):
@@ -166,7 +166,7 @@ def save_reconstructions(
         originals: `(N, C, H, W)`, uint8 or floats in [0, 1].
         reconstructions: same shape, either type.
         path: the file to write.
-        columns: pairs a row.
+        columns: pairs per row.
 
     Raises:
         UsageError: as `save_grid`.
@@ -182,7 +182,7 @@ def save_reconstructions(
 
 
 def save_interpolations(paths: "Tensor | np.ndarray", path: str | Path) -> Path:
-    """Write one row for each way from an image to another.
+    """Write one row for each interpolation.
 
     Args:
         paths: `(B, steps, C, H, W)`, uint8 or floats in [0, 1].
@@ -198,7 +198,7 @@ def save_interpolations(paths: "Tensor | np.ndarray", path: str | Path) -> Path:
 
 
 def save_image(image: Image.Image, path: str | Path) -> Path:
-    """Write an image beside its place, then rename it there.
+    """Write an image to a file, which appears complete or not at all.
 
     Raises:
         UsageError: as `prepare_output`, or if the format cannot hold the image.
@@ -206,7 +206,7 @@ def save_image(image: Image.Image, path: str | Path) -> Path:
     """
     path = prepare_output(path)
     name, encoded = ENDINGS[path.suffix.lower()], io.BytesIO()
-    try:  # in memory, where what fails is the format's doing and not the disk's
+    try:  # in memory, where only the format can fail, not the disk
         image.save(encoded, format=name)
     except (ValueError, OSError, OverflowError, struct.error) as error:
         size = f"{image.width} x {image.height} pixels"
@@ -218,14 +218,14 @@ def save_image(image: Image.Image, path: str | Path) -> Path:
 
 
 def write_whole(content: bytes | memoryview, path: Path) -> None:
-    """Write a file beside its place, then rename it there; its folder is made if need be."""
+    """Write a file under a temporary name, then rename it; its folder is made if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_bytes(content)
-        beside.replace(path)
+        partial.write_bytes(content)
+        partial.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def _to_bytes(images: "Tensor | np.ndarray") -> np.ndarray:
@@ -241,10 +241,10 @@ def _to_bytes(images: "Tensor | np.ndarray") -> np.ndarray:
 
 
 def to_uint8(pixel_values: "Tensor") -> "Tensor":
-    """What a model put out, floats in [0, 1], as bytes of the same shape.
+    """The output of a model, floats in [0, 1], as bytes of the same shape.
 
     Raises:
-        IntegrityError: if a value is not a finite number; a cast would make an image of it.
+        IntegrityError: if a value is not a finite number; a cast would hide it.
     """
     import torch
 

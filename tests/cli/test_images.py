@@ -47,16 +47,16 @@ def digits(tmp_path):
 
 
 def test_sample_writes_the_images_that_the_model_draws(saved, run, tmp_path):
-    folder, output = saved("eae"), tmp_path / "new" / "sheet.png"
+    folder, output = saved("eae"), tmp_path / "new" / "grid.png"
     code, out, err = run("sample", folder, "-n", 9, "--seed", 3, "-o", output)
     assert (code, out) == (0, f"{output}\n")
     assert err.splitlines()[-1].startswith("try: genae")
     from zoo import EAEModel
 
     drawn = EAEModel.from_pretrained(folder).sample(9, seed=3)[..., 1:15, 1:15]
-    sheet = np.asarray(opened(output))
+    grid = np.asarray(opened(output))
     scale = 64 // 14
-    first = sheet[2 : 2 + 14 * scale : scale, 2 : 2 + 14 * scale : scale]
+    first = grid[2 : 2 + 14 * scale : scale, 2 : 2 + 14 * scale : scale]
     np.testing.assert_allclose(first, drawn[0, 0] * 255, atol=0.51)
 
 
@@ -218,12 +218,12 @@ def test_interpolate_ends_at_the_reconstructions(saved, run, tmp_path, digits):
     ends = (made[:, 0, 1:15, 1:15] * 255).reshape(2, 2, 14, 14)
     scale = 64 // 14
     step = 14 * scale + 2
-    sheet = np.asarray(opened(output))
-    assert sheet.shape == (2 * step + 2, 5 * step + 2)
+    grid = np.asarray(opened(output))
+    assert grid.shape == (2 * step + 2, 5 * step + 2)
     for row in range(2):
         for end, column in enumerate((0, 4)):
             top, left = 2 + row * step, 2 + column * step
-            cut = sheet[top : top + step - 2 : scale, left : left + step - 2 : scale]
+            cut = grid[top : top + step - 2 : scale, left : left + step - 2 : scale]
             np.testing.assert_allclose(cut, ends[row, end], atol=1.01)
 
 
@@ -259,7 +259,7 @@ def test_colour_goes_through(saved, run, tmp_path, digits):
 
 def test_the_functions_make_what_the_verbs_write(saved, run, tmp_path, digits):
     folder, images = saved("eae"), [str(digits)]
-    for verb, words, sheet in (
+    for verb, words, grid in (
         ("sample", ("-n", 5, "--seed", 2), zoo.sample(folder, 5, seed=2)),
         ("reconstruct", (digits,), zoo.reconstruct(folder, images)),
         ("interpolate", (digits, "--steps", 3), zoo.interpolate(folder, images, steps=3)),
@@ -267,10 +267,10 @@ def test_the_functions_make_what_the_verbs_write(saved, run, tmp_path, digits):
     ):
         code, out, _ = run(verb, folder, *words, "-o", tmp_path / "verb.png", "--json")
         assert code == 0
-        assert set(json.loads(out)) >= set(sheet.facts) - {"fitted", "left_out"}
-        assert sheet.images.dtype == torch.uint8
+        assert set(json.loads(out)) >= set(grid.facts) - {"fitted", "left_out"}
+        assert grid.images.dtype == torch.uint8
         assert (
-            sheet.save(tmp_path / "call.png").read_bytes() == (tmp_path / "verb.png").read_bytes()
+            grid.save(tmp_path / "call.png").read_bytes() == (tmp_path / "verb.png").read_bytes()
         )
 
 

@@ -102,8 +102,8 @@ def test_neighbours_come_from_the_images_or_a_data_set(saved, bars, run, tmp_pat
     (row,) = json.loads(out)["images"]
     assert row["neighbors"][0]["image"].endswith("image 3")  # the image itself is there
     assert row["neighbors"][0]["distance"] == pytest.approx(0, abs=1e-2)
-    with Image.open(output) as sheet:
-        assert sheet.size[0] > 3.5 * sheet.size[1]  # one row of four
+    with Image.open(output) as grid:
+        assert grid.size[0] > 3.5 * grid.size[1]  # one row of four
 
 
 @pytest.mark.parametrize(

@@ -256,4 +256,4 @@ def test_chains_grow_with_the_images():
     assert numbers == sorted(numbers)
     assert numbers[:2] == [1, 1]
     assert numbers[2] > 1
-    assert numbers[-1] == chains.MOST_CHAINS
+    assert numbers[-1] == chains.MAX_CHAINS

@@ -7,7 +7,7 @@ import torch
 
 from zoo.models.images import entropy
 from zoo.models.images.entropy import (
-    LEAST_ROWS,
+    MIN_ROWS,
     SMALLEST_GROUPED,
     kozachenko_leonenko_entropy,
     log_unit_ball_volume,
@@ -31,7 +31,7 @@ def test_distances_are_those_of_a_full_distance_matrix(count, dimension, k):
 
 
 def test_distances_in_chunks_of_rows_are_the_same(monkeypatch):
-    points = torch.randn(2 * LEAST_ROWS + 3, 4)
+    points = torch.randn(2 * MIN_ROWS + 3, 4)
     whole = neighbor_distances(points, 2)
     monkeypatch.setattr(entropy, "CHUNK", 1)
     assert torch.equal(neighbor_distances(points, 2), whole)

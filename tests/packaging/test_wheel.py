@@ -98,7 +98,7 @@ def test_the_zoo_is_listed(call):
     assert {row["id"] for row in rows} == {f"genae/{f.name}" for f in embedded.folders()}
 
 
-def test_a_sheet_is_sampled(call, tmp_path):
+def test_a_grid_is_sampled(call, tmp_path):
     call("genae", "sample", f"genae/{SHIPPED}", "-n", "9", "--seed", "0", "-o", "digits.png")
     assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
 

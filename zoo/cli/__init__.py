@@ -11,7 +11,7 @@ __all__ = ["app"]
 app = typer.Typer(
     name="genae",
     cls=VerbGroup,
-    help="A zoo of pretrained autoencoders that load, sample, train and are measured.",
+    help="A zoo of pretrained autoencoders: load, sample, train and measure them.",
     epilog="Start with: genae list",
     invoke_without_command=True,
     rich_markup_mode=None,
@@ -33,12 +33,15 @@ def genae(
     context: typer.Context,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print and end."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error; works anywhere.")
+        bool,
+        typer.Option("--debug", help="Show the traceback of an error; works in any position."),
     ] = False,
 ) -> None:
-    """The options before the verb; `--debug` is taken out earlier, by the group."""
+    """The options before the verb; the group has already removed `--debug`."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

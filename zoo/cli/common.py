@@ -1,4 +1,4 @@
-"""What the verbs share: options of one meaning, and what goes to which stream.
+"""Options that several verbs share, and which output goes to which stream.
 
 Answers go to stdout; progress, hints and errors to stderr, so that answers can be piped.
 """
@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress bars and hints.")]
 Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="An id such as genae/eae-mnist, or a folder; a folder wins.",
+        help="Id such as genae/eae-mnist, or a folder; a folder wins.",
         autocompletion=lambda incomplete: complete_models(incomplete),
     ),
 ]
@@ -23,7 +23,7 @@ Model = Annotated[
 
 Revision = Annotated[
     str | None,
-    typer.Option("--revision", help="A version such as v1.0.0, a branch, a tag or a commit."),
+    typer.Option("--revision", help="Version such as v1.0.0, branch, tag or commit."),
 ]
 From = Annotated[
     str | None,
@@ -32,7 +32,7 @@ From = Annotated[
 
 
 def complete_models(incomplete: str) -> list[str]:
-    """The ids that begin with what was typed, for the shell's completion."""
+    """The ids that begin with the typed text, for the shell's completion."""
     from zoo.registry import embedded
 
     ids = [f"{embedded.OWNER}/{folder.name}" for folder in embedded.folders()]
@@ -45,13 +45,13 @@ def print_json(value: Any) -> None:
 
 
 def say(text: str, *, quiet: bool = False) -> None:
-    """A line for the person on stderr, left out when quiet."""
+    """Print a line for the user on stderr, unless quiet."""
     if not quiet:
         typer.echo(text, err=True)
 
 
 def hint(command: str, *, quiet: bool = False) -> None:
-    """What to try next: `try: genae ...` on stderr, left out when quiet."""
+    """Print what to try next, `try: genae ...`, on stderr, unless quiet."""
     say(f"try: {command}", quiet=quiet)
 
 

@@ -1,4 +1,4 @@
-"""The verbs that make images smaller and bring them back."""
+"""The verbs that compress images and restore them."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,11 +16,11 @@ def compress(
         list[Path],
         typer.Argument(
             metavar="FILES|FOLDERS... OUT.gnz",
-            help="Images, folders of them; then the file to write, not with --dry-run.",
+            help="Image files and folders, then the file to write (not with --dry-run).",
         ),
     ],
     model: Annotated[
-        str, typer.Option("--model", "-m", help="An id such as genae/vae-mnist-8bit, or a folder.")
+        str, typer.Option("--model", "-m", help="Id such as genae/vae-mnist-8bit, or a folder.")
     ],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Predict the size from the ELBO; write nothing.")
@@ -47,19 +47,21 @@ def compress(
         typer.echo(_summary(facts))
     if not dry_run:
         folder = free_folder(Path(images[-1].stem))
-        given: list[str | Path] = ["--model", Path(model)] if Path(model).exists() else []
-        again = command("genae", "decompress", images[-1], folder, *given)
+        options: list[str | Path] = ["--model", Path(model)] if Path(model).exists() else []
+        again = command("genae", "decompress", images[-1], folder, *options)
         hint(again, quiet=quiet or as_json)
 
 
 def decompress(
-    source: Annotated[Path, typer.Argument(metavar="FILE.gnz", help="What `compress` wrote.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE.gnz", help="File that `genae compress` wrote.")
+    ],
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The new folder; it may exist if empty.")
+        Path, typer.Argument(metavar="DIR", help="New folder; it may exist if it is empty.")
     ],
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="The model's folder, where its id is not known here."),
+        typer.Option("--model", "-m", help="Folder of the model, if its id is not known here."),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,

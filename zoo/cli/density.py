@@ -1,4 +1,4 @@
-"""`genae density`: how likely a model finds images, one number an image."""
+"""`genae density`: how likely images are under a model, one number per image."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,43 +11,54 @@ from zoo.hints import command
 if TYPE_CHECKING:
     from zoo.evaluation.density.run import Densities
 
-SHOWN = 20  # images whose own rows are printed
+MAX_ROWS = 20  # images; of more only the mean is printed
 
 
 def density(
     model: Model,
     images: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[IMAGES]...", help="Image files or folders of them."),
+        typer.Argument(metavar="[IMAGES]...", help="Image files or folders of images."),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="A data set instead of images.")] = None,
-    split: Annotated[str, typer.Option(help="Its split.")] = "test",
+    data: Annotated[str | None, typer.Option(help="Data set in place of images.")] = None,
+    split: Annotated[str, typer.Option(help="Split of the data set.")] = "test",
     number: Annotated[
-        int | None, typer.Option(min=1, help="A seeded choice of so many of its images.")
+        int | None,
+        typer.Option(min=1, help="Number of its images, chosen by the seed; all if not given."),
     ] = None,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, help="For each image; 5000, or 16 chains of the annealing."),
+        typer.Option(min=1, help="Number of samples per image; 5000, or 16 chains of annealing."),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="importance: from the encoder; annealed: from the decoder alone.")
+        str,
+        typer.Option(
+            help="Method. importance: from the encoder; annealed: from the decoder alone."
+        ),
     ] = "importance",
-    temperatures: Annotated[int, typer.Option(min=1, help="Of the annealing.")] = 1000,
+    temperatures: Annotated[
+        int, typer.Option(min=1, help="Number of annealing temperatures.")
+    ] = 1000,
     gap: Annotated[
-        int, typer.Option(min=0, help="Bound so many images of the model's own from both sides.")
+        int,
+        typer.Option(min=0, help="Number of images of the model's own to bound from both sides."),
     ] = 0,
     binarize: Annotated[
-        str, typer.Option(help="Of grey images: none, stochastic, threshold or frozen.")
+        str,
+        typer.Option(help="Binarisation of grey images: none, stochastic, threshold or frozen."),
     ] = "none",
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Names the estimate.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the estimate.")] = 0,
     parquet: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write a table; a cut run goes on there.")
+        Path | None,
+        typer.Option(metavar="OUT", help="Table to write; an interrupted run resumes from it."),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="Where the model runs; the CPU.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Device of the model; the CPU if not given.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Estimate log p of images in nats, bits per dimension, and how sure the estimate is.
+    """Estimate log p of images, in nats and bits per dimension, and the error of the estimate.
 
     Estimates are lower bounds on average: more samples or temperatures make them higher.
     """
@@ -79,21 +90,21 @@ def density(
         if parquet:
             typer.echo(str(parquet))
     if found.facts["likelihood"] == "gaussian":
-        say("a density of images made continuous, (k + u) / 256; bits are of 8-bit values",
+        say("the density is of continuous images, (k + u) / 256; bits are of the 8-bit values",
             quiet=quiet)  # fmt: skip
-    if not parquet and len(found.rows) > SHOWN and not as_json:
-        words = ["--data", data, "--split", split] if data else [*(images or [])]
-        words += ["--number", str(number)] if number else []
-        words += ["--samples", str(samples)] if samples else []
-        words += ["--method", method] if method != "importance" else []
-        words += ["--temperatures", str(temperatures)] if method == "annealed" else []
-        words += ["--binarize", binarize] if binarize != "none" else []
-        words += ["--seed", str(seed), "--parquet", "densities.parquet"]
-        hint(command("genae", "density", model, *words), quiet=quiet)
+    if not parquet and len(found.rows) > MAX_ROWS and not as_json:
+        options = ["--data", data, "--split", split] if data else [*(images or [])]
+        options += ["--number", str(number)] if number else []
+        options += ["--samples", str(samples)] if samples else []
+        options += ["--method", method] if method != "importance" else []
+        options += ["--temperatures", str(temperatures)] if method == "annealed" else []
+        options += ["--binarize", binarize] if binarize != "none" else []
+        options += ["--seed", str(seed), "--parquet", "densities.parquet"]
+        hint(command("genae", "density", model, *options), quiet=quiet)
 
 
 def _print(found: "Densities") -> None:
-    """A row for each of a few images, and the means."""
+    """Print a row for each of a few images, and the means."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -105,7 +116,7 @@ def _print(found: "Densities") -> None:
     for name in found.columns:
         table.add_column(titles[name], justify="right")
     summary = found.summary
-    shown = found.rows if len(found.rows) <= SHOWN else []
+    shown = found.rows if len(found.rows) <= MAX_ROWS else []
     for row in [*shown, {"name": f"mean of {len(found.rows)}", **summary}]:
         cells = (
             "–" if row[name] is None else f"{row[name]:.{DIGITS[name]}f}" for name in found.columns

@@ -1,4 +1,4 @@
-"""The verb `env`: versions and places, for a report. It says that a token exists, not which."""
+"""The verb `env`: versions and folders, for a bug report. A token itself is never shown."""
 
 import os
 import platform
@@ -38,7 +38,7 @@ def env(as_json: Json = False) -> None:
 
 
 def collect() -> dict[str, Any]:
-    """The facts as one table, ready for JSON."""
+    """The facts by name, ready for JSON."""
     from huggingface_hub import constants, get_token
 
     from zoo.registry.order import order

@@ -1,4 +1,4 @@
-"""`genae evaluate`: what a card states beside what is measured."""
+"""`genae evaluate`: what a card states, compared with what is measured."""
 
 from __future__ import annotations
 
@@ -18,33 +18,34 @@ if TYPE_CHECKING:
 def evaluate(
     model: Model,
     metric: Annotated[
-        list[str] | None, typer.Option(help="Measure only this; may be given several times.")
+        list[str] | None,
+        typer.Option(help="Metric to measure; repeatable; all of the card's if not given."),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Another data set than the card's.")] = None,
-    split: Annotated[str | None, typer.Option(help="Another split than the card's.")] = None,
+    data: Annotated[str | None, typer.Option(help="Data set in place of the card's.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split in place of the card's.")] = None,
     device: Annotated[
-        str | None, typer.Option(help="Where the model runs; the CPU if not given.")
+        str | None, typer.Option(help="Device of the model; the CPU if not given.")
     ] = None,
     as_toml: Annotated[
         bool, typer.Option("--toml", help="Print [[results]] blocks to paste into the card.")
     ] = False,
     record: Annotated[
         bool,
-        typer.Option("--record", help="Keep the numbers in the folder's manifest, for a push."),
+        typer.Option("--record", help="Record the numbers in the folder's manifest, for a push."),
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a model; exit with 9 if a stated number is off.
+    """Measure a model; exit with code 9 if a number is outside its stated tolerance.
 
-    Without --metric everything the card states is measured again.
+    Without --metric, everything the card states is measured again.
     """
     from zoo.evaluation.metrics import table
 
     if as_toml and as_json:
         raise UsageError("--toml and --json are two formats; give one of them")
     for name in metric or ():
-        table.find(name)  # an unknown name should not wait for torch
+        table.find(name)  # before torch is imported, which takes seconds
     if record and (data or split):
         raise UsageError("--record keeps what the card states; leave --data and --split out")
     from zoo.evaluation import measure
@@ -79,11 +80,12 @@ def _record(model: str, measured: list[Measurement], device: str) -> None:
 
     card = load_card(model)
     if card is None:
-        raise UsageError(f"{model} has no card, so there is nothing its numbers would bear out")
+        raise UsageError(f"{model} has no card whose numbers could be confirmed")
     folder = transfer.locate(model)
     if transfer.in_cache(folder):
         raise UsageError(
-            f"{model} lies in the cache, where nothing is changed: `genae pull` it --to a folder"
+            f"{model} is in the cache, where nothing is changed; "
+            f"`genae pull {model} --to FOLDER` copies it"
         )
     manifest.record(
         folder,

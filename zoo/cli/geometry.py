@@ -1,4 +1,4 @@
-"""`genae geometry`: the shape of a model's latent space, in numbers, words and images."""
+"""`genae geometry`: the shape of a model's latent space, in numbers, text and figures."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ if TYPE_CHECKING:
     from zoo.evaluation.geometry.survey import Survey
 
 ENDINGS = (".html", ".htm")
-LEAST, MOST = 30, 20_000  # codes; their pairs are looked at
+MIN_IMAGES, MAX_IMAGES = 30, 20_000  # pairs of their codes are compared
 
 
 def geometry(
     model: Model,
     data: Annotated[
-        str | None, typer.Option(help="The data set to encode; the card's if not given.")
+        str | None, typer.Option(help="Data set to encode; the card's if not given.")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Its split; the test split if there is one.")
+        str | None, typer.Option(help="Split of the data set; the test split if there is one.")
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A page to write, .html, with all figures on it."),
+        typer.Option("--output", "-o", help="HTML page to write, with all figures."),
     ] = None,
     number: Annotated[
         int,
         typer.Option(
-            "--number", "-n", min=LEAST, max=MOST,
-            help="Images to encode; as many others are held out.",
+            "--number", "-n", min=MIN_IMAGES, max=MAX_IMAGES,
+            help="Number of images to encode; as many others are held out.",
         ),
     ] = 2000,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="Of the choice of images and all noise.")
+        int, typer.Option(min=0, max=2**63 - 1, help="Seed of the choice of images and all noise.")
     ] = 0,
     device: Annotated[
-        str | None, typer.Option(help="Where the model runs; the CPU if not given.")
+        str | None, typer.Option(help="Device of the model; the CPU if not given.")
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
-    """Say how a model's codes lie, beside N(0, I) samples of the same number and size.
+    """Compare a model's codes with samples of N(0, I), as many and of the same size.
 
-    Every statistic has the band that such samples give; a paragraph says what differs.
+    Every statistic is shown with the range that such samples give; a paragraph says what differs.
     """
     from zoo import plots
 
@@ -63,7 +63,7 @@ def geometry(
     from zoo.evaluation.measure import default_place, open_context
     from zoo.evaluation.subject import Subject
 
-    # transformers would draw a bar while it reads a file of 4 MB.
+    # transformers draws a bar even for a file of 4 MB.
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     context = open_context(model, device=device, quiet=quiet)
     if not hasattr(context.model, "decode"):
@@ -73,17 +73,17 @@ def geometry(
         )
     dataset, part, config = default_place(context, data, split)
     found = examine(model, Subject(context, dataset, part, seed, config), number)
-    words = verdict(found.survey)
+    conclusion = verdict(found.survey)
     if output is not None:
         from zoo.evaluation.geometry.page import render
 
-        plots.write_whole(render(found, words).encode("utf-8"), output)
+        plots.write_whole(render(found, conclusion).encode("utf-8"), output)
     facts = found.facts()
     if as_json:
-        print_json(_answer(facts, found.survey, words, output))
+        print_json(_answer(facts, found.survey, conclusion, output))
     else:
         console().print(_table(found.survey))
-        typer.echo(f"\n{words.paragraph}")
+        typer.echo(f"\n{conclusion.paragraph}")
         if output is not None:
             typer.echo(str(output))
     if output is None:
@@ -92,15 +92,15 @@ def geometry(
         hint(command("genae", "geometry", model, *again), quiet=quiet)
 
 
-def _answer(facts: dict[str, Any], survey: Survey, words: Any, output: Path | None) -> Any:
+def _answer(facts: dict[str, Any], survey: Survey, conclusion: Any, output: Path | None) -> Any:
     """Everything, for programs."""
     return {
         **facts,
         "statistics": [statistic.as_dict() for statistic in survey.statistics.values()],
         "undefined": survey.undefined,
-        "closeness": words.closeness,
-        "findings": list(words.findings),
-        "verdict": words.paragraph,
+        "closeness": conclusion.closeness,
+        "findings": list(conclusion.findings),
+        "verdict": conclusion.paragraph,
         "output": output,
     }
 

@@ -1,4 +1,4 @@
-"""The group of verbs: a table of strings, so that `genae list` imports no other verb's needs."""
+"""The group of verbs: a table of strings, so that `genae list` imports nothing for other verbs."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from zoo import catalog
 from zoo.errors import INTERRUPTED, GenaeError, MissingDependencyError, NotAllowedError
 
-#: A path from one's home that the shell has left as it was, as it does behind `--option=`.
+#: A path under `~` that the shell did not expand, as happens in `--option=~/x`.
 HOME = re.compile(r"^((?:--[\w-]+=|-\w)?)~(?=[/\\]|$)")
 
 
@@ -40,7 +40,7 @@ VERBS = {
     ),
     "reconstruct": Verb(
         "zoo.cli.images:reconstruct",
-        "Show images beside what a model makes of them.",
+        "Show images beside their reconstructions.",
         "genae reconstruct genae/eae-mnist IMAGES -o pairs.png",
     ),
     "interpolate": Verb(
@@ -55,7 +55,7 @@ VERBS = {
     ),
     "evaluate": Verb(
         "zoo.cli.evaluate:evaluate",
-        "Measure what a card states, side by side.",
+        "Measure a model and compare with what its card states.",
         "genae evaluate genae/eae-mnist",
     ),
     "compress": Verb(
@@ -75,17 +75,17 @@ VERBS = {
     ),
     "probe": Verb(
         "zoo.cli.probe:probe",
-        "Measure what a classifier reads off a frozen encoder.",
+        "Measure what a classifier can read from a frozen encoder.",
         "genae probe genae/vae-mnist --data mnist",
     ),
     "neighbors": Verb(
         "zoo.cli.neighbors:neighbors",
-        "Show the images nearest to an image for a model.",
+        "Find the nearest neighbours of an image in a representation.",
         "genae neighbors genae/vae-mnist examples-mnist -o nearest.png",
     ),
     "density": Verb(
         "zoo.cli.density:density",
-        "Estimate how likely a model finds images.",
+        "Estimate how likely images are under a model.",
         "genae density genae/vae-mnist --data mnist --binarize frozen --number 100",
     ),
     "inspect": Verb(
@@ -105,22 +105,22 @@ VERBS = {
     ),
     "fill-mask": Verb(
         "zoo.cli.text:fill_mask",
-        "Ask a masked language model.",
+        "Fill in the masked tokens of a text.",
         "genae fill-mask out/bert-poetry '舉頭望明[MASK]'",
     ),
     "pull": Verb(
         "zoo.cli.models:pull",
-        "Copy a model into a folder, every file hashed.",
+        "Copy a model into a folder and verify the hash of every file.",
         "genae pull genae/eae-mnist --to out/eae-mnist",
     ),
     "push": Verb(
         "zoo.cli.sharing:push",
-        "Publish a model on the Hub, another hub or in a folder.",
+        "Publish a model on the Hub, on another hub or in a folder.",
         "genae push out/vae-mnist me/vae-mnist --dry-run",
     ),
     "registry": Verb(
         "zoo.cli.sharing:registry_",
-        "Show where models are looked for, in which order.",
+        "Show where models are looked for, and in which order.",
         "genae registry genae/eae-mnist",
     ),
     "verify": Verb(
@@ -128,11 +128,15 @@ VERBS = {
         "Check that a model's files are what they should be.",
         "genae verify genae/eae-mnist",
     ),
-    "env": Verb("zoo.cli.environment:env", "Show versions and places, for a report.", "genae env"),
+    "env": Verb(
+        "zoo.cli.environment:env",
+        "Show versions, devices and folders, for a bug report.",
+        "genae env",
+    ),
 }
 
 
-#: Verbs that load the model they are given.
+#: Verbs that load the model they name.
 AT_THE_DOOR = (
     *("sample", "reconstruct", "interpolate", "evaluate", "compress", "geometry", "probe"),
     *("neighbors", "density", "fill-mask", "verify"),
@@ -143,11 +147,11 @@ class VerbCommand(TyperCommand):
     """One verb."""
 
     def get_params(self, ctx: Any) -> Any:
-        """The verb's parameters, flags settled."""
-        return _settle_flags(super().get_params(ctx))
+        """The verb's parameters, with defaults for flags."""
+        return _default_flags(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the verb; a model that is not here is found before torch is imported."""
+        """Run the verb; a model that is not here is located before torch is imported."""
         model = ctx.params.get("model")
         if ctx.info_name not in AT_THE_DOOR or not isinstance(model, str):
             return super().invoke(ctx)
@@ -160,17 +164,17 @@ class VerbCommand(TyperCommand):
 
 
 class VerbGroup(TyperGroup):
-    """Knows every verb by name and help line; imports a verb's module when it is called."""
+    """The verbs by name and help line; a verb's module is imported when it is called."""
 
     def __init__(self, **settings: Any) -> None:
-        """Make the group with a line per verb; typer passes the settings."""
+        """Add a line for each verb; typer passes the settings."""
         super().__init__(**settings)
         for name, verb in VERBS.items():
             self.commands[name] = TyperCommand(name=name, help=verb.help)
 
     def get_params(self, ctx: Any) -> Any:
-        """The parameters before the verb, flags settled."""
-        return _settle_flags(super().get_params(ctx))
+        """The parameters before the verb, with defaults for flags."""
+        return _default_flags(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The real command in place of the line in the table."""
@@ -180,25 +184,26 @@ class VerbGroup(TyperGroup):
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, **settings: Any
     ) -> Any:
-        """Run, and end with the exit code that the error asks for.
+        """Run, and exit with the code of the error, if there is one.
 
-        An error of genae is its message; any other is one line. `--debug`, before or after the
+        An error of genae prints its message, any other one line. `--debug`, before or after the
         verb, adds the traceback.
         """
-        words = list(sys.argv[1:] if args is None else args)
-        end = words.index("--") if "--" in words else len(words)
-        debug = "--debug" in words[:end]
-        words = [word for i, word in enumerate(words) if word != "--debug" or i >= end]
-        words = [
-            HOME.sub(lambda found: f"{found[1]}{os.path.expanduser('~')}", word) for word in words
+        arguments = list(sys.argv[1:] if args is None else args)
+        end = arguments.index("--") if "--" in arguments else len(arguments)
+        debug = "--debug" in arguments[:end]
+        arguments = [one for i, one in enumerate(arguments) if one != "--debug" or i >= end]
+        arguments = [
+            HOME.sub(lambda found: f"{found[1]}{os.path.expanduser('~')}", one)
+            for one in arguments
         ]
-        # The bars of transformers show every file read or written; ours show the work.
+        # The bars of transformers show every file read or written; those of genae show the work.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         try:
-            code = super().main(words, **{**settings, "standalone_mode": False})
-            if code == INTERRUPTED:  # typer met Ctrl-C itself
+            code = super().main(arguments, **{**settings, "standalone_mode": False})
+            if code == INTERRUPTED:  # typer handled Ctrl-C itself
                 report(KeyboardInterrupt())
-            sys.stdout.flush()  # a closed pipe is met here, not in the interpreter's last breath
+            sys.stdout.flush()  # a closed pipe is noticed here, not while the interpreter exits
         except BrokenPipeError:
             _forget_stdout()
             code = 1
@@ -211,11 +216,11 @@ class VerbGroup(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _settle_flags(params: list[Any]) -> list[Any]:
-    """Say that a flag nobody gave is false, not unknown.
+def _default_flags(params: list[Any]) -> list[Any]:
+    """Make a flag that is not given false instead of None.
 
-    typer takes a boolean as it is, but imports pydantic, a quarter of a second, to make one of
-    None; `genae list` has nothing but flags.
+    For None typer imports pydantic, which takes a quarter of a second; `genae list` has nothing
+    but flags.
     """
     for param in params:
         if getattr(param, "is_flag", False) and param.default is None:
@@ -238,7 +243,7 @@ def load_verb(name: str) -> Any:
 
 
 def report(error: Any) -> int:
-    """Say on stderr what went wrong and return the exit code."""
+    """Print on stderr what went wrong and return the exit code."""
     if isinstance(error, GenaeError):
         return _say(str(error), error.exit_code)
     if hasattr(error, "format_message"):  # the command line itself: an unknown option or verb
@@ -275,7 +280,7 @@ def _say(text: str, code: int) -> int:
 
 
 def _forget_stdout() -> None:
-    """Point stdout nowhere, so that the interpreter's last flush cannot fail."""
+    """Redirect stdout to nowhere, so that the last flush of the interpreter cannot fail."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):  # a stdout that is no file

@@ -10,21 +10,21 @@ from zoo.drawing import MAX_SAMPLES, MAX_STEPS, SAMPLERS
 from zoo.hints import command
 
 if TYPE_CHECKING:
-    from zoo.drawing import Sheet
+    from zoo.drawing import Grid
 
 SHOWN_PROBLEMS = 5  # a damaged folder should not fill the screen
 
 Output = Annotated[
-    Path, typer.Option("--output", "-o", help="The image to write; PNG, JPEG, WEBP, ...")
+    Path, typer.Option("--output", "-o", help="Image to write: PNG, JPEG, WEBP, ...")
 ]
 Columns = Annotated[
-    int | None, typer.Option(min=1, help="Images a row; the sheet is about square if not given.")
+    int | None, typer.Option(min=1, help="Images per row; the grid is about square if not given.")
 ]
 Files = Annotated[
     list[str],
     typer.Argument(
         metavar="IMAGES...",
-        help="Image files, folders of them, or examples-mnist, -fashion-mnist, -faces.",
+        help="Image files, folders of images, or examples-mnist, -fashion-mnist, -faces.",
     ),
 ]
 
@@ -33,28 +33,32 @@ def sample(
     model: Model,
     output: Output,
     number: Annotated[
-        int, typer.Option("--number", "-n", min=1, max=MAX_SAMPLES, help="How many images.")
+        int, typer.Option("--number", "-n", min=1, max=MAX_SAMPLES, help="Number of images.")
     ] = 64,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=2**63 - 1, help="Names the images; drawn if not given."),
+        typer.Option(min=0, max=2**63 - 1, help="Seed of the images; random if not given."),
     ] = None,
     sampler: Annotated[
         str,
-        typer.Option(help=f"{'; '.join(f'{name}: {text}' for name, text in SAMPLERS.items())}."),
+        typer.Option(
+            help="Distribution of the codes. "
+            f"{'; '.join(f'{name}: {text}' for name, text in SAMPLERS.items())}."
+        ),
     ] = "prior",
     temperature: Annotated[
-        float, typer.Option(help="Factor on the spread of the codes; below 1 is more typical.")
+        float,
+        typer.Option(help="Factor on the spread of the codes; below 1, images are more typical."),
     ] = 1.0,
     columns: Columns = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw new images from a model and write them as one sheet."""
+    """Draw new images from a model and write them as a grid."""
     from zoo import drawing, plots
 
     output = plots.prepare_output(output)
-    sheet = drawing.sample(
+    grid = drawing.sample(
         model,
         number,
         seed=seed,
@@ -63,9 +67,9 @@ def sample(
         columns=columns,
         quiet=quiet,
     )
-    fitted = sheet.facts.pop("fitted")
-    answer(sheet, output, as_json)
-    again = ("genae", "sample", model, "-n", str(number), "--seed", str(sheet.facts["seed"]))
+    fitted = grid.facts.pop("fitted")
+    answer(grid, output, as_json)
+    again = ("genae", "sample", model, "-n", str(number), "--seed", str(grid.facts["seed"]))
     if fitted and sampler == "prior":
         name = output.with_stem(f"{output.stem}-{fitted[-1]}")
         hint(command(*again, "--sampler", fitted[-1], "-o", name), quiet=quiet)
@@ -82,25 +86,25 @@ def reconstruct(
     output: Output,
     columns: Columns = None,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Skip bad files that were named, too.")
+        bool, typer.Option("--skip-bad", help="Skip bad files even if they are named.")
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write images, each above what the model makes of it.
+    """Write images, each above its reconstruction.
 
-    Bad files inside a folder are skipped and counted; a bad file that is named stops the command.
+    Bad files inside a folder are skipped and counted; a bad file that is named is an error.
     """
     from zoo import drawing, plots
 
     output = plots.prepare_output(output, images)
-    sheet = drawing.reconstruct(model, images, columns=columns, skip_bad=skip_bad, quiet=quiet)
-    tell_skipped(sheet)
-    answer(sheet, output, as_json)
-    error = sheet.facts["mean_squared_error"]
+    grid = drawing.reconstruct(model, images, columns=columns, skip_bad=skip_bad, quiet=quiet)
+    report_skipped(grid)
+    answer(grid, output, as_json)
+    error = grid.facts["mean_squared_error"]
     say(f"mean squared error {error:.5f} per pixel of [0, 1]", quiet=quiet)
-    if len(sheet.images) > 1:
-        files = [entry["file"] for entry in sheet.facts["images"][:2]]
+    if len(grid.images) > 1:
+        files = [entry["file"] for entry in grid.facts["images"][:2]]
         hint(command("genae", "interpolate", model, *files, "-o", "walk.png"), quiet=quiet)
 
 
@@ -109,43 +113,43 @@ def interpolate(
     images: Files,
     output: Output,
     steps: Annotated[
-        int, typer.Option(min=2, max=MAX_STEPS, help="Images a row, both ends included.")
+        int, typer.Option(min=2, max=MAX_STEPS, help="Images per row, both ends included.")
     ] = 9,
     mode: Annotated[
-        str, typer.Option(help="slerp: along the arc of the codes; linear: straight.")
+        str, typer.Option(help="Path between two codes. slerp: along an arc; linear: straight.")
     ] = "slerp",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Write one row for each pair of images, from the first to the second.
 
-    Images are paired in order; of an odd number from a folder the last is left out.
+    Images are paired in order; if a folder holds an odd number, the last is left out.
     """
     from zoo import drawing, plots
 
     output = plots.prepare_output(output, images)
-    sheet = drawing.interpolate(model, images, steps=steps, mode=mode, quiet=quiet)
-    tell_skipped(sheet)
-    if left := sheet.facts.pop("left_out"):
+    grid = drawing.interpolate(model, images, steps=steps, mode=mode, quiet=quiet)
+    report_skipped(grid)
+    if left := grid.facts.pop("left_out"):
         say(f"left out, because it has no partner: {left}", quiet=quiet)
-    answer(sheet, output, as_json)
+    answer(grid, output, as_json)
     hint(command("genae", "sample", model, "-n", "64", "-o", "samples.png"), quiet=quiet)
 
 
-def answer(sheet: "Sheet", output: Path, as_json: bool) -> None:
-    """Write a sheet, and say where or what is on it."""
-    sheet.save(output)
-    skipped = {} if sheet.facts.get("sampler") else {"skipped": sheet.skipped}
+def answer(grid: "Grid", output: Path, as_json: bool) -> None:
+    """Write a grid, and print its place, or with --json its facts."""
+    grid.save(output)
+    skipped = {} if grid.facts.get("sampler") else {"skipped": grid.skipped}
     if as_json:
-        print_json({"output": output, **sheet.facts, **skipped})
+        print_json({"output": output, **grid.facts, **skipped})
     else:
         typer.echo(str(output))
 
 
-def tell_skipped(sheet: "Sheet") -> None:
-    """Say which files were not read, quiet or not."""
-    problems = sheet.skipped
+def report_skipped(grid: "Grid") -> None:
+    """Name the files that were not read, quiet or not."""
+    problems = grid.skipped
     for problem in problems[:SHOWN_PROBLEMS]:
         say(f"skipped {problem}")
     if problems:
-        say(f"skipped {len(problems)} of {sheet.num_files} files")
+        say(f"skipped {len(problems)} of {grid.num_files} files")

@@ -28,12 +28,12 @@ UNITS = ((10**3, "kB"), (10**6, "MB"), (10**9, "GB"))
 
 def list_(
     everything: Annotated[
-        bool, typer.Option("--all", help="Models of random weights too, which serve tests.")
+        bool, typer.Option("--all", help="Include models with random weights, which serve tests.")
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show every model: what it is, how large, under which licence, whether its weights ship."""
+    """Show every model: what it is, its size, its licence and whether its weights are included."""
     from zoo.registry import describe, list_models
 
     rows = [describe(card) for card in list_models(fixtures=everything)]
@@ -80,7 +80,7 @@ def _count(number: int | None) -> str:
 
 
 def size(number: int | None) -> str:
-    """Bytes for a person, in powers of ten as downloads are counted.
+    """Bytes in readable units, powers of ten as for downloads.
 
     Example:
         >>> size(999), size(3_456_789), size(None)
@@ -103,7 +103,7 @@ def info(
 ) -> None:
     """Show a model's card: what it is for, its limits, its numbers and how they were measured.
 
-    Of a model that is elsewhere only the small files are fetched.
+    Only the small files of a remote model are fetched.
     """
     from zoo.registry import describe, embedded, load_card, names
 
@@ -176,11 +176,11 @@ def info(
     place: str | Path = card.id if facts["ships"] else f"cards/{card.name}"
     if Path(model).exists():
         place = Path(model)
-    words = NEXT.get(card.task, ("verify", ())) if facts["ships"] else ("train", ())
-    hint(command("genae", words[0], place, *words[1]), quiet=quiet)
+    verb, following = NEXT.get(card.task, ("verify", ())) if facts["ships"] else ("train", ())
+    hint(command("genae", verb, place, *following), quiet=quiet)
 
 
-#: What a model that is there is asked for first, by its task: verb, and words behind the model.
+#: What to try first with a model that ships, by its task: the verb, and what follows the model.
 NEXT = {
     "unconditional-image-generation": ("sample", ("-n", "64", "-o", "samples.png")),
     "fill-mask": ("fill-mask", ("[MASK]眠不覺曉",)),
@@ -202,27 +202,29 @@ def _show_bare(facts: dict[str, Any]) -> None:
 
 
 def _pull(model: str, revision: str | None, source: str | None) -> str:
-    """The command that fetches what was looked at, in the person's own words."""
-    words = ["--revision", revision] if revision else []
-    words += ["--from", source] if source else []
+    """The command that fetches what was shown, with the options given."""
+    options = ["--revision", revision] if revision else []
+    options += ["--from", source] if source else []
     folder = free_folder(Path("out", model.rstrip("/").rpartition("/")[2]))
-    return command("genae", "pull", model, *words, "--to", folder)
+    return command("genae", "pull", model, *options, "--to", folder)
 
 
 def pull(
     model: Model,
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="The new folder; it may exist if empty. Else the cache."),
+        typer.Option(
+            "--to", help="New folder; it may exist if it is empty. The cache if not given."
+        ),
     ] = None,
     revision: Revision = None,
     source: From = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fetch a model, every file hashed on arrival: into a folder, or into the cache.
+    """Fetch a model into a folder or into the cache, and verify the hash of every file.
 
-    The folder is then what `from_pretrained` of transformers takes, after `import zoo.models`.
+    `from_pretrained` of transformers loads the folder, after `import zoo.models`.
     """
     from zoo import registry
 

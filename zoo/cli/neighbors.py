@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from zoo.cli.common import Json, Model, Quiet
-from zoo.cli.images import Files, Output, answer, tell_skipped
+from zoo.cli.images import Files, Output, answer, report_skipped
 from zoo.drawing import DISTANCES, MAX_NEIGHBORS
 
 
@@ -16,30 +16,37 @@ def neighbors(
     images: Files,
     output: Output,
     number: Annotated[
-        int, typer.Option("--number", "-n", min=1, max=MAX_NEIGHBORS, help="Neighbours a row.")
+        int,
+        typer.Option(
+            "--number", "-n", min=1, max=MAX_NEIGHBORS, help="Number of neighbours per image."
+        ),
     ] = 8,
     by: Annotated[
-        str, typer.Option(help=f"{'; '.join(f'{k}: {text}' for k, text in DISTANCES.items())}.")
+        str,
+        typer.Option(
+            help="Distance to rank by. "
+            f"{'; '.join(f'{name}: {text}' for name, text in DISTANCES.items())}."
+        ),
     ] = "cosine",
     tap: Annotated[
-        str | None, typer.Option(help="A layer of the encoder; the code if not given.")
+        str | None, typer.Option(help="Layer of the encoder; the code if not given.")
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="A data set to search; the images themselves if not given."),
+        typer.Option(help="Data set to search; the images themselves if not given."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Of the data set.")] = "train",
+    split: Annotated[str, typer.Option(help="Split of the data set.")] = "train",
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Skip bad files that were named, too.")
+        bool, typer.Option("--skip-bad", help="Skip bad files even if they are named.")
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write one row for each image: itself, then those nearest to it in the representation."""
+    """Write one row for each image: the image, then its nearest neighbours."""
     from zoo import drawing, plots
 
     output = plots.prepare_output(output, images)
-    sheet = drawing.neighbors(
+    grid = drawing.neighbors(
         model,
         images,
         number,
@@ -50,5 +57,5 @@ def neighbors(
         skip_bad=skip_bad,
         quiet=quiet,
     )
-    tell_skipped(sheet)
-    answer(sheet, output, as_json)
+    report_skipped(grid)
+    answer(grid, output, as_json)

@@ -1,4 +1,4 @@
-"""`genae probe`: what a classifier can read off each layer of a frozen encoder."""
+"""`genae probe`: what a classifier can read from each layer of a frozen encoder."""
 
 from __future__ import annotations
 
@@ -26,24 +26,28 @@ METRIC = "probe_accuracy"
 def probe(
     model: Model,
     data: Annotated[
-        str | None, typer.Option(help="A labelled data set; the card's if not given.")
+        str | None, typer.Option(help="Labelled data set; the card's if not given.")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Reported on; the card's validation split, or test.")
+        str | None,
+        typer.Option(help="Split to report on; default: the card's validation split, or test."),
     ] = None,
     fit_split: Annotated[
-        str | None, typer.Option(help="Fitted to; the card's train split, or train.")
+        str | None,
+        typer.Option(help="Split to fit to; default: the card's train split, or train."),
     ] = None,
     tap: Annotated[
-        list[str] | None, typer.Option(help="Only this layer; may be given several times.")
+        list[str] | None, typer.Option(help="Layer to probe; repeatable; all if not given.")
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option("--probe", help="Only this: linear, mlp, knn; may be given several times."),
+        typer.Option("--probe", help="Probe: linear, mlp or knn; repeatable; all if not given."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the probes and the untrained encoder.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the probes and the untrained encoder.")
+    ] = 0,
     device: Annotated[
-        str | None, typer.Option(help="Where the model runs; the CPU if not given.")
+        str | None, typer.Option(help="Device of the model; the CPU if not given.")
     ] = None,
     as_toml: Annotated[
         bool, typer.Option("--toml", help="Print [[results]] blocks to paste into the card.")
@@ -51,7 +55,7 @@ def probe(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fit probes to a frozen encoder, each beside the same probe on an untrained one."""
+    """Fit probes to a frozen encoder, and for comparison to an untrained one."""
     if as_toml and as_json:
         raise UsageError("--toml and --json are two formats; give one of them")
     for name in kind or ():
@@ -95,7 +99,7 @@ def probe(
         fitted = measured[0].options["fit_split"]
         say(
             f"fitted to {request.dataset} {fitted}, reported on {request.split}, "
-            f"{measured[0].options['num_images']:,} images; shares of right labels",
+            f"{measured[0].options['num_images']:,} images; shares of correct labels",
             quiet=quiet,
         )
 

@@ -1,7 +1,7 @@
-"""What follows from cards and catalog.
+"""Everything that is derived from the cards and the catalog.
 
 Each shipped folder's README and manifest, the tables of models, and the lines by which type
-checkers know the classes. Run `make readme` after a card or the catalog was edited.
+checkers know the classes. Run `make readme` after editing a card or the catalog.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from zoo.registry import describe, embedded, list_models, load_card, manifest
 
 BEGIN, END = "<!-- models:begin -->", "<!-- models:end -->"
 NONE = "–"
-# Columns with numbers: heading, metric, decimals; of samples, those of the prior.
+# Columns of numbers: heading, metric, decimals; those of samples are for the prior.
 NUMBERS = (
     ("reconstruction error", "reconstruction_mse", 4),
     ("Fréchet distance", "frechet_distance", 1),
@@ -39,11 +39,11 @@ def best_table() -> str:
     """The few models of the front pages, each with its best number."""
     rows = [["model", "architecture", "trained on", "parameters", "best number"]]
     rows.append(["---"] * 3 + ["--:", "---"])
-    for name, metric, options, words in BEST:
+    for name, metric, options, text in BEST:
         card = load_card(f"{embedded.OWNER}/{name}")
         data = card.data.dataset if card.data else (card.source or {}).get("format", NONE)
         size = f"{describe(card)['parameters']:,}"
-        number = words.format(_best(card, metric, options))
+        number = text.format(_best(card, metric, options))
         rows.append([f"[{name}](cards/{name})", card.architecture, data, size, number])
     return _markdown(rows)
 

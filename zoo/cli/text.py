@@ -13,11 +13,14 @@ from zoo.hints import command
 def fill_mask(
     model: Model,
     texts: Annotated[
-        list[str], typer.Argument(metavar="TEXT...", help="Each with a [MASK] or several.")
+        list[str],
+        typer.Argument(metavar="TEXT...", help="Texts with one [MASK] each, or several."),
     ],
     number: Annotated[
         int,
-        typer.Option("--number", "-n", min=1, max=MAX_CANDIDATES, help="Candidates for a mask."),
+        typer.Option(
+            "--number", "-n", min=1, max=MAX_CANDIDATES, help="Number of candidates per mask."
+        ),
     ] = 5,
     as_json: Json = False,
     quiet: Quiet = False,

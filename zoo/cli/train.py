@@ -1,4 +1,4 @@
-"""The verb that makes a model from its card."""
+"""The verb that trains a model from its card."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,30 +12,28 @@ from zoo.hints import command
 def train(
     card: Annotated[
         str,
-        typer.Argument(metavar="CARD", help="A card's folder or file, or an id of genae's."),
+        typer.Argument(metavar="CARD", help="Folder or file of a card, or an id of genae's own."),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The new folder; out/NAME unless given."),
+        typer.Option("--output", "-o", help="New folder; out/NAME if not given."),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="In place of the card's; repeatable."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Setting in place of the card's; repeatable."
+        ),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(
-            metavar="DATA", help="A folder of images, or a data set, in place of the card's."
-        ),
+        typer.Option(metavar="DATA", help="Folder of images or data set, in place of the card's."),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model; Ctrl-C saves, and --resume goes on from there.
+    """Train a model; Ctrl-C saves a checkpoint, from which --resume continues.
 
-    Data is looked for in the folder GENAE_DATA names, in ./data and on the Hub.
+    Data is looked for in the folder that GENAE_DATA names, in ./data and on the Hub.
     """
     from zoo.registry import load_card
 

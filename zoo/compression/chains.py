@@ -23,7 +23,7 @@ from .tables import BUCKETS
 
 BUCKET_BITS = BUCKETS.bit_length() - 1
 IMAGES_PER_CHAIN = 512  # a chain's seed, some 40 bytes, is then lost in its images
-MOST_CHAINS = 64
+MAX_CHAINS = 64
 SEED = 1901_04866
 STATE_WORDS = 3  # never counted as unreached: the coder holds up to two words outside the stack
 
@@ -47,7 +47,7 @@ class Chain:
 
 def number_of_chains(images: int) -> int:
     """How many chains: one for few images, as each costs a seed; more for many, for speed."""
-    return max(1, min(MOST_CHAINS, images // IMAGES_PER_CHAIN))
+    return max(1, min(MAX_CHAINS, images // IMAGES_PER_CHAIN))
 
 
 def seed_words(latent_size: int) -> np.ndarray:
@@ -167,7 +167,7 @@ def expected_bits(
     outputs = codec.posteriors(pixels)
     uniform = np.random.Generator(np.random.Philox(seed)).random((len(pixels), codec.latent_size))
     bits = np.empty(len(pixels))
-    for taken in _rounds(len(pixels), MOST_CHAINS, backwards=False):
+    for taken in _rounds(len(pixels), MAX_CHAINS, backwards=False):
         buckets = np.empty((len(taken), codec.latent_size), np.int64)
         for row, image in enumerate(taken):
             masses = codec.posterior.masses(outputs[image])

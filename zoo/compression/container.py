@@ -42,7 +42,7 @@ from .names import pack, unpack
 SIGNATURE = b"\x89GNZ\r\n\x1a\n"
 FORMAT = 2
 MODES = ("L", "1")
-MOST_IMAGES = 1_000_000  # of one file; all are in memory at once
+MAX_IMAGES = 1_000_000  # of one file; all are in memory at once
 _U32 = struct.Struct("<I")
 _U16 = struct.Struct("<H")
 _NUMBERS = struct.Struct("<3HBIHH")
@@ -147,7 +147,7 @@ def _header(block: bytes, name: str) -> tuple[Identity, tuple[int, int, int], st
     *shape, mode, count, chains, bits = _NUMBERS.unpack(block[place:])
     if bits != BUCKET_BITS:
         raise ConflictError(f"{name}: has buckets of {bits} bits, this genae {BUCKET_BITS}")
-    if mode >= len(MODES) or not 1 <= chains <= count <= MOST_IMAGES:
+    if mode >= len(MODES) or not 1 <= chains <= count <= MAX_IMAGES:
         raise ValueError("its header cannot be")
     model_id, version = words
     return (

@@ -12,7 +12,7 @@ from PIL import Image
 from zoo.data.files import list_images, open_image
 from zoo.errors import ConflictError, NotFoundError, UnsafeError, UsageError
 
-from .container import MODES, MOST_IMAGES
+from .container import MAX_IMAGES, MODES
 
 LOSSY = "; images are never converted here, as they must come back as they are"
 COLOURS = {1: "L", 3: "RGB"}
@@ -65,8 +65,8 @@ def gather(
         names[name] = path
     if not names:
         raise UsageError("no images were given; name PNG files, or a folder of them")
-    if len(names) > MOST_IMAGES:
-        raise UsageError(f"{len(names)} images are more than one file takes ({MOST_IMAGES:,})")
+    if len(names) > MAX_IMAGES:
+        raise UsageError(f"{len(names)} images are more than one file takes ({MAX_IMAGES:,})")
     pixels = np.empty((len(names), *shape), np.uint8)
     modes: dict[str, Path] = {}
     for place, path in enumerate(names.values()):

@@ -15,7 +15,7 @@ from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
 SHIFTED_BY = 0.125  # of the side, at most: 4 of 32 pixels
-LEAST_AREA = 0.3  # of a crop
+MIN_AREA = 0.3  # of a crop
 STRENGTH = 0.4  # of colours: factors from 0.6 to 1.4
 GRAYED = 0.2  # of the images
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
@@ -59,7 +59,7 @@ def shift(pixel_values: Tensor) -> Tensor:
 
 def crop(pixel_values: Tensor) -> Tensor:
     """A random square of 30 to 100 % of the area, resized to the whole."""
-    side = uniform(pixel_values, LEAST_AREA, 1).sqrt()
+    side = uniform(pixel_values, MIN_AREA, 1).sqrt()
     x, y = ((1 - side) * uniform(pixel_values, -1, 1) for _ in range(2))
     return window(pixel_values, side, x, y)
 

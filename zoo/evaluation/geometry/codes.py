@@ -12,7 +12,7 @@ from zoo.models.images.aggregate import AggregatePosterior
 from zoo.models.images.entropy import neighbor_distances
 
 BANDWIDTH_NEIGHBORS = 5  # k of the balls that stand in for posteriors of a deterministic encoder
-LEAST = 30  # codes below which no statistic means much
+MIN_CODES = 30  # codes below which no statistic means much
 SMALLEST_RADIUS = 1e-6  # coincident codes still have a ball
 
 
@@ -118,9 +118,9 @@ def _checked(points: Tensor) -> Tensor:
     Raises:
         UsageError: if there are too few of them, or one is not finite.
     """
-    if len(points) < LEAST:
+    if len(points) < MIN_CODES:
         raise UsageError(
-            f"a geometry needs at least {LEAST} codes and as many of other images, got "
+            f"a geometry needs at least {MIN_CODES} codes and as many of other images, got "
             f"{len(points)}; use a larger split or a larger number"
         )
     if not points.isfinite().all():

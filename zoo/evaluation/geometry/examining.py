@@ -10,7 +10,7 @@ from torch import Tensor
 from zoo.errors import UsageError
 from zoo.evaluation.subject import Subject, check_count
 
-from .codes import LEAST, Codes
+from .codes import MIN_CODES, Codes
 from .survey import Survey, survey
 from .tools import Network
 
@@ -69,12 +69,12 @@ def examine(name: str, subject: Subject, number: int) -> Examination:
     Raises:
         UsageError: if there are too few images.
     """
-    check_count("number", number, LEAST)
+    check_count("number", number, MIN_CODES)
     images = subject.images
     number = min(number, len(images) // 2)
-    if number < LEAST:
+    if number < MIN_CODES:
         raise UsageError(
-            f"a geometry needs at least {2 * LEAST} images, half of them held out, and "
+            f"a geometry needs at least {2 * MIN_CODES} images, half of them held out, and "
             f"{subject.dataset}, {subject.split}, has {len(images)}; use a larger split"
         )
     order = subject.order(len(images), "images")[: 2 * number]

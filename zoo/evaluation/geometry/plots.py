@@ -133,9 +133,9 @@ def balls(examination: Examination) -> Figure:
 
 
 def _show(axes: Any, images: Tensor, columns: int) -> None:
-    """A sheet of images, cropped of nothing, without axes."""
-    sheet = np.asarray(grid(images.float().clamp(0, 1), columns, padding=1, scale=2))
-    axes.imshow(sheet, cmap="gray" if sheet.ndim == 2 else None, vmin=0, vmax=255,
+    """A grid of images, cropped of nothing, without axes."""
+    drawn = np.asarray(grid(images.float().clamp(0, 1), columns, padding=1, scale=2))
+    axes.imshow(drawn, cmap="gray" if drawn.ndim == 2 else None, vmin=0, vmax=255,
                 interpolation="nearest")  # fmt: skip
     axes.set_axis_off()
 

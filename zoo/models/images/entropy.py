@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 CHUNK = 2**19  # similarities held at a time: they stay in the cache, and memory stays flat
-LEAST_ROWS = 64
+MIN_ROWS = 64
 GROUPS = 256  # of columns, whose maxima are looked at before the columns are
 SMALLEST_GROUPED = 1024  # columns from which that pays
 SMALLEST_SQUARED_DISTANCE = 1e-12  # coincident codes give no pull instead of an infinite one
@@ -45,7 +45,7 @@ def nearest_neighbors(
     references = torch.cat([references, -0.5 * references.square().sum(1, keepdim=True)], 1)
     # Columns are padded to whole groups by points that are infinitely far away.
     columns = -(-len(references) // GROUPS) * GROUPS
-    height = min(max(LEAST_ROWS, CHUNK // columns), len(points))
+    height = min(max(MIN_ROWS, CHUNK // columns), len(points))
     similarity = references.new_full((height, columns), -math.inf)
     indices = []
     for start in range(0, len(points), height):

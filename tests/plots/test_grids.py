@@ -1,4 +1,4 @@
-"""Sheets: every image is found again where it belongs, and files appear whole or not at all."""
+"""Grids: every image is found again where it belongs, and files appear whole or not at all."""
 
 from pathlib import Path
 
@@ -20,18 +20,18 @@ def opened(path) -> np.ndarray:
 @pytest.mark.parametrize("scale", [1, 3])
 def test_every_image_is_found_again(channels, scale):
     images = torch.randint(0, 256, (7, channels, 4, 5), dtype=torch.uint8)
-    sheet = np.asarray(plots.grid(images, columns=3, padding=2, scale=scale))
-    sheet = sheet.reshape(*sheet.shape[:2], channels)
-    assert sheet.shape[:2] == (3 * (4 * scale + 2) + 2, 3 * (5 * scale + 2) + 2)
+    grid = np.asarray(plots.grid(images, columns=3, padding=2, scale=scale))
+    grid = grid.reshape(*grid.shape[:2], channels)
+    assert grid.shape[:2] == (3 * (4 * scale + 2) + 2, 3 * (5 * scale + 2) + 2)
     for place, image in enumerate(images.numpy()):
         top = 2 + place // 3 * (4 * scale + 2)
         left = 2 + place % 3 * (5 * scale + 2)
-        cut = sheet[top : top + 4 * scale : scale, left : left + 5 * scale : scale]
+        cut = grid[top : top + 4 * scale : scale, left : left + 5 * scale : scale]
         np.testing.assert_array_equal(cut.transpose(2, 0, 1), image)
-    assert (sheet[:2] == 255).all()
+    assert (grid[:2] == 255).all()
 
 
-def test_floats_and_bytes_give_one_sheet(tmp_path):
+def test_floats_and_bytes_give_one_grid(tmp_path):
     pixels = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8)
     plots.save_grid(pixels, tmp_path / "bytes.png")
     plots.save_grid(pixels.float() / 255, tmp_path / "floats.png")
@@ -46,19 +46,19 @@ def test_small_images_are_enlarged_and_large_ones_not():
 def test_reconstructions_stand_under_their_originals(tmp_path):
     above, below = torch.zeros(3, 1, 64, 64), torch.full((3, 1, 64, 64), 0.6)
     path = plots.save_reconstructions(above, below, tmp_path / "pairs.png", columns=3)
-    sheet = opened(path)
-    assert sheet.shape == (2 + 128 + 2, 3 * 66 + 2)
-    assert (sheet[2:66, 2:66] == 0).all()
-    assert (sheet[66:130, 2:66] == 153).all()
+    grid = opened(path)
+    assert grid.shape == (2 + 128 + 2, 3 * 66 + 2)
+    assert (grid[2:66, 2:66] == 0).all()
+    assert (grid[66:130, 2:66] == 153).all()
     with pytest.raises(ValueError, match="shapes differ"):
         plots.save_reconstructions(above, below[:2], tmp_path / "pairs.png")
 
 
 def test_interpolations_are_one_row_each(tmp_path):
     steps = torch.linspace(0, 1, 5)[None, :, None, None, None].expand(2, 5, 1, 64, 64)
-    sheet = opened(plots.save_interpolations(steps, tmp_path / "walk.png"))
-    assert sheet.shape == (2 * 66 + 2, 5 * 66 + 2)
-    assert sheet[10, 10::66].tolist() == [0, 64, 128, 191, 255]
+    grid = opened(plots.save_interpolations(steps, tmp_path / "walk.png"))
+    assert grid.shape == (2 * 66 + 2, 5 * 66 + 2)
+    assert grid[10, 10::66].tolist() == [0, 64, 128, 191, 255]
     with pytest.raises(ValueError, match="expected"):
         plots.save_interpolations(steps[0], tmp_path / "walk.png")
 
@@ -66,13 +66,13 @@ def test_interpolations_are_one_row_each(tmp_path):
 @pytest.mark.parametrize("ending", sorted(plots.ENDINGS))
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_ending_that_is_offered_can_be_written(tmp_path, ending, channels):
-    path = plots.save_grid(torch.rand(4, channels, 8, 8), tmp_path / "deep" / f"sheet{ending}")
+    path = plots.save_grid(torch.rand(4, channels, 8, 8), tmp_path / "deep" / f"grid{ending}")
     with Image.open(path) as image:
         assert image.format == plots.ENDINGS[ending]
     assert [file.name for file in path.parent.iterdir()] == [path.name]  # no temporary file
 
 
-@pytest.mark.parametrize("name", ["sheet.svg", "sheet", "sheet.exe", ".png"])
+@pytest.mark.parametrize("name", ["grid.svg", "grid", "grid.exe", ".png"])
 def test_other_endings_are_refused(tmp_path, name):
     with pytest.raises(UsageError, match=r"\.png"):
         plots.prepare_output(tmp_path / name)
@@ -84,19 +84,19 @@ def test_impossible_places_are_refused(tmp_path):
         plots.prepare_output(tmp_path / "folder.png")
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UsageError, match="is a file, not a folder"):
-        plots.prepare_output(tmp_path / "file" / "sheet.png")
+        plots.prepare_output(tmp_path / "file" / "grid.png")
 
 
 def test_a_place_is_looked_at_and_not_changed(tmp_path, monkeypatch):
-    assert plots.prepare_output(tmp_path / "new" / "deep" / "sheet.png")
+    assert plots.prepare_output(tmp_path / "new" / "deep" / "grid.png")
     assert not list(tmp_path.iterdir())
     monkeypatch.setattr(plots.os, "access", lambda place, mode: place != tmp_path)
     with pytest.raises(NotAllowedError, match="cannot be written"):
-        plots.prepare_output(tmp_path / "new" / "sheet.png")
+        plots.prepare_output(tmp_path / "new" / "grid.png")
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".webp", ".gif"])
-def test_a_sheet_too_tall_for_its_format_names_one_that_holds_it(tmp_path, ending):
+def test_a_grid_too_tall_for_its_format_names_one_that_holds_it(tmp_path, ending):
     tall = Image.new("L", (1, 70_000))
     with pytest.raises(UsageError, match=r"70000 pixels .*use \.png"):
         plots.save_image(tall, tmp_path / "new" / f"tall{ending}")
@@ -105,7 +105,7 @@ def test_a_sheet_too_tall_for_its_format_names_one_that_holds_it(tmp_path, endin
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = plots.save_grid(torch.zeros(1, 1, 4, 4), tmp_path / "sheet.png")
+    path = plots.save_grid(torch.zeros(1, 1, 4, 4), tmp_path / "grid.png")
     before = path.read_bytes()
 
     def fail(self, content):
@@ -117,16 +117,16 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         plots.save_grid(torch.ones(1, 1, 4, 4), path)
     assert path.read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["sheet.png"]
+    assert [file.name for file in tmp_path.iterdir()] == ["grid.png"]
 
 
-def test_sheets_too_large_to_open_are_refused_before_they_are_made():
+def test_grids_too_large_to_open_are_refused_before_they_are_made():
     with pytest.raises(UsageError, match="at most"):
-        plots.check_sheet(100_000, 64, 64)
+        plots.check_grid(100_000, 64, 64)
     with pytest.raises(UsageError, match="at least one"):
-        plots.check_sheet(0, 64, 64)
+        plots.check_grid(0, 64, 64)
     with pytest.raises(UsageError, match="columns"):
-        plots.check_sheet(1, 64, 64, columns=0)
+        plots.check_grid(1, 64, 64, columns=0)
 
 
 def test_values_that_are_no_images_are_refused():
