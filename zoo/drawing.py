@@ -137,9 +137,9 @@ def reconstruct(
         UsageError: no image is left, or the model cannot reconstruct.
         NotFoundError: there is no such model or file.
     """
-    from zoo.data.reading import check_there, read_images
+    from zoo.data.reading import check_exist, read_images
 
-    check_there(images, skip_bad=skip_bad)
+    check_exist(images, skip_bad=skip_bad)
     from zoo import plots
     from zoo.loading import load_for
     from zoo.progress import track
@@ -195,9 +195,9 @@ def interpolate(
     if mode not in MODES:
         raise UsageError(f"no mode {mode!r}. {did_you_mean(mode, MODES)}")
     _check_range("steps", steps, 2, MAX_STEPS)
-    from zoo.data.reading import check_there, place_of, read_images
+    from zoo.data.reading import check_exist, path_of, read_images
 
-    check_there(images)
+    check_exist(images)
     from zoo import plots
     from zoo.loading import load_for
     from zoo.progress import track
@@ -208,7 +208,7 @@ def interpolate(
     read = read_images(list(images), processor, quiet=quiet)
     pixels, files = read.pixels, read.files
     # Nobody chose the number of images in a folder.
-    if len(pixels) % 2 and (len(pixels) == 1 or not place_of(images[-1]).is_dir()):
+    if len(pixels) % 2 and (len(pixels) == 1 or not path_of(images[-1]).is_dir()):
         raise UsageError(f"images are paired, but there are {len(pixels)}; give one more")
     pairs = len(pixels) // 2
     plots.check_grid(pairs * steps, processor.size, processor.size, steps)
@@ -260,9 +260,9 @@ def neighbors(
     if by not in DISTANCES:
         raise UsageError(f"no distance {by!r}. {did_you_mean(by, DISTANCES)}")
     _check_range("number", number, 1, MAX_NEIGHBORS)
-    from zoo.data.reading import check_there, read_images
+    from zoo.data.reading import check_exist, read_images
 
-    check_there(images, skip_bad=skip_bad)
+    check_exist(images, skip_bad=skip_bad)
     from zoo import plots
     from zoo.loading import load_for
 

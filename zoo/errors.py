@@ -1,6 +1,6 @@
-"""What can go wrong, each with the exit code the command line ends with.
+"""The errors of genae, each with its exit code on the command line.
 
-A message names the value, the reason and the next step; it is shown to people without a traceback.
+A message names the value, the reason and the next step; it is shown without a traceback.
 """
 
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
@@ -19,7 +19,7 @@ class UsageError(GenaeError):
 
 
 class SettingError(UsageError):
-    """A variable of the environment holds what cannot be used."""
+    """An environment variable has a value that cannot be used."""
 
 
 class NotFoundError(GenaeError):
@@ -29,19 +29,19 @@ class NotFoundError(GenaeError):
 
 
 class UnreachableError(NotFoundError):
-    """A registry that does not answer, or not in time; asking later may help."""
+    """A registry does not answer, or not in time; trying later may help."""
 
 
 class CutOffError(UnreachableError):
-    """No way to a registry from here; asking again at once would not help."""
+    """A registry cannot be reached from here; trying again at once would not help."""
 
 
 class BusyError(UnreachableError):
-    """A registry that asks to come back later.
+    """A registry is busy and asks to try later.
 
     Attributes:
-        seconds: how long it asks to wait; 0 where it does not say.
-        final: it said so before, and the wait is longer than anyone waits.
+        seconds: how long to wait; 0 if it does not say.
+        final: it has said so before, and the wait is too long.
     """
 
     seconds: float = 0.0
@@ -58,7 +58,7 @@ class IntegrityError(GenaeError):
     """Files differ from what their manifest, header or card says.
 
     Attributes:
-        answer: it is a server's answer that makes no sense, and nothing is known of the model.
+        answer: the answer of a server makes no sense, so nothing is known about the model.
     """
 
     exit_code = 5
@@ -84,7 +84,7 @@ class UnsafeError(GenaeError):
 
 
 class RedirectError(UnsafeError):
-    """A server named an address that it should not have; it was not followed."""
+    """A server redirected to an address that is not allowed; it was not followed."""
 
 
 class ToleranceError(GenaeError):
@@ -94,10 +94,10 @@ class ToleranceError(GenaeError):
 
 
 class DivergedError(GenaeError):
-    """A training whose loss or tensors are no longer finite numbers."""
+    """The loss or a tensor of a training is no longer finite."""
 
 
 class InterruptedRunError(GenaeError):
-    """Stopped by the user after what could be saved was saved."""
+    """Interrupted by the user, after saving what could be saved."""
 
     exit_code = INTERRUPTED

@@ -1,4 +1,4 @@
-"""A model, or what its inputs pass first, by name: an id or a folder."""
+"""Load a model and its image processor by id or folder."""
 
 import contextlib
 import os
@@ -31,25 +31,25 @@ def from_pretrained(
     Args:
         name: an id such as `genae/vae-mnist`, or a folder.
         revision: a version of the model, such as `v1.0.0`.
-        **kwargs: passed on to the class's own `from_pretrained`. Code that lies beside a model of
+        **kwargs: passed on to the class's own `from_pretrained`. Code in the folder of a model of
             another architecture runs only with `trust_remote_code=True`.
 
     Returns:
         The model, in evaluation mode.
 
     Raises:
-        NotFoundError: there is no such model, or its folder holds no weights; the message says
-            what is near or how to train it.
+        NotFoundError: the model does not exist, or its folder has no weights; the message names
+            similar models, or how to train it.
         NotAllowedError: it is gated on the Hub.
         IntegrityError: its files differ from their manifest.
-        UsageError: the model is another library's, or the name empty.
+        UsageError: the model is of another library, or the name is empty.
         UnsafeError: its only weights are pickled.
     """
     return model_at(resolve(name, revision), **kwargs)
 
 
 def model_at(place: str, **kwargs: Any) -> Any:
-    """`from_pretrained` of a folder that was found and checked; arguments and errors likewise."""
+    """`from_pretrained` for a folder that is already checked; arguments and errors likewise."""
     config = read_config(Path(place))
     try:
         entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
@@ -57,7 +57,7 @@ def model_at(place: str, **kwargs: Any) -> Any:
         if not kwargs.get("trust_remote_code"):
             raise
         return _load_with_its_code(place, config, kwargs)
-    kwargs.pop("trust_remote_code", None)  # ours is installed: the same class without the code
+    kwargs.pop("trust_remote_code", None)  # the installed class is the same one
     _check_weights_exist(place)
     model_class = catalog.model_for(entry, config.get("architectures") or ())
     kwargs |= _without_pooler(model_class, place, entry)
@@ -65,7 +65,7 @@ def model_at(place: str, **kwargs: Any) -> Any:
 
 
 def _load_with_its_code(place: str, config: dict[str, Any], kwargs: dict[str, Any]) -> Any:
-    """Load a model whose folder brings its own class; the user said that its code may run."""
+    """Load a model whose folder has its own class; the user has allowed its code to run."""
     import transformers
 
     classes = config.get("auto_map") if isinstance(config.get("auto_map"), dict) else {}
@@ -78,7 +78,7 @@ def load_image_processor(name: str | os.PathLike[str]) -> "GenaeImageProcessor":
     """The image processor of a model: an id or a folder.
 
     Raises:
-        NotFoundError: there is no such model, or no `preprocessor_config.json` beside it.
+        NotFoundError: there is no such model, or its folder has no `preprocessor_config.json`.
         NotAllowedError: it is gated on the Hub.
         IntegrityError: that file is malformed.
     """
@@ -86,24 +86,24 @@ def load_image_processor(name: str | os.PathLike[str]) -> "GenaeImageProcessor":
 
 
 def processor_at(place: str, name: str) -> "GenaeImageProcessor":
-    """The image processor in a folder that was found and checked; `name` is what messages say."""
+    """The image processor in a folder that is already checked; `name` is used in messages."""
     from zoo.models import seam
     from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
     path = Path(place) / "preprocessor_config.json"
     if not path.is_file():
         raise NotFoundError(
-            f"{name} has no {path.name}, which says how images go in; save its "
+            f"{name} has no {path.name}, which says how to process images; save its "
             "GenaeImageProcessor there"
         )
-    read_config(path.parent, path.name)  # transformers stumbles over other JSON in many ways
+    read_config(path.parent, path.name)  # transformers fails on other JSON in many ways
     try:
         with seam.found():
             return GenaeImageProcessor.from_pretrained(place)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise IntegrityError(
-            f"{path}: makes no image processor ({reason}); get it again"
+            f"{path}: is not an image processor ({reason}); get it again"
         ) from error
 
 
@@ -112,12 +112,12 @@ def load_for(name: str | os.PathLike[str], method: str) -> tuple[Any, "GenaeImag
 
     Args:
         name: an id or a folder.
-        method: what the model is going to be asked for, such as "sample".
+        method: the method of the model that will be called, such as "sample".
 
     Raises:
-        NotFoundError: there is no such model, or no image processor beside it.
+        NotFoundError: the model does not exist, or has no image processor.
         IntegrityError: the files of the model or its processor are malformed.
-        UsageError: the model cannot do that, or its processor makes images of another shape.
+        UsageError: the model has no such method, or its processor makes images of another shape.
     """
     place = resolve(name)
     model = model_at(place)
@@ -222,12 +222,12 @@ def _check_weights_exist(folder: str) -> None:
 
 
 def _without_pooler(model_class: Any, place: str, entry: catalog.Entry) -> dict[str, Any]:
-    """What builds transformers' encoder without a pooler where the files hold none."""
+    """The argument for an encoder of transformers without a pooler, if the files have none."""
     if not entry.optional or "add_pooling_layer" not in signature(model_class).parameters:
         return {}
     headers = map(safetensors_header, sorted(Path(place).glob("*.safetensors")))
-    held = any(entry.leaves_open(name) for header in headers for name in header)
-    return {} if held else {"add_pooling_layer": False}
+    has_pooler = any(entry.leaves_open(name) for header in headers for name in header)
+    return {} if has_pooler else {"add_pooling_layer": False}
 
 
 def _complete(
@@ -236,9 +236,9 @@ def _complete(
     kwargs: dict[str, Any],
     entry: catalog.Entry,
 ) -> Any:
-    """Load a model, refusing weights that are not exactly the config's.
+    """Load a model, and refuse weights that do not match the config exactly.
 
-    transformers would fill what is missing with random numbers and go on.
+    transformers would fill missing weights with random numbers and continue.
     """
     wanted = kwargs.pop("output_loading_info", False)
     model, report = _read(model_class, place, kwargs)
@@ -253,14 +253,14 @@ def _read(model_class: Any, place: str | os.PathLike[str], kwargs: dict[str, Any
 
     from zoo.models import seam
 
-    # Sizes that differ are reported by name only when they are tolerated at first.
+    # transformers names mismatched sizes only if it is told to ignore them.
     options = kwargs | {"ignore_mismatched_sizes": True, "output_loading_info": True}
     try:
         with seam.found(), seam.without_bar(place), _quietly():
             return model_class.from_pretrained(place, **options)
     except (StrictDataclassError, RuntimeError, TypeError) as error:
         raise IntegrityError(
-            f"{place}: config.json and weights make no model: {' '.join(str(error).split())}"
+            f"{place}: config.json and weights do not form a model: {' '.join(str(error).split())}"
         ) from error
 
 
@@ -287,7 +287,7 @@ def _unexplained(report: dict[str, Any], kind: str, entry: catalog.Entry | None)
 def _refuse(place: str | os.PathLike[str], kind: str, names: list[str]) -> None:
     if names:
         raise IntegrityError(
-            f"{place}: the weights are not those of config.json: {len(names)} {kind}, such as "
+            f"{place}: the weights do not match config.json: {len(names)} {kind}, such as "
             f"{_few(names)}; get the model again"
         )
 

@@ -11,20 +11,20 @@ from pathlib import Path
 
 from zoo.errors import ConflictError, MissingDependencyError, UsageError
 
-LONGEST_NAME = 255  # bytes, by the usual file systems
-SHOWN = 50  # characters of a name that a folder in the making shows
+MAX_NAME = 255  # bytes, on usual file systems
+MAX_PREFIX = 50  # characters of the name in that of the temporary folder
 
 
 def check_new_folder(target: Path) -> None:
-    """Raise unless a folder can be made there: absent, or there and empty.
+    """Raise unless a folder is absent or empty, so that it can be made.
 
     Raises:
-        ConflictError: something else is there.
-        UsageError: no folder can have such a name.
+        ConflictError: it is not empty, or not a folder.
+        UsageError: its name is too long.
     """
-    if any(len(os.fsencode(part)) > LONGEST_NAME for part in target.parts):
+    if any(len(os.fsencode(part)) > MAX_NAME for part in target.parts):
         raise UsageError(
-            f"{target}: names of folders have at most {LONGEST_NAME} bytes; choose a shorter one."
+            f"{target}: the name of a folder has at most {MAX_NAME} bytes; choose a shorter one."
         )
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise ConflictError(f"{target} exists and is not a folder; choose another.")
@@ -33,23 +33,23 @@ def check_new_folder(target: Path) -> None:
 
 
 def free_folder(target: Path) -> Path:
-    """The first of `target`, `target-2`, `target-3` ... where a new folder can be made."""
+    """The first of `target`, `target-2`, `target-3` ... that does not exist."""
     names = (target if n == 1 else target.with_name(f"{target.name}-{n}") for n in count(1))
     return next(name for name in names if not os.path.lexists(name))
 
 
 @contextlib.contextmanager
 def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """A folder to fill, beside its place, which is renamed there when the `with` ends well.
+    """A temporary folder to fill, which is renamed to the target if the `with` block succeeds.
 
     Args:
         target: the new folder; it may exist if it is empty.
 
     Yields:
-        The folder to write into. An error or an interrupt inside the `with` removes it.
+        The folder to write into. An error or an interrupt in the block removes it.
 
     Raises:
-        ConflictError: the target exists and is not empty, or was filled meanwhile.
+        ConflictError: the target exists and is not empty, or was filled in the meantime.
         UsageError: its name is too long.
         MissingDependencyError: the disk is full.
     """
@@ -59,14 +59,16 @@ def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(
-            tempfile.mkdtemp(prefix=f".{target.name[:SHOWN]}.", dir=target.parent.resolve())
+            tempfile.mkdtemp(prefix=f".{target.name[:MAX_PREFIX]}.", dir=target.parent.resolve())
         )
     except FileExistsError as error:
-        raise ConflictError(f"{error.filename} is a file; it cannot hold {target.name}.") from None
+        raise ConflictError(
+            f"{error.filename} is a file, so {target.name} cannot be made in it."
+        ) from None
     try:
         yield partial
         partial.chmod(0o777 & ~umask())
-        if target.is_dir():  # empty; moved into, as the current folder cannot be replaced
+        if target.is_dir():  # move the files, as the current folder cannot be replaced
             for file in sorted(partial.iterdir()):
                 file.rename(target / file.name)
         else:
@@ -75,14 +77,16 @@ def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
         if error.errno == errno.ENOSPC:
             raise MissingDependencyError(f"no space left for {target}: free some.") from None
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise ConflictError(f"{target} was filled meanwhile; choose another folder.") from None
+            raise ConflictError(
+                f"{target} was filled in the meantime; choose another folder."
+            ) from None
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def umask() -> int:
-    """The permissions that new files of this process lack."""
+    """The permission bits that new files of this process do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -93,10 +93,10 @@ def bare(model, images, codes):
     """Decoder and likelihood of given codes `(K, B, d)`, in pieces as large as genae's."""
     import torch
 
-    from zoo.models.images.modeling_autoencoder import DECODED_AT_ONCE
+    from zoo.models.images.modeling_autoencoder import DECODE_BATCH
 
     with torch.no_grad():
-        for chunk in codes.split(max(1, DECODED_AT_ONCE // len(images))):
+        for chunk in codes.split(max(1, DECODE_BATCH // len(images))):
             params = model.decoder(chunk.flatten(0, 1)).unflatten(0, chunk.shape[:2])
             model.likelihood.log_prob(params, images)
 

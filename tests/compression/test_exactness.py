@@ -74,14 +74,14 @@ def test_networks_give_the_same_bits_in_any_batch(model, values):
 def test_every_sum_is_proved_to_be_exact(model):
     codec = load_codec(model)
     for network in (codec.encoder, codec.decoder):
-        assert max(network.largest_sums) < EXACT
+        assert max(network.max_sums) < EXACT
 
 
 @pytest.mark.parametrize("weight", [1e6, math.inf, math.nan])
 def test_weights_whose_sums_could_round_are_refused(weight):
     layers = [(np.full((2, 3), weight), np.zeros(2))]
     with pytest.raises(UsageError):
-        IntegerNetwork(layers, levels=None, largest_input=2.0**30)
+        IntegerNetwork(layers, levels=None, max_input=2.0**30)
 
 
 def test_integer_networks_are_close_to_the_models(model, values):

@@ -168,7 +168,7 @@ def test_other_sizes_and_modes_are_refused_before_coding(model, images, tmp_path
 
 def test_grey_images_are_sent_to_another_model(models, tmp_path, monkeypatch):
     folder = save(tmp_path / "in", "a.png", Image.new("L", (SIDE, SIDE), 7))
-    with pytest.raises(UsageError, match="two values"):
+    with pytest.raises(UsageError, match="only the values 0 and 255"):
         compress([folder], tmp_path / "out.gnz", models["bernoulli"])
 
 

@@ -81,10 +81,10 @@ def test_ordinary_modes_are_welcome(tmp_path, digit, mode):
 
 
 EXACT = {
-    "grey.png": "more than 8 bits a channel",
-    "grey.pgm": "more than 8 bits a channel",
+    "grey.png": "more than 8 bits per channel",
+    "grey.pgm": "more than 8 bits per channel",
     "ink.jpg": "is in CMYK",
-    "colour.png": "more than 8 bits a channel",
+    "colour.png": "more than 8 bits per channel",
 }
 
 

@@ -162,7 +162,7 @@ def test_what_lies_in_no_split_is_named(lay, capsys):
     (folder / "more.zip").write_bytes(b"PK")
     load_images(folder, "train", TINY, quiet=True)
     error = capsys.readouterr().err
-    assert "1 of 3 images lie in no split and are left out" in error
+    assert "1 of 3 images are in no split and are left out" in error
     assert "archives are not read (more.zip); unpack them" in error
 
 
@@ -173,7 +173,7 @@ def test_archives_alone_are_to_be_unpacked(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("a.zip", "an archive: unpack"), ("a.csv", "no Par")]
+    ("name", "reason"), [("a.zip", "an archive: unpack"), ("a.csv", "not a Par")]
 )
 def test_a_single_file_is_parquet(tmp_path, name, reason):
     (tmp_path / name).write_bytes(b"PK and more")
@@ -267,8 +267,8 @@ def test_what_metadata_leaves_out_is_said(lay, capsys):
     (folder / "Labels.csv").write_text("id,label\n0,cat\n")
     load_images(folder, "train", TINY, quiet=True)
     error = capsys.readouterr().err
-    assert "metadata.csv is not read, as it lies outside of the splits" in error
-    assert "not read: Labels.csv; what is said of images stands in a metadata.csv" in error
+    assert "metadata.csv is not read, as it is outside of the splits" in error
+    assert "not read: Labels.csv; describe images in a metadata.csv" in error
     write_metadata(folder / "train" / "metadata.csv", [{"file_name": "cat/0.png", "label": 3}])
     assert len(load_images(folder, "train", TINY, quiet=True)) == 1
     assert "7 of 8 images are named in no metadata and left out" in capsys.readouterr().err

@@ -111,7 +111,7 @@ def test_auroc_of_equal_sets_is_a_half_and_both_ways_add_up(subject, image_folde
     assert same.options["other_split"] == "test"
     there = auroc(one, other=str(image_folder), other_split="train", **options)
     assert 0 <= there.value <= 1
-    with pytest.raises(UsageError, match="needs the option other"):
+    with pytest.raises(UsageError, match="needs the option `other`"):
         auroc(one, binarization="threshold")
 
 
@@ -174,7 +174,7 @@ def test_the_function_gives_what_the_verb_prints(run, folder, drawings):
     answer = json.loads(run(*words)[1])
     assert answer["densities"] == found.rows
     assert answer["summary"] == found.summary
-    with pytest.raises(UsageError, match="not both"):
+    with pytest.raises(UsageError, match="give either images"):
         zoo.density(folder)
 
 
@@ -187,7 +187,7 @@ def test_a_killed_call_is_finished_by_the_same_call(folder, drawings, tmp_path, 
 
     with monkeypatch.context() as patch:
         patch.setattr(density, "densities", killed)
-        with pytest.raises(InterruptedRunError, match="goes on from there"):
+        with pytest.raises(InterruptedRunError, match="resumes there"):
             zoo.density(folder, [str(drawings)], samples=10, parquet=table)
     found = zoo.density(folder, [str(drawings)], samples=10, parquet=table)
     assert found.resumed > 0
@@ -209,7 +209,7 @@ def test_a_killed_table_is_finished_by_the_same_command(run, folder, drawings, t
         patch.setattr(density, "densities", killed)
         code, _, err = run(*words, cut)
     assert code == 130
-    assert "goes on from there" in err
+    assert "resumes there" in err
     assert not cut.exists()
     assert run(*words, cut, "--seed", 1)[0] == 7  # other options: not the same run
     assert run(*words, cut)[0] == 0
@@ -223,8 +223,8 @@ def test_a_killed_table_is_finished_by_the_same_command(run, folder, drawings, t
     ("words", "said"),
     [
         (["--data", "mnist", "--number", "0"], "--number"),
-        ([], "give images, or a data set"),
-        (["IMAGE", "--data", "mnist"], "not both"),
+        ([], "give either images, or a data set"),
+        (["IMAGE", "--data", "mnist"], "give either images"),
         (["IMAGE", "--number", "3"], "--data"),
         (["IMAGE", "--method", "anealed"], "annealed"),
         (["IMAGE", "--binarize", "fixed"], "not known"),

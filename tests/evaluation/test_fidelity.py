@@ -227,5 +227,5 @@ def test_features_of_another_size_and_models_that_are_no_classifier_are_refused(
     make_model("ae").save_pretrained(tmp_path / "ae")
     with pytest.raises(UsageError, match="32"):
         fidelity.recall(subject("ae"), features=str(tmp_path / "large"))
-    with pytest.raises(UsageError, match="no classifier"):
+    with pytest.raises(UsageError, match="not a classifier"):
         fidelity.recall(subject("ae"), features=str(tmp_path / "ae"))

@@ -124,7 +124,7 @@ class TestVerdicts:
         found = survey(Codes.of_posteriors(mean, log_var, normal(N, 2), torch.Generator()))
         assert found["silent_dims"].value == 1
         assert found["active_units"].value == 1
-        assert "1 of 2 dimensions say nothing of the image (1)" in verdict(found).paragraph
+        assert "1 of 2 dimensions say nothing about the image (1)" in verdict(found).paragraph
 
     def test_information_at_its_cap_is_only_a_lower_bound(self):
         mean, log_var = normal(N, 8), torch.full((N, 8), -4.0)
@@ -164,7 +164,7 @@ def test_the_ball_of_a_point_is_as_wide_as_the_way_to_its_fifth_neighbour():
     distance = torch.cdist(points, points).sort(dim=1).values[:, 5]
     widths = (0.5 * codes.log_var).exp()
     assert torch.allclose(widths, (distance / 3**0.5)[:, None].expand_as(widths), atol=1e-5)
-    assert "k = 5" in codes.bandwidth
+    assert "5th nearest other code" in codes.bandwidth
 
 
 def test_coincident_points_keep_a_ball():

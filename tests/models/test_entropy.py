@@ -7,8 +7,8 @@ import torch
 
 from zoo.models.images import entropy
 from zoo.models.images.entropy import (
+    MIN_GROUPED,
     MIN_ROWS,
-    SMALLEST_GROUPED,
     kozachenko_leonenko_entropy,
     log_unit_ball_volume,
     nearest_neighbors,
@@ -22,7 +22,7 @@ def brute_force_distances(points, k):
 
 
 @pytest.mark.parametrize(
-    ("count", "dimension", "k"), [(20, 3, 1), (SMALLEST_GROUPED + 7, 16, 3), (5, 1, 4)]
+    ("count", "dimension", "k"), [(20, 3, 1), (MIN_GROUPED + 7, 16, 3), (5, 1, 4)]
 )
 def test_distances_are_those_of_a_full_distance_matrix(count, dimension, k):
     points = torch.randn(count, dimension, dtype=torch.float64)

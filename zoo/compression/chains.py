@@ -4,9 +4,10 @@ To push an image x on a stack: pop a code z with the posterior p(z|x), which tak
 :math:`-\log p(z|x)` bits away; push x with q(x|z); push z with the prior. The stack grows by
 minus the ELBO (Townsend et al., arXiv:1901.04866). To pop it: z by the prior, x by q(x|z), then
 push z back with the posterior. The first image of a stack needs bits to pop: a stack starts from
-a seed, words that are the same for every file; those that no pop ever reached are not stored.
+a seed, words that are the same for every file; those that no pop reached are not stored.
 
-Several stacks, the chains, go side by side, so that a network reads one image of each at once.
+Several stacks, the chains, are filled side by side, so that a network reads one image of each at
+once.
 Chain c of C holds images c, c + C, c + 2 C, ...; it is filled from its last image to its
 first, so that it is emptied in their order.
 """
@@ -22,10 +23,10 @@ from .codec import Codec
 from .tables import BUCKETS
 
 BUCKET_BITS = BUCKETS.bit_length() - 1
-IMAGES_PER_CHAIN = 512  # a chain's seed, some 40 bytes, is then lost in its images
+IMAGES_PER_CHAIN = 512  # makes a chain's seed of some 40 bytes negligible
 MAX_CHAINS = 64
 SEED = 1901_04866
-STATE_WORDS = 3  # never counted as unreached: the coder holds up to two words outside the stack
+STATE_WORDS = 3  # never counted as unreached: the coder keeps up to two words outside the stack
 
 Progress = Callable[[int], None]
 
@@ -37,7 +38,7 @@ class Chain:
     Attributes:
         unreached: words at the bottom of the seed that are not stored.
         words: the rest of the stack, 32-bit words from the bottom.
-        net_bits: what its images added to the seed.
+        net_bits: bits that its images added to the seed.
     """
 
     unreached: int
@@ -46,12 +47,12 @@ class Chain:
 
 
 def number_of_chains(images: int) -> int:
-    """How many chains: one for few images, as each costs a seed; more for many, for speed."""
+    """Number of chains: one for few images, as each costs a seed; more for many, for speed."""
     return max(1, min(MAX_CHAINS, images // IMAGES_PER_CHAIN))
 
 
 def seed_words(latent_size: int) -> np.ndarray:
-    """Twice the bits that a first pop takes, and some: 32-bit words, the same for every file."""
+    """More than twice the bits that the first pop takes: 32-bit words, the same for every file."""
     count = 2 * latent_size * BUCKET_BITS // 32 + 32
     return (np.random.Philox(SEED).random_raw(count) >> np.uint64(32)).astype(np.uint32)
 
@@ -64,11 +65,11 @@ def encode(
     Args:
         codec: of the model.
         pixels: `(n, C H W)`, whole numbers from 0 to the likelihood's levels.
-        chains: how many stacks to fill.
-        progress: told how many images are done.
+        chains: number of stacks to fill.
+        progress: called with the number of images just coded.
 
     Returns:
-        One chain each.
+        The chains.
     """
     seed = seed_words(codec.latent_size)
     coders = [stream.stack.AnsCoder(seed, seal=True) for _ in range(chains)]
@@ -109,8 +110,8 @@ def decode(
     Args:
         codec: of the same model.
         chains: as `encode` made them.
-        count: of the images, n.
-        progress: told how many images are done.
+        count: number of images, n.
+        progress: called with the number of images just coded.
 
     Returns:
         Pixels `(n, C H W)`, uint8; None unless every chain ends as exactly the seed, which wrong
@@ -154,14 +155,14 @@ def _is_seed(coder: Any, seed: np.ndarray) -> bool:
 def expected_bits(
     codec: Codec, pixels: np.ndarray, progress: Progress | None = None, seed: int = 0
 ) -> np.ndarray:
-    """Minus the ELBO of the integer model, in bits, `(n,)`: one posterior sample an image.
+    """Minus the ELBO of the integer model, in bits, `(n,)`: one posterior sample per image.
 
     The KL from posterior to prior is summed over the buckets; nothing is coded.
 
     Args:
         codec: of the model.
         pixels: `(n, C H W)`.
-        progress: told how many images are done.
+        progress: called with the number of images just coded.
         seed: of the posterior samples.
     """
     outputs = codec.posteriors(pixels)
@@ -188,7 +189,7 @@ def _posterior_family() -> Any:
 
 
 def _rounds(count: int, chains: int, *, backwards: bool) -> Iterator[np.ndarray]:
-    """Numbers of the images that are coded together, one of each chain that still has one."""
+    """Indices of the images that are coded together, one of each chain that still has one."""
     starts = range(0, count, chains)
     for start in reversed(starts) if backwards else starts:
         yield np.arange(start, min(start + chains, count))

@@ -1,6 +1,6 @@
-"""A model as a coder needs it: integer networks and distributions, read from its folder.
+"""What a coder needs of a model: integer networks and distributions, read from its folder.
 
-No torch: weights come as arrays, so that a command starts at once.
+Weights are read as arrays, without torch, so that a command starts quickly.
 """
 
 import hashlib
@@ -19,19 +19,19 @@ from zoo.errors import ConflictError, IntegrityError, NotFoundError, UsageError
 from zoo.registry import embedded, list_models, resolve
 
 from .distributions import PIXELS, Pixels, Posterior
-from .integers import LARGEST_ACTIVATION, IntegerNetwork, Matmul
+from .integers import MAX_ACTIVATION, IntegerNetwork, Matmul
 from .tables import Doubles, tables
 
 WEIGHTS = "model.safetensors"
-BATCH = 512  # images that the encoder network reads at once
+BATCH = 512  # images that the encoder reads at once
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Which weights coded a file.
+    """Identifies the weights that coded a file.
 
     Attributes:
-        id: the model's, `owner/name`.
+        id: of the model, `owner/name`.
         version: of the model.
         sha256: of its weights file, 32 bytes.
     """
@@ -43,7 +43,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Codec:
-    """What coding one image takes.
+    """Everything that coding an image needs.
 
     Attributes:
         identity: of the model.
@@ -77,7 +77,7 @@ class Codec:
 
 
 def coded(card: Card) -> bool:
-    """Whether a card's model is one that can compress."""
+    """Whether the model of a card can compress."""
     return (
         "compresses" in catalog.find(card.architecture).can
         and card.config.get("network") == "dense"
@@ -95,12 +95,12 @@ def fitting_models() -> list[Card]:
 
 
 def fitting_shapes(cards: Iterable[Card] | None = None) -> str:
-    """What shipped models compress, in words."""
-    told = [
+    """A text on what the shipped models compress."""
+    texts = [
         f"{card.id} takes {_kind(card.config['likelihood'])} images of {_size(card)}"
         for card in (fitting_models() if cards is None else cards)
     ]
-    return "; ".join(told) or "no model that compresses ships with this genae"
+    return "; ".join(texts) or "no model that can compress ships with this genae"
 
 
 def _kind(likelihood: str) -> str:
@@ -144,7 +144,7 @@ def load_codec(
         )
     if likelihood not in PIXELS:
         raise UsageError(
-            f"{name} cannot compress: its likelihood is {likelihood!r} and no distribution of "
+            f"{name} cannot compress: its likelihood is {likelihood!r}, not a distribution of "
             f"whole pixel values ({', '.join(PIXELS)}); {fitting_shapes()}"
         )
     identity = Identity(card.id, card.version, hashlib.sha256(content).digest())
@@ -158,11 +158,11 @@ def find_codec(identity: Identity, model: str | os.PathLike[str] | None = None) 
     """The coder that a file was made with.
 
     Args:
-        identity: what the file names.
+        identity: as named in the file.
         model: a folder or id to take instead of the file's id.
 
     Raises:
-        NotFoundError: the model is nowhere.
+        NotFoundError: the model does not exist.
         ConflictError: it is another model or version than the file's.
     """
     codec = load_codec(model or identity.id)
@@ -170,7 +170,7 @@ def find_codec(identity: Identity, model: str | os.PathLike[str] | None = None) 
         try:
             codec = load_codec(identity.id, revision=f"v{identity.version}")
         except NotFoundError:
-            pass  # told below, beside what is there
+            pass  # reported below, with the version that is here
     if codec.identity != identity:
         raise ConflictError(
             f"the file was made with {_named(identity)}, and {model or 'what is here'} is "
@@ -220,11 +220,9 @@ def _build(
         shape,
         latents,
         IntegerNetwork(
-            layers["encoder"], levels=pixels.levels, largest_input=pixels.levels, matmul=matmul
+            layers["encoder"], levels=pixels.levels, max_input=pixels.levels, matmul=matmul
         ),
-        IntegerNetwork(
-            layers["decoder"], levels=None, largest_input=LARGEST_ACTIVATION, matmul=matmul
-        ),
+        IntegerNetwork(layers["decoder"], levels=None, max_input=MAX_ACTIVATION, matmul=matmul),
         Posterior(),
         pixels,
     )

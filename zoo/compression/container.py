@@ -1,8 +1,8 @@
-"""The file format, `.gnz`: everything that another machine needs beside the model.
+"""The file format, `.gnz`: everything that another machine needs, apart from the model.
 
 A file is a signature and blocks, without gaps; whole numbers are little-endian::
 
-    signature   8 bytes   89 47 4E 5A 0D 0A 1A 0A: altered by what alters line ends
+    signature   8 bytes   89 47 4E 5A 0D 0A 1A 0A: damaged by whatever changes line ends
     block       repeated  header, names, then one for each chain
 
     block       u32       length n of the content
@@ -22,8 +22,8 @@ A file is a signature and blocks, without gaps; whole numbers are little-endian:
     chain       u16       words of the seed that are not stored, see `chains`
                 bytes     the rest of the stack in 32-bit words, without zero bytes at its end
 
-Any flipped bit fails a checksum, any cut leaves a block short; and a stack must end as the seed
-once all images are taken off it. Model weights are no part of the file.
+Any flipped bit fails a checksum, any cut leaves a block incomplete, and a stack must end as the
+seed once all images are taken off it. The weights of the model are not in the file.
 """
 
 import struct
@@ -42,7 +42,7 @@ from .names import pack, unpack
 SIGNATURE = b"\x89GNZ\r\n\x1a\n"
 FORMAT = 2
 MODES = ("L", "1")
-MAX_IMAGES = 1_000_000  # of one file; all are in memory at once
+MAX_IMAGES = 1_000_000  # in one file; all are in memory at once
 _U32 = struct.Struct("<I")
 _U16 = struct.Struct("<H")
 _NUMBERS = struct.Struct("<3HBIHH")
@@ -68,8 +68,8 @@ class Container:
 
     def to_bytes(self) -> bytes:
         """The file."""
-        words = [self.identity.id.encode(), self.identity.version.encode()]
-        header = bytes([FORMAT]) + b"".join(bytes([len(word)]) + word for word in words)
+        texts = [self.identity.id.encode(), self.identity.version.encode()]
+        header = bytes([FORMAT]) + b"".join(bytes([len(text)]) + text for text in texts)
         header += self.identity.sha256 + _NUMBERS.pack(
             *self.shape, MODES.index(self.mode), len(self.names), len(self.chains), BUCKET_BITS
         )
@@ -84,15 +84,15 @@ class Container:
         """Read a file.
 
         Args:
-            content: all of it.
-            name: what messages call it.
+            content: all bytes of the file.
+            name: of the file in messages.
 
         Raises:
-            IntegrityError: it is no such file, was cut short, or a byte of it changed.
-            ConflictError: a later genae wrote it.
+            IntegrityError: it is not such a file, is incomplete, or a byte of it changed.
+            ConflictError: another version of genae wrote it.
         """
         if not content.startswith(SIGNATURE):
-            raise IntegrityError(f"{name}: is no .gnz file, or its beginning is damaged")
+            raise IntegrityError(f"{name}: is not a .gnz file, or its beginning is damaged")
         blocks = _blocks(content, name)
         try:
             identity, shape, mode, count, chains = _header(blocks[0], name)
@@ -120,7 +120,7 @@ def _blocks(content: bytes, name: str) -> list[bytes]:
             end += _U32.unpack_from(content, place)[0]
         if end + _U32.size > len(content):
             raise IntegrityError(
-                f"{name}: ends within block {len(blocks) + 1}, cut short or damaged; get it again"
+                f"{name}: ends within block {len(blocks) + 1}: incomplete or damaged; get it again"
             )
         if zlib.crc32(content[place:end]) != _U32.unpack_from(content, end)[0]:
             raise IntegrityError(
@@ -136,20 +136,20 @@ def _header(block: bytes, name: str) -> tuple[Identity, tuple[int, int, int], st
         other = "newer" if block[0] > FORMAT else "older"
         raise ConflictError(
             f"{name}: has format {block[0]}, which {'an' if other == 'older' else 'a'} {other} "
-            f"genae wrote; this one reads {FORMAT}. Decompress it with that one"
+            f"genae wrote; this one reads {FORMAT}. Decompress it with that version"
         )
-    words, place = [], 1
+    texts, place = [], 1
     for _ in range(2):
         end = place + 1 + block[place]
-        words.append(block[place + 1 : end].decode())
+        texts.append(block[place + 1 : end].decode())
         place = end
     sha256, place = block[place : place + 32], place + 32
     *shape, mode, count, chains, bits = _NUMBERS.unpack(block[place:])
     if bits != BUCKET_BITS:
         raise ConflictError(f"{name}: has buckets of {bits} bits, this genae {BUCKET_BITS}")
     if mode >= len(MODES) or not 1 <= chains <= count <= MAX_IMAGES:
-        raise ValueError("its header cannot be")
-    model_id, version = words
+        raise ValueError("its header makes no sense")
+    model_id, version = texts
     return (
         Identity(model_id, version, sha256),
         (shape[0], shape[1], shape[2]),

@@ -1,7 +1,7 @@
-"""What is coded: buckets of a posterior, and pixels under a likelihood; the same bits anywhere.
+"""Distributions to code with: of a posterior over buckets, and of pixels under a likelihood.
 
-Each gives probabilities as `constriction` takes them. Networks put out whole numbers in units of
-2^-`ACTIVATION_BITS` (`integers`).
+They have the same bits on every machine, in the form that `constriction` takes. The outputs of
+networks are whole numbers in units of 2^-`ACTIVATION_BITS` (`integers`).
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ LOG_VARIANCE_LIMIT = 10  # as the model clamps it, in both directions
 
 
 def in_steps(values: Doubles, steps: int) -> Doubles:
-    """Whole numbers of 1/steps nearest to activations."""
+    """Activations rounded to multiples of 1/steps, as whole numbers."""
     return np.floor(values * (steps * 2.0**-ACTIVATION_BITS) + 0.5)
 
 
@@ -45,7 +45,7 @@ class Pixels(ABC):
     """A likelihood's distribution of whole pixel values.
 
     Attributes:
-        levels: the largest value.
+        levels: maximum value of a pixel.
         parameters: outputs of the decoder network for each pixel.
         family: the model family of `constriction`.
     """
@@ -56,11 +56,11 @@ class Pixels(ABC):
 
     @abstractmethod
     def probabilities(self, outputs: Doubles) -> Doubles:
-        """What the family takes, one row a pixel, from one image's decoder outputs."""
+        """Parameters of the family, one row per pixel, from the decoder outputs of one image."""
 
     @abstractmethod
     def information(self, outputs: Doubles, pixels: np.ndarray) -> float:
-        """Bits that one image's pixels carry under its decoder outputs."""
+        """Information of one image's pixels in bits, given its decoder outputs."""
 
 
 class BernoulliPixels(Pixels):
@@ -85,7 +85,7 @@ class BernoulliPixels(Pixels):
 class BetaBinomialPixels(Pixels):
     r"""Pixels of 256 values from :math:`\log \alpha` and :math:`\log \beta`.
 
-    The probability of k is :math:`r_k(\alpha)\, r_{255-k}(\beta)` but for a factor, with
+    The probability of k is proportional to :math:`r_k(\alpha)\, r_{255-k}(\beta)`, with
     :math:`r_k(\alpha) = \prod_{j<k} (\alpha + j) / (j + 1)`: one row of a table for each of the
     shapes that the grid knows, and one multiplication.
     """
@@ -93,12 +93,12 @@ class BetaBinomialPixels(Pixels):
     levels = 255
     parameters = 2
     log_shape_steps = 64
-    lowest, highest = -9, 7  # as the likelihood bounds its logarithms
+    min_log_shape, max_log_shape = -9, 7  # as in the likelihood
 
     def __init__(self) -> None:
         self.family = stream.model.Categorical(perfect=False)
-        count = (self.highest - self.lowest) * self.log_shape_steps + 1
-        steps = self.lowest * self.log_shape_steps + np.arange(count, dtype=np.float64)
+        count = (self.max_log_shape - self.min_log_shape) * self.log_shape_steps + 1
+        steps = self.min_log_shape * self.log_shape_steps + np.arange(count, dtype=np.float64)
         shapes = tables().exp(steps * (EXP_STEPS // self.log_shape_steps))
         trials = np.arange(self.levels, dtype=np.float64)
         rows = np.ones((count, self.levels + 1))
@@ -112,7 +112,7 @@ class BetaBinomialPixels(Pixels):
 
     def probabilities(self, outputs: Doubles) -> Doubles:
         """Weights of the 256 values, `(pixels, 256)`; overwritten by the next call."""
-        steps = in_steps(outputs, self.log_shape_steps) - self.lowest * self.log_shape_steps
+        steps = in_steps(outputs, self.log_shape_steps) - self.min_log_shape * self.log_shape_steps
         places = np.clip(steps, 0, len(self.rising) - 1).astype(np.intp)
         alpha, beta = np.split(places, 2)
         if self._room is None or len(self._room[0]) != len(alpha):

@@ -1,4 +1,4 @@
-"""Image files in and out of a coder: nothing is converted, what cannot come back is refused."""
+"""Image files in and out of a coder: images that cannot be restored exactly are refused."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from zoo.errors import ConflictError, NotFoundError, UnsafeError, UsageError
 
 from .container import MAX_IMAGES, MODES
 
-LOSSY = "; images are never converted here, as they must come back as they are"
+LOSSY = "; images are never converted here, as they must be restored exactly"
 COLOURS = {1: "L", 3: "RGB"}
 
 
@@ -25,8 +25,8 @@ class Gathered:
     Attributes:
         names: of the files that decompression will write: relative, with `/`, ending in .png.
         pixels: uint8 `(n, C, H, W)`.
-        mode: of all of them, one of `MODES`.
-        file_bytes: size of the image files together.
+        mode: of all images, one of `MODES`.
+        file_bytes: total size of the image files.
     """
 
     names: list[str]
@@ -45,11 +45,11 @@ def gather(
     """Read all images, each checked before any is coded.
 
     Args:
-        paths: files, and folders, which are searched in the order of their names.
+        paths: files, and folders, whose files come in the order of their names.
         shape: `(channels, height, width)` that the model takes.
-        levels: the largest pixel value of the model: 1 for two-valued images, 255.
-        fitting: tells what shipped models take; asked when an image does not fit.
-        progress: told how many images are read.
+        levels: maximum pixel value of the model: 1 for two-valued images, else 255.
+        fitting: returns a text on what shipped models take; called if an image does not fit.
+        progress: called with the number of images just read.
 
     Raises:
         NotFoundError: a path does not exist, or a folder holds no images.
@@ -60,13 +60,15 @@ def gather(
     for name, path in _listed(paths):
         if name in names:
             raise ConflictError(
-                f"{path} and {names[name]} would both come back as {name}; rename one of them"
+                f"{path} and {names[name]} would both be restored as {name}; rename one of them"
             )
         names[name] = path
     if not names:
         raise UsageError("no images were given; name PNG files, or a folder of them")
     if len(names) > MAX_IMAGES:
-        raise UsageError(f"{len(names)} images are more than one file takes ({MAX_IMAGES:,})")
+        raise UsageError(
+            f"{len(names)} images are more than one file can hold ({MAX_IMAGES:,}); make several"
+        )
     pixels = np.empty((len(names), *shape), np.uint8)
     modes: dict[str, Path] = {}
     for place, path in enumerate(names.values()):
@@ -81,7 +83,7 @@ def gather(
         values = np.asarray(image.convert("L") if image.mode == "1" else image)
         if levels == 1 and not _two_valued(values):
             raise UsageError(
-                f"{path}: holds grey pixels, and this model takes two values, 0 and 255, only; "
+                f"{path}: holds grey pixels, and this model takes only the values 0 and 255; "
                 f"{fitting()}"
             )
         pixels[place] = values.reshape(*shape[1:], shape[0]).transpose(2, 0, 1)
@@ -92,7 +94,7 @@ def gather(
 
 
 def _listed(paths: Sequence[str | Path]) -> list[tuple[str, Path]]:
-    """Names as they will be written, and files."""
+    """The name that each file will be restored under, and the file."""
     found = []
     for path in (Path(os.path.expanduser(one)) for one in paths):
         if path.is_dir():
@@ -135,17 +137,17 @@ def write_images(
     """Write PNG files.
 
     Args:
-        folder: to write below.
-        names: as `gather` gave them, from a file that may be hostile.
+        folder: to write into.
+        names: as `gather` made them, but from a file that may be hostile.
         pixels: uint8 `(n, C, H, W)`.
         mode: of all images.
-        progress: told how many are written.
+        progress: called with the number of images just written.
 
     Raises:
-        UnsafeError: a name leads out of the folder, or two are the same.
+        UnsafeError: a name leads out of the folder, or two are equal.
     """
     if len({name.casefold() for name in names}) != len(names) and len(set(names)) != len(names):
-        raise UnsafeError("two images in the file have one name; it was not made by genae")
+        raise UnsafeError("two images in the file have the same name; genae did not make it")
     for name in names:
         check_name(name, "a name in the file")
     for name, values in zip(names, pixels, strict=True):
@@ -158,7 +160,7 @@ def write_images(
 
 
 def check_name(name: str, label: str) -> str:
-    """A relative name that stays below its folder on every system.
+    """A relative name, if it stays in its folder on every system.
 
     Raises:
         UnsafeError: it does not.
@@ -174,7 +176,7 @@ def check_name(name: str, label: str) -> str:
     )
     if bad:
         raise UnsafeError(
-            f"{label}: {name!r} is no name that can be written everywhere; rename it"
+            f"{label}: {name!r} is not a name that every system can write; rename it"
         )
     return name
 

@@ -1,10 +1,10 @@
-r"""Dense networks on integers, held in doubles.
+r"""Dense networks on integers, which are stored as doubles.
 
-Weights and activations lie on fixed grids, so every product and every sum of a layer is a whole
+Weights and activations are on fixed grids, so every product and every sum of a layer is a whole
 number; as long as all of them stay below :math:`2^{53}`, doubles hold them exactly, and a matrix
 product gives the same result in any order, on any number of threads, fused or not. That bound is
-proved for each layer when the network is built. Between layers the sums are rounded to the grid of
-activations by a multiplication with a power of two and a floor, both exact.
+checked for each layer when the network is built. Between layers the sums are rounded to the grid
+of activations by a multiplication with a power of two and a floor, both exact.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from .tables import Doubles
 
 ACTIVATION_BITS = 12  # binary places of an activation
 WEIGHT_BITS = 16  # binary places of a weight
-LARGEST_ACTIVATION = 2.0 ** (ACTIVATION_BITS + 10)
+MAX_ACTIVATION = 2.0 ** (ACTIVATION_BITS + 10)
 EXACT = 2.0**53
 
 Matmul = Callable[[Any, Any], Any]
@@ -33,17 +33,17 @@ class IntegerLayer:
         weight: `(inputs, outputs)`, whole numbers.
         bias: `(outputs,)`, whole numbers in the unit of the sums.
         shift: binary places dropped from a sum to give an activation.
-        lowest: what activations are held above: 0 after a ReLU.
+        min_value: lower limit of activations: 0 with a ReLU.
     """
 
     weight: Doubles
     bias: Doubles
     shift: int
-    lowest: float
+    min_value: float
 
-    def largest_sum(self, largest_input: float) -> float:
-        """The most that any partial sum, rounding included, can reach."""
-        sums = np.abs(self.weight).sum(0) * largest_input + np.abs(self.bias)
+    def max_sum(self, max_input: float) -> float:
+        """Upper bound on any partial sum, rounding included."""
+        sums = np.abs(self.weight).sum(0) * max_input + np.abs(self.bias)
         return float(sums.max()) + 2.0**self.shift
 
     def __call__(self, values: Doubles, matmul: Matmul) -> Doubles:
@@ -53,7 +53,7 @@ class IntegerLayer:
         sums *= 2.0**-self.shift
         sums += 0.5
         np.floor(sums, out=sums)
-        return np.clip(sums, self.lowest, LARGEST_ACTIVATION, out=sums)
+        return np.clip(sums, self.min_value, MAX_ACTIVATION, out=sums)
 
 
 class IntegerNetwork:
@@ -61,9 +61,9 @@ class IntegerNetwork:
 
     Args:
         layers: weight `(outputs, inputs)` and bias `(outputs,)` of each, as trained.
-        levels: the network reads whole numbers 0..levels that stand for -1 to 1; None where it
+        levels: the network reads whole numbers 0..levels that stand for -1 to 1; None if it
             reads activations, in units of 2^-`ACTIVATION_BITS`.
-        largest_input: the largest absolute value of an input.
+        max_input: maximum absolute value of an input.
         matmul: the matrix product of doubles, of NumPy or of another library.
 
     Raises:
@@ -75,33 +75,33 @@ class IntegerNetwork:
         layers: Sequence[tuple[Doubles, Doubles]],
         *,
         levels: int | None,
-        largest_input: float,
+        max_input: float,
         matmul: Matmul = np.matmul,
     ) -> None:
         self.matmul = matmul
         self.layers: list[IntegerLayer] = []
-        self.largest_sums: list[float] = []
+        self.max_sums: list[float] = []
         for number, (weight, bias) in enumerate(layers):
-            lowest = 0.0 if number < len(layers) - 1 else -LARGEST_ACTIVATION
+            min_value = 0.0 if number < len(layers) - 1 else -MAX_ACTIVATION
             if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
                 raise UsageError("the weights are not finite; nothing can be coded with them")
             if number == 0 and levels is not None:
-                layer = _first_layer(weight, bias, levels, lowest)
+                layer = _first_layer(weight, bias, levels, min_value)
             else:
                 layer = IntegerLayer(
                     np.ascontiguousarray(_rounded(weight, WEIGHT_BITS).T),
                     _rounded(bias, WEIGHT_BITS + ACTIVATION_BITS),
                     WEIGHT_BITS,
-                    lowest,
+                    min_value,
                 )
-            largest = layer.largest_sum(largest_input if number == 0 else LARGEST_ACTIVATION)
+            largest = layer.max_sum(max_input if number == 0 else MAX_ACTIVATION)
             if not largest < EXACT:
                 raise UsageError(
                     f"layer {number} has weights so large that its sums can reach {largest:.3g}, "
                     f"and only those below 2^53 are exact; train with weight decay"
                 )
             self.layers.append(layer)
-            self.largest_sums.append(largest)
+            self.max_sums.append(largest)
 
     def __call__(self, values: Doubles) -> Doubles:
         """Outputs `(n, outputs)` of inputs `(n, inputs)`: whole numbers in units of the grid."""
@@ -110,17 +110,17 @@ class IntegerNetwork:
         return values
 
 
-def _first_layer(weight: Doubles, bias: Doubles, levels: int, lowest: float) -> IntegerLayer:
+def _first_layer(weight: Doubles, bias: Doubles, levels: int, min_value: float) -> IntegerLayer:
     """A layer that reads 2 k / levels - 1, on a grid finer by the levels."""
     bits = WEIGHT_BITS + (levels - 1).bit_length()
     scaled = _rounded(weight * (2.0 / levels), bits)
-    # Summed as 64-bit integers, which have no order.
+    # Summed as 64-bit integers, whose sum does not depend on the order.
     offset = _rounded(weight, bits).astype(np.int64).sum(1).astype(np.float64)
     return IntegerLayer(
         np.ascontiguousarray(scaled.T),
         _rounded(bias, bits) - offset,
         bits - ACTIVATION_BITS,
-        lowest,
+        min_value,
     )
 
 

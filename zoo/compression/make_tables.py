@@ -1,7 +1,7 @@
 r"""How the stored tables were made: `python -m zoo.compression.make_tables`.
 
-In decimal arithmetic, whose every operation is defined to the last digit, so that the tables can
-be made again anywhere; coders read the stored file and never this module.
+Decimal arithmetic is defined to the last digit, so that the tables can be reproduced anywhere;
+coders read the stored file and never this module.
 """
 
 from collections.abc import Iterable

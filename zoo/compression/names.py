@@ -1,4 +1,4 @@
-"""File names in few bytes: a JSON list under LZMA."""
+"""File names in few bytes: a JSON list, compressed by LZMA."""
 
 import json
 import lzma
@@ -15,16 +15,16 @@ def pack(names: Sequence[str]) -> bytes:
 
 
 def unpack(packed: bytes, count: int) -> list[str]:
-    """The names again.
+    """The names of packed bytes.
 
     Raises:
-        ValueError: if the bytes are not so many names.
+        ValueError: if the bytes are not `count` names.
     """
     try:
         reader = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=FILTERS)
         text = reader.decompress(packed, MAX_BYTES)
         if not reader.eof or reader.unused_data:
-            raise ValueError("names are cut short or too long")
+            raise ValueError("names are incomplete or too long")
         names = json.loads(text)
     except (lzma.LZMAError, RecursionError) as error:
         raise ValueError(f"names cannot be unpacked ({error})") from None

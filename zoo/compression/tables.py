@@ -1,8 +1,8 @@
-r"""Stored tables of :math:`\exp`, :math:`\Phi` and :math:`\Phi^{-1}`, and steps on them.
+r"""Stored tables of :math:`\exp`, :math:`\Phi` and :math:`\Phi^{-1}`, and lookups in them.
 
-A C library's `exp` or `erf` differs from another's in the last bit. What is here uses the tables
-and single additions, multiplications, divisions and floors of doubles, each of which IEEE 754
-rounds in one way only; NumPy does one operation a call, so nothing is fused.
+The `exp` and `erf` of two C libraries may differ in the last bit. This module uses only the tables
+and single additions, multiplications, divisions and floors of doubles, which IEEE 754 rounds
+in one way only; NumPy does one operation per call, so nothing is fused.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ NORMAL_STEPS, NORMAL_LIMIT = 128, 7
 
 @dataclass(frozen=True)
 class Tables:
-    """What `make_tables` made.
+    """The tables that `make_tables` made.
 
     Attributes:
         exponentials: exp(i / `EXP_STEPS`) for i from -`EXP_LIMIT` `EXP_STEPS` on.
@@ -41,14 +41,14 @@ class Tables:
     centres: Doubles
 
     def exp(self, steps: Doubles) -> Doubles:
-        """The exponential of whole numbers of 1 / `EXP_STEPS`, held within the table's range."""
+        """The exponential of multiples of 1 / `EXP_STEPS`, clipped to the table's range."""
         last = EXP_LIMIT * EXP_STEPS
         places = np.clip(steps, -last, last) + last
         found: Doubles = self.exponentials[places.astype(np.intp)]
         return found
 
     def normal_below(self, values: Doubles) -> Doubles:
-        r""":math:`\Phi` by the straight line between grid points; never decreasing."""
+        r""":math:`\Phi` interpolated linearly between grid points; never decreases."""
         grid = np.clip(values, -NORMAL_LIMIT, NORMAL_LIMIT) * NORMAL_STEPS
         grid += NORMAL_LIMIT * NORMAL_STEPS
         whole = np.minimum(np.floor(grid), len(self.normal_cumulative) - 2.0)

@@ -1,4 +1,4 @@
-"""Compress, decompress, predict: what the command line calls."""
+"""Compress, decompress, predict: the functions behind the verbs."""
 
 import os
 import tempfile
@@ -36,8 +36,8 @@ def compress(
 
     Returns:
         `output`, `model`, `version`, `images`, `chains`, `bytes`; bits per pixel of the whole
-        file (`bits_per_pixel`), of the images alone (`net_bits_per_pixel`), and what else the
-        file holds, in bytes: `seed_bytes`, `name_bytes`; `file_bytes` of the image files.
+        file (`bits_per_pixel`) and of the images alone (`net_bits_per_pixel`); the bytes of the
+        rest of the file, `seed_bytes` and `name_bytes`; and `file_bytes` of the image files.
 
     Raises:
         NotFoundError: an image or the model does not exist.
@@ -72,9 +72,9 @@ def compress(
 def predict(
     paths: Sequence[str | Path], model: str | os.PathLike[str], *, quiet: bool = True
 ) -> dict[str, Any]:
-    """The size that `compress` will reach, from the ELBO; nothing is written.
+    """Predict the size that `compress` will reach, from the ELBO; write nothing.
 
-    Arguments and errors as `compress`; the answer's `bytes` are an estimate.
+    Arguments and errors as for `compress`; `bytes` is an estimate.
     """
     codec = load_codec(model)
     found = read(paths, codec, quiet)
@@ -105,7 +105,7 @@ def decompress(
     Args:
         source: a file that `compress` made.
         folder: to make; it may exist if it is empty.
-        model: a folder or id, where the model is not found by the id that the file names.
+        model: a folder or id, if the model is not found by the id in the file.
         quiet: draw no progress bar.
 
     Returns:
@@ -113,7 +113,7 @@ def decompress(
 
     Raises:
         NotFoundError: the file or the model does not exist.
-        IntegrityError: the file is damaged or cut short.
+        IntegrityError: the file is damaged or incomplete.
         ConflictError: the file was made with another model or version, or the folder is not empty.
         UnsafeError: the file names images outside of the folder.
     """
@@ -132,7 +132,7 @@ def decompress(
         pixels = coder.decode(codec, container.chains, count, advance)
     if pixels is None:
         raise IntegrityError(
-            f"{source}: does not end as it began, so its images would be wrong; get it again"
+            f"{source}: does not decode to its seed, so its images would be wrong; get it again"
         )
     pixels *= np.uint8(255 // codec.pixels.levels)
     with new_folder(folder) as place, items_bar("writing", count, quiet=quiet) as advance:
@@ -171,7 +171,7 @@ def _facts(codec: Codec, found: Gathered, size: int) -> dict[str, Any]:
 
 
 def _write(output: Path, content: bytes) -> None:
-    """A file that is there whole or not at all, and never in another's place."""
+    """Write a file completely or not at all."""
     handle, partial = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.absolute().parent)
     try:
         with os.fdopen(handle, "wb") as file:

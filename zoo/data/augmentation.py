@@ -1,8 +1,8 @@
-"""Random changes of images that leave alone what they show, for training.
+"""Random changes of training images that leave what they show recognisable.
 
 Each takes a batch, floats `(B, C, H, W)` in [0, 1], draws anew for every image from torch's
-global generator of the batch's device, and returns the same shape and range. Nothing looks at the
-values, so a GPU is never waited for.
+global generator of the batch's device, and returns the same shape and range. No step depends on
+the values, so the CPU never waits for a GPU.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,8 +14,8 @@ from torch.nn import functional
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
-SHIFTED_BY = 0.125  # of the side, at most: 4 of 32 pixels
-MIN_AREA = 0.3  # of a crop
+MAX_SHIFT = 0.125  # of the side: 4 of 32 pixels
+MIN_AREA = 0.3  # of a crop, as a share of the image
 STRENGTH = 0.4  # of colours: factors from 0.6 to 1.4
 GRAYED = 0.2  # of the images
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
@@ -33,10 +33,10 @@ def window(pixel_values: Tensor, side: Tensor, x: Tensor, y: Tensor) -> Tensor:
         pixel_values: `(B, C, H, W)`.
         side: `(B, 1, 1, 1)`; 1 is the whole image.
         x: where the square's middle is, -1 the left edge and 1 the right one.
-        y: likewise from top to bottom.
+        y: the same from top to bottom.
 
     Returns:
-        The same shape; what lies outside of an image is its edge, mirrored.
+        The same shape; beyond its edges an image is mirrored.
     """
     zero = torch.zeros_like(side)
     matrix = torch.cat([side, zero, x, zero, side, y], 1).view(-1, 2, 3)
@@ -47,11 +47,11 @@ def window(pixel_values: Tensor, side: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def shift(pixel_values: Tensor) -> Tensor:
-    """Move each image by up to an eighth of its side, whole pixels; edges are mirrored."""
+    """Move each image by whole pixels, up to an eighth of its side; edges are mirrored."""
     height, width = pixel_values.shape[-2:]
     moves = []
     for pixels in (width, height):
-        reach = int(SHIFTED_BY * pixels)
+        reach = int(MAX_SHIFT * pixels)
         steps = uniform(pixel_values, -reach - 0.5, reach + 0.5).round().clamp(-reach, reach)
         moves.append(2 * steps / pixels)
     return window(pixel_values, torch.ones_like(moves[0]), *moves)
@@ -91,7 +91,7 @@ def color(pixel_values: Tensor) -> Tensor:
 
 
 def gray(pixel_values: Tensor) -> Tensor:
-    """Take the colours of a fifth of the images away."""
+    """Remove the colours of a fifth of the images."""
     return torch.where(
         uniform(pixel_values, 0, 1) < GRAYED,
         luminance(pixel_values).expand_as(pixel_values),

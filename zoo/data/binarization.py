@@ -8,8 +8,8 @@ from torch import Tensor
 
 from zoo.errors import UsageError
 
-FROZEN_SEED = 20_000  # published: names the one draw that frozen binarised test sets are
-_WORDS_AT_ONCE = 1 << 20
+FROZEN_SEED = 20_000  # published: frozen binarised test sets are this one draw
+_CHUNK = 1 << 20
 
 BINARIZATIONS: dict[str, Callable[[Tensor, torch.Generator | None], Tensor]] = {
     "none": lambda pixel_values, _: pixel_values,
@@ -27,9 +27,9 @@ def binarize(
 
     Args:
         pixel_values: floats in [0, 1], any shape.
-        mode: "stochastic" draws each pixel from Bernoulli(value) anew, "threshold" asks whether
-            it is above 0.5, "none" returns the images as they are.
-        generator: where the draws come from; on the device of the images.
+        mode: "stochastic" draws each pixel from Bernoulli(value), "threshold" compares it with
+            0.5, "none" returns the images as they are.
+        generator: for the draws; on the device of the images.
 
     Returns:
         The same shape and type.
@@ -52,11 +52,11 @@ def freeze_binarized(pixels: Tensor, seed: int = FROZEN_SEED) -> Tensor:
     A pixel of value v becomes 1 where its word w of numpy's `Philox(seed)`, the upper 32 bits of
     the next 64, has 255 w < 2^32 v: with probability v / 255, in whole numbers throughout, so that
     no rounding, thread or device can change it. Image i takes the words that follow those of the
-    images before it: the first images of a set are drawn alike however many are read.
+    images before it: the first images of a set are drawn the same however many are read.
 
     Args:
         pixels: uint8, any shape; the draw is over all values in order, images first.
-        seed: of the draw, at least 0; the default is the published one.
+        seed: of the draw, 0 or more; the default is the published one.
 
     Returns:
         uint8 zeros and ones, same shape.
@@ -75,8 +75,8 @@ def freeze_binarized(pixels: Tensor, seed: int = FROZEN_SEED) -> Tensor:
     values = pixels.detach().cpu().contiguous().numpy().reshape(-1)
     words = np.random.Philox(seed)
     drawn = np.empty_like(values)
-    for start in range(0, len(values), _WORDS_AT_ONCE):
-        chunk = values[start : start + _WORDS_AT_ONCE].astype(np.uint64)
+    for start in range(0, len(values), _CHUNK):
+        chunk = values[start : start + _CHUNK].astype(np.uint64)
         word = words.random_raw(len(chunk)) >> np.uint64(32)
         drawn[start : start + len(chunk)] = word * np.uint64(255) < chunk << np.uint64(32)
     return torch.from_numpy(drawn).view(pixels.shape).to(pixels.device)

@@ -1,4 +1,4 @@
-"""Image files that people name: each is checked fully before a model sees it."""
+"""Image files named by a user: each is checked completely before a model reads it."""
 
 import io
 import os
@@ -18,19 +18,19 @@ IMAGE_SUFFIXES = frozenset(
 # Read from the header before any pixel is decoded; 64 million pixels of RGB take 192 MB.
 MAX_PIXELS = 64_000_000
 PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
-# What the image processor brings to 8 bits or to RGB; a PGM's 16-bit greys are of mode I.
+# Modes that the image processor turns into 8 bits or RGB; a 16-bit PGM has mode I.
 PROCESSED_MODES = ("CMYK", "YCbCr", "I;16", "I;16B", "I;16L", "I;16N")
 WIDE_FILES = ("PNG", "PPM")
 CONVERT = "convert it first, for example `Image.open(a).convert('RGB').save(b)`"
 REFUSED_MODES = {
     "CMYK": f"is in CMYK, whose colours need a profile; {CONVERT}",
-    "I": f"has more than 8 bits a channel; {CONVERT}, after scaling the values to 0..255",
+    "I": f"has more than 8 bits per channel; {CONVERT}, after scaling the values to 0..255",
     "F": f"holds floating-point values; {CONVERT}, after scaling the values to 0..255",
 }
 
 
 def decode(content: bytes | Path, name: str) -> Image.Image:
-    """Open and decode one image, whatever is wrong with it told in one line.
+    """Open and decode one image; whatever is wrong with it is reported in one line.
 
     Args:
         content: its bytes, or its file.
@@ -41,7 +41,7 @@ def decode(content: bytes | Path, name: str) -> Image.Image:
 
     Raises:
         UnsafeError: if its header announces more than `MAX_PIXELS`.
-        UsageError: if it is no image, or damaged.
+        UsageError: if it is not an image, or damaged.
     """
     with _pillow(name):
         image = Image.open(io.BytesIO(content) if isinstance(content, bytes) else content)
@@ -69,10 +69,10 @@ def check_frames(image: Image.Image, name: str) -> None:
 
 @contextmanager
 def _pillow(name: str) -> Iterator[None]:
-    """Let Pillow work without warnings, and tell whatever it raises in one line."""
+    """Let Pillow work without warnings, and report whatever it raises in one line."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what is refused, or readable all the same
+            warnings.simplefilter("ignore")  # about files that are refused anyway, or can be read
             yield
     except Image.DecompressionBombError:
         raise UnsafeError(
@@ -87,21 +87,21 @@ def _pillow(name: str) -> Iterator[None]:
 
 
 def open_image(path: Path, *, exact: bool = False) -> Image.Image:
-    """Open one image file and refuse what would not look as its owner expects.
+    """Open one image file, and refuse it if it would not look as its owner expects.
 
     Args:
         path: a file.
-        exact: refuse also what an image processor brings to 8 bits or to RGB, for readers that
-            must not lose anything.
+        exact: also refuse what an image processor would turn into 8 bits or RGB, for readers
+            that must be lossless.
 
     Returns:
-        The decoded image, of mode 1, L, LA, P, PA, RGB or RGBA; unless exact also CMYK,
-        YCbCr and 16-bit grey, and colours of more than 8 bits a channel cut to 8.
+        The decoded image, of mode 1, L, LA, P, PA, RGB or RGBA; unless `exact`, also CMYK,
+        YCbCr and 16-bit grey, and colours of more than 8 bits per channel cut to 8.
 
     Raises:
         NotFoundError: if there is no such file.
         UnsafeError: if its header announces more than `MAX_PIXELS`.
-        UsageError: if it is empty, no image, damaged, animated, or of a mode without a rule.
+        UsageError: if it is empty, not an image, damaged, animated, or of an unsupported mode.
     """
     if not path.exists():
         raise NotFoundError(f"{path}: no such file; check the name")
@@ -115,7 +115,7 @@ def open_image(path: Path, *, exact: bool = False) -> Image.Image:
         raise UsageError(f"{path}: is empty (0 bytes); get it again")
     image = decode(content, str(path))
     with _pillow(str(path)):
-        if image.format == "PNG":  # check the sums of the parts that decoding skips
+        if image.format == "PNG":  # verify the checksums of the parts that decoding skips
             Image.open(io.BytesIO(content)).verify()
         wide = exact and _is_wide(content, image)
     check_frames(image, str(path))
@@ -125,7 +125,7 @@ def open_image(path: Path, *, exact: bool = False) -> Image.Image:
 
 
 def _refusal(image: Image.Image, wide: bool, exact: bool) -> str | None:
-    """Why an image of its mode is not taken, if it is not."""
+    """The reason to refuse an image because of its mode, or None."""
     if not exact and (
         image.mode in PROCESSED_MODES or (image.mode == "I" and image.format in WIDE_FILES)
     ):
@@ -138,10 +138,10 @@ def _refusal(image: Image.Image, wide: bool, exact: bool) -> str | None:
 def iter_images(
     paths: Iterable[str | Path], *, skip_bad: bool = False, problems: list[str] | None = None
 ) -> Iterator[tuple[Path, Image.Image]]:
-    """Open images one after the other, so that a folder of photos need not fit in memory.
+    """Open images one by one, so that a folder of photos need not fit in memory.
 
     Args:
-        paths: files, and folders, which are searched in the order of their names.
+        paths: files, and folders, whose files come in the order of their names.
         skip_bad: skip a bad file even if it was named; bad files inside a folder always are.
         problems: receives one line for each file skipped.
 
@@ -150,7 +150,8 @@ def iter_images(
 
     Raises:
         NotFoundError: if a path does not exist, or a folder holds no image files.
-        UsageError: for a bad file that was named, see `open_image`; UnsafeError likewise.
+        UsageError: for a bad file that was named, see `open_image`.
+        UnsafeError: likewise.
     """
     problems = [] if problems is None else problems
     for path in (Path(os.path.expanduser(one)) for one in paths):
@@ -192,19 +193,19 @@ def open_images(
     problems: list[str] = []
     opened = list(iter_images(paths, skip_bad=skip_bad, problems=problems))
     if not opened:
-        raise UsageError(nothing_left(problems))
+        raise UsageError(no_images_message(problems))
     return [image for _, image in opened], [path for path, _ in opened], problems
 
 
-def nothing_left(problems: list[str]) -> str:
-    """What to say when every file was skipped, or none was given."""
+def no_images_message(problems: list[str]) -> str:
+    """The message when every file was skipped, or none was given."""
     if not problems:
         return "no images were given; name PNG or JPEG files, or a folder of them"
     return f"no usable image among {len(problems)}; the first: {problems[0]}"
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files below a folder, by suffix, in the order of their names.
+    """The image files in a folder and its subfolders, by suffix, in the order of their names.
 
     Raises:
         NotFoundError: if there are none.
@@ -222,7 +223,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def _is_wide(content: bytes, image: Image.Image) -> bool:
-    """Whether colours of 16 bits were silently cut to 8 by Pillow."""
+    """Whether Pillow silently cut colours of 16 bits to 8."""
     if image.format == "PNG":
         return content[24] > 8  # the bit depth of IHDR, which comes first in every PNG
     if image.format == "TIFF":

@@ -10,7 +10,7 @@ from zoo.errors import NotFoundError, UsageError
 from .files import list_images
 from .splits import KEYWORDS, assign, canonical, labels_of
 
-METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # what `datasets` reads
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # which `datasets` reads
 TABLES = (".csv", ".tsv", ".jsonl", ".xlsx")
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
@@ -20,10 +20,10 @@ class Rows:
     """The rows of one split, undecoded.
 
     Attributes:
-        contents: per image its bytes, or its file; read it once, in order.
-        count: how many there are.
+        contents: the bytes of each image, or its file; can be iterated once.
+        count: number of images.
         labels: their class numbers, or None.
-        names: what messages call row i: a file, or "row 17".
+        names: of the rows in messages: a file, or "row 17".
     """
 
     contents: Iterator[bytes | Path | None]
@@ -33,17 +33,17 @@ class Rows:
 
 
 def open_folder(name: str, folder: Path, split: str, max_rows: int | None) -> Rows:
-    """A plain folder of images, its splits and classes as `datasets` has them.
+    """A plain folder of images, with splits and classes as in `datasets`.
 
-    Splits are those of `splits.assign`, classes those of `splits.labels_of`. A split may also be
-    asked for by another word for it, such as "val". Hidden files and what lies in folders such as
-    `__MACOSX` are no part of it. What lies outside of every split is named on stderr.
+    Splits are those of `splits.assign`, classes those of `splits.labels_of`. A split has other
+    names, such as "val". Hidden files and files in folders such as `__MACOSX` are ignored. Files
+    outside of every split are reported on stderr.
 
     Args:
         name: what messages call the data set.
-        folder: where it is.
+        folder: its folder.
         split: in the slicing syntax of `datasets`.
-        max_rows: of the split, the first so many.
+        max_rows: read only the first rows, this many.
 
     Raises:
         NotFoundError: if there are no images.
@@ -80,9 +80,9 @@ def open_folder(name: str, folder: Path, split: str, max_rows: int | None) -> Ro
 
 
 def metadata_files(folder: Path) -> dict[str, list[str]]:
-    """The tables that say which images a data set has and what they are, by split; often none.
+    """The tables that list the images of a data set and describe them, by split; often none.
 
-    One that lies outside of the splits is none of them, as for `datasets`.
+    As in `datasets`, a table outside of the splits is not among them.
     """
     found = [file.relative_to(folder) for file in folder.rglob("metadata.*")]
     found = sorted(path for path in found if path.name in METADATA and not _unwanted(path))
@@ -94,15 +94,15 @@ def metadata_files(folder: Path) -> dict[str, list[str]]:
 
 
 def note_unread(name: str, folder: Path, described: dict[str, list[str]]) -> None:
-    """Say on stderr which archives and tables at the top of a folder are not read, and why.
+    """Report on stderr which archives and tables in a folder are not read, and why.
 
     Args:
         name: what messages call the data set.
-        folder: where it is.
+        folder: its folder.
         described: its tables that are read, as `metadata_files` finds them.
     """
     read = {Path(file) for files in described.values() for file in files}
-    kinds = {*TABLES, *ARCHIVES, ".parquet"}  # first, as there may be very many images
+    kinds = {*TABLES, *ARCHIVES, ".parquet"}  # by suffix first, as there may be many images
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in kinds)
     found = [path for path in found if path not in read and not _unwanted(Path(path.name))]
     packed = [path.name for path in found if _is_archive(path)]
@@ -111,16 +111,16 @@ def note_unread(name: str, folder: Path, described: dict[str, list[str]]) -> Non
     tables = [each for each in tables if each not in METADATA]
     for names, reason in (
         (packed, "archives are not read ({}); unpack them there"),
-        (outside, "{} is not read, as it lies outside of the splits; put one into each of them"),
-        (tables, "not read: {}; what is said of images stands in a metadata.csv or .jsonl with a "
-                 "column file_name"),
+        (outside, "{} is not read, as it is outside of the splits; put one into each split"),
+        (tables, "not read: {}; describe images in a metadata.csv or .jsonl with a column "
+                 "file_name"),
     ):  # fmt: skip
         if names:
             print(f"data set {name}: {reason.format(', '.join(names[:3]))}", file=sys.stderr)
 
 
 def note_unnamed(name: str, folder: Path, named: int) -> None:
-    """Say on stderr how many images are left out because no metadata names them."""
+    """Report on stderr how many images are left out because no metadata names them."""
     if (rest := (count := len(_listed(folder))) - named) > 0:
         print(
             f"data set {name}: {rest} of {count} images are named in no metadata and left out",
@@ -129,7 +129,7 @@ def note_unnamed(name: str, folder: Path, named: int) -> None:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """The images below a folder in the order of `datasets`, as paths from there on."""
+    """The images below a folder in the order of `datasets`, as paths relative to it."""
     try:
         found = [file.relative_to(folder) for file in list_images(folder)]
     except NotFoundError:
@@ -138,7 +138,7 @@ def _listed(folder: Path) -> list[Path]:
     if not found:
         packed = sorted(path.name for path in folder.rglob("*") if _is_archive(path))
         raise NotFoundError(
-            f"{folder}: holds no images but archives ({', '.join(packed[:3])}); unpack them there"
+            f"{folder}: holds archives, not images ({', '.join(packed[:3])}); unpack them there"
             if packed
             else f"{folder}: holds no images; put PNG or JPEG files there"
         )
@@ -146,7 +146,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _unwanted(path: Path) -> bool:
-    """Whether a file is hidden or in a folder that systems make for themselves."""
+    """Whether a file is hidden or in a folder that an operating system makes."""
     return any(part.startswith(".") for part in path.parts) or any(
         folder.startswith("__") for folder in path.parts[:-1]
     )
@@ -157,10 +157,10 @@ def _is_archive(path: Path) -> bool:
 
 
 def _note_rest(name: str, folder: Path, paths: list[Path], count: int) -> None:
-    """Say on stderr what is not read, as it changes what is trained on."""
+    """Report on stderr what is not read, as it changes the training data."""
     if rest := len(paths) - count:
         print(
-            f"data set {name}: {rest} of {len(paths)} images lie in no split and are left out; "
-            "where a class is named like a split, put all classes into a folder train",
+            f"data set {name}: {rest} of {len(paths)} images are in no split and are left out; "
+            "if a class is named like a split, put all classes into a folder train",
             file=sys.stderr,
         )

@@ -1,4 +1,4 @@
-"""Images in memory: decoded once to bytes, served by the batch."""
+"""Images in memory: decoded to bytes once, served in batches."""
 
 import sys
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from .sources import open_rows
 if TYPE_CHECKING:
     from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
-SHOWN_PROBLEMS = 5  # a damaged data set should not fill the screen
+MAX_PROBLEMS = 5  # shown, as a damaged data set should not fill the screen
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Images:
         pixels: uint8 `(N, C, H, W)`; divide by 255 for `pixel_values`.
         labels: class numbers `(N,)`, int64, or None.
         name: the data set.
-        split: the split, as it was asked for.
+        split: the split, as requested.
         problems: one line for each image skipped because it could not be decoded.
     """
 
@@ -46,7 +46,7 @@ class Images:
         return len(self.pixels)
 
     def to(self, device: torch.device) -> "Images":
-        """The same images on a device, where a batch of them is taken at once."""
+        """The same images on a device, from which batches are then taken."""
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, pixels=self.pixels.to(device), labels=labels)
 
@@ -62,7 +62,7 @@ def load_images(
 ) -> Images:
     """Decode one split of a data set, each image once.
 
-    An image that cannot be decoded is skipped; stderr names the first few and their number. Files
+    An image that cannot be decoded is skipped; stderr shows the first few and how many. Files
     and images inside a table (Parquet, the Hub) become the same bytes, 16-bit greys and CMYK by
     the rules of `GenaeImageProcessor`. Of several frames a table's image shows the first, as
     `datasets` would; a file is skipped.
@@ -70,17 +70,17 @@ def load_images(
     Args:
         dataset: a name of `zoo.data.DATASETS`, a folder, a Parquet file or a Hub id.
         split: in the slicing syntax of `datasets`, for example "train[:50000]".
-        processor: makes bytes of an image, in the size and channels the model wants.
+        processor: turns an image into bytes, in the size and channels that the model reads.
         config: the configuration, where a data set has several.
-        max_images: read only the first so many, at least 1.
-        quiet: draw no progress bar, and say only how many were skipped, if any.
+        max_images: read only the first images, this many; 1 or more.
+        quiet: draw no progress bar, and report only how many images were skipped, if any.
 
     Returns:
         The images; a split without class numbers has no `labels`.
 
     Raises:
-        NotFoundError: if the data set is nowhere.
-        NotAllowedError: if the Hub wants permission first.
+        NotFoundError: if the data set is not found.
+        NotAllowedError: if the Hub requires permission.
         UsageError: if the split is wrong or empty, or none of its images can be decoded.
         IntegrityError: if a Parquet file cannot be read.
     """
@@ -122,14 +122,14 @@ def load_images(
 
 
 def _report(shown: list[str], skipped: int, count: int) -> None:
-    """Say on stderr what was skipped; the number always, as it changes what is measured."""
-    for line in shown[:SHOWN_PROBLEMS]:
+    """Report on stderr what was skipped; the number always, as it changes what is measured."""
+    for line in shown[:MAX_PROBLEMS]:
         print(line, file=sys.stderr)
     print(f"skipped {skipped} of {count} images", file=sys.stderr)
 
 
 class ImageDataset(Dataset[dict[str, Tensor]]):
-    """Images for a `DataLoader`, a batch in one piece.
+    """Images for a `DataLoader`, which takes a batch in one piece.
 
     A loader that knows `__getitems__` (torch's does) receives a whole batch as one dictionary;
     give it a `collate_fn` that returns its argument.

@@ -28,12 +28,12 @@ from .tables import cells, image_column, label_column, numbered
 
 @dataclass(frozen=True)
 class Source:
-    """What is known of a data set.
+    """What is known about a data set.
 
     Attributes:
-        folder: its name below `GENAE_DATA` or `./data`; a path below `cards/examples` when
+        folder: its name in `GENAE_DATA` or `./data`; a path in `cards/examples` if
             `embedded`.
-        config: the configuration to read, where it has several.
+        config: the configuration to read, if there are several.
         hub_id: its repository on the Hub, if there is one.
         image_column: the column of images.
         label_column: the column of class numbers, if there is one.
@@ -72,15 +72,15 @@ def open_rows(
 
     Args:
         dataset: a name of `DATASETS`, a folder (of Parquet files or of images), a Parquet file
-            or a Hub id. A name is looked for below `GENAE_DATA`, below `./data`, on the Hub.
+            or a Hub id. A name is looked for in `GENAE_DATA`, in `./data` and on the Hub.
         split: in the slicing syntax of `datasets`: "train", "train[:500]", "train[90%:]".
         config: the configuration, where a data set has several.
-        max_rows: read only the first so many rows.
+        max_rows: read only the first rows, this many.
         quiet: draw no progress bars while downloading.
 
     Raises:
-        NotFoundError: if it is nowhere.
-        NotAllowedError: if the Hub wants permission first.
+        NotFoundError: if it is not found.
+        NotAllowedError: if the Hub requires permission.
         UsageError: if the split or configuration is wrong, or holds no images.
         IntegrityError: if a Parquet file cannot be read.
     """
@@ -112,7 +112,7 @@ def locate(name: str) -> Path | str:
     """The local folder or file of a data set as a `Path`, or its id on the Hub as text.
 
     Raises:
-        NotFoundError: if it is neither here nor could be there.
+        NotFoundError: if it is not here, and cannot be an id on the Hub.
     """
     name = os.path.expanduser(name)
     source = DATASETS.get(name, Source(name))
@@ -142,16 +142,16 @@ def locate(name: str) -> Path | str:
 
 
 def _holds_tables(folder: Path) -> bool:
-    """Whether a folder's rows are in Parquet files."""
+    """Whether a folder has Parquet files other than metadata."""
     return any(file.name not in METADATA for file in folder.rglob("*.parquet"))
 
 
 def _check_table(name: str, file: Path) -> None:
-    """Raise `UsageError` for a file that is no Parquet and does not call itself so."""
+    """Raise `UsageError` for a file that is not Parquet, by its content and by its name."""
     with file.open("rb") as stream:
         parquet = stream.read(4) == b"PAR1"
     if not parquet and file.suffix.lower() != ".parquet":
-        what = "an archive: unpack it" if file.suffix.lower() in ARCHIVES else "no Parquet file"
+        what = "an archive: unpack it" if file.suffix.lower() in ARCHIVES else "not a Parquet file"
         raise UsageError(f"data set {name}: {file} is {what}; give a folder of images or Parquet")
 
 
@@ -163,15 +163,15 @@ def _load_table(
     quiet: bool,
     described: dict[str, list[str]],
 ) -> Any:
-    """The split as a `datasets.Dataset`, failures told in genae's words.
+    """The split as a `datasets.Dataset`; failures are raised as errors of genae.
 
     Args:
         name: what messages call the data set.
         place: its folder or file, or its id on the Hub.
         config: the configuration, None for the only one.
         split: in the slicing syntax of `datasets`.
-        quiet: draw no bars of downloads.
-        described: where the place is a folder of images, tables of what they are, by split.
+        quiet: draw no progress bars of downloads.
+        described: the metadata tables by split, if the place is a folder of images.
     """
     import datasets
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -189,7 +189,7 @@ def _load_table(
     except DatasetNotFoundError as error:
         if "gated" in str(error):
             raise NotAllowedError(
-                f"data set {name}: {place} asks for permission on the Hub; accept its terms there "
+                f"data set {name}: {place} requires permission on the Hub; accept its terms there "
                 "and log in with `hf auth login`"
             ) from error
         raise NotFoundError(_absent(name, place)) from error
@@ -204,32 +204,32 @@ def _load_table(
         reason = " ".join(str(error).split())
         if described and "file_name" in reason:
             files = ", ".join(itertools.chain(*described.values()))
-            reason += f" ({files}); name that column, or rename the file and it is not read"
+            reason += f" ({files}); name that column, or rename the file so that it is not read"
         raise UsageError(f"data set {name}, split {split!r}: {reason}") from error
-    except Exception as error:  # `datasets` lets out whatever its readers of tables meet
+    except Exception as error:  # `datasets` raises whatever its readers of tables meet
         if not described:
             raise
         files = ", ".join(itertools.chain(*described.values()))
         reason = " ".join(str(error).split())
         raise UsageError(
-            f"data set {name}: {files} cannot be read ({reason}); name an image a row in the "
-            "column file_name, or rename the file and it is not read"
+            f"data set {name}: {files} cannot be read ({reason}); name one image per row in the "
+            "column file_name, or rename the file so that it is not read"
         ) from error
 
 
 def _absent(name: str, place: Path | str) -> str:
-    """What to say when neither a local folder nor the Hub has it."""
+    """The message when neither a local folder nor the Hub has a data set."""
     source = DATASETS.get(name)
     folder = source.folder if source else Path(name).name
     return (
-        f"data set {name}: not below GENAE_DATA or ./data (as {folder}), and {place} cannot be "
+        f"data set {name}: not in GENAE_DATA or ./data (as {folder}), and {place} cannot be "
         "reached on the Hub; set GENAE_DATA to the folder that holds data sets, or go online"
     )
 
 
 @contextmanager
 def _no_bars(quiet: bool) -> Iterator[None]:
-    """Silence the bars of `datasets`, and those of downloads too when quiet."""
+    """Silence the bars of `datasets`, and when quiet also those of downloads."""
     import datasets
     from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,

@@ -1,21 +1,21 @@
-"""Which split an image file belongs to, by the names `datasets` knows. Standard library only."""
+"""The split that an image file belongs to, by the names that `datasets` knows."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-#: The words for a split in the names of folders and files, as `datasets` lists them
+#: The names of a split in folders and files, as `datasets` lists them
 #: (`SPLIT_KEYWORDS` of its `data_files.py`).
 KEYWORDS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "dev", "val"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
-SPLIT_OF = {word: split for split, words in KEYWORDS.items() for word in words}
-_BETWEEN = r"[-._ 0-9]"  # what may stand before and after such a word
-_WORD = re.compile(rf"(?:^|{_BETWEEN})({'|'.join(SPLIT_OF)})(?={_BETWEEN}|$)")
-_ANY_CASE = re.compile(_WORD.pattern, re.IGNORECASE)
+SPLIT_OF = {name: split for split, names in KEYWORDS.items() for name in names}
+_SEPARATOR = r"[-._ 0-9]"  # what may surround such a name
+_NAME = re.compile(rf"(?:^|{_SEPARATOR})({'|'.join(SPLIT_OF)})(?={_SEPARATOR}|$)")
+_ANY_CASE = re.compile(_NAME.pattern, re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Member:
     """A file of a data set.
 
     Attributes:
-        path: below the data set's folder.
+        path: relative to the data set's folder.
         split: `train`, `validation` or `test`.
-        category: the folder it lies in, unless that is the data set's own or names the split.
+        category: the folder it is in, unless that is the data set's own or names the split.
     """
 
     path: PurePath
@@ -34,7 +34,7 @@ class Member:
 
 
 def canonical(split: str) -> str:
-    """A split under the name `datasets` gives it; slices and sums are kept, other names too.
+    """A split under its name in `datasets`; slices, sums and other names are kept.
 
     Example:
         >>> canonical("val[:10]+dev[10:]")
@@ -48,24 +48,24 @@ def canonical(split: str) -> str:
 def assign(paths: Sequence[PurePath]) -> list[Member]:
     """Sort files into splits as `datasets` does, each file into one.
 
-    Folders decide, from the outermost on; where none is named as a split the files' own names do;
-    where neither is, everything is `train`. Two rules go further than `datasets`, both so that no
-    test image is trained on: of a file in `test/train/` the outer folder counts alone, and
-    folders such as `Train` and `Test` are known in any case, where there are two splits of them
-    or nothing lies in another folder.
+    The outermost folder named like a split decides; if there is none, the names of the files do;
+    if they do not either, everything is `train`. Two rules go further than `datasets`, so that no
+    test image is trained on: only the outer folder counts for a file in `test/train/`, and folders
+    such as `Train` and `Test` are recognised in any case if they form two splits or no file is in
+    another folder.
 
     Args:
-        paths: below the data set's folder.
+        paths: relative to the data set's folder.
 
     Returns:
-        The files that lie in a split, in the order given.
+        The files that are in a split, in the order of `paths`.
     """
     places = [_by_folder(path, _ANY_CASE) for path in paths]
     others = [
         path for path, place in zip(paths, places, strict=True) if not place and path.parts[1:]
     ]
     if others and len({place[0] for place in places if place}) < 2:
-        places = [_by_folder(path, _WORD) for path in paths]
+        places = [_by_folder(path, _NAME) for path in paths]
     if not any(places):
         places = [_by_file(path) for path in paths]
     if not any(places):
@@ -78,7 +78,7 @@ def assign(paths: Sequence[PurePath]) -> list[Member]:
 
 
 def _by_folder(path: PurePath, word: re.Pattern[str]) -> tuple[str, int] | None:
-    """Split and place of the outermost folder that is named as one."""
+    """Split and position of the outermost folder that is named like a split."""
     for place, folder in enumerate(path.parts[:-1]):
         if found := word.search(folder):
             return SPLIT_OF[found[1].lower()], place
@@ -86,13 +86,13 @@ def _by_folder(path: PurePath, word: re.Pattern[str]) -> tuple[str, int] | None:
 
 
 def _by_file(path: PurePath) -> tuple[str, int] | None:
-    """Split that the file's name tells."""
-    found = _WORD.search(path.name)
+    """The split in the name of a file."""
+    found = _NAME.search(path.name)
     return (SPLIT_OF[found[1]], -1) if found else None
 
 
 def _category(path: PurePath, place: int) -> str | None:
-    """The folder a file lies in, where that is none of the data set's own."""
+    """The folder of a file, unless it is the data set's own or names the split."""
     inner = len(path.parts) - 2
     return path.parts[inner] if inner > place else None
 
@@ -100,9 +100,9 @@ def _category(path: PurePath, place: int) -> str | None:
 def labels_of(members: Sequence[Member]) -> list[int] | None:
     """Class numbers of a whole data set, over all its splits, or None.
 
-    Class folders count as they do for `datasets`: in the order of their names, where there are
-    two at least and all images lie at one depth. Only where there is no class folder at all may
-    the names say it, if each is a running number, a dash and a class number, such as `0017-3`.
+    Class folders are numbered as in `datasets`: in the order of their names, if there are two or
+    more and all images are at the same depth. Without class folders the names of files count, if
+    each is a running number, a dash and a class number, such as `0017-3`.
     """
     categories = sorted({member.category for member in members if member.category is not None})
     if categories:

@@ -1,4 +1,4 @@
-"""Rows of a table, Parquet or metadata: which column holds images, which labels, cell by cell."""
+"""Rows of a table, Parquet or metadata: its columns of images and labels, and their cells."""
 
 import sys
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from typing import Any
 
 from zoo.errors import UsageError
 
-LARGEST_LABEL = 2**63 - 1  # larger ones are identifiers, which no tensor holds
+MAX_LABEL = 2**63 - 1  # larger ones are identifiers, and do not fit an int64 tensor
 
 
 def numbered(tables: Any, split: str) -> Any:
-    """One split of several tables, `label` as numbers: words in their order over all splits."""
+    """One split of several tables, with `label` as numbers: texts in order, over all splits."""
     import datasets
 
     lengths = {each: len(table) for each, table in tables.items()}
@@ -23,15 +23,15 @@ def numbered(tables: Any, split: str) -> Any:
     ]
     table = datasets.concatenate_datasets(parts)
     if getattr(table.features.get("label"), "dtype", None) in ("string", "large_string"):
-        words = {word for each in tables.values() for word in each.unique("label")}
-        if None not in words:
-            kind = datasets.ClassLabel(names=sorted(words))
+        names = {name for each in tables.values() for name in each.unique("label")}
+        if None not in names:
+            kind = datasets.ClassLabel(names=sorted(names))
             table = table.cast_column("label", kind)
     return table
 
 
 def image_column(name: str, preferred: str, table: Any) -> str:
-    """The column of images: as the table of data sets says, else by its type or name."""
+    """The column of images: the preferred one if it exists, else by its type or name."""
     import datasets
 
     by_type = [
@@ -47,16 +47,16 @@ def image_column(name: str, preferred: str, table: Any) -> str:
 
 
 def label_column(name: str, column: str | None, table: Any) -> list[int] | None:
-    """The class numbers, if there are any; what else the column holds is said on stderr."""
+    """The class numbers, if there are any; stderr reports a column that holds something else."""
     if column not in table.column_names:
         return None
     labels = table.with_format("arrow")[column].to_pylist()
     labels = [int(label) if _is_whole(label) else label for label in labels]
     for row, label in enumerate(labels):
-        if not isinstance(label, int) or abs(label) > LARGEST_LABEL:
+        if not isinstance(label, int) or abs(label) > MAX_LABEL:
             print(
                 f"data set {name}: the column {column} is not read, as row {row} holds "
-                f"{label!r:.40} and no class number",
+                f"{label!r:.40}, which is not a class number",
                 file=sys.stderr,
             )
             return None
@@ -64,7 +64,7 @@ def label_column(name: str, column: str | None, table: Any) -> list[int] | None:
 
 
 def _is_whole(label: Any) -> bool:
-    """Whether a label is a number as tables without a type for counts write it."""
+    """Whether a label is a whole number written as a float, as in tables without integers."""
     return isinstance(label, float) and label.is_integer()
 
 
@@ -87,5 +87,5 @@ def _cell_file(cell: Any, place: Path | str) -> Path | None:
         return None
     root = place if place.is_dir() else place.parent
     file = (root / path).resolve()
-    # A downloaded table must not make us read whatever file it names.
+    # A downloaded table must not name any other file to be read.
     return file if file.is_relative_to(root.resolve()) and file.is_file() else None

@@ -20,18 +20,18 @@ class Measurement:
 
     Attributes:
         name: of the metric in `METRICS`.
-        metric: the name for people, with the features used.
+        metric: the name to show, with the features used.
         dataset: what it was measured on.
         split: of the data set.
         unit: of the value.
-        stated: what the card says; None where it says nothing.
-        measured: what was found.
-        tolerance: how far apart the two may be; None where nothing is stated.
-        ok: whether they are within the tolerance; true where nothing is stated.
-        floor: the same metric of real train images, where it has one.
+        stated: the number in the card; None if it states none.
+        measured: the number measured.
+        tolerance: how far apart the two may be; None if nothing is stated.
+        ok: whether they are within the tolerance; true if nothing is stated.
+        floor: the same metric of real train images, if it has a floor.
         seed: of everything random.
-        options: every option of the metric as it was used.
-        seconds: how long it took.
+        options: every option of the metric as used.
+        seconds: duration.
     """
 
     name: str
@@ -73,24 +73,24 @@ def evaluate(
     quiet: bool = False,
     device: str | None = None,
 ) -> list[Measurement]:
-    """Measure what a model's card states, or a sensible few where it states nothing.
+    """Measure what a model's card states, or the default metrics if it states nothing.
 
     Args:
-        model_id_or_dir: an id, a folder made by `genae train` or `pull`.
+        model_id_or_dir: an id, or a folder made by `genae train` or `genae pull`.
         card: a `zoo.card.Card` to use instead of the model's own.
         metrics: names of `METRICS` to measure; None for all that the card states.
-        data: another data set than the card's; its numbers are then compared with nothing.
-        split: another split than the card's, likewise.
+        data: a data set in place of the card's; its numbers are not compared with the card's.
+        split: a split in place of the card's, likewise.
         quiet: draw no progress bars.
-        device: where the model runs; None is the CPU, which cards are measured on.
+        device: of the model; None is the CPU, on which cards are measured.
 
     Returns:
-        One measurement per result stated or metric named, in their order.
+        One measurement for each result stated or metric named, in order.
 
     Raises:
         UsageError: for an unknown metric or option, one that does not fit the model, or a model
             without a card and no `data` to measure on.
-        NotFoundError: if the model or the data set is nowhere.
+        NotFoundError: if the model or the data set does not exist.
     """
     names = None if metrics is None else [table.find(name).name for name in metrics]
     context = open_context(model_id_or_dir, card, device=device, quiet=quiet)
@@ -112,8 +112,8 @@ def open_context(
     entry = catalog.find_config(model.config.model_type)
     if not entry.processor:
         raise UsageError(
-            f"{name} is a {entry.title}, converted from another library's file: its card states "
-            "how near it is to the original, and there are no images to measure it on"
+            f"{name} is a {entry.title}, converted from a file of another library: its card "
+            "states how close it is to the original, and there are no images to measure it on"
         )
     processor = processor_at(place, name)
     card = load_card(name) if card is None else card
@@ -121,10 +121,10 @@ def open_context(
 
 
 def load_card(name: str) -> Any:
-    """The card of a model, or None for a folder or another owner's model that has none."""
+    """The card of a model, or None if its folder has none."""
     from zoo import registry
 
-    for place in (name, None):  # an id of another owner has its card where it was fetched to
+    for place in (name, None):  # another owner's card is in the folder it was fetched to
         try:
             return registry.load_card(registry.resolve(name) if place is None else place)
         except NotFoundError:
@@ -140,7 +140,7 @@ def architecture(context: Context) -> str:
 def plan(
     context: Context, names: list[str] | None, data: str | None, split: str | None
 ) -> list[Request]:
-    """What to measure: the card's results, restricted and redirected as asked, or defaults."""
+    """What to measure: the card's results, restricted and redirected, or defaults."""
     stated = [_stated(context, result) for result in getattr(context.card, "results", ())]
     wanted = names
     if wanted is None:
@@ -153,7 +153,7 @@ def plan(
             place = default_place(context, data, split)
             requests.append(Request(name, *place))
         requests += [_redirected(request, data, split) for request in of_name]
-    for request in requests:  # all at once, before minutes are spent on the first
+    for request in requests:  # check all of them before spending minutes on the first
         _check(context, request)
     return requests
 
@@ -191,12 +191,12 @@ def measure(context: Context, request: Request) -> Measurement:
 def measure_all(
     context: Context, request: Request, choices: Iterable[dict[str, Any]]
 ) -> list[Measurement]:
-    """Measure one thing with several choices of options, each beside what the card states of it.
+    """Measure one metric with several choices of options, each compared with the card.
 
     Args:
         context: the model and the memory.
         request: what the choices have in common.
-        choices: options; None means the metric's own choice.
+        choices: options of each measurement; None means the default.
 
     Raises:
         UsageError: the metric does not fit the model or the options.
@@ -215,7 +215,7 @@ def measure_all(
 
 
 def _same(stated: Request, found: Measurement) -> bool:
-    """Whether a card's result is what was measured, options and all."""
+    """Whether a card states a result for what was measured, with the same options."""
     return (stated.name, stated.dataset, stated.split, stated.seed, stated.options) == (
         found.name,
         found.dataset,
@@ -252,7 +252,7 @@ def _stated(context: Context, result: Any) -> Request:
 
 
 def _redirected(request: Request, data: str | None, split: str | None) -> Request:
-    """The same metric elsewhere; what is stated holds only where it was stated."""
+    """The same metric on other data, for which the card states nothing."""
     dataset, part = data or request.dataset, split or request.split
     if (dataset, part) == (request.dataset, request.split):
         return request
@@ -263,7 +263,7 @@ def _redirected(request: Request, data: str | None, split: str | None) -> Reques
 def default_place(
     context: Context, data: str | None, split: str | None
 ) -> tuple[str, str, str | None]:
-    """Data set, split and configuration where the card states nothing: the test split if any."""
+    """Data set, split and configuration if the card states none: the test split, if it exists."""
     trained: Any = getattr(context.card, "data", None)
     if data is None and trained is None:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Measurements for people, for programs and for cards."""
+"""Measurements as text, as JSON and as TOML for cards."""
 
 import datetime
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from .measure import Measurement
 
 
-#: The keys of a result that stand before its tolerance.
+#: The keys of a result that come before its tolerance.
 BEFORE_TOLERANCE = ("dataset", "split", "metric", "unit", "value")
 
 
 def as_dict(measurement: "Measurement") -> dict[str, Any]:
-    """A measurement for JSON: not-a-number, which JSON lacks, is None."""
+    """A measurement for JSON: NaN, which JSON lacks, becomes None."""
     fields = asdict(measurement)
     for name in ("measured", "floor"):
         value = fields[name]
@@ -35,12 +35,12 @@ def results_toml(
 
     Args:
         measurements: what `evaluate` returned.
-        model: id that the protocol names.
-        device: what it was measured on.
-        version: genae's.
+        model: id of the model.
+        device: of the measurement.
+        version: of genae.
 
     Returns:
-        TOML text. A tolerance that was stated is kept; a new one is the metric's suggestion.
+        TOML text. A stated tolerance is kept; a new one is the suggestion of the metric.
     """
     measurements = list(measurements)
     blocks = []

@@ -1,4 +1,4 @@
-"""What the metrics work on: one model, its images, and everything computed once per call."""
+"""What metrics measure: a model, its images, and everything that is computed once per call."""
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -20,12 +20,12 @@ BATCH = 256  # images; part of what a seed means, so no option
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a metric found.
+    """The outcome of a metric.
 
     Attributes:
         value: the measured number.
-        floor: the same metric of real train images, where it has one.
-        options: every option as it was used, defaults filled in.
+        floor: the same metric of real train images, if it has a floor.
+        options: every option as used, defaults filled in.
     """
 
     value: float
@@ -34,7 +34,7 @@ class Outcome:
 
 
 class Context:
-    """A model in eval mode with its image processor, and a memory for what metrics share.
+    """A model in eval mode with its image processor, and a cache for what metrics share.
 
     Args:
         model: any model of genae.
@@ -59,8 +59,8 @@ class Context:
         except RuntimeError as error:
             raise UsageError(f"no device {device!r}; use cpu, cuda, cuda:1 or mps") from error
         try:
-            torch.zeros(1, device=self.device).item()  # some, as meta, hold no values
-            # Convolutions whose weights lie channels-last are a tenth faster on a CPU.
+            torch.zeros(1, device=self.device).item()  # some, such as meta, hold no values
+            # Convolutions with channels-last weights are a tenth faster on a CPU.
             self.model = model.eval().to(self.device, memory_format=torch.channels_last)
         except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
             reason = str(error).splitlines()[0]
@@ -77,14 +77,14 @@ class Context:
         return getattr(self.model.config, "likelihood", None)
 
     def once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
-        """What `make` returns, computed at the first call with this key."""
+        """The result of `make`, computed at the first call with this key."""
         if key not in self._memory:
             self._memory[key] = make()
         found: T = self._memory[key]
         return found
 
     def latest(self, slot: str, key: tuple[Any, ...], make: Callable[[], T]) -> T:
-        """As `once`, for what is large: a slot forgets its last key before it makes the next."""
+        """As `once`, for large results: a slot keeps only the one for its last key."""
         if slot not in self._latest or self._latest[slot][0] != key:
             self._latest.pop(slot, None)
             self._latest[slot] = key, make()
@@ -100,7 +100,7 @@ class Context:
         return self.once(("images", dataset, split, config), load)
 
     def track(self, batches: Any, text: str, total: int) -> Iterator[Any]:
-        """Pass batches on with a progress bar on stderr, where that is a terminal."""
+        """Pass batches on with a progress bar, if stderr is a terminal."""
         return track(batches, text, total=total, quiet=self.quiet)
 
     def batches(
@@ -110,7 +110,7 @@ class Context:
 
         Args:
             pixels: uint8 `(N, C, H, W)`.
-            text: what the progress bar says.
+            text: of the progress bar.
             prepare: applied on the CPU to the floats in [0, 1].
         """
         chunks = torch.split(pixels, BATCH)
@@ -121,14 +121,14 @@ class Context:
 
 @dataclass(frozen=True)
 class Subject:
-    """One measurement to make: a context, and the images and seed it is made with.
+    """One measurement to make: a context, the images and the seed.
 
     Attributes:
-        context: the model and the memory.
+        context: the model and the cache.
         dataset: name of the data set.
-        split: the split that is measured on.
+        split: the split to measure on.
         seed: of everything random.
-        config: configuration of the data set, where it has several.
+        config: configuration of the data set, if there are several.
     """
 
     context: Context
@@ -144,22 +144,22 @@ class Subject:
 
     @property
     def images(self) -> Images:
-        """The split that is measured on."""
+        """The images of the split."""
         return self.context.images(self.dataset, self.split, self.config)
 
     def generator(self, stream: str) -> torch.Generator:
-        """A CPU generator for one use of randomness, apart from those of other uses."""
+        """A CPU generator for one use of randomness, independent of the others."""
         return generator_of(self.seed, stream)
 
     def order(self, count: int, stream: str) -> Tensor:
-        """The numbers below count in a seeded order."""
+        """The numbers 0 to `count - 1` in a seeded order."""
         return torch.randperm(count, generator=self.generator(stream))
 
     def pixels(self, num_images: int | None, *, frozen: bool = False) -> Tensor:
-        """8-bit images of the split: all, or a seeded choice of at most num_images.
+        """8-bit images of the split: all, or `num_images` of them chosen by the seed.
 
-        Frozen, they are the published draw of zeros and ones (times 255) of the whole split.
-        A choice and not the first so many: the first half of MNIST's test set is the easier one.
+        With `frozen`, the published draw of zeros and ones (times 255) of the whole split.
+        The first images are no fair choice: the first half of MNIST's test set is the easier one.
         """
         pixels = self.images.pixels
         if frozen:
@@ -170,19 +170,19 @@ class Subject:
         return pixels[self.order(len(pixels), "images")[:num_images]]
 
     def binarizer(self, mode: str) -> Callable[[Tensor], Tensor]:
-        """Binarisation by name, seeded, to be applied batch by batch in order."""
+        """Seeded binarisation by name, to apply to the batches in order."""
         generator = self.generator("binarization")
         return lambda values: binarize(values, mode, generator)
 
 
 def generator_of(seed: int, stream: str) -> torch.Generator:
-    """A CPU generator for one use of a seed's randomness, apart from those of other uses."""
+    """A CPU generator for one use of a seed, independent of its other uses."""
     return torch.Generator().manual_seed(zlib.crc32(f"{seed}/{stream}".encode()))
 
 
-def check_count(option: str, value: int | None, lowest: int = 1) -> None:
-    """Raise `UsageError` unless a count is a whole number from lowest on, or None."""
+def check_count(option: str, value: int | None, min_value: int = 1) -> None:
+    """Raise `UsageError` unless a count is None or a whole number, at least `min_value`."""
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-        raise UsageError(f"{option} must be a whole number from {lowest} on, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int) or value < min_value:
+        raise UsageError(f"{option} must be a whole number, at least {min_value}, got {value!r}")

@@ -1,4 +1,4 @@
-"""log p(x) image by image: the estimate of one batch after another."""
+"""Estimates of log p(x) for each image, batch by batch."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -42,45 +42,45 @@ class Plan:
 
 
 def check(context: Context, plan: Plan, pixels: Tensor) -> None:
-    """Raise `UsageError` unless the model can be asked, and has a probability for the images.
+    """Raise `UsageError` unless the model defines a probability for the images.
 
     Args:
         context: the model.
-        plan: what is going to be done.
+        plan: how to estimate.
         pixels: uint8 `(N, C, S, S)`.
     """
     if plan.method == "importance" and not hasattr(context.model, "estimate"):
         raise UsageError(
-            "this model's encoder gives points and no distribution to sample from; "
-            "use --method annealed, which needs the decoder alone"
+            "this model's encoder gives points, not a distribution to sample from; "
+            "use --method annealed, which needs only the decoder"
         )
     if not hasattr(context.model, "decoder"):
-        raise UsageError("this model has no decoder and gives images no probability")
+        raise UsageError("this model has no decoder, so it defines no probability of images")
     if context.likelihood == "bernoulli" and plan.binarization == "none":
         grey = int(((pixels != 0) & (pixels != 255)).flatten(1).any(1).sum())
         if grey:
             raise UsageError(
                 f"{grey} of {len(pixels)} images are grey, and a Bernoulli likelihood of grey "
-                "images is a cross-entropy and no probability; --binarize stochastic draws "
+                "images is a cross-entropy, not a probability; --binarize stochastic draws "
                 "every pixel once with the seed, frozen is the published draw of a test set, "
-                "threshold cuts at one half; the three do not compare with each other"
+                "threshold cuts at one half; the three cannot be compared with each other"
             )
 
 
 def densities(
     context: Context, plan: Plan, pixels: Tensor, first_batch: int = 0
 ) -> Iterator[list[list[float]]]:
-    """Yield the rows of one batch of images after another, as `plan.columns`.
+    """Yield the rows of each batch of images, with `plan.columns` as columns.
 
     Every batch has random numbers of its own, so that a run that starts at `first_batch` gives
-    what an uninterrupted one would have given. Memory grows neither with the number of samples
-    nor, but for the rows, with that of images.
+    the same rows as an uninterrupted one. Memory does not grow with the number of samples, nor,
+    apart from the rows, with that of images.
 
     Args:
         context: the model, its processor, the device.
-        plan: how it is done.
+        plan: how to estimate.
         pixels: uint8 `(N, C, S, S)`, all images.
-        first_batch: the batch to start with; `batch_size` says how many images make one.
+        first_batch: the batch to start with, of `batch_size` images each.
     """
     if plan.binarization == "frozen":
         pixels = 255 * freeze_binarized(pixels)
@@ -97,12 +97,12 @@ def densities(
 
 
 def batch_size(plan: Plan) -> int:
-    """Images at once: some for annealing, whose every image has many chains for long."""
+    """Images per batch: fewer for annealing, which runs many chains for each."""
     return 64 if plan.method == "importance" else 16
 
 
 def prepare(context: Context, plan: Plan, values: Tensor, generator: torch.Generator) -> Tensor:
-    """What the likelihood is a probability or density of, from pixels in [0, 1]."""
+    """Turn pixels in [0, 1] into what the likelihood is a probability or density of."""
     if plan.binarization in ("stochastic", "threshold"):
         from zoo.data.binarization import binarize
 
@@ -115,15 +115,15 @@ def prepare(context: Context, plan: Plan, values: Tensor, generator: torch.Gener
 def bits_per_dim(context: Context, log_prob: Tensor) -> Tensor:
     r"""Code length per pixel and channel, :math:`-\log_2 P / D`, from nats.
 
-    D counts the image without its padding, the probability pays for all of it. A density of
+    D counts the image without its padding, whereas the probability includes it. A density of
     images that were dequantised and scaled to [0, 1) is first made the probability of bins of
     width 1/256.
     """
     config, processor = context.model.config, context.processor
-    paid = config.num_channels * config.image_size**2
+    padded = config.num_channels * config.image_size**2
     bits = -log_prob / math.log(2)
     if context.likelihood == "gaussian":
-        bits = bits + 8 * paid
+        bits = bits + 8 * padded
     dimensions: int = processor.num_channels * processor.size**2
     return bits / dimensions
 

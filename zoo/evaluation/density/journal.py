@@ -1,4 +1,4 @@
-"""Rows of a long computation kept batch by batch, and the table they end in."""
+"""Rows of a long computation, saved batch by batch, and the table made of them."""
 
 import json
 import os
@@ -10,25 +10,25 @@ from zoo.errors import ConflictError, UsageError
 
 
 class Journal:
-    """A file of JSON lines beside the table to be written; what a killed run left is used again.
+    """A file of JSON lines next to the table to write, from which a killed run is resumed.
 
-    The first line names the computation; every other holds the rows of one batch. A line that was
-    cut short is dropped, and so is all after it.
+    The first line identifies the computation; every other holds the rows of one batch. An
+    incomplete line is dropped, with all that follow it.
 
     Args:
-        target: the table's file; the journal is a hidden file beside it.
-        key: what must be equal for rows to be those of this computation.
+        target: the table's file; the journal is a hidden file in the same folder.
+        key: identifies the computation; rows under another key are not used.
 
     Raises:
-        ConflictError: the table exists, or another computation's journal lies there.
-        UsageError: there is no such folder.
+        ConflictError: the table exists, or the journal is of another computation.
+        UsageError: the folder does not exist.
     """
 
     def __init__(self, target: Path, key: Mapping[str, Any]) -> None:
         self.target = target
         self.path = target.with_name(f".{target.name}.partial")
         if not target.parent.is_dir():
-            raise UsageError(f"{target.parent} is no folder; make it first")
+            raise UsageError(f"{target.parent} is not a folder; make it first")
         if target.exists():
             raise ConflictError(f"{target} exists already; choose another file or remove it")
         self.batches: list[list[list[float]]] = []
@@ -41,7 +41,7 @@ class Journal:
             self._write(header)
 
     def _read(self, header: dict[str, Any]) -> int:
-        """Take the batches of an earlier run; where its last whole line ends."""
+        """Read the batches of an earlier run; return where its last complete line ends."""
         if not self.path.is_file():
             return 0
         end = 0
@@ -64,7 +64,7 @@ class Journal:
         return end
 
     def add(self, rows: list[list[float]]) -> None:
-        """Keep the rows of one more batch; they survive a kill from here on."""
+        """Save the rows of one more batch; a kill cannot lose them after this."""
         self.batches.append(rows)
         self._write(rows)
 
@@ -74,11 +74,11 @@ class Journal:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Stop writing; the file stays for another run."""
+        """Stop writing; the file stays for a later run."""
         self._file.close()
 
     def remove(self) -> None:
-        """Forget the journal, now that the table is written."""
+        """Remove the journal once the table is written."""
         self.close()
         self.path.unlink(missing_ok=True)
 
@@ -86,7 +86,7 @@ class Journal:
 def write_parquet(
     target: Path, columns: Mapping[str, Sequence[Any]], facts: Mapping[str, Any]
 ) -> None:
-    """Write a table at once or not at all.
+    """Write a table completely or not at all.
 
     Args:
         target: the file.

@@ -1,4 +1,4 @@
-"""`density`: how likely a model finds images, one number an image, with what it rests on."""
+"""`density`: how likely images are under a model, and how the estimates were made."""
 
 import hashlib
 import math
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zoo.evaluation.density.estimate import Plan
     from zoo.evaluation.subject import Context
 
-SAMPLES = {"importance": 5000, "annealed": 16}  # of an image unless given
+SAMPLES = {"importance": 5000, "annealed": 16}  # per image, if not given
 BINARIZATIONS = ("none", "stochastic", "threshold", "frozen")
 
 
@@ -28,11 +28,11 @@ class Densities:
 
     Attributes:
         columns: names of each image's numbers, in order.
-        rows: for each image its name and these numbers; not-a-number is None.
-        summary: means over the images, the standard error of that of `log_prob`, the smallest and
-            the median effective sample size, and with `gap` the bounds from both sides.
+        rows: the name and the numbers of each image; NaN becomes None.
+        summary: means over the images, the standard error of the mean `log_prob`, the minimum and
+            median effective sample size, and with `gap` the bounds from both sides.
         facts: how they were estimated.
-        resumed: how many images an earlier, interrupted run had done.
+        resumed: number of images that an earlier, interrupted run had finished.
     """
 
     columns: tuple[str, ...]
@@ -59,7 +59,7 @@ def density(
     device: str | None = None,
     quiet: bool = True,
 ) -> Densities:
-    """Estimate log p of images in nats and bits per dimension, and how sure the estimate is.
+    """Estimate log p of images in nats and bits per dimension, with the error of the estimate.
 
     Estimates are lower bounds on average: more samples or temperatures make them higher.
 
@@ -68,31 +68,31 @@ def density(
         images: files, folders of them, or names of example data sets.
         data: a data set instead of images.
         split: of the data set.
-        number: a seeded choice of so many of its images; None for all.
-        samples: for each image; None is 5000, or 16 chains of the annealing.
+        number: how many of its images, chosen by the seed; None for all.
+        samples: per image; None is 5000, or 16 chains of annealing.
         method: `importance`, from the encoder, or `annealed`, from the decoder alone.
-        temperatures: of the annealing.
-        gap: bound so many images of the model's own from both sides.
-        binarize: of grey images: `none`, `stochastic`, `threshold` or `frozen`.
-        seed: names the estimate.
-        parquet: a table to write, row by row safe against a kill: the same call goes on there.
-        device: where the model runs; None is the CPU.
+        temperatures: number of annealing temperatures.
+        gap: number of images of the model's own to bound from both sides.
+        binarize: binarisation of grey images: `none`, `stochastic`, `threshold` or `frozen`.
+        seed: of everything random.
+        parquet: a table to write; the same call resumes it after an interrupt or a kill.
+        device: of the model; None is the CPU.
         quiet: draw no progress bar.
 
     Raises:
-        UsageError: arguments that do not go together, or with the model.
-        NotFoundError: there is no such model, file or data set.
+        UsageError: arguments exclude each other, or do not fit the model.
+        NotFoundError: the model, a file or the data set does not exist.
         ConflictError: the table exists, or an interrupted one has other settings.
-        InterruptedRunError: stopped while a table was written; what is done is kept.
+        InterruptedRunError: interrupted while writing a table; finished batches are saved.
     """
     check_arguments(images, data, number, method, binarize)
-    from zoo.data.reading import check_there
+    from zoo.data.reading import check_exist
 
-    check_there(images)
+    check_exist(images)
     from zoo.loading import load_for
 
     network, processor = load_for(model, "decode")
-    # Not before it is clear that there is such a model: these import torch.
+    # Only once the model is known to exist: these import torch.
     from zoo.evaluation.density.estimate import Plan, check
     from zoo.evaluation.subject import Context
 
@@ -125,12 +125,12 @@ def density(
 def check_arguments(
     images: Sequence[str], data: str | None, number: int | None, method: str, binarize: str
 ) -> None:
-    """Refuse what no model could be asked, before one is loaded; arguments as `density`."""
+    """Refuse what no model could do, before one is loaded; arguments as `density`."""
     for value, known in ((method, SAMPLES), (binarize, BINARIZATIONS)):
         if value not in known:
-            raise UsageError(f"{value!r} is not known here. {did_you_mean(value, known)}")
+            raise UsageError(f"{value!r} is not known. {did_you_mean(value, known)}")
     if bool(images) == (data is not None):
-        raise UsageError("give images, or a data set with --data, and not both")
+        raise UsageError("give either images, or a data set with --data")
     if number is not None and data is None:
         raise UsageError("--number chooses from a data set; give one with --data")
 
@@ -151,7 +151,7 @@ def _images(
     pixels = subject.images.pixels
     order = list(range(len(pixels)))
     if number is not None and number < len(pixels):
-        # A choice and not the first so many: MNIST's file begins with the easier ones.
+        # A seeded choice, as the first images of MNIST are the easier ones.
         order = sorted(subject.order(len(pixels), "images")[:number].tolist())
     return pixels[order], [f"{data} {split} {place}" for place in order]
 
@@ -160,14 +160,14 @@ def _run(
     context: "Context", plan: "Plan", pixels: "Tensor", names: list[str], facts: dict[str, Any],
     parquet: Path | None, quiet: bool,
 ) -> tuple[list[list[float]], int]:  # fmt: skip
-    """All rows, and how many an earlier run of the same had done before it stopped."""
+    """All rows, and the number that an earlier, interrupted run had finished."""
     from zoo.evaluation.density.estimate import batch_size, densities
     from zoo.evaluation.density.journal import Journal, write_parquet
     from zoo.progress import track
 
     journal = None
     if parquet is not None:
-        journal = Journal(parquet, {**facts, "sums": _sums(context, pixels)})
+        journal = Journal(parquet, {**facts, "sums": _hashes(context, pixels)})
     batches = [] if journal is None else journal.batches
     resumed = sum(map(len, batches))
     total = -(-len(pixels) // batch_size(plan)) - len(batches)
@@ -184,7 +184,7 @@ def _run(
         journal.close()
         raise InterruptedRunError(
             f"stopped after {sum(map(len, batches))} of {len(pixels)} images; the same command "
-            "goes on from there"
+            "resumes there"
         ) from None
     rows = [row for batch in batches for row in batch]
     if journal is not None and parquet is not None:
@@ -194,8 +194,8 @@ def _run(
     return rows, resumed
 
 
-def _sums(context: "Context", pixels: "Tensor") -> dict[str, str]:
-    """What tells these weights and images from others."""
+def _hashes(context: "Context", pixels: "Tensor") -> dict[str, str]:
+    """Hashes that identify the weights and the images."""
     weights = hashlib.sha256()
     for name, tensor in context.model.state_dict().items():
         weights.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
@@ -206,7 +206,7 @@ def _sums(context: "Context", pixels: "Tensor") -> dict[str, str]:
 
 
 def _row(plan: "Plan", row: list[float]) -> dict[str, float | None]:
-    """One image's numbers by name; not-a-number, which JSON lacks, is None."""
+    """The numbers of one image by name; NaN, which JSON lacks, becomes None."""
     return {
         name: value if math.isfinite(value) else None
         for name, value in zip(plan.columns, row, strict=True)
@@ -214,7 +214,7 @@ def _row(plan: "Plan", row: list[float]) -> dict[str, float | None]:
 
 
 def _summary(plan: "Plan", rows: list[list[float]]) -> dict[str, Any]:
-    """Means over the images; of the effective sample size the smallest and the median as well."""
+    """Means over the images, and the minimum and median of the effective sample size."""
     columns = dict(zip(plan.columns, zip(*rows, strict=True), strict=True))
     found: dict[str, Any] = {}
     for name, values in columns.items():
@@ -230,7 +230,7 @@ def _summary(plan: "Plan", rows: list[list[float]]) -> dict[str, Any]:
 
 
 def _gap(context: "Context", plan: "Plan", count: int, temperatures: int) -> dict[str, float]:
-    """Bounds from both sides on images that the model makes."""
+    """Bounds from both sides on images that the model samples."""
     from zoo.models.images.annealing import bidirectional_gap
 
     chains = plan.samples if plan.method == "annealed" else SAMPLES["annealed"]

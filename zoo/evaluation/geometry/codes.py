@@ -1,4 +1,4 @@
-"""The codes that the statistics look at, and a standard normal sample of the same kind."""
+"""The codes that the statistics describe, and standard normal codes of the same kind."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,17 +12,17 @@ from zoo.models.images.aggregate import AggregatePosterior
 from zoo.models.images.entropy import neighbor_distances
 
 BANDWIDTH_NEIGHBORS = 5  # k of the balls that stand in for posteriors of a deterministic encoder
-MIN_CODES = 30  # codes below which no statistic means much
-SMALLEST_RADIUS = 1e-6  # coincident codes still have a ball
+MIN_CODES = 30  # with fewer, no statistic means much
+MIN_RADIUS = 1e-6  # coincident codes still have a ball
 
 
 @dataclass(frozen=True)
 class Codes:
     """Encodings of n images, and codes of m other images; float64 on the CPU.
 
-    Statistics of the aggregate posterior look at samples, which carry the encoder's noise: the
-    means of an ideal VAE vary by less than 1. A mixture over the encodings is asked about the
-    held-out codes only, as each encoding vouches for its own.
+    Statistics of the aggregate posterior use samples, which carry the encoder's noise: the means
+    of an ideal VAE vary by less than 1. The density of the mixture over the encodings is evaluated
+    only at held-out codes, as an encoding makes its own code likely.
 
     Attributes:
         mean: posterior means, or the codes of a deterministic encoder, shape `(n, d)`.
@@ -52,7 +52,7 @@ class Codes:
         """
         points, held_out = _checked(points), _checked(held_out)
         radius = neighbor_distances(points.float(), BANDWIDTH_NEIGHBORS)[:, -1:].double()
-        log_radius = radius.clamp(min=SMALLEST_RADIUS).log() - 0.5 * math.log(points.shape[1])
+        log_radius = radius.clamp(min=MIN_RADIUS).log() - 0.5 * math.log(points.shape[1])
         return cls(points, (2 * log_radius).expand_as(points), points, held_out, False, labels)
 
     @classmethod
@@ -72,7 +72,7 @@ class Codes:
 
     @property
     def count(self) -> int:
-        """How many encodings there are: n."""
+        """Number of encodings, n."""
         return len(self.mean)
 
     @property
@@ -87,12 +87,12 @@ class Codes:
 
     @property
     def bandwidth(self) -> str:
-        """Where the balls come from, in words."""
+        """A description of the balls."""
         if self.stochastic:
             return "the encoder's own posteriors"
         return (
-            f"balls around the codes, standard deviation = distance to the nearest other code but "
-            f"{BANDWIDTH_NEIGHBORS - 1} (k = {BANDWIDTH_NEIGHBORS}) / sqrt(d)"
+            "balls around the codes, standard deviation = distance to the "
+            f"{BANDWIDTH_NEIGHBORS}th nearest other code / sqrt(d)"
         )
 
     def reference(self, generator: torch.Generator) -> "Codes":

@@ -25,7 +25,7 @@ class Examination:
         name: of the model.
         subject: model, data and seed.
         survey: the statistics.
-        binarization: what was done to the images before they were encoded.
+        binarization: of the images before they were encoded.
         decode: codes to images, on the CPU.
     """
 
@@ -37,7 +37,7 @@ class Examination:
 
     @property
     def codes(self) -> Codes:
-        """What was surveyed."""
+        """The codes of the survey."""
         return self.survey.codes
 
     def facts(self) -> dict[str, Any]:
@@ -58,13 +58,13 @@ class Examination:
 
 
 def examine(name: str, subject: Subject, number: int) -> Examination:
-    """Encode images of a split as the model met them in training, and survey the codes.
+    """Encode images of a split, binarised as in training, and survey the codes.
 
     Args:
-        name: of the model, for people.
+        name: of the model, to show.
         subject: an autoencoder, its data and a seed.
-        number: encodings n; as many other images are held out. Of a split with fewer than 2 n
-            images one half is encoded and the other held out.
+        number: of encodings, n; as many other images are held out. If the split has fewer than
+            2 n images, one half is encoded and the other held out.
 
     Raises:
         UsageError: if there are too few images.
@@ -98,7 +98,7 @@ def examine(name: str, subject: Subject, number: int) -> Examination:
 
 @torch.no_grad()
 def _encode(subject: Subject, pixels: Tensor, binarization: str) -> tuple[Tensor, Tensor | None]:
-    """Posterior means and log-variances; codes and None where the posterior is no Gaussian."""
+    """Posterior means and log-variances; codes and None if the posterior is not Gaussian."""
     model = subject.model
     prepare = subject.binarizer(binarization)
     batches = subject.context.batches(pixels, "encoding", prepare)
@@ -111,7 +111,7 @@ def _encode(subject: Subject, pixels: Tensor, binarization: str) -> tuple[Tensor
 
 
 def networks(model: Any) -> tuple[Network, Network]:
-    """Decode and encode of a model in chunks, in eval mode, without a graph, to the CPU."""
+    """Decode and encode of a model: in chunks, in eval mode, without gradients, to the CPU."""
 
     def in_chunks(function: Callable[[Tensor], Tensor]) -> Network:
         def call(values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""One HTML page with everything on it: no script, no style sheet, no image from elsewhere."""
+"""One self-contained HTML page: no script, and no style sheet or image from elsewhere."""
 
 import base64
 import html
@@ -12,7 +12,7 @@ from .survey import Statistic
 from .verdict import Verdict, band
 
 DPI = 130
-# The page asks for nothing: even a mistake in it could not reach the network.
+# With this policy the page cannot reach the network, even by mistake.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
 :root { color-scheme: light; }
@@ -75,8 +75,8 @@ def render(examination: Examination, verdict: Verdict) -> str:
 {figures}
 </div>
 <h2>Statistics</h2>
-<p class=facts>Band: lowest to highest value of N(0, I) samples of the same n and d, the noise of
-the encoder kept; a value outside is in bold. With many codes every test rejects: read the effect
+<p class=facts>Band: minimum to maximum over N(0, I) samples of the same n and d, with the noise of
+the encoder; a value outside is in bold. With many codes every test rejects: look at the effect
 first.</p>
 <div class=scroll>
 <table>
@@ -112,8 +112,8 @@ def _by_reason(undefined: dict[str, str]) -> dict[str, list[str]]:
 
 
 def _data(figure: Figure) -> str:
-    """A figure as a data address."""
+    """A figure as a data URL."""
     written = io.BytesIO()
-    # No date and no version in the file: the same numbers give the same page.
+    # Without date and version in the file, the same numbers give the same page.
     figure.savefig(written, format="png", dpi=DPI, metadata={"Software": None})
     return "data:image/png;base64," + base64.b64encode(written.getvalue()).decode()

@@ -50,7 +50,7 @@ class Plot:
     noise: bool = False
 
     def fits(self, examination: Examination) -> bool:
-        """Whether it can be drawn of these codes."""
+        """Whether it can be drawn for these codes."""
         codes = examination.codes
         return (codes.size == 2 or not self.plane) and (codes.stochastic or not self.noise)
 
@@ -63,7 +63,7 @@ def _axes(width: float = 6.4, height: float = 4.6) -> tuple[Figure, Any]:
 
 
 def plane_of(codes: Tensor) -> tuple[Tensor, Tensor]:
-    """Centre and two directions, `(2, d)`, to look at codes along: their own axes in a plane."""
+    """Centre and two directions `(2, d)` to project codes on; in a plane, its axes."""
     size = codes.shape[1]
     if size <= 2:
         return codes.new_zeros(size), torch.eye(2, size, dtype=codes.dtype)
@@ -73,7 +73,7 @@ def plane_of(codes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _colors(labels: Tensor | None, count: int) -> list[Any]:
-    """One colour a label, or one for all."""
+    """One colour per label, or one for all."""
     if labels is None:
         return [ONE_COLOR] * count
     wheel = matplotlib.colormaps["tab20"]  # its even colours are the strong ones
@@ -81,7 +81,7 @@ def _colors(labels: Tensor | None, count: int) -> list[Any]:
 
 
 def _legend(axes: Any, labels: Tensor | None) -> None:
-    """Class numbers beside their colours."""
+    """A legend of class numbers."""
     if labels is None:
         return
     known = torch.tensor(sorted(set(labels.tolist()))[:20])
@@ -133,7 +133,7 @@ def balls(examination: Examination) -> Figure:
 
 
 def _show(axes: Any, images: Tensor, columns: int) -> None:
-    """A grid of images, cropped of nothing, without axes."""
+    """Draw a grid of images, uncropped, without axes."""
     drawn = np.asarray(grid(images.float().clamp(0, 1), columns, padding=1, scale=2))
     axes.imshow(drawn, cmap="gray" if drawn.ndim == 2 else None, vmin=0, vmax=255,
                 interpolation="nearest")  # fmt: skip
@@ -187,7 +187,7 @@ def rates(examination: Examination) -> Figure:
 
 
 def ways(examination: Examination) -> Figure:
-    """Images on the straight and on the bent way between codes, each pair of rows one pair."""
+    """Images along the line and along the arc between two codes; two rows for each pair."""
     start, end = pairs_of(examination.codes, WAYS)
     rows = torch.stack(
         [interpolate_latents(start, end, STEPS, mode) for mode in ("linear", "slerp")], 1
@@ -198,7 +198,7 @@ def ways(examination: Examination) -> Figure:
 
 
 def densities(examination: Examination) -> Figure:
-    """Log-density of the aggregate posterior on the way, over pairs of held-out codes."""
+    """Log-density of the aggregate posterior along interpolations of held-out codes."""
     codes = examination.codes
     start, end = pairs_of(codes, DENSITY_PAIRS)
     figure, axes = _axes(height=3.6)
@@ -215,7 +215,7 @@ def densities(examination: Examination) -> Figure:
 
 
 def prior_samples(examination: Examination) -> Figure:
-    """Decoded prior codes from the emptiest places, beside some from where codes are."""
+    """Decoded prior codes from the emptiest places, and some from where codes are."""
     codes, seed = examination.codes, examination.subject.seed
     prior = torch.randn(
         (CANDIDATES, codes.size), generator=generator_of(seed, "shown"), dtype=torch.float64

@@ -1,4 +1,4 @@
-"""Compute every diagnostic of some codes, and of N(0, I) samples beside them."""
+"""Compute every diagnostic for some codes, and for N(0, I) samples to compare with."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,20 +15,20 @@ from .tools import Network, Readings, Tools
 
 @dataclass(frozen=True)
 class Statistic:
-    """One number beside its band.
+    """One number with its band.
 
     Attributes:
         name: of the row in `DIAGNOSTICS`.
         value: the number.
-        low: lowest value over the N(0, I) samples.
-        high: highest value over them.
-        replicates: how many N(0, I) samples of the same n and d there were. The value of one
-            more falls outside the band with probability 2 / (replicates + 1).
-        count: codes, pairs or images that the number is of.
+        low: minimum over the N(0, I) samples.
+        high: maximum over them.
+        replicates: number of N(0, I) samples, of the same n and d. The value of one
+            more would fall outside the band with probability 2 / (replicates + 1).
+        count: number of codes, pairs or images behind the number.
         size: d.
         seed: of everything random.
-        p_value: of the hypothesis N(0, I), where it is a test.
-        parts: by dimension, where there is such.
+        p_value: of the hypothesis N(0, I), if there is a test.
+        parts: the number for each dimension, if defined.
     """
 
     name: str
@@ -44,16 +44,16 @@ class Statistic:
 
     @property
     def row(self) -> Diagnostic:
-        """What the number is."""
+        """Its row in the table of diagnostics."""
         return DIAGNOSTICS[self.name]
 
     @property
     def within(self) -> bool:
-        """Whether N(0, I) samples give such a value."""
+        """Whether the value is within the band."""
         return self.low <= self.value <= self.high
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, effect before p-value."""
+        """The statistic for JSON."""
         return {
             "name": self.name,
             "title": self.row.title,
@@ -77,7 +77,7 @@ class Survey:
     Attributes:
         statistics: those that are defined for the encoder.
         undefined: names of those that are not, with the reason.
-        codes: what they are of.
+        codes: the codes they are of.
         seed: of everything random.
     """
 
@@ -110,9 +110,9 @@ def survey(
     """Compute all diagnostics.
 
     Args:
-        codes: what to look at.
+        codes: the codes to describe.
         seed: of everything random.
-        decode: codes `(k, d)`, float32, to images; None leaves the statistics of networks out.
+        decode: codes `(k, d)`, float32, to images; None leaves out statistics that need a model.
         encode: images to codes.
         quiet: draw no progress bar.
     """
@@ -131,10 +131,10 @@ def survey(
             chosen.append((name, group))
         else:
             undefined |= {row.name: reason for row in _rows(name)}
-    most = max(group.replicates for _, group in chosen)
+    max_replicates = max(group.replicates for _, group in chosen)
     readings: dict[str, Readings] = {}
     references: dict[str, list[Readings]] = {name: [] for name, _ in chosen}
-    for replicate in track(range(most + 1), "comparing with N(0, I)", quiet=quiet):
+    for replicate in track(range(max_replicates + 1), "comparing with N(0, I)", quiet=quiet):
         sample = (
             codes.reference(generator_of(seed, f"reference {replicate}")) if replicate else codes
         )
@@ -162,7 +162,7 @@ def _rows(group: str) -> list[Diagnostic]:
 def _statistic(
     row: Diagnostic, own: Readings, others: list[Readings], size: int, seed: int
 ) -> Statistic:
-    """A reading beside those of the N(0, I) samples."""
+    """A reading, compared with those of the N(0, I) samples."""
     reading = own[row.name]
     values = [other[row.name].value for other in others]
     shift = sum(values) / len(values) if row.relative else 0.0

@@ -1,8 +1,8 @@
 """The diagnostics, one row each, and the groups that compute them together.
 
-The image behind them, codes as points, balls and blanks, and the questions which regions codes
-cover, whether blanks hold unseen images, whether there are outliers, and how regular the space
-is, are those of an essay on the geometry of variational autoencoders; the statistics are ours.
+They describe codes as points, balls and the empty space between them, and ask which regions the
+codes cover, whether unseen images fall into empty space, whether there are outliers, and how
+regular the space is.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ class Group:
 
     Attributes:
         function: computes them.
-        replicates: N(0, I) samples behind the band; fewer where networks run.
+        replicates: number of N(0, I) samples behind the band; fewer for those that run networks.
         posterior: whether the encoder must have noise of its own.
-        networks: whether it asks the model.
+        networks: whether it runs the model.
     """
 
     function: Callable[[Codes, Tools], Readings]
@@ -37,11 +37,11 @@ class Diagnostic:
     Attributes:
         name: its key.
         group: name of the group in `GROUPS`.
-        title: what it is, in words.
+        title: a short description.
         unit: of the value.
         good: what a good value is.
         digits: decimals shown.
-        relative: shown less the mean over the N(0, I) samples, where only that means something.
+        relative: show the difference to the mean over the N(0, I) samples.
     """
 
     name: str

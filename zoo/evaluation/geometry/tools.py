@@ -1,4 +1,4 @@
-"""What a statistic is given beside the codes, and what it gives back."""
+"""What a statistic takes besides the codes, and what it returns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class Reading:
 
     Attributes:
         value: the number.
-        count: how many codes, pairs or images it is of.
-        p_value: of the hypothesis that the codes are N(0, I); None where it is no test.
-        parts: the same by dimension, where there is such.
+        count: number of codes, pairs or images behind it.
+        p_value: of the hypothesis that the codes are N(0, I); None if there is no test.
+        parts: the value for each dimension, if defined.
     """
 
     value: float
@@ -31,7 +31,7 @@ Readings = dict[str, Reading]
 
 @dataclass(frozen=True)
 class Tools:
-    """Randomness, the networks, and whether tests are wanted.
+    """A source of randomness, the networks, and whether to test.
 
     Attributes:
         generator: on the CPU; a group of statistics has its own.

@@ -1,4 +1,4 @@
-"""A paragraph that says, from the numbers, how the codes differ from N(0, I)."""
+"""A paragraph, made from the numbers, on how the codes differ from N(0, I)."""
 
 import math
 from collections.abc import Callable
@@ -15,10 +15,10 @@ class Finding:
     """One way in which codes can differ from the prior.
 
     Attributes:
-        name: for programs.
+        name: a key for programs.
         holds: whether the numbers show it, by an effect that matters and not by a p-value.
         text: the sentence about it.
-        unless: findings from which it follows; beside one of them it is not worth a sentence.
+        unless: findings that imply it; with one of them it gets no sentence.
     """
 
     name: str
@@ -29,11 +29,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found, and in words.
+    """The findings, and a text about them.
 
     Attributes:
         closeness: `indistinguishable`, `close` or `far`.
-        findings: names of what holds, those explained by others left out.
+        findings: names of those that hold, without those that others imply.
         paragraph: the text.
     """
 
@@ -62,13 +62,13 @@ def _number(statistic: Statistic) -> str:
     return f"{statistic.value:.{statistic.row.digits}f}"
 
 
-def _beyond(name: str, least: float, times: float = 2) -> Callable[[Survey], bool]:
+def _beyond(name: str, min_value: float, times: float = 2) -> Callable[[Survey], bool]:
     """Whether a value is both large and far above the band."""
-    return lambda s: name in s and s[name].value > max(least, times * s[name].high)
+    return lambda s: name in s and s[name].value > max(min_value, times * s[name].high)
 
 
 def _dead(s: Survey) -> list[int]:
-    """Numbers of the dimensions that say nothing, by variance or, with noise, by rate."""
+    """Indices of the dimensions without information, by variance or, with noise, by rate."""
     parts = s["rate"].parts if "rate" in s else s["active_units"].parts
     return [i for i, part in enumerate(parts) if part <= 0.01]
 
@@ -76,15 +76,15 @@ def _dead(s: Survey) -> list[int]:
 def _dead_text(s: Survey) -> str:
     dead = _dead(s)
     listed = ", ".join(map(str, dead[:8])) + (" ..." if len(dead) > 8 else "")
-    return f"{len(dead)} of {s.codes.size} dimensions say nothing of the image ({listed})."
+    return f"{len(dead)} of {s.codes.size} dimensions say nothing about the image ({listed})."
 
 
 def _center_text(s: Survey) -> str:
     return f"The cloud lies off-centre: its mean is {_number(s['center'])} from the origin."
 
 
-def _spread_text(word: str) -> Callable[[Survey], str]:
-    return lambda s: f"It is too {word}: the mean variance is {_number(s['variance'])}, not 1."
+def _spread_text(width: str) -> Callable[[Survey], str]:
+    return lambda s: f"It is too {width}: the mean variance is {_number(s['variance'])}, not 1."
 
 
 def _uneven_text(s: Survey) -> str:
@@ -116,27 +116,27 @@ def _ring_text(s: Survey) -> str:
 
 def _shell_text(s: Survey) -> str:
     return (
-        f"They keep to a thin shell: norms spread only {_number(s['radius_spread'])} times as far "
+        f"They lie in a thin shell: norms spread only {_number(s['radius_spread'])} times as far "
         "as chi(d)."
     )
 
 
 def _normal_text(s: Survey) -> str:
     return (
-        f"Shadows on random lines are not normal: the worst is {_number(s['ks_lines'])} away by "
-        f"Kolmogorov-Smirnov (N(0, I): {band(s['ks_lines'])})."
+        f"Projections on random lines are not normal: the maximum Kolmogorov-Smirnov distance is "
+        f"{_number(s['ks_lines'])} (N(0, I): {band(s['ks_lines'])})."
     )
 
 
 def _entropy_text(s: Survey) -> str:
     gap = -s["entropy_gap"].value
-    return f"Neighbours lie too near: the entropy is {gap:.2f} nats short of that of N(0, I)."
+    return f"Neighbours are too close: the entropy is {gap:.2f} nats short of that of N(0, I)."
 
 
 def _holes_text(s: Survey) -> str:
     return (
         f"There are holes: {_share(s['holes'].value)} of prior codes fall in places emptier than "
-        "99 % of held-out codes do (1 % where nothing is missing)."
+        "99 % of held-out codes do (1 % if nothing is missing)."
     )
 
 
@@ -150,7 +150,7 @@ def _uncovered_text(s: Survey) -> str:
 def _dip_text(s: Survey) -> str:
     line, arc = s["dip_linear"], s["dip_slerp"]
     return (
-        f"Straight lines between codes lead through thinner places: half-way the log-density "
+        f"Straight lines between codes lead through less dense places: half-way the log-density "
         f"changes by {-line.value:+.1f} nats ({-line.high:+.1f} at least for N(0, I) codes), "
         f"along the arc by {-arc.value:+.1f} ({-arc.high:+.1f})."
     )
@@ -159,7 +159,7 @@ def _dip_text(s: Survey) -> str:
 def _drift_text(s: Survey) -> str:
     return (
         f"Prior codes, decoded and encoded again, land {_number(s['drift_ratio'])} times as far "
-        "from where they were as codes of images do."
+        "from where they started as codes of images do."
     )
 
 
@@ -210,7 +210,7 @@ FINDINGS = (
 
 
 def verdict(s: Survey) -> Verdict:
-    """What the numbers say, in a paragraph."""
+    """Turn the numbers into a paragraph."""
     holding = [finding for finding in FINDINGS if finding.holds(s)]
     names = {finding.name for finding in holding}
     kept = [finding for finding in holding if not names & set(finding.unless)]
@@ -230,11 +230,11 @@ def verdict(s: Survey) -> Verdict:
 
 ADVICE = {
     "indistinguishable": "The prior can be sampled as it is.",
-    "close": "The prior can be sampled; a mixture fitted to the codes follows them closer.",
+    "close": "The prior can be sampled; a mixture fitted to the codes follows them more closely.",
     "far": "Do not sample the prior: fit a Gaussian or a mixture to the codes first.",
 }
 OPENINGS = {
-    "indistinguishable": "As a whole these codes are what N(0, I) samples look like",
+    "indistinguishable": "As a whole these codes look like N(0, I) samples",
     "close": "As a whole these codes are close to N(0, I), but not the same",
     "far": "As a whole these codes are far from N(0, I)",
 }
@@ -251,20 +251,20 @@ def _opening(s: Survey, closeness: str) -> str:
 
 
 def _encoder(s: Survey) -> str:
-    """What kind of codes these are: points, or balls with a price."""
+    """What kind of codes these are: points, or balls that cost nats."""
     overlap = s["overlapping"]
     if "rate" not in s:
         return (
-            "The codes are taken as points, without Gaussian noise: balls as wide as the way to "
-            f"the 5th neighbour stand in for posteriors; {_share(overlap.value)} of them overlap "
+            "The codes are points, without Gaussian noise: balls as wide as the distance to the "
+            f"5th neighbour stand in for posteriors; {_share(overlap.value)} of them overlap "
             "the nearest."
         )
     information, marginal = s["mutual_information"], s["marginal_kl"]
     capped = information.value > math.log(information.count) - CAPPED
     split = (
-        f"of these at least {information.value:.2f} say which image it is, all that "
-        f"{information.count} images allow (log n), so that the {marginal.value:.2f} left for "
-        f"the distance to the prior are an upper bound (N(0, I): {band(marginal)})"
+        f"of these at least {information.value:.2f} say which image it is, the maximum for "
+        f"{information.count} images (log n), so that the {marginal.value:.2f} left for the "
+        f"distance to the prior are an upper bound (N(0, I): {band(marginal)})"
         if capped
         else f"of these {information.value:.2f} say which image it is, and {marginal.value:.2f} "
         f"separate the codes as a whole from the prior (N(0, I): {band(marginal)})"

@@ -1,1 +1,1 @@
-"""One module a metric, or a few that share their work; `table` lists them all."""
+"""One module per metric, or per group that shares its work; `table` lists them all."""

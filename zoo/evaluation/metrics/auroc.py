@@ -1,4 +1,4 @@
-"""How well a model's likelihood tells its own images from another data set's."""
+"""How well a model's likelihood separates its own images from those of another data set."""
 
 import torch
 from torch import Tensor
@@ -7,12 +7,12 @@ from zoo.errors import UsageError
 from zoo.evaluation.metrics.likelihood import preparation
 from zoo.evaluation.subject import Outcome, Subject, check_count
 
-#: Data sets told from each other where no other is named.
+#: The other data set, if none is named.
 OTHERS = {"mnist": "fashion-mnist", "fashion-mnist": "mnist"}
 
 
 def area_under_curve(own: Tensor, other: Tensor) -> float:
-    """Chance that a number of `own` is above one of `other`, ties counting half.
+    """Probability that a number of `own` is above one of `other`; ties count half.
 
     The area under the receiver operating characteristic (Mann and Whitney's statistic over the
     number of pairs).
@@ -38,19 +38,20 @@ def auroc(
     num_samples: int = 100,
     num_images: int | None = 1000,
 ) -> Outcome:
-    """Chance that an image of the data set is given a higher log-likelihood than another one's.
+    """Probability that an image has a higher log-likelihood than one of another data set.
 
-    One half tells nothing apart; below one half the model finds the strangers likelier than its
-    own kind, a failure that likelihoods are known for (Nalisnick et al., arXiv:1810.09136).
+    At one half the sets are not separated; below, the model finds the other images likelier than
+    its own, a known failure of likelihoods (Nalisnick et al., arXiv:1810.09136).
 
     Args:
         subject: a model with a likelihood bound, and the images that should score higher.
-        other: the data set that should score lower; None is Fashion-MNIST for MNIST and back.
+        other: the data set that should score lower; by default Fashion-MNIST for MNIST and vice
+            versa.
         other_split: its split; None is that of the data set.
         binarization: of both, as in `elbo`.
         dequantization: likewise.
         num_samples: importance samples for each image.
-        num_images: a seeded choice of so many of each; None for all.
+        num_images: how many of each set, chosen by the seed; None for all.
 
     Raises:
         UsageError: if no other data set is named or known.
@@ -58,7 +59,9 @@ def auroc(
     check_count("num_samples", num_samples)
     other = other or OTHERS.get(subject.dataset)
     if other is None:
-        raise UsageError(f"auroc on {subject.dataset} needs the option other, a data set's name")
+        raise UsageError(
+            f"auroc on {subject.dataset} needs the option `other`, the name of a data set"
+        )
     stranger = Subject(subject.context, other, other_split or subject.split, subject.seed)
     scores, count = [], 0
     for one in (subject, stranger):

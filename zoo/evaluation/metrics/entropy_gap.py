@@ -1,4 +1,4 @@
-"""How close a model's codes come to the prior."""
+"""How close a model's codes are to the prior."""
 
 from typing import Any
 
@@ -31,12 +31,13 @@ def entropy_gap(
         subject: an autoencoder and its images.
         codes: "mean" is what `encode` gives; "sample" draws from a VAE's posterior, whose codes
             as a whole are what the prior should match.
-        batch_size: codes a batch; with fewer images, all of them.
-        num_batches: batches averaged over, at most what the images fill.
+        batch_size: codes per batch; with fewer images, all of them.
+        num_batches: maximum number of batches to average over.
         num_neighbors: k of the estimate.
 
     Raises:
-        UsageError: for an option out of its range, or "sample" of a model without a posterior.
+        UsageError: if an option is out of its range, or codes are "sample" and the model has no
+            posterior.
     """
     for option, value in (("num_batches", num_batches), ("num_neighbors", num_neighbors)):
         check_count(option, value)

@@ -11,7 +11,7 @@ from zoo.errors import UsageError
 from zoo.evaluation.subject import Context, Subject, check_count
 from zoo.plots import to_uint8
 
-# The classifier whose features are used where none are named.
+# The classifier whose features are used if none is named.
 FEATURES = {
     "mnist": "genae/classifier-mnist",
     "fashion-mnist": "genae/classifier-fashion-mnist",
@@ -25,9 +25,9 @@ class FeatureSets:
     """Features in float64 on the CPU, `(n, d)` each, the same n.
 
     Attributes:
-        real: of images of the split that is measured on.
+        real: of images of the split to measure on.
         samples: of the model's samples.
-        train: of train images, for the floor; None where there is no train split.
+        train: of train images, for the floor; None if there is no train split.
         features: id or folder of the classifier.
     """
 
@@ -40,14 +40,14 @@ class FeatureSets:
 def feature_sets(
     subject: Subject, *, sampler: str, temperature: float, features: str | None, num_images: int
 ) -> FeatureSets:
-    """The three sets, from the context's memory where another metric asked for them before.
+    """The three sets, from the context's cache if another metric computed them before.
 
     Args:
         subject: an autoencoder and the images it should match.
         sampler: see `AutoencoderModel.sample`.
         temperature: likewise.
         features: id or folder of a classifier; None is the one for the data set.
-        num_images: n, cut to what both splits hold.
+        num_images: n, at most what both splits hold.
 
     Raises:
         UsageError: if there are no features for the data set, the classifier does not fit, or
@@ -85,13 +85,15 @@ def load_classifier(name: str, context: Context) -> Any:
     """A classifier in eval mode on the context's device.
 
     Raises:
-        UsageError: if it is no classifier, or reads images of another size than the model's.
+        UsageError: if it is not a classifier, or reads images of another size than the model's.
     """
     from zoo.loading import from_pretrained
 
     model: Any = from_pretrained(name)
     if not hasattr(model, "features"):
-        raise UsageError(f"features {name!r} is no classifier; name one such as those of `list`")
+        raise UsageError(
+            f"features {name!r} is not a classifier; name one that `genae list` shows"
+        )
     shapes = [(c.num_channels, c.image_size) for c in (model.config, context.model.config)]
     if shapes[0] != shapes[1]:
         raise UsageError(
@@ -133,7 +135,7 @@ def _real_images(subject: Subject, num_images: int) -> tuple[Tensor, Tensor | No
     pixels = subject.images.pixels
     split = train_split(subject)
     if base(split) == base(subject.split):
-        # Two halves that share no image: a set compared with itself would be no floor.
+        # Two halves that share no image: a set compared with itself gives no floor.
         count = min(num_images, len(pixels) // 2)
         order = subject.order(len(pixels), "images")
         chosen, rest = order[:count], order[count : 2 * count]
@@ -159,7 +161,7 @@ def base(split: str) -> str:
 
 
 def train_split(subject: Subject) -> str:
-    """Where the model's card says it trained, if on this data set, else "train"."""
+    """The split that the model was trained on, if on this data set, else "train"."""
     data = getattr(subject.context.card, "data", None)
     if data is not None and data.dataset == subject.dataset:
         return str(data.train_split)

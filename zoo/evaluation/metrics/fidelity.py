@@ -1,7 +1,7 @@
-"""Samples against real images in a classifier's features.
+"""Samples compared with real images in a classifier's features.
 
-Every metric here is called by its name and its features, never plain "FID": numbers in other
-features, or of another number of images, cannot be compared. The floor beside each is the same
+Every metric here is named together with its features, never plain "FID": numbers in other
+features, or of another number of images, cannot be compared. The floor of each is the same
 metric with as many real train images in place of the samples.
 """
 
@@ -17,7 +17,7 @@ from zoo.models.images.entropy import neighbor_distances
 
 from .features import feature_sets
 
-ROWS = 1000  # compared at a time
+ROWS = 1000  # compared at once
 
 
 def frechet_distance(
@@ -32,11 +32,11 @@ def frechet_distance(
 
     Args:
         subject: an autoencoder and the images it should match.
-        sampler: "prior", or "gaussian" or "mixture" where they were fitted.
+        sampler: "prior", or "gaussian" or "mixture" if they were fitted.
         temperature: of the sampler.
         features: id or folder of the classifier; None is the one for the data set.
         num_images: n, of samples and of images each; at most what the splits hold. The distance
-            falls with n, so it belongs to the number.
+            falls with n, so state n with it.
 
     Raises:
         UsageError: if there are no features for the data set or the classifier does not fit.
@@ -60,7 +60,7 @@ def _neighborhood_metric(name: str, doc: str) -> Callable[..., Outcome]:
         context = subject.context
 
         def compare(real: Tensor, other: Tensor) -> float:
-            # The sets live in the context's memory, so their identity names them.
+            # The context's cache keeps the sets alive, so `id` identifies them.
             key = ("neighborhoods", id(real), id(other), num_neighbors)
             found = context.once(key, lambda: neighborhoods(real, other, num_neighbors))
             value: float = getattr(found, name)

@@ -1,10 +1,10 @@
-"""What probes read off a frozen encoder: linear, 200 hidden units, 5 nearest neighbours.
+"""What probes read from a frozen encoder: linear, 200 hidden units, 5 nearest neighbours.
 
-The protocol is one for every tap and every model: standardised features (mean and deviation of
-the fitting images), AdamW from 1e-3 by a cosine, 8 epochs of 256 images; after 20 a probe of
-4096 features knows its 40,000 images by heart and reads a point less of others. The number was
-chosen on train[35000:40000] of CIFAR-10, fitted to train[:35000], and never on images that
-accuracies are reported on.
+The protocol is the same for every tap and every model: standardised features (mean and deviation
+of the fitting images), AdamW from 1e-3 with a cosine schedule, 8 epochs in batches of 256. After
+20 epochs a probe of 4096 features has memorised its 40,000 images and loses a point on others. The
+number of epochs was chosen on train[35000:40000] of CIFAR-10, after fitting to train[:35000], and
+never on images that accuracies are reported on.
 """
 
 from collections.abc import Callable
@@ -31,8 +31,8 @@ WEIGHT_DECAY = 1e-2
 HIDDEN = 200
 DROPOUT = 0.1
 NEIGHBORS = 5
-QUERIES_AT_ONCE = 2500
-CALIBRATING = 10_000  # images for the untrained encoder's batch-norm statistics
+QUERY_CHUNK = 2500
+CALIBRATION_IMAGES = 10_000  # images for the untrained encoder's batch-norm statistics
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Representation:
         fit_labels: `(n,)`.
         report: `(m, size)`, what it is measured on.
         report_labels: `(m,)`.
-        name: for the progress bar.
+        name: of the encoder in the progress bar.
     """
 
     fit: Tensor
@@ -55,7 +55,7 @@ class Representation:
 
     @property
     def num_classes(self) -> int:
-        """Labels are 0 to this, exclusively."""
+        """Number of classes; labels are 0 to this minus one."""
         return int(max(self.fit_labels.max(), self.report_labels.max())) + 1
 
 
@@ -67,14 +67,14 @@ def probe_accuracy(
     fit_split: str | None = None,
     num_images: int | None = None,
 ) -> Outcome:
-    """Share of images whose label a probe reads off the frozen encoder, in [0, 1].
+    """Share of images whose label a probe reads from the frozen encoder, in [0, 1].
 
     The floor is the same probe on an untrained encoder of the same shape, whose batch-norm
     statistics are those of the fitting images.
 
     Args:
         subject: a model with an encoder, and labelled images.
-        probe: `linear`, `mlp` (200 units) or `knn` (5 neighbours by the cosine).
+        probe: `linear`, `mlp` (200 units) or `knn` (5 neighbours by cosine).
         tap: a layer of the encoder; None for the model's first.
         fit_split: what the probe is fitted to; None for the split the model was trained on.
         num_images: how many images to report on; None for all.
@@ -96,7 +96,7 @@ def probe_accuracy(
     def seen_by(name: str) -> Representation:
         model = None
         if name == "untrained":
-            some = fit[subject.order(len(fit), "calibrating")[:CALIBRATING]]
+            some = fit[subject.order(len(fit), "calibrating")[:CALIBRATION_IMAGES]]
             model = context.once(
                 ("untrained", subject.seed, subject.dataset, fit_split),
                 lambda: untrained(context, some, subject.seed),
@@ -108,7 +108,7 @@ def probe_accuracy(
     place = (tap, subject.dataset, subject.config, fit_split, subject.split, num_images)
     accuracies = []
     for name in ("trained", "untrained"):
-        # Hundreds of megabytes each: only the last tap's are kept, for the next probe.
+        # Hundreds of megabytes each: only those of the last tap are kept, for the next probe.
         seen = context.latest(name, (*place, subject.seed), partial(seen_by, name))
         predicted = PROBES[probe](context, seen, subject.generator(f"probe {probe}"))
         accuracies.append((predicted == seen.report_labels).double().mean().item())
@@ -117,12 +117,12 @@ def probe_accuracy(
 
 
 def check_apart(fit_split: str, split: str) -> None:
-    """Raise `UsageError` where a probe would surely report on images it was fitted to."""
+    """Raise `UsageError` if a probe would certainly report on images it was fitted to."""
     whole = "[" not in fit_split and base(fit_split) == base(split)
     if canonical(fit_split) == canonical(split) or whole:
         raise UsageError(
             f"a probe fitted to {fit_split!r} and reported on {split!r} has seen the answers; "
-            "give two parts without a common image, such as train[:40000] and train[40000:]"
+            "give two splits without a common image, such as train[:40000] and train[40000:]"
         )
 
 
@@ -172,7 +172,7 @@ def classify(
     generator: torch.Generator,
     make: Callable[[int, int], nn.Module],
 ) -> Tensor:
-    """Fit a classifier by AdamW and a cosine, and predict."""
+    """Fit a classifier by AdamW with a cosine schedule, and predict."""
     device, count = context.device, len(seen.fit)
     steps = -(-count // BATCH)
     with torch.random.fork_rng(devices=[]):
@@ -199,11 +199,11 @@ def classify(
 
 @torch.no_grad()
 def knn(context: Context, seen: Representation, generator: torch.Generator) -> Tensor:
-    """Labels `(m,)` by the vote of the 5 nearest in direction; of equal votes, the nearer's."""
+    """Labels `(m,)` by a vote of the 5 nearest in direction; ties go to the nearer ones."""
     references = functional.normalize(seen.fit).to(context.device)
     votes = 1 - 1e-3 * torch.arange(NEIGHBORS)
     predicted = []
-    chunks = torch.split(seen.report, QUERIES_AT_ONCE)
+    chunks = torch.split(seen.report, QUERY_CHUNK)
     for chunk in context.track(chunks, f"neighbours in the {seen.name} encoder", len(chunks)):
         queries = functional.normalize(chunk).to(context.device)
         labels = seen.fit_labels[nearest_neighbors(queries, NEIGHBORS, references).cpu()]

@@ -1,4 +1,4 @@
-"""How well a model gives its images back."""
+"""How well a model reconstructs its images."""
 
 import torch
 

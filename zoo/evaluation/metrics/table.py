@@ -18,17 +18,17 @@ class Metric:
     """One metric.
 
     Attributes:
-        name: what a card's `metric` says.
+        name: its name in a card.
         unit: of the value.
         reference: `module:function` in this package; see `function`.
-        needs: what a model must be able to do, a word of `catalog.ABILITIES`.
+        needs: what a model must be able to do, one of `catalog.ABILITIES`.
         likelihoods: likelihoods it can measure; empty for all.
         digits: decimals worth keeping in a card.
         tolerance: suggested for a new result: wide enough for another machine or another
             version of torch, narrow enough to notice other weights.
         relative: whether the tolerance is a share of the value.
-        title: the metric in words.
-        floor: what its floor is, where it has one.
+        title: a short description.
+        floor: what its floor is, if it has one.
     """
 
     name: str
@@ -51,12 +51,12 @@ class Metric:
         return found
 
     def suggested_tolerance(self, value: float) -> float:
-        """The tolerance to state beside a value, in its unit."""
+        """The tolerance to state for a value, in its unit."""
         size = self.tolerance * abs(value) if self.relative else self.tolerance
         return max(round(size, self.digits), 10.0**-self.digits)
 
     def refusal(self, kind: str, likelihood: str | None) -> str | None:
-        """Why a model cannot be measured by this metric, or None when it can."""
+        """Why this metric cannot measure a model, or None if it can."""
         if self.needs not in catalog.find(kind).can:
             kinds = ", ".join(catalog.able(self.needs))
             return f"{self.name} measures {kinds} models, and this is {kind!r}"
@@ -112,15 +112,15 @@ _ROWS = (
     ),
     Metric(
         "probe_accuracy", "share", "probe:probe_accuracy",
-        "encodes", 4, 0.01, "labels that a probe reads off the frozen encoder",
+        "encodes", 4, 0.01, "labels that a probe reads from the frozen encoder",
         floor="an untrained encoder",
     ),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 
-# What to measure where a card states nothing: what a model can do and its likelihood, or None for
-# any.
+# What to measure if a card states nothing: an ability of the model, its likelihood (None for any),
+# and the metrics.
 DEFAULTS = (
     ("reconstructs", None, ("reconstruction_mse", "entropy_gap")),
     ("bounds", "bernoulli", ("elbo", "iwae")),
@@ -136,7 +136,7 @@ def find(name: str) -> Metric:
     """The row of a metric.
 
     Raises:
-        UsageError: no metric has this name; the message has the nearest.
+        UsageError: no metric has this name; the message names the nearest.
     """
     try:
         return METRICS[name]
@@ -153,7 +153,7 @@ def defaults(kind: str, likelihood: str | None) -> list[str]:
 
 
 def display_name(name: str, options: dict[str, Any]) -> str:
-    """A metric's name for people: what is measured in features is named for them.
+    """The name of a metric to show, with the features it is measured in.
 
     Example:
         >>> display_name("recall", {"features": "genae/classifier-mnist"})

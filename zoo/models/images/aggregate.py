@@ -1,4 +1,4 @@
-"""The aggregate posterior of a data set, and what it says of the KL that a VAE pays."""
+"""The aggregate posterior of a data set, and the two parts of the KL of a VAE."""
 
 import math
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .bounds import gaussian_kl, gaussian_log_prob
 
-BLOCK = 2**21  # pairs of a code and an encoding at a time: 16 MB, whatever the data set's size
+BLOCK = 2**21  # pairs of a code and an encoding at once: 16 MB for data sets of any size
 
 
 class AggregatePosterior:
@@ -25,7 +25,7 @@ class AggregatePosterior:
     def __init__(self, mean: Tensor, log_var: Tensor) -> None:
         mean, log_var = (part.detach().to("cpu", torch.float64) for part in (mean, log_var))
         self.count, self.latent_size = mean.shape
-        self.center = mean.mean(0)  # near zero, the squares below cancel least
+        self.center = mean.mean(0)  # near zero, the squares below lose the fewest digits
         mean, precision = mean - self.center, (-log_var).exp()
         # (z - m)^2 / s^2 over the dimensions, for all pairs by one product of (z^2, z, 1).
         self.factors = torch.cat(
@@ -34,7 +34,7 @@ class AggregatePosterior:
         self.log_scale = 0.5 * (log_var.sum(1) + self.latent_size * math.log(2 * math.pi))
 
     def _blocks(self, latents: Tensor, own: Tensor | None) -> Iterator[Tensor]:
-        """Squared Mahalanobis distances of some codes to all encodings, infinite to their own."""
+        """Squared Mahalanobis distances of codes to all encodings; infinite to their own."""
         latents = latents.detach().to("cpu", torch.float64) - self.center
         height = max(1, BLOCK // self.count)
         for start in range(0, len(latents), height):
@@ -62,7 +62,7 @@ class AggregatePosterior:
         return torch.cat(found) - total
 
     def nearest(self, latents: Tensor, own: Tensor | None = None) -> Tensor:
-        """Least squared Mahalanobis distance of each code to an encoding, shape `(m,)`, float64.
+        """Minimum squared Mahalanobis distance of each code to an encoding, shape `(m,)`, float64.
 
         Arguments as in `log_prob`.
         """
@@ -71,7 +71,7 @@ class AggregatePosterior:
 
 @dataclass(frozen=True)
 class RateSplit:
-    r"""What the KL of a VAE consists of, on one data set; every number in nats per image.
+    r"""The parts of the KL of a VAE on one data set; every number in nats per image.
 
     .. math:: E_x KL(p(z|x) \| q(z)) = I(x; z) + KL(\hat p(z) \| q(z))
 
@@ -84,8 +84,8 @@ class RateSplit:
         mutual_information: between the number of an image and its code; at most `cap`.
         marginal_kl: from the aggregate posterior to the prior; the two sum to `kl`.
         standard_error: of either part, an upper bound.
-        cap: log N, the most that N images allow; a value near it says only "at least".
-        drawn_sum: the sum as the codes drawn give it, before their noise was regressed out.
+        cap: log N, the maximum for N images; an information near it is only a lower bound.
+        drawn_sum: the sum of the two parts before the noise of the draws was regressed out.
         drawn_error: standard error of `drawn_sum` around `kl`.
         num_images: N.
     """

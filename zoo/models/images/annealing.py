@@ -14,24 +14,24 @@ from torch import Tensor
 
 from .bounds import ImportanceWeightedBound
 from .importance import standard_normal
-from .modeling_autoencoder import DECODED_AT_ONCE, AutoencoderModel, random_generator
+from .modeling_autoencoder import DECODE_BATCH, AutoencoderModel, random_generator
 
 LEAPFROG_STEPS = 10
 TARGET_ACCEPTANCE = 0.65
-FIRST_STEP, SMALLEST_STEP, LARGEST_STEP = 0.3, 1e-4, 0.5
-GAIN = 0.3  # of the logarithm of the step size per share accepted above what is aimed at
-JITTER = 0.3  # share by which a step varies, or a trajectory could come back to where it began
+FIRST_STEP, MIN_STEP, MAX_STEP = 0.3, 1e-4, 0.5
+GAIN = 0.3  # of the logarithm of the step size, per share accepted above the target
+JITTER = 0.3  # share by which a step varies, so that no trajectory is periodic
 STEEPNESS = 4.0  # of the sigmoid that spaces the temperatures
 
 
 class AnnealedEstimate(NamedTuple):
-    """What annealed chains say of log q(x), each of shape `(B,)`.
+    """Estimates of log q(x) from annealed chains, each of shape `(B,)`.
 
     Attributes:
         log_prob: nats; a lower bound on average.
         standard_error: of log_prob over the chains, nats.
         effective_sample_size: of the chains, from 1 to their number.
-        acceptance: share of the proposals taken; 0.65 is aimed at.
+        acceptance: share of the proposals accepted; the target is 0.65.
     """
 
     log_prob: Tensor
@@ -46,7 +46,7 @@ class BidirectionalGap(NamedTuple):
     Attributes:
         lower: from the prior to the posterior, as for any image.
         upper: from the code that made the image, an exact sample of the posterior, to the prior.
-        acceptance: share of the proposals taken, forwards and back.
+        acceptance: share of the proposals accepted, forwards and backwards.
     """
 
     lower: Tensor
@@ -90,7 +90,7 @@ class _Chains:
         self.model, self.pixel_values, self.generator = model, pixel_values, generator
         self.latents = latents  # (C, B, d)
         self.log_likelihood, self.gradient = self.evaluate(latents)
-        self.step = torch.full(latents.shape[1:2], FIRST_STEP).to(latents)  # one an image
+        self.step = torch.full(latents.shape[1:2], FIRST_STEP).to(latents)  # one per image
         self.accepted, self.transitions = torch.zeros_like(self.step), 0
 
     def evaluate(self, latents: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,7 +103,7 @@ class _Chains:
         return log_likelihood.detach(), gradient
 
     def energy(self, latents: Tensor, log_likelihood: Tensor, beta: float) -> Tensor:
-        """Minus log f_t but for the constant, `(C, B)`."""
+        """Minus log f_t up to a constant, `(C, B)`."""
         return 0.5 * latents.square().sum(-1) - beta * log_likelihood
 
     def move(self, beta: float) -> None:
@@ -132,7 +132,7 @@ class _Chains:
         self.accepted += rate
         self.transitions += 1
         grown = self.step * (GAIN * (rate - TARGET_ACCEPTANCE)).exp()
-        self.step = grown.clamp(SMALLEST_STEP, LARGEST_STEP)
+        self.step = grown.clamp(MIN_STEP, MAX_STEP)
 
     def uniform(self, shape: tuple[int, ...]) -> Tensor:
         """Numbers in [0, 1), drawn on the generator's device."""
@@ -140,7 +140,7 @@ class _Chains:
         return torch.rand(shape, generator=self.generator, device=device).to(self.latents)
 
     def anneal(self, betas: Tensor) -> Tensor:
-        """Log-weights `(C, B)` of a walk through inverse temperatures, the first one's included.
+        """Log-weights `(C, B)` of a walk through inverse temperatures, including the first one's.
 
         The chains must be distributed as f of the first; there is no transition at the last,
         whose codes no weight would use.
@@ -155,7 +155,7 @@ class _Chains:
 
     @property
     def acceptance(self) -> Tensor:
-        """Mean chance of being taken, `(B,)`; not a number where nothing was proposed."""
+        """Mean acceptance, `(B,)`; NaN if nothing was proposed."""
         return self.accepted / self.transitions if self.transitions else self.accepted / 0
 
 
@@ -168,7 +168,7 @@ def annealed_log_prob(
     seed: int | None = None,
     generator: torch.Generator | None = None,
 ) -> AnnealedEstimate:
-    """Estimate log q(x) by annealed importance sampling; see the module's head.
+    """Estimate log q(x) by annealed importance sampling; see the module's docstring.
 
     Costs `num_temperatures * num_chains * 10` decoder passes, forwards and back, an image.
 
@@ -178,7 +178,7 @@ def annealed_log_prob(
         num_temperatures: T; the bound rises with it.
         num_chains: C, for each image.
         seed: of all random numbers; or a `generator`.
-        generator: instead of a seed.
+        generator: in place of a seed.
 
     Raises:
         ValueError: for a number below 1, or images of another shape or range.
@@ -189,7 +189,7 @@ def annealed_log_prob(
     found = []
     with model.inference():
         model.check_pixel_values(pixel_values)
-        for images in pixel_values.split(max(1, DECODED_AT_ONCE // num_chains)):
+        for images in pixel_values.split(max(1, DECODE_BATCH // num_chains)):
             shape = (num_chains, len(images), model.config.latent_size)
             latents = standard_normal(shape, images, generator)
             chains = _Chains(model, images, latents, generator)
@@ -227,7 +227,7 @@ def bidirectional_gap(
     generator = random_generator(seed, generator)
     like = next(model.parameters())
     found = []
-    for count in _split(num_images, max(1, DECODED_AT_ONCE // num_chains)):
+    for count in _split(num_images, max(1, DECODE_BATCH // num_chains)):
         with model.inference():
             codes = standard_normal((count, model.config.latent_size), like, generator)
             images = model.likelihood.simulate(model.decoder(codes).cpu(), generator).to(like)
@@ -247,6 +247,6 @@ def bidirectional_gap(
 
 
 def _split(total: int, most: int) -> list[int]:
-    """A number in parts of at most so many."""
+    """A number as a sum of parts with a maximum."""
     whole, rest = divmod(total, most)
     return [most] * whole + [rest] * bool(rest)

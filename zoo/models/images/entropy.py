@@ -5,18 +5,18 @@ import math
 import torch
 from torch import Tensor
 
-CHUNK = 2**19  # similarities held at a time: they stay in the cache, and memory stays flat
+CHUNK = 2**19  # similarities in memory at once, which fit the cache
 MIN_ROWS = 64
-GROUPS = 256  # of columns, whose maxima are looked at before the columns are
-SMALLEST_GROUPED = 1024  # columns from which that pays
-SMALLEST_SQUARED_DISTANCE = 1e-12  # coincident codes give no pull instead of an infinite one
+GROUPS = 256  # of columns, whose maxima are compared first
+MIN_GROUPED = 1024  # columns, from which grouping pays
+MIN_SQUARED_DISTANCE = 1e-12  # coincident codes get no gradient instead of an infinite one
 
 
 @torch.no_grad()
 def nearest_neighbors(
     points: Tensor, num_neighbors: int, references: Tensor | None = None
 ) -> Tensor:
-    """Indices of the nearest references, or of the nearest OTHER points where none are given.
+    """Indices of the nearest references, or of the nearest OTHER points without references.
 
     Args:
         points: shape `(n, d)`.
@@ -65,7 +65,7 @@ def largest(values: Tensor, count: int) -> Tensor:
     The largest values lie in the groups with the largest maxima; looking at the maxima first
     reads every value once instead of sorting them.
     """
-    if values.shape[1] < SMALLEST_GROUPED or count > GROUPS:
+    if values.shape[1] < MIN_GROUPED or count > GROUPS:
         return values.topk(count).indices
     best = values.view(len(values), -1, GROUPS).amax(1).topk(count).indices
     members = torch.arange(0, values.shape[1], GROUPS, device=values.device)
@@ -87,7 +87,7 @@ def neighbor_distances(
     # Its backward adds rows in one pass, where that of indexing goes element by element.
     neighbors = references.index_select(0, indices.flatten()).unflatten(0, indices.shape)
     squared = (points[:, None] - neighbors).square().sum(-1)
-    distances: Tensor = squared.clamp(min=SMALLEST_SQUARED_DISTANCE).sqrt()
+    distances: Tensor = squared.clamp(min=MIN_SQUARED_DISTANCE).sqrt()
     return distances
 
 

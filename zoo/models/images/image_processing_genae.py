@@ -1,4 +1,4 @@
-"""From raw images of any size and mode to the tensors our models read, and back.
+"""From raw images of any size and mode to the tensors that models read, and back.
 
 Registration with transformers takes the dictionary form, once per config class::
 
@@ -26,7 +26,7 @@ ImageInput = Image.Image | np.ndarray | torch.Tensor
 CHANNEL_MODES = {1: "L", 3: "RGB"}
 ARRAY_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 PLAIN_MODES = ("1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV", "RGBX")
-WIDE_FILES = ("PNG", "PPM")  # their 16-bit greys Pillow may open as integers of 32 bits
+WIDE_FILES = ("PNG", "PPM")  # Pillow may open their 16-bit greys as 32-bit integers
 
 
 class GenaeImagesKwargs(TypedDict, total=False):
@@ -95,7 +95,7 @@ class GenaeImageProcessor(BaseImageProcessor):
 
     @property
     def output_size(self) -> int:
-        """Side in pixels of what comes out, padding included."""
+        """Side of the output in pixels, padding included."""
         return self.size if self.pad_size is None else self.pad_size
 
     def to_uint8(self, image: ImageInput) -> np.ndarray:
@@ -137,7 +137,7 @@ class GenaeImageProcessor(BaseImageProcessor):
     def preprocess(
         self, images: ImageInput | Sequence[ImageInput], return_tensors: str | None = "pt"
     ) -> BatchFeature:
-        """One image or several; what calling the processor does.
+        """Process one image or several; calling the processor does this.
 
         Args:
             images: an image as `to_uint8` reads it, a list of them, or a batch `(B, H, W, C)`
@@ -160,7 +160,7 @@ class GenaeImageProcessor(BaseImageProcessor):
         return BatchFeature(values, tensor_type=return_tensors)
 
     def crop_padding(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Cut the padding away: `(..., S, S)` becomes `(..., size, size)`, a view.
+        """Remove the padding: `(..., S, S)` becomes `(..., size, size)`, a view.
 
         Raises:
             ValueError: if the last two axes are not S.
@@ -198,23 +198,23 @@ class GenaeImageProcessor(BaseImageProcessor):
         return [Image.fromarray(p[..., 0] if self.num_channels == 1 else p) for p in pixels]
 
     def _padding(self) -> tuple[int, int]:
-        """Zero pixels before and after the image, on either axis."""
+        """Number of zero pixels before and after the image, on each axis."""
         total = self.output_size - self.size
         return total // 2, total - total // 2
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The image rotated as its EXIF says; as it is where EXIF is absent or damaged."""
+    """The image rotated as its EXIF says; unchanged if EXIF is absent or damaged."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of damage, which is no reason to stop
+            warnings.simplefilter("ignore")  # Pillow warns about damage that does not matter here
             return ImageOps.exif_transpose(image)
-    except Exception:  # Pillow raises whatever its parser meets; the pixels are sound
+    except Exception:  # Pillow raises whatever its parser meets; the pixels are intact
         return image
 
 
 def _range(image: Image.Image) -> tuple[int, int] | None:
-    """The values of black and white in greys of more than 8 bits; None of any other image.
+    """The values of black and white in greys of more than 8 bits; None for any other image.
 
     Of mode I, whose range is unknown, only what Pillow makes of a file of 16-bit greys.
     """
@@ -223,8 +223,8 @@ def _range(image: Image.Image) -> tuple[int, int] | None:
     if not image.mode.startswith("I;16"):
         return None
     tags = getattr(image, "tag_v2", {})  # of a TIFF: BitsPerSample, PhotometricInterpretation
-    most = 4095 if tags.get(258) in (12, (12,)) else 65535
-    return (most, 0) if tags.get(262) == 0 else (0, most)  # Pillow turns 8-bit greys round alone
+    white = 4095 if tags.get(258) in (12, (12,)) else 65535
+    return (white, 0) if tags.get(262) == 0 else (0, white)  # Pillow inverts only 8-bit greys
 
 
 def _to_eight_bits(image: Image.Image, black: int, white: int) -> Image.Image:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .bounds import Estimate, ImportanceWeightedBound
-from .modeling_autoencoder import DECODED_AT_ONCE, AutoencoderModel, random_generator
+from .modeling_autoencoder import DECODE_BATCH, AutoencoderModel, random_generator
 
 ADDED_AT_ONCE = 32  # chunks of log-weights: adding up each alone costs a tenth of a small decoder
 LOG_VARIANCE_RANGE = (-10.0, 10.0)
@@ -140,7 +140,7 @@ class ImportanceModel(AutoencoderModel):
         """Yield log q(x|z) and log q(z) - log p(z|x), both `(samples, B)`, chunk by chunk."""
         if num_samples < 1:
             raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-        at_once = max(1, DECODED_AT_ONCE // max(1, len(pixel_values)))
+        at_once = max(1, DECODE_BATCH // max(1, len(pixel_values)))
         for start in range(0, num_samples, at_once):
             count = min(at_once, num_samples - start)
             latents, log_ratio = draw(count, generator)

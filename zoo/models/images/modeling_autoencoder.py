@@ -1,4 +1,4 @@
-"""What all models share: loading by id, images in, codes, images out."""
+"""What all image models share: loading by id, images in, codes, images out."""
 
 import contextlib
 import math
@@ -18,7 +18,7 @@ from .likelihoods import LIKELIHOODS, Likelihood
 from .networks import DECODERS, ENCODERS
 from .samplers import SAMPLERS, LatentSampler
 
-DECODED_AT_ONCE = 256  # codes; bounds the memory of sampling, and fits the caches of a CPU
+DECODE_BATCH = 256  # codes; limits the memory of sampling, and fits the caches of a CPU
 INTERPOLATIONS = ("slerp", "linear")
 
 
@@ -32,7 +32,7 @@ class GenaePreTrainedModel(PreTrainedModel):
 
     @property
     def min_batch_size(self) -> int:
-        """Images that the loss of a batch needs at least, over all processes together."""
+        """Minimum number of images in a batch for the loss, over all processes."""
         return 1
 
     @torch.no_grad()
@@ -73,7 +73,7 @@ class GenaePreTrainedModel(PreTrainedModel):
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
-        """Eval mode without a graph for the length of a `with`; each module's mode comes back."""
+        """Eval mode without gradients in a `with` block; every module's mode is restored."""
         modes = [(module, module.training) for module in self.modules()]
         self.eval()
         try:
@@ -87,7 +87,7 @@ class GenaePreTrainedModel(PreTrainedModel):
 def stored_shapes(
     model_class: type[PreTrainedModel], config: dict[str, Any]
 ) -> dict[frozenset[str], list[int]]:
-    """The tensors that a checkpoint holds, told from the config alone and without memory.
+    """The tensors of a checkpoint, from the config alone and without memory.
 
     Args:
         model_class: genae's or transformers'.
@@ -102,7 +102,7 @@ def stored_shapes(
         model = model_class(config_class.from_dict(dict(config)))
     names: dict[int, set[str]] = {}
     tensors = model.state_dict(keep_vars=True)
-    for name, tensor in tensors.items():  # one object wherever it is tied
+    for name, tensor in tensors.items():  # tied tensors are one object
         names.setdefault(id(tensor), set()).add(name)
     return {frozenset(own): list(tensors[min(own)].shape) for own in names.values()}
 
@@ -110,7 +110,7 @@ def stored_shapes(
 def random_generator(
     seed: int | None, generator: torch.Generator | None
 ) -> torch.Generator | None:
-    """The generator given, one for the seed, or None for torch's global one."""
+    """The generator, or one for the seed, or None for torch's global one."""
     if seed is None:
         return generator
     if generator is not None:
@@ -140,7 +140,7 @@ class AutoencoderOutput(ModelOutput):
 
 
 class AutoencoderModel(GenaePreTrainedModel):
-    """Encoder, decoder, likelihood and samplers; subclasses say what a code is and what it costs.
+    """Encoder, decoder, likelihood and samplers; subclasses define the codes and their loss.
 
     Images are `pixel_values` of shape `(B, C, H, W)`, floats in [0, 1]; codes are `latents` of
     shape `(B, d)`.
@@ -174,7 +174,7 @@ class AutoencoderModel(GenaePreTrainedModel):
     def encode_sample(
         self, pixel_values: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Codes as the decoder meets them, `(B, d)`: posterior samples where there is noise."""
+        """Codes as the decoder reads them in training, `(B, d)`: posterior samples, if any."""
         return self.encode(pixel_values)
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -191,17 +191,17 @@ class AutoencoderModel(GenaePreTrainedModel):
             )
 
     def reconstruct(self, pixel_values: Tensor) -> Tensor:
-        """Encode and decode without a graph, in eval mode; shape and range as the input's."""
+        """Encode and decode without gradients, in eval mode; shape and range as the input."""
         with self.inference():
             return self.decode(self.encode(pixel_values))
 
     def interpolate(self, a: Tensor, b: Tensor, steps: int, mode: str = "slerp") -> Tensor:
-        """Images on the way from one to another through their codes.
+        """Interpolate between images through their codes.
 
         Args:
             a: images, shape `(B, C, H, W)`.
             b: images, same shape.
-            steps: images a row, both ends included; at least 2.
+            steps: images per pair, both ends included; at least 2.
             mode: `slerp`, along the arc, which keeps the norm typical of normal codes, or
                 `linear`, which shrinks it in the middle.
 
@@ -233,15 +233,15 @@ class AutoencoderModel(GenaePreTrainedModel):
         generator: torch.Generator | None = None,
         latents: Tensor | None = None,
     ) -> Tensor:
-        """Draw codes and decode them, without a graph, in eval mode.
+        """Draw codes and decode them, without gradients, in eval mode.
 
         Args:
             num_samples: N.
             sampler: `prior` for N(0, I); `gaussian` (full covariance) or `mixture`, both fitted
                 to the training codes after training.
             temperature: factor on the standard deviation of the codes, 0 or more.
-            seed: names the random codes, the same on every device.
-            generator: instead of a seed.
+            seed: of the random codes, which are the same on every device.
+            generator: in place of a seed.
             latents: decode these codes, shape `(N, d)`, instead of drawing.
 
         Returns:
@@ -286,7 +286,7 @@ class AutoencoderModel(GenaePreTrainedModel):
         return distribution.draw(num_samples, temperature, generator)
 
     def _decode_in_chunks(self, latents: Tensor) -> Tensor:
-        return torch.cat([self.decode(chunk) for chunk in latents.split(DECODED_AT_ONCE)])
+        return torch.cat([self.decode(chunk) for chunk in latents.split(DECODE_BATCH)])
 
     def _reconstruction(self, latents: Tensor, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Expected images, and minus their log-likelihood averaged over the batch."""

@@ -14,7 +14,7 @@ from .importance import (
     mean_and_log_var,
     standard_normal,
 )
-from .modeling_autoencoder import DECODED_AT_ONCE, AutoencoderOutput, random_generator
+from .modeling_autoencoder import DECODE_BATCH, AutoencoderOutput, random_generator
 
 
 def reparametrize(
@@ -140,7 +140,7 @@ class VAEModel(ImportanceModel):
         with self.inference():
             found = [
                 tuple(part.cpu() for part in self.posterior(chunk.to(self.device)))
-                for chunk in pixel_values.split(DECODED_AT_ONCE)
+                for chunk in pixel_values.split(DECODE_BATCH)
             ]
             mean, log_var = (torch.cat(parts) for parts in zip(*found, strict=True))
             return rate_split(mean, log_var, num_samples, random_generator(seed, generator))

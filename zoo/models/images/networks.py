@@ -12,7 +12,7 @@ from .configuration_image import AutoencoderConfig
 # The comparison network of the RAE and EAE papers at width 1 (methods: arXiv:1903.12436).
 ENCODER_CHANNELS = (128, 256, 512, 1024)
 DECODER_CHANNELS = 1024
-SMALLEST_DECODED_SIZE = 7  # the decoder starts from the smallest grid of at least this size
+MIN_DECODED_SIZE = 7  # the decoder starts from the smallest grid of at least this size
 
 
 class ConvolutionalConfig(Protocol):
@@ -29,7 +29,7 @@ def scaled(channels: int, width_multiplier: float) -> int:
 
 
 def normalized(convolution: nn.Module, channels: int) -> tuple[nn.Module, ...]:
-    """The convolution, batch norm, ReLU."""
+    """The convolution, then batch norm and ReLU."""
     return convolution, nn.BatchNorm2d(channels), nn.ReLU()
 
 
@@ -44,7 +44,7 @@ class ConvEncoder(nn.Module):
         size, channels = config.image_size, config.num_channels
         layers: list[nn.Module] = []
         for width in ENCODER_CHANNELS:
-            if size < 2:  # small images have no room for all four
+            if size < 2:  # small images allow fewer than four
                 break
             width = scaled(width, config.width_multiplier)
             layers += normalized(nn.Conv2d(channels, width, 4, 2, 1, bias=False), width)
@@ -62,7 +62,7 @@ class ConvEncoder(nn.Module):
 
 
 class Upsampling(nn.ConvTranspose2d):
-    """A transposed convolution that a CPU computes as one matrix product where it has many inputs.
+    """A transposed convolution that a CPU computes as one matrix product if it has many inputs.
 
     The same sums as `nn.ConvTranspose2d`: from 256 input channels on, up to five times as fast
     as the library's, which reads the weights anew at every pixel. Without a graph only, where the
@@ -114,7 +114,7 @@ class ConvDecoder(nn.Module):
         doublings = 0
         while (
             config.image_size % 2 ** (doublings + 1) == 0
-            and config.image_size // 2 ** (doublings + 1) >= SMALLEST_DECODED_SIZE
+            and config.image_size // 2 ** (doublings + 1) >= MIN_DECODED_SIZE
         ):
             doublings += 1
         self.grid = config.image_size // 2**doublings

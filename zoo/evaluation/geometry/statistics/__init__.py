@@ -1,1 +1,1 @@
-"""Statistics of codes, a module for each group of them; `geometry.table` lists them all."""
+"""Statistics of codes, one module per group; `geometry.table` lists them all."""

@@ -8,10 +8,10 @@ from zoo.evaluation.geometry.tools import Reading, Readings, Tools
 from zoo.models.images.entropy import kozachenko_leonenko_entropy
 
 # Widths of the inverse multiquadric kernel in units of 2 d, the mean squared distance of two
-# prior codes: fixed by the prior, since a width read off the sample would follow what it tests.
+# prior codes: fixed by the prior, since a width taken from the sample would follow what it tests.
 WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 PERMUTATIONS = 200
-BLOCK = 2**21  # kernel values held at a time
+BLOCK = 2**21  # kernel values in memory at once
 
 
 def entropy(codes: Codes, tools: Tools) -> Readings:
@@ -32,7 +32,7 @@ def mmd(
 ) -> tuple[float, float | None]:
     r"""Unbiased :math:`MMD^2` with :math:`k(r) = \sum_c C/(C + r^2)`, C = 2 d c.
 
-    The kernel matrix passes by in blocks, multiplied with the indicators of all permuted halves.
+    The kernel matrix is computed in blocks and multiplied with the indicators of all halves.
 
     Args:
         first: shape `(n, d)`.

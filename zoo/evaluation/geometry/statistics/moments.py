@@ -1,4 +1,4 @@
-"""Centre, spread and shape of the cloud as a whole, and how far out its codes lie."""
+"""Centre, spread and shape of the cloud of codes, and their distances from the origin."""
 
 import torch
 from scipy import stats
@@ -8,8 +8,8 @@ from zoo.evaluation.geometry.tools import Reading, Readings, Tools
 
 from .rates import active_dimensions
 
-FAR = 0.999  # quantile of the chi distribution beyond which a code lies far out
-TINY = 1e-12  # below it a variance is none
+FAR = 0.999  # quantile of the chi distribution beyond which a code is an outlier
+TINY = 1e-12  # a variance below it counts as zero
 
 
 def moments(codes: Codes, tools: Tools) -> Readings:
@@ -23,8 +23,8 @@ def moments(codes: Codes, tools: Tools) -> Readings:
     chosen = active if active.any() else torch.ones_like(active)
     correlation = _correlation(covariance[chosen][:, chosen])
     eigenvalues = torch.linalg.eigvalsh(correlation).clamp(min=0)
-    beside = correlation[~torch.eye(len(correlation), dtype=torch.bool)]
-    rms = beside.square().mean().sqrt().item() if len(beside) else 0.0
+    off_diagonal = correlation[~torch.eye(len(correlation), dtype=torch.bool)]
+    rms = off_diagonal.square().mean().sqrt().item() if len(off_diagonal) else 0.0
     return {
         "center": Reading(mean.norm().item(), n, parts=tuple(mean.tolist())),
         "variance": Reading(variances[chosen].mean().item(), n, parts=tuple(variances.tolist())),
@@ -44,7 +44,7 @@ def _correlation(covariance: torch.Tensor) -> torch.Tensor:
 
 
 def radius(codes: Codes, tools: Tools) -> Readings:
-    """Distances from the origin against chi(d), and from the cloud's centre against a shell."""
+    """Distances from the origin compared with chi(d), and from the centre of the cloud."""
     n, norms = codes.count, codes.samples.norm(dim=1)
     chi = stats.chi(codes.size)
     test = stats.kstest(norms.numpy(), chi.cdf, method="asymp")

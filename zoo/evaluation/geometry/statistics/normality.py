@@ -1,4 +1,4 @@
-"""Whether single dimensions, and shadows of the cloud on random lines, are standard normal."""
+"""Whether single dimensions, and projections on random lines, are standard normal."""
 
 import numpy as np
 import torch
@@ -19,16 +19,16 @@ def normality(codes: Codes, tools: Tools) -> Readings:
     """Kolmogorov-Smirnov distances to N(0, 1), and sliced Wasserstein-2 to N(0, I)."""
     n, samples = codes.count, codes.samples
     lines = tools.normal(codes.size, PROJECTIONS)
-    shadows = samples @ (lines / lines.norm(dim=0))
+    projections = samples @ (lines / lines.norm(dim=0))
     found: Readings = {}
-    for name, columns in (("dims", samples), ("lines", shadows)):
+    for name, columns in (("dims", samples), ("lines", projections)):
         distances, p_values = kolmogorov_smirnov(columns.numpy())
         adjusted = holm(p_values)
         found[f"ks_{name}"] = Reading(
             float(distances.max()), n, float(adjusted.min()), tuple(distances.tolist())
         )
         found[f"rejected_{name}"] = Reading(float((adjusted < LEVEL).mean()), n)
-    found["sliced_wasserstein"] = Reading(_wasserstein(shadows), n)
+    found["sliced_wasserstein"] = Reading(_wasserstein(projections), n)
     return found
 
 
@@ -40,7 +40,7 @@ def kolmogorov_smirnov(columns: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def holm(p_values: Numbers) -> Numbers:
-    """P-values adjusted for their number (Holm, 1979), in the order given.
+    """P-values adjusted for their number (Holm, 1979), in the same order.
 
     Example:
         >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
@@ -54,9 +54,9 @@ def holm(p_values: Numbers) -> Numbers:
     return found
 
 
-def _wasserstein(shadows: Tensor) -> float:
+def _wasserstein(projections: Tensor) -> float:
     """Root mean over lines of the squared Wasserstein-2 distance to N(0, 1)."""
-    n = len(shadows)
+    n = len(projections)
     quantiles = stats.norm.ppf((np.arange(n) + 0.5) / n)
-    difference = shadows.sort(0).values - torch.from_numpy(quantiles)[:, None]
+    difference = projections.sort(0).values - torch.from_numpy(quantiles)[:, None]
     return difference.square().mean().sqrt().item()

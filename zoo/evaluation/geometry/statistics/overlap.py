@@ -1,4 +1,4 @@
-"""Balls and the blanks between them: overlap, coverage, holes, the way between two codes."""
+"""Balls and the space between them: overlap, coverage, holes, interpolations."""
 
 import torch
 from scipy import stats
@@ -68,14 +68,14 @@ def holes(codes: Codes, tools: Tools) -> Readings:
     return {"holes": Reading(share, codes.count)}
 
 
-def pairs_of(codes: Codes, most: int) -> tuple[Tensor, Tensor]:
-    """Held-out codes in pairs, the first of the one half with those of the other."""
-    half = min(len(codes.held_out) // 2, most)
+def pairs_of(codes: Codes, max_pairs: int) -> tuple[Tensor, Tensor]:
+    """Pairs of held-out codes: those of the first half, each with one of the second."""
+    half = min(len(codes.held_out) // 2, max_pairs)
     return codes.held_out[:half], codes.held_out[half : 2 * half]
 
 
 def interpolation(codes: Codes, tools: Tools) -> Readings:
-    """Log-density half-way between two held-out codes, less that of the ends' mean."""
+    """Log-density half-way between two held-out codes, and how far it is below the ends' mean."""
     start, end = pairs_of(codes, PAIRS)
     ends = codes.density.log_prob(torch.cat([start, end])).mean().item()
     found: Readings = {}

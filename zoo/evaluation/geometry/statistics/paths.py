@@ -1,4 +1,4 @@
-"""What the networks make of codes: there and back again, and from one to another."""
+"""How the networks treat codes: decoded and encoded again, and along interpolations."""
 
 import math
 
@@ -10,9 +10,9 @@ from zoo.models.images.modeling_autoencoder import interpolate_latents
 
 from .overlap import pairs_of
 
-RETURNS = 256  # codes decoded and encoded again, of either kind
+RETURNS = 256  # codes of each kind that are decoded and encoded again
 WALKS = 24  # pairs of codes
-STEPS = 9  # codes on the way, ends included
+STEPS = 9  # codes per walk, ends included
 
 
 def drift(codes: Codes, tools: Tools) -> Readings:
@@ -34,7 +34,7 @@ def _drift(points: Tensor, tools: Tools) -> float:
 
 
 def walks(codes: Codes, tools: Tools) -> Readings:
-    """Length in pixel space of the way between two codes, and its longest step over the mean."""
+    """Length of walks between two codes in pixel space, and their longest step over the mean."""
     assert tools.decode is not None
     start, end = pairs_of(codes, WALKS)
     found: Readings = {}

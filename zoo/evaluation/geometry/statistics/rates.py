@@ -1,4 +1,4 @@
-"""What the codes tell of the images: rate, its two parts, active units."""
+"""What the codes say about the images: rate, its two parts, active units."""
 
 import torch
 
@@ -11,7 +11,7 @@ SILENT_NATS = 0.01  # mean KL of a dimension that says nothing
 
 
 def rate(codes: Codes, tools: Tools) -> Readings:
-    """Mean KL, by dimension too, and its split; of an encoder with noise."""
+    """Mean KL, in total and by dimension, and its two parts; for an encoder with noise."""
     split = rate_split(codes.mean, codes.log_var, generator=tools.generator)
     parts = tuple(split.kl_per_dim.tolist())
     silent = sum(part < SILENT_NATS for part in parts)
@@ -26,7 +26,7 @@ def rate(codes: Codes, tools: Tools) -> Readings:
 
 
 def active_units(codes: Codes, tools: Tools) -> Readings:
-    """How many dimensions have a posterior mean that depends on the image."""
+    """Number of dimensions whose posterior mean depends on the image."""
     variances = codes.mean.var(0)
     active = int((variances > ACTIVE_VARIANCE).sum())
     return {"active_units": Reading(active, codes.count, parts=tuple(variances.tolist()))}
