@@ -97,7 +97,7 @@ def test_the_last_finite_checkpoint_is_kept(card, tmp_path, monkeypatch, name):
     kept = tmp_path / "out.training" / "checkpoint-10"
     assert str(caught.value).endswith(f"the last finite checkpoint is kept: {kept}")
     assert [path.name for path in kept.parent.glob("checkpoint-*")] == [kept.name]
-    assert divergence.holds_finite(kept)
+    assert divergence.is_finite(kept)
     assert not (tmp_path / "out").exists()
     assert train(card(), tmp_path / "out", resume=True, quiet=True).is_dir()
 
@@ -145,7 +145,7 @@ def test_no_run_goes_on_from_a_checkpoint_that_is_not_finite(card, tmp_path, mon
         ),
     )
     for file in ("checkpoint-5", "checkpoint-10"):
-        assert divergence.holds_finite(work / file)
+        assert divergence.is_finite(work / file)
     train(made, tmp_path / "out", resume=True, quiet=True)
     assert started == [str(work / "checkpoint-10")]
 
@@ -251,11 +251,11 @@ def test_no_run_goes_on_from_a_checkpoint_that_is_damaged(card, tmp_path, monkey
         with pytest.raises(ZeroDivisionError):
             train(card(), tmp_path / "out", quiet=True)
     (found,) = (tmp_path / "out.training").glob("checkpoint-*")
-    assert divergence.holds_finite(found)
+    assert divergence.is_finite(found)
     for name, content in DAMAGE.items():
         whole = (found / name).read_bytes()
         (found / name).unlink() if content is None else (found / name).write_bytes(content)
-        assert not divergence.holds_finite(found), name
+        assert not divergence.is_finite(found), name
         with pytest.raises(DivergedError, match=r"no checkpoint in .* can be read and holds"):
             train(card(), tmp_path / "out", resume=True, quiet=True)
         (found / name).write_bytes(whole)

@@ -13,15 +13,15 @@ from zoo.hints import quote
 
 from .recipe import Recipe
 
-FITTED = 2  # images at least, whose codes a sampler is fitted to
+MIN_FITTED = 2  # images, to whose codes a sampler is fitted
 
 
 def check_together(model: Any, recipe: Recipe, images: Images) -> None:
-    """Refuse what would stop in the middle of a run, with all settings that mend it.
+    """Refuse what would stop in the middle of a run, and name the settings that fix it.
 
     Args:
-        model: on the CPU; left as it is.
-        recipe: it is trained by.
+        model: on the CPU; not changed.
+        recipe: of the training.
         images: the train split.
 
     Raises:
@@ -41,9 +41,10 @@ def check_together(model: Any, recipe: Recipe, images: Images) -> None:
     if count < needed:
         if neighbors is None or count < 2:
             raise UsageError(
-                f"{where} has {told(count)}, too few: {needs} {needed} images a batch; add some"
+                f"{where} has {count_text(count)}, too few: {needs} {needed} images per batch; "
+                "add some"
             )
-        reasons.append(f"{needs} {neighbors + 1} images a batch with num_neighbors {neighbors}")
+        reasons.append(f"{needs} {neighbors + 1} images per batch with num_neighbors {neighbors}")
         needed = settings["num_neighbors"] = count
         settings["num_neighbors"] -= 1
     batch, devices = arguments.train_batch_size, max(1, arguments.n_gpu)
@@ -55,7 +56,7 @@ def check_together(model: Any, recipe: Recipe, images: Images) -> None:
     batches = -(-needed // arguments.world_size)  # a loss sees those of all processes
     last = count % batch or batch
     if min(batch, count) < batches:
-        reasons.append(f"in batches of {batch}: {needs} {needed} images a batch")
+        reasons.append(f"in batches of {batch}: {needs} {needed} images per batch")
         batch = batches
         settings["per_device_train_batch_size"] = -(-batches // devices)
         last = count % batch or batch
@@ -63,13 +64,13 @@ def check_together(model: Any, recipe: Recipe, images: Images) -> None:
         if "per_device_train_batch_size" not in settings:
             reasons.append(
                 f"in batches of {batch} with {last} left for the last: {needs} {needed} images "
-                "a batch"
+                "per batch"
             )
         settings["dataloader_drop_last"] = "true"
     samplers = recipe.card.train.samplers
     components = getattr(recipe.config, "num_mixture_components", 0)
-    if samplers and count < FITTED:
-        reasons.append(f"too few for the samplers, which are fitted to at least {FITTED}")
+    if samplers and count < MIN_FITTED:
+        reasons.append(f"too few for the samplers, which are fitted to at least {MIN_FITTED}")
         settings["train.samplers"] = "[]"
     elif "mixture" in samplers and count < components:
         reasons.append(f"fewer than the mixture's {components} components")
@@ -77,35 +78,35 @@ def check_together(model: Any, recipe: Recipe, images: Images) -> None:
     if reasons:
         changes = " ".join(f"--set {quote(f'{name}={value}')}" for name, value in settings.items())
         raise UsageError(
-            f"{where} has {told(count)}, {'; '.join(reasons)}; change it with {changes}"
+            f"{where} has {count_text(count)}, {'; '.join(reasons)}; change it with {changes}"
         )
 
 
-def told(count: int) -> str:
-    """A number of images in words."""
+def count_text(count: int) -> str:
+    """A number of images as text."""
     return "1 image" if count == 1 else f"{count} images"
 
 
 def check_labels(model: Any, images: Images, where: str) -> None:
-    """Raise `UsageError` unless a model that learns labels is given numbers of its classes."""
+    """Raise `UsageError` unless the labels for a model that learns them are its class numbers."""
     if "labels" not in signature(model.forward).parameters:
         return
     if images.labels is None:
         raise UsageError(f"{where} has no labels for a classifier; sort the images into folders")
-    lowest, highest = (int(value) for value in images.labels.aminmax())
-    if lowest < 0:
+    smallest, largest = (int(value) for value in images.labels.aminmax())
+    if smallest < 0:
         raise UsageError(
-            f"{where} has the label {lowest}, which is no class; leave those rows out"
+            f"{where} has the label {smallest}, which is not a class; leave those rows out"
         )
-    if highest >= model.config.num_labels:
+    if largest >= model.config.num_labels:
         raise UsageError(
-            f"{where} has labels up to {highest}, the model's num_labels is "
-            f"{model.config.num_labels}; change it with --set config.num_labels={highest + 1}"
+            f"{where} has labels up to {largest}, the model's num_labels is "
+            f"{model.config.num_labels}; change it with --set config.num_labels={largest + 1}"
         )
 
 
 def needed_images(model: Any, arguments: TrainingArguments, images: Images) -> int:
-    """Images that a batch needs: what the loss says, and two where a batch norm fails on one."""
+    """Minimum number of images in a batch: of the loss, and two if a batch norm needs them."""
     needed: int = model.min_batch_size
     count, batch = len(images), arguments.per_device_train_batch_size
     smallest = batch if arguments.dataloader_drop_last else count % batch or batch
@@ -116,7 +117,7 @@ def needed_images(model: Any, arguments: TrainingArguments, images: Images) -> i
 
 @torch.no_grad()
 def takes_one(model: Any, images: Images) -> bool:
-    """Whether a training step can be made of one image; model and random numbers stay."""
+    """Whether a training step works on one image; model and random state do not change."""
     with torch.random.fork_rng(devices=[]):
         try:
             one = copy.deepcopy(model).train()

@@ -1,4 +1,4 @@
-"""Whether a training still computes with sound numbers, asked before anything is written."""
+"""Whether a training still computes with plausible numbers, checked before anything is written."""
 
 import json
 import math
@@ -17,18 +17,18 @@ from zoo.data.binarization import binarize
 from zoo.data.images import Images
 from zoo.errors import DivergedError
 
-SUGGESTED_RATE = 1e-3  # or a tenth of the card's, where that is lower
-# Finite is not sound. Of images in [0, 1] no network computes with such numbers unless it has
-# broken: a running variance of them is that of activations in millions, and steps of a usual
-# learning rate never carry a weight so far.
+SUGGESTED_RATE = 1e-3  # or a tenth of the card's, if that is lower
+# Finite numbers can be absurd. On images in [0, 1] a network that is not broken never has such
+# numbers: the running variance is that of activations in the millions, and steps of a usual
+# learning rate never take a weight that far.
 LARGEST = 1e12
 LARGEST_CODE = 1e6
 LARGEST_WEIGHT = 1e4
-# How many times the loss before training, or 1, the loss after it may be. A loss that is warmed
-# up or annealed grows too, but not so.
+# Maximum ratio of the loss after training to that before it, or to 1. A loss that is warmed up or
+# annealed grows too, but not that much.
 GROWTH = 100
-NOTED = 0.25  # of the loss before; a few steps on few images change it by less
-LOSS_IMAGES = 64  # enough to tell a loss that exploded
+NOTED = 0.25  # share of the loss before; a few steps on few images change it by less
+LOSS_IMAGES = 64  # enough to see a loss that exploded
 
 
 def check_value(name: str, value: float) -> None:
@@ -55,7 +55,7 @@ def check_sizes(named: Iterable[tuple[str, Any]], largest: float = LARGEST) -> N
 
 
 def check_model(model: nn.Module) -> None:
-    """Raise `DivergedError` unless every parameter and buffer is a number to compute with."""
+    """Raise `DivergedError` unless every parameter and buffer is finite and plausible."""
     check_sizes(model.state_dict().items())
     check_sizes(model.named_parameters(), LARGEST_WEIGHT)
 
@@ -69,7 +69,7 @@ def check_optimizer(optimizer: Any) -> None:
 
 @torch.no_grad()
 def check_outputs(model: Any, pixel_values: Tensor) -> None:
-    """Raise `DivergedError` unless a model in use gives finite outputs."""
+    """Raise `DivergedError` unless a model in eval mode gives finite outputs."""
     model.eval()
     outputs = model(pixel_values, return_loss=False)
     check_tensors((f"the model's {name}", value) for name, value in outputs.items())
@@ -77,7 +77,7 @@ def check_outputs(model: Any, pixel_values: Tensor) -> None:
 
 @torch.no_grad()
 def loss_in_use(model: Any, images: Images, binarization: str) -> float:
-    """A model's loss of the first images in eval mode; its mode and random numbers stay."""
+    """The loss on the first images in eval mode; mode and random state do not change."""
     size, mode = max(LOSS_IMAGES, model.min_batch_size), model.training
     with torch.random.fork_rng(devices=[]):
         pixels = images.pixels[:size].to(model.device).float() / 255
@@ -96,8 +96,8 @@ def check_growth(before: float, after: float) -> None:
         raise DivergedError(f"the loss is {after:.3g}, before training it was {before:.3g}")
 
 
-def holds_finite(checkpoint: Path) -> bool:
-    """Whether a checkpoint can be read and its weights are numbers to compute with."""
+def is_finite(checkpoint: Path) -> bool:
+    """Whether a checkpoint can be read and its weights are finite and plausible."""
     weights = list(checkpoint.glob("*.safetensors"))
     try:
         json.loads((checkpoint / TRAINER_STATE_NAME).read_bytes())
@@ -110,7 +110,7 @@ def holds_finite(checkpoint: Path) -> bool:
 
 
 def advice(reason: str, learning_rate: float, work: Path, checkpoint: Path | None) -> str:
-    """What to say of a run that diverged.
+    """The message for a run that diverged.
 
     Args:
         reason: what is not finite.

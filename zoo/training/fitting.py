@@ -16,7 +16,7 @@ BATCH = 512
 
 
 class _WithoutLoss(nn.Module):
-    """A model whose forward computes no loss: a small last batch has no entropy."""
+    """A model whose forward computes no loss, as a small last batch has no entropy."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ def batches(pixels: Tensor, binarization: str, device: torch.device) -> Iterator
 
 @torch.no_grad()
 def calibrate_batch_norm(model: Any, pixels: Tensor, binarization: str = "none") -> None:
-    """Replace running statistics, which lag behind the weights, by those of one pass.
+    """Replace running statistics, which lag behind the weights, by those of one pass over images.
 
     The pass runs in training mode. Then the statistics of a batch norm on the code (EAE) are set
     once more, from codes encoded as they will be in use, in eval mode, so that the codes of the
@@ -58,7 +58,7 @@ def calibrate_batch_norm(model: Any, pixels: Tensor, binarization: str = "none")
 
 @torch.no_grad()
 def encode_all(model: Any, pixels: Tensor, binarization: str = "none", seed: int = 0) -> Tensor:
-    """Codes of 8-bit images as the decoder meets them, in eval mode, `(N, d)`, on the CPU."""
+    """Codes of 8-bit images as the decoder reads them, in eval mode, `(N, d)`, on the CPU."""
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     pixel_batches = batches(pixels, binarization, model.device)
@@ -101,13 +101,13 @@ def fit_samplers(model: Any, codes: Tensor, names: list[str], seed: int) -> None
 
 
 def unfitted(name: str, codes: Tensor) -> DivergedError:
-    """What to say of codes that no Gaussian can be fitted to."""
+    """The error for codes to which no Gaussian can be fitted."""
     return DivergedError(f"codes reach {codes.abs().max():.3g}, to which no {name} can be fitted")
 
 
 @torch.no_grad()
 def stored_weights(model: Any, stored_as: str) -> dict[str, Tensor]:
-    """A model's tensors as they are to be written; the model itself then holds what was written.
+    """The tensors of a model as they are to be stored; the model is changed to match them.
 
     The config keeps the model's own type, in which transformers loads whatever type the file has.
 

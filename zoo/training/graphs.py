@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-WARM_UPS = 3  # what libraries set up at a first call must not be captured
+WARM_UPS = 3  # steps, as what libraries do at a first call must not be captured
 
 
 class CapturedStep:

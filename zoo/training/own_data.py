@@ -1,4 +1,4 @@
-"""A card's recipe for one's own images: another data set, another name, no stated results."""
+"""A card's recipe for a user's own images: another data set and name, no stated results."""
 
 import re
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 from zoo import catalog
 from zoo.card import Card
 
-OWNER = "local"  # of models that nobody has published yet
-KEPT = ("binarization", "augmentations", "num_views")  # what the recipe does to any images
+OWNER = "local"  # of unpublished models
+KEPT = ("binarization", "augmentations", "num_views")  # keys of [data] that apply to any images
 
 
 def with_data(card: Card, data: str) -> Card:
-    """The card with another data set, called after it.
+    """The card with another data set, and named after it.
 
     Args:
         card: with [data] and [train].

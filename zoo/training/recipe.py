@@ -19,7 +19,7 @@ from zoo.models.images.image_processing_genae import GenaeImageProcessor, GenaeI
 
 from .settings import field_names
 
-# What genae prefers to transformers' defaults; a card's [train] wins.
+# Defaults of genae in place of those of transformers; a card's [train] wins.
 DEFAULTS: dict[str, Any] = {
     "optim": "adamw_torch_fused",
     "dataloader_drop_last": True,  # an entropy or a batch norm of a small last batch misleads
@@ -33,8 +33,8 @@ DEFAULTS: dict[str, Any] = {
     "disable_tqdm": True,
     "dataloader_pin_memory": False,
 }
-# Least values of what transformers would only stumble over in the middle of a run.
-LEAST: dict[str, tuple[Any, float]] = {
+# Minimum values that transformers does not check before the middle of a run.
+MIN_VALUES: dict[str, tuple[Any, float]] = {
     "per_device_train_batch_size": (int, 1),
     "gradient_accumulation_steps": (int, 1),
     "num_train_epochs": ((int, float), 0),
@@ -48,14 +48,14 @@ LEAST: dict[str, tuple[Any, float]] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """A card ready to be trained: everything it names exists and accepts what it says.
+    """A card ready for training: everything it names exists and accepts its settings.
 
     Attributes:
-        card: what is followed, with [data].
+        card: with [data].
         entry: the architecture's row in the catalog.
         config: of the model.
         processor: makes the model's images.
-        arguments: the Trainer's.
+        arguments: of the Trainer.
     """
 
     card: Card
@@ -66,12 +66,12 @@ class Recipe:
 
     @property
     def model_class(self) -> Any:
-        """What is trained."""
+        """The class of the model."""
         return catalog.load(self.entry.model)
 
     @property
     def data(self) -> Data:
-        """What is trained on."""
+        """The [data] of the card."""
         assert self.card.data is not None
         return self.card.data
 
@@ -80,7 +80,7 @@ def build_config(card: Card) -> PreTrainedConfig:
     """The architecture's config from a card's [config] table.
 
     Raises:
-        UsageError: naming the card, the key and the nearest known one, or what was refused.
+        UsageError: with the card, the key and the nearest known one, or the reason.
     """
     return _build_config(card, catalog.find(card.architecture))
 
@@ -102,7 +102,7 @@ def _check_known(
     for key in table:
         if key not in known:
             raise UsageError(
-                f"{card.path}: [{section}] {key} is no {what}. {did_you_mean(key, known)}"
+                f"{card.path}: [{section}] {key} is not a {what}. {did_you_mean(key, known)}"
             )
 
 
@@ -119,30 +119,30 @@ def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
         output_dir: where the Trainer will keep its checkpoints; nothing is written yet.
 
     Raises:
-        UsageError: naming the card, the table and the key.
+        UsageError: with the card, the table and the key.
     """
     if card.data is None:
         raise UsageError(f"{card.path}: has no [data] to train on; a converted model has none")
-    given = card.train.arguments
-    _check_known(card, "train", given, field_names(TrainingArguments) - {"output_dir"},
+    options = card.train.arguments
+    _check_known(card, "train", options, field_names(TrainingArguments) - {"output_dir"},
                  "training argument")  # fmt: skip
-    for key in given:
+    for key in options:
         check_argument(card, key)
     _check_known(card, "processor", card.processor, GenaeImagesKwargs.__annotations__,
                  "field of the image processor")  # fmt: skip
-    if given.get("num_train_epochs") == 0 and given.get("max_steps", -1) < 1:
+    if options.get("num_train_epochs") == 0 and options.get("max_steps", -1) < 1:
         raise UsageError(
             f"{card.path}: [train] num_train_epochs = 0 trains nothing; set it to 1 or more, or "
             "set max_steps"
         )
     entry = catalog.find(card.architecture)
     config = _build_config(card, entry)
-    # A GPU computes convolutions in TF32 unasked; matrix products then, too.
+    # A GPU computes convolutions in TF32 by default, so let it do the same for matrix products.
     precision = {"tf32": True} if is_torch_tf32_available() else {}
     try:
         processor = GenaeImageProcessor(**card.processor)
         arguments = TrainingArguments(
-            output_dir=str(output_dir), **{**precision, **DEFAULTS, **given}
+            output_dir=str(output_dir), **{**precision, **DEFAULTS, **options}
         )
     except (TypeError, ValueError) as error:
         raise UsageError(f"{card.path}: {one_line(error)}") from error
@@ -163,13 +163,13 @@ def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
 
 
 def check_argument(card: Card, key: str) -> None:
-    """Raise `UsageError` for a training argument of a wrong type or below its least value."""
-    if key not in LEAST:
+    """Raise `UsageError` for a training argument of a wrong type or below its minimum."""
+    if key not in MIN_VALUES:
         return
-    kind, least = LEAST[key]
+    kind, min_value = MIN_VALUES[key]
     value: Any = card.train.arguments[key]
     number = isinstance(value, kind) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and value >= least):
+    if not (number and math.isfinite(value) and value >= min_value):
         raise UsageError(
-            f"{card.path}: [train] {key} must be a number of at least {least:g}, got {value!r}"
+            f"{card.path}: [train] {key} must be a number of at least {min_value:g}, got {value!r}"
         )

@@ -1,4 +1,4 @@
-"""What differs between an interrupted run and the one that would go on with it."""
+"""What differs between an interrupted run and the command that would resume it."""
 
 import shlex
 from pathlib import Path
@@ -10,8 +10,8 @@ from zoo.errors import ConflictError
 
 from .settings import SETTABLE
 
-IGNORED = ("results",)  # measured afterwards; --set leaves them out
-SHOWN = 5
+IGNORED = ("results",)  # measured afterwards; --set removes them
+MAX_SHOWN = 5
 ABSENT = object()
 
 
@@ -20,8 +20,8 @@ class Change(NamedTuple):
 
     Attributes:
         key: `train.seed`, or a key of the card's top level.
-        before: its value in the interrupted run; `ABSENT` where it had none.
-        now: likewise in the new command.
+        before: its value in the interrupted run; `ABSENT` if it had none.
+        now: its value in the new command.
     """
 
     key: str
@@ -35,12 +35,12 @@ class Change(NamedTuple):
 
     @property
     def settable(self) -> bool:
-        """Whether `--set` brings the value back."""
+        """Whether `--set` can restore the value."""
         return self.key.partition(".")[0] in SETTABLE and "." in self.key
 
 
 def check_output(output: Path) -> None:
-    """Refuse to overwrite anything; needs no torch, so that a command says it at once.
+    """Refuse to overwrite anything; needs no torch, so that a command fails at once.
 
     Raises:
         ConflictError: the folder holds something.
@@ -54,7 +54,7 @@ def changes(before: Card, now: Card) -> list[Change]:
 
     Args:
         before: of the interrupted run.
-        now: of the command that would go on.
+        now: of the command that would resume it.
     """
     old, new = _flat(before), _flat(now)
     return [
@@ -65,21 +65,21 @@ def changes(before: Card, now: Card) -> list[Change]:
 
 
 def explain(found: list[Change]) -> str:
-    """What differs, and what to do about it, in one line."""
-    words = "; ".join(map(str, found[:SHOWN]))
-    if len(found) > SHOWN:
-        words += f"; and {len(found) - SHOWN} more"
+    """What differs, and how to resume, in one line."""
+    text = "; ".join(map(str, found[:MAX_SHOWN]))
+    if len(found) > MAX_SHOWN:
+        text += f"; and {len(found) - MAX_SHOWN} more"
     if not all(change.settable for change in found):
-        return f"{words}. Resume with the card and settings of the start"
-    back = [
+        return f"{text}. Resume with the card and settings of the first run"
+    settings = [
         f"--set {shlex.quote(f'{change.key}={_toml(change.before)}')}"
         for change in found
         if change.before is not ABSENT
     ]
     without = [change.key for change in found if change.before is ABSENT]
-    steps = [" ".join(back)] if back else []
+    steps = [" ".join(settings)] if settings else []
     steps += [f"without {', '.join(without)}"] if without else []
-    return f"{words}. Resume {'with ' if back else ''}{' and '.join(steps)}"
+    return f"{text}. Resume {'with ' if settings else ''}{' and '.join(steps)}"
 
 
 def _flat(card: Card) -> dict[str, Any]:
@@ -100,5 +100,5 @@ def _shown(value: Any) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A value as `--set` takes it."""
+    """A value as `--set` reads it."""
     return value if isinstance(value, str) else inline(value)

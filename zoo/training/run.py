@@ -37,7 +37,7 @@ from .divergence import (
     check_outputs,
     check_tensors,
     check_value,
-    holds_finite,
+    is_finite,
     loss_in_use,
 )
 from .fitting import batches, calibrate_batch_norm, encode_all, fit_samplers, stored_weights
@@ -68,7 +68,7 @@ def train(
         output: folder to write; must not hold anything yet.
         overrides: `key=value` settings in place of the card's; the stated results, which are of
             the card as it stands, are then left out of the copy.
-        resume: go on from the last checkpoint of an interrupted run.
+        resume: continue from the last checkpoint of an interrupted run.
         quiet: draw no progress bar.
 
     Returns:
@@ -76,12 +76,12 @@ def train(
 
     Raises:
         UsageError: the card or a setting is wrong, or batch, data set and model do not fit.
-        DivergedError: the loss, a tensor or an output is no finite number, or an absurd one;
+        DivergedError: the loss, a tensor or an output is not finite, or implausible;
             nothing is written.
         ConflictError: the output holds something, an interrupted run is in the way, or the run
             to resume was made from another card.
-        NotFoundError: nothing to resume, or the data set is nowhere.
-        InterruptedRunError: stopped by Ctrl-C after a checkpoint was saved.
+        NotFoundError: there is nothing to resume, or the data set is not found.
+        InterruptedRunError: interrupted by Ctrl-C, after saving a checkpoint.
     """
     output = Path(os.path.expanduser(output))
     output = output if output.name else output.absolute()
@@ -117,7 +117,7 @@ def train(
 
 @contextmanager
 def checkpoints_in(work: Path, card: Card) -> Iterator[None]:
-    """The folder of a run with its card; it stays after an error if there is something in it."""
+    """The folder of a run with its card; after an error it stays if it has checkpoints."""
     work.mkdir(parents=True, exist_ok=True)
     (work / CARD_FILE).write_text(card.text, encoding="utf-8")
     try:
@@ -135,12 +135,12 @@ def fit(
     checkpoint: str | None,
     quiet: bool,
 ) -> None:
-    """Run the Trainer to its end, or to a Ctrl-C.
+    """Run the Trainer until it ends or Ctrl-C interrupts it.
 
     Raises:
         UsageError: arguments exclude each other.
         DivergedError: the loss or a tensor is no longer a finite number.
-        InterruptedRunError: stopped by Ctrl-C after a checkpoint was saved.
+        InterruptedRunError: interrupted by Ctrl-C, after saving a checkpoint.
     """
     card, data, arguments = recipe.card, recipe.data, recipe.arguments
     try:
@@ -163,14 +163,14 @@ def fit(
     if interrupt.interrupted:
         raise InterruptedRunError(
             f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; saved in "
-            f"{arguments.output_dir}; the same command with --resume goes on from there"
+            f"{arguments.output_dir}; the same command with --resume continues from there"
         )
     check_value("the loss", trained.training_loss)
     check_model(model)
 
 
 def find_checkpoint(card: Card, output: Path, work: Path, resume: bool) -> str | None:
-    """Refuse to overwrite anything; the checkpoint to go on from, None for a new run."""
+    """Refuse to overwrite anything; return the checkpoint to resume, None for a new run."""
     check_output(output)
     found = complete_checkpoints(work)
     card_file = work / CARD_FILE
@@ -183,27 +183,27 @@ def find_checkpoint(card: Card, output: Path, work: Path, resume: bool) -> str |
                 f"{explain(changed)}, or remove {work} to start anew"
             )
         for folder in reversed(found):
-            if holds_finite(folder):
+            if is_finite(folder):
                 return str(folder)
         raise DivergedError(
-            f"no checkpoint in {work} can be read and holds finite numbers alone; remove it and "
+            f"no checkpoint in {work} can be read and is finite; remove it and "
             "train again, with a lower learning_rate if the training diverged"
         )
     if found:
         raise ConflictError(
-            f"{work} holds an interrupted run; --resume goes on with it, or remove it"
+            f"{work} holds an interrupted run; continue it with --resume, or remove it"
         )
     return None
 
 
 def complete_checkpoints(work: Path) -> list[Path]:
-    """Checkpoints by step, without one that a kill cut short: its state is written last."""
+    """Complete checkpoints by step; the state is written last, so a killed one has none."""
     folders = [file.parent for file in work.glob(f"checkpoint-*/{TRAINER_STATE_NAME}")]
     return sorted(folders, key=lambda folder: int(folder.name.rpartition("-")[2]))
 
 
 def load_training_images(recipe: Recipe, quiet: bool) -> Images:
-    """The train split, decoded; files other than the card's are noted."""
+    """The train split, decoded; reports files that are not those of the card."""
     data = recipe.data
     images = load_images(
         data.dataset, data.train_split, recipe.processor, config=data.config, quiet=quiet
@@ -213,10 +213,10 @@ def load_training_images(recipe: Recipe, quiet: bool) -> Images:
 
 
 def placed(images: Images, recipe: Recipe) -> Images:
-    """The images on the GPU where a card asks for graphs, whose steps are shorter than copies.
+    """The images, on the GPU if the card asks for graphs, whose steps are shorter than copies.
 
-    Elsewhere they stay in memory, which holds more; so they do for loaders that are other
-    processes or pin what they load, as neither takes tensors of a GPU.
+    Otherwise they stay in main memory, which is larger; so do those for loaders in other processes
+    or with pinned memory, which do not take tensors of a GPU.
     """
     arguments = recipe.arguments
     apart = arguments.dataloader_num_workers or arguments.dataloader_pin_memory
@@ -226,9 +226,9 @@ def placed(images: Images, recipe: Recipe) -> Images:
 
 
 def note_other_files(card: Card) -> None:
-    """Say on stderr which data files are not those the card names.
+    """Report on stderr the data files that are not those of the card.
 
-    A note and no error: the Hub's copies hold the same images in other bytes.
+    This is no error, as copies on the Hub hold the same images in other bytes.
     """
     assert card.data is not None
     place = locate(card.data.dataset)
@@ -246,7 +246,7 @@ def finish(model: Any, recipe: Recipe, images: Images) -> None:
     """Batch-norm statistics of the whole train split, then the samplers the card names.
 
     Raises:
-        DivergedError: a tensor or what the model then computes is no finite number.
+        DivergedError: a tensor or an output of the model is not finite.
     """
     binarization, seed = recipe.data.binarization, recipe.arguments.seed
     set_seed(seed)
@@ -259,7 +259,7 @@ def finish(model: Any, recipe: Recipe, images: Images) -> None:
 
 
 def export(model: Any, recipe: Recipe, output: Path) -> None:
-    """Write the model's folder beside its place, then rename it there."""
+    """Write the model's folder under a temporary name, then rename it."""
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as place:
         folder = Path(place) / output.name
@@ -272,7 +272,7 @@ def export(model: Any, recipe: Recipe, output: Path) -> None:
             check_tensors([("a sample", images)])
             plots.save_grid(recipe.processor.crop_padding(images), folder / "samples.png")
         made = {"by": "genae train", "from": recipe.card.id, "torch": torch.__version__}
-        # The page loads its own folder: the id may be nobody's yet, or that of other weights.
+        # The page loads from its own folder, as the id may not exist yet, or have other weights.
         manifest.write(folder, recipe.card, made, parameters=model.num_parameters(), place=".")
         for file in folder.iterdir():  # safetensors makes its file private
             file.chmod(0o644)

@@ -1,4 +1,4 @@
-"""`--set key=value`: settings put into a card in place of its own."""
+"""`--set key=value`: settings in place of those of a card."""
 
 import copy
 import dataclasses
@@ -14,16 +14,16 @@ SETTABLE = ("train", "config", "data", "processor")  # tables, in the order a ba
 
 
 def with_settings(card: Card, settings: Sequence[str]) -> Card:
-    """The card with other settings, without the results, which are of the card as it stands.
+    """The card with other settings, and without its results, which would no longer hold.
 
     Args:
-        card: left as it is, and returned if there are no settings.
+        card: not changed, and returned if there are no settings.
         settings: `train.learning_rate=1e-3`, or a bare key, looked up in [train], [config],
-            [data] and [processor]; `train.rates.layer_decay=0.9` reaches a table inside. Values
-            as TOML writes them, bare words as text.
+            [data] and [processor]; `train.rates.layer_decay=0.9` reaches a nested table. Values
+            are TOML; anything else is text.
 
     Raises:
-        UsageError: a setting is not `key=value` or names no table, or makes a wrong card.
+        UsageError: a setting is not `key=value`, names no table, or makes the card invalid.
     """
     if not settings:
         return card
@@ -43,7 +43,7 @@ def with_settings(card: Card, settings: Sequence[str]) -> Card:
         for part in inside:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
-                raise UsageError(f"--set {setting}: {part} is no table; give it as a whole")
+                raise UsageError(f"--set {setting}: {part} is not a table; give it as a whole")
         place[name] = _value(text.strip())
     return Card.of(table, card.path)
 

@@ -32,17 +32,17 @@ def whole_batch(batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class ImageTrainer(Trainer):
-    """Trainer whose batches are 8-bit images, turned to floats in the step.
+    """Trainer whose batches are 8-bit images, converted to floats in the training step.
 
-    There they are augmented and binarised too, from torch's global generator: not in the loader,
-    which runs ahead of the step. Only so is a resumed run the same as an uninterrupted one.
+    The step also augments and binarises them, with torch's global generator. The loader runs ahead
+    of the step, so that a resumed run would otherwise differ from an uninterrupted one.
 
     Args:
         binarization: a mode of `zoo.data.binarization`.
         augmentations: names of `zoo.data.augmentation`.
-        num_views: with 2 the model is given `other_view`, augmented apart from `pixel_values`.
-        cuda_graph: launch each step on a GPU as one graph (`CapturedStep`); batches of one size,
-            in one process and one precision only, elsewhere it changes nothing.
+        num_views: with 2 the model also gets `other_view`, augmented independently.
+        cuda_graph: launch each step as one graph (`CapturedStep`): on a GPU, with batches of one
+            size, one process and one precision; elsewhere it changes nothing.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class ImageTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """The model's loss; the named parts of it are averaged for the next log line."""
+        """The loss of the model; its parts are averaged for the next log line."""
         loss, outputs = super().compute_loss(
             model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
         )
@@ -157,11 +157,11 @@ class ImageTrainer(Trainer):
         super()._save_checkpoint(*args, **kwargs)
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
-        """Only where gradients are clipped: for its own sake it costs as much as a small step."""
+        """Computed only if gradients are clipped, as it costs as much as a small step."""
         return None if grad_norm is None else super()._get_grad_norm(model, grad_norm=grad_norm)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """Not estimated: the rule counts six operations per weight, wrong for convolutions."""
+        """Zero: the usual estimate of six operations per weight is wrong for convolutions."""
         return 0
 
 
@@ -182,7 +182,7 @@ class InterruptCallback(TrainerCallback):
             signal.signal(signal.SIGINT, self._previous)
 
     def _handle(self, signum: int, frame: Any) -> None:
-        if self.interrupted:  # asked twice: do not wait for the step
+        if self.interrupted:  # a second Ctrl-C does not wait for the step
             raise KeyboardInterrupt
         self.interrupted = True
 
