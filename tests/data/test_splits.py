@@ -168,7 +168,7 @@ def test_what_lies_in_no_split_is_named(lay, capsys):
 
 def test_archives_alone_are_to_be_unpacked(tmp_path):
     (tmp_path / "train.zip").write_bytes(b"PK")
-    with pytest.raises(NotFoundError, match=r"archives \(train\.zip\); unpack them"):
+    with pytest.raises(NotFoundError, match=r"archives, not images \(train\.zip\); unpack them"):
         load_images(tmp_path, "train", TINY)
 
 

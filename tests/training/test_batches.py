@@ -60,12 +60,12 @@ def batch(size, *more):
 NOT_DROPPED = "dataloader_drop_last=false"
 REFUSED = {
     # architecture, images, settings, what is said of it
-    "batches of one": ("eae", 8, batch(1), "an entropic autoencoder needs at least 2 images a"),
+    "batches of one": ("eae", 8, batch(1), "an entropic autoencoder needs at least 2 images per"),
     "a batch norm on single values": ("vae", 8, batch(1), "autoencoder needs at least 2 images"),
-    "no negatives": ("infomax", 8, batch(1), "encoder needs at least 2 images a batch"),
+    "no negatives": ("infomax", 8, batch(1), "encoder needs at least 2 images per batch"),
     "no neighbours": ("eae", 12, batch(5, "num_neighbors=5"), "in batches of 5: .* at least 6"),
-    "k of k": ("eae", 8, batch(8, "num_neighbors=8"), "9 images a batch with num_neighbors 8"),
-    "k of fewer": ("eae", 4, batch(2, "num_neighbors=9"), "10 images a batch with num_neig"),
+    "k of k": ("eae", 8, batch(8, "num_neighbors=8"), "9 images per batch with num_neighbors 8"),
+    "k of fewer": ("eae", 4, batch(2, "num_neighbors=9"), "10 images per batch with num_neig"),
     "a last batch of one": ("eae", 9, batch(4, NOT_DROPPED), "in batches of 4 with 1 left"),
     "a last batch of one value": ("ae", 9, batch(4, NOT_DROPPED), "in batches of 4 with 1 left"),
     "all but one in one": ("eae", 9, batch(1, NOT_DROPPED), "in batches of 1"),
@@ -115,7 +115,7 @@ def test_what_can_be_trained_is(of, tmp_path, name):
 
 @pytest.mark.parametrize("architecture", ["ae", "eae", "infomax"])
 def test_one_image_is_too_few(of, tmp_path, architecture):
-    with pytest.raises(UsageError, match=r"1 image, too few: .*at least 2 images a batch; add"):
+    with pytest.raises(UsageError, match=r"1 image, too few: .*at least 2 images per batch; add"):
         train(of(architecture, 1), tmp_path / "out", overrides=batch(1), quiet=True)
 
 

@@ -81,7 +81,7 @@ def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(
         with pytest.raises(InterruptedRunError, match=f"stopped at step {step + 1} of 15"):
             train(made, tmp_path / "cut", quiet=True)
     assert not (tmp_path / "cut").exists()
-    with pytest.raises(ConflictError, match="--resume goes on with it"):
+    with pytest.raises(ConflictError, match="continue it with --resume"):
         train(made, tmp_path / "cut", quiet=True)
     torch.manual_seed(99)  # whatever happened in between
     assert_equal(weights(train(made, tmp_path / "cut", resume=True, quiet=True)), whole)
@@ -128,8 +128,11 @@ def test_a_card_with_settings_is_made_into_a_recipe_once(card, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("learning_rat=1", "learning_rat is no training argument. Did you mean 'learning_rate'"),
-        ("config.latent_siz=1", "latent_siz is no setting of VAEConfig. Did you mean"),
+        (
+            "learning_rat=1",
+            "learning_rat is not a training argument. Did you mean 'learning_rate'",
+        ),
+        ("config.latent_siz=1", "latent_siz is not a setting of VAEConfig. Did you mean"),
         ("latent_size=0", "latent_size must be at least 1 and finite, got 0"),
         ("latent_size=many", "latent_size"),
         ("cards.x=1", r"no table \[cards\]"),
@@ -137,7 +140,7 @@ def test_a_card_with_settings_is_made_into_a_recipe_once(card, tmp_path, monkeyp
         ("per_device_train_batch_size=64", "40 images, fewer than one batch of 64"),
         ("image_size=16", "the config's image_size is 16; make them equal"),
         ("config.num_channels=3", "the config's num_channels is 3; make them equal"),
-        ("processor.siz=3", "siz is no field of the image processor. Did you mean 'size'"),
+        ("processor.siz=3", "siz is not a field of the image processor. Did you mean 'size'"),
         ("per_device_train_batch_size=0", "must be a number of at least 1, got 0"),
         ("per_device_train_batch_size=abc", "must be a number of at least 1, got 'abc'"),
         ("seed=-1", "must be a number of at least 0, got -1"),

@@ -24,7 +24,7 @@ Out = Annotated[
     Path, typer.Argument(metavar="OUT", help="New folder; it may exist if it is empty.")
 ]
 Family = Annotated[
-    str | None, typer.Option(help="bert4keras's model=, such as bert; default: the files decide.")
+    str | None, typer.Option(help="Family, as in bert4keras's model=; default: detected.")
 ]
 Release = Annotated[
     str | None,
@@ -33,13 +33,13 @@ Release = Annotated[
     ),
 ]
 Config = Annotated[
-    Path | None, typer.Option(help="bert_config.json, if it is not near the checkpoint.")
+    Path | None, typer.Option(help="The bert_config.json, if it is not near the checkpoint.")
 ]
 Vocab = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="vocab.txt or SentencePiece model, if not near the checkpoint; none for none.",
+        help="The vocab.txt or SentencePiece model, if not near the checkpoint; or none.",
     ),
 ]
 Option = Annotated[
@@ -58,7 +58,8 @@ AllowUnused = Annotated[
     typer.Option(metavar="PATTERN", help="Tensors that may be left over; repeatable."),
 ]
 Dtype = Annotated[
-    str | None, typer.Option(help="float32, float16 or bfloat16; default: as stored.")
+    str | None,
+    typer.Option(help="Type of numbers: float32, float16 or bfloat16; default: as stored."),
 ]
 MaxShardSize = Annotated[str, typer.Option(help="Maximum size of one safetensors file.")]
 

@@ -90,7 +90,7 @@ VERBS = {
     ),
     "inspect": Verb(
         "zoo.cli.convert:inspect",
-        "Say what a legacy checkpoint is and would become.",
+        "Show what a legacy checkpoint is and would become.",
         "genae inspect chinese_L-12_H-768_A-12",
     ),
     "convert": Verb(

@@ -290,7 +290,7 @@ class Hub(Client):
 
         A version older than the newest goes to the tag alone, so that `main` never steps back.
         What the hub has already, objects or a whole commit of an interrupted push, is not sent
-        again. A lost answer is settled by reading the head.
+        again. A lost answer is decided by reading the head.
 
         Raises:
             ConflictError: the version exists, or is being pushed by someone else.
