@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from tests.conftest import ROOT
+from tests.contract.text_subjects import build, of_head, some_ids
 from zoo.errors import UsageError
 from zoo.training import (
     FGM,
@@ -382,3 +389,63 @@ REFUSED = {
 def test_hostile_values_are_refused_by_name(message):
     with pytest.raises(UsageError, match=message):
         REFUSED[message]()
+
+
+@of_head("SequenceClassification")
+def test_every_text_model_can_be_trained_so(config, kind, auto):
+    """Weights untouched, a gradient in each that has one in plain training."""
+    model, ids = build(config, kind, num_labels=3), some_ids()
+    inputs = {"input_ids": ids, "labels": torch.tensor([0, 2, 1])}
+    model(**inputs).loss.backward()
+    before, moved = bits(model), {n for n, p in model.named_parameters() if p.grad is not None}
+    for objective in ATTACKS.values():
+        model.zero_grad()
+        backward(objective, model, inputs)
+        assert {n for n, p in model.named_parameters() if p.grad is not None} == moved
+        assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    assert all(torch.equal(value, before[n]) for n, value in model.state_dict().items())
+
+
+def tied(kind, config):
+    torch.manual_seed(4)
+    return kind(config(vocab_size=30, tie_word_embeddings=True, **SMALL[kind])).double().eval()
+
+
+SMALL = {
+    BertForMaskedLM: {
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 8,
+    },
+    T5ForConditionalGeneration: {
+        "d_model": 8,
+        "d_kv": 4,
+        "d_ff": 8,
+        "num_layers": 1,
+        "num_heads": 2,
+        "decoder_start_token_id": 0,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"), [(BertForMaskedLM, BertConfig), (T5ForConditionalGeneration, T5Config)]
+)
+def test_tied_embeddings_are_perturbed_wherever_they_are(kind, config):
+    """As if the matrix itself had been moved: in both stacks, and in the output."""
+    model, ids = tied(kind, config), torch.randint(1, 30, (3, 5))
+    inputs = {"input_ids": ids, "labels": ids.roll(1, 1)}
+    found, _ = FGM(0.5).loss(model, inputs)
+    found.backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    model.zero_grad()
+    model(**inputs).loss.backward()
+    weight = embedding_weight(model)
+    weight.data += 0.5 * weight.grad / (weight.grad.norm() + 1e-8)
+    model.zero_grad()
+    loss = model(**inputs).loss
+    loss.backward()
+    torch.testing.assert_close(found, loss)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(gradients[name], parameter.grad, msg=name)
