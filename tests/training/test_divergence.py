@@ -256,7 +256,7 @@ def test_no_run_goes_on_from_a_checkpoint_that_is_damaged(card, tmp_path, monkey
         whole = (found / name).read_bytes()
         (found / name).unlink() if content is None else (found / name).write_bytes(content)
         assert not divergence.is_finite(found), name
-        with pytest.raises(DivergedError, match=r"no checkpoint in .* can be read and holds"):
+        with pytest.raises(DivergedError, match=r"no checkpoint in .* can be read and is finite"):
             train(card(), tmp_path / "out", resume=True, quiet=True)
         (found / name).write_bytes(whole)
     assert train(card(), tmp_path / "out", resume=True, quiet=True).is_dir()
