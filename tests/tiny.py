@@ -21,6 +21,11 @@ INFOMAX = {
     "feature_size": 6,
     "score_size": 8,
 }
+# Energies: few layers, and few steps of the chains.
+CHAINS = {"hold_steps": 1, "anneal_steps": 2, "cool_steps": 1, "max_temperature": 10.0}
+ENERGY = CHAINS | {"hidden_size": 6, "num_hidden_layers": 2}
+VECTORS = {"input_shape": [2], "start_mean": 0.0, "start_scale": 2.0}
+GENERATING = {"generator_hidden_size": 5, "generator_num_hidden_layers": 2, "latent_size": 3}
 LOGISTIC = {"likelihood": "discretized_logistic", "scale": "learned"}
 
 TEXT = {
@@ -98,6 +103,27 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         "colour": COLOUR
         | {"image_size": 8, "width_multiplier": 0.03125, "feature_size": 4, "num_labels": 2},
     },
+    "dde": {
+        "dense-connected": ENERGY
+        | GENERATING
+        | {"image_size": 5, "generator": "dense_connected", "sigma": 0.3},
+        "dense": ENERGY | COLOUR | {"image_size": 5, "network": "dense", "activation": "tanh"},
+        "convolutional": ENERGY
+        | GENERATING
+        | {"image_size": 8, "network": "convolutional", "generator": "convolutional"}
+        | {"activation": "silu", "initial_sigma": 0.8, "sigma_steps": 10},
+        "vectors": ENERGY
+        | VECTORS
+        | GENERATING
+        | {"network": "dense", "generator": "residual", "latent_size": 2, "sigma": 0.2},
+    },
+    "mdsm": {
+        "residual": CHAINS | {"image_size": 8, "hidden_size": 2},
+        "colour": CHAINS
+        | COLOUR
+        | {"image_size": 8, "hidden_size": 2, "blocks_per_stage": 3, "spacing": "linear"},
+        "vectors": ENERGY | VECTORS | {"network": "dense", "max_sigma": 1.0},
+    },
     # transformers' own classes.
     "bert": {"plain": TEXT},
     "albert": {"groups": TEXT | NARROW | {"num_hidden_groups": 2}, "shared": TEXT | NARROW},
@@ -132,3 +158,7 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         "gated": T5 | {"hidden_act": "gelu", "is_gated_act": True, "tie_word_embeddings": False},
     },
 }
+
+#: First parts of the names of parameters that the loss of a first step does not reach: a
+#: generator learns at every tenth step.
+NOT_AT_FIRST: dict[str, tuple[str, ...]] = {"dde": ("generator.",)}

@@ -21,6 +21,7 @@ ABILITIES = {
     "bounds": "bounds the log-likelihood of images from below",
     "compresses": "codes images by bits back",
     "classifies": "predicts labels of images",
+    "scores": "gives an energy and its gradient, of images or vectors",
 }
 AUTOENCODES = ("encodes", "reconstructs", "samples")
 
@@ -131,6 +132,22 @@ IMAGES = (
         model="zoo.models.images.modeling_iwae:IWAEModel",
         paper="arXiv:1509.00519",
         can=(*AUTOENCODES, "bounds"),
+    ),
+    Entry(
+        name="dde",
+        title="denoising density estimator",
+        config="zoo.models.images.configuration_dde:DDEConfig",
+        model="zoo.models.images.modeling_dde:DDEModel",
+        paper="arXiv:2001.02728",
+        can=("scores", "samples"),
+    ),
+    Entry(
+        name="mdsm",
+        title="multi-scale denoising energy",
+        config="zoo.models.images.configuration_mdsm:MDSMConfig",
+        model="zoo.models.images.modeling_mdsm:MDSMModel",
+        paper="arXiv:1910.07762",
+        can=("scores", "samples"),
     ),
     Entry(
         name="classifier",

@@ -92,6 +92,11 @@ def sample(
     from zoo.progress import track
 
     network, processor = load_for(model, "sample")
+    if not hasattr(network, "sample_latents"):
+        raise UsageError(
+            f"{model} draws without codes, which Python does: "
+            f"zoo.from_pretrained({str(model)!r}).sample({number})"
+        )
     import torch  # only once the model is known to exist
 
     plots.check_grid(number, processor.size, processor.size, columns)

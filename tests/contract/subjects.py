@@ -12,7 +12,8 @@ BATCH, LENGTH = 6, 8
 #: Names of a row and of one of its variants in tests/tiny.py.
 VARIANTS = [(name, variant) for name, variants in TINY.items() for variant in variants]
 IMAGES = {entry.name for entry in catalog.IMAGES}
-OF_IMAGES = [case for case in VARIANTS if case[0] in IMAGES]
+OF_VECTORS = [case for case in VARIANTS if "input_shape" in TINY[case[0]][case[1]]]
+OF_IMAGES = [case for case in VARIANTS if case[0] in IMAGES and case not in OF_VECTORS]
 OF_TEXTS = [case for case in VARIANTS if case[0] not in IMAGES]
 
 
@@ -21,8 +22,8 @@ def reads_images(config) -> bool:
 
 
 def images(config, batch=BATCH, seed=2) -> Tensor:
-    """Two-valued images, which every likelihood accepts."""
-    shape = (batch, config.num_channels, config.image_size, config.image_size)
+    """Two-valued images, which every likelihood accepts; vectors where the config has those."""
+    shape = (batch, *config.data_shape)
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)).round()
 
 
@@ -87,6 +88,8 @@ def outputs(model, dtype=torch.float32) -> dict[str, Tensor]:
 
 def represent(model) -> Any:
     """The call that turns images or texts into what depends on each alone."""
+    if "scores" in catalog.find_config(model.config.model_type).can:
+        return lambda values: model(values, return_loss=False).log_density
     if reads_images(model.config):
         return model.encode if hasattr(model, "encode") else model.features
     if model.config.is_encoder_decoder:

@@ -42,9 +42,14 @@ def test_the_auto_class_finds_the_processor(model, config, tmp_path):
     assert processor.output_size == config.image_size
 
 
-def test_outputs_have_the_promised_shapes(model, config):
+def test_outputs_have_the_promised_shapes(entry, model, config):
     found = model(**inputs(config))
     assert found.loss.shape == ()
+    if "scores" in entry.can:
+        found = model(**inputs(config), return_loss=False)
+        assert found.loss is None
+        assert found.log_density.shape == (BATCH,)
+        return
     if not hasattr(model, "encode"):
         assert found.logits.shape == (BATCH, config.num_labels)
         assert model.features(images(config)).shape == (BATCH, config.feature_size)

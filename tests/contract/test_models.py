@@ -21,7 +21,7 @@ from tests.contract.subjects import (
     represent,
     texts,
 )
-from tests.tiny import TINY
+from tests.tiny import NOT_AT_FIRST, TINY
 from zoo import catalog
 
 #: One variant of each.
@@ -45,19 +45,21 @@ def test_a_config_holds_what_it_was_given(architecture, variant, tiny_config):
     assert {name: getattr(config, name) for name in given} == given
 
 
-def test_every_parameter_receives_a_gradient(model, config):
+def test_every_parameter_receives_a_gradient(entry, model, config):
     model.train()
     model(**inputs(config)).loss.backward()
     asked = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
-    assert not [name for name, gradient in asked.items() if gradient is None]
-    assert all(gradient.isfinite().all() for gradient in asked.values())
+    later = NOT_AT_FIRST.get(entry.name, ())
+    missing = {name for name, gradient in asked.items() if gradient is None}
+    assert missing == {name for name in asked if name.startswith(later)}
+    assert all(asked[name].isfinite().all() for name in asked.keys() - missing)
     if not reads_images(config):
         # A softmax does not see what is added to all scores of a query.
         still = [name for name, gradient in asked.items() if not gradient.any()]
         assert all("key.bias" in name for name in still), still
 
 
-def test_a_step_down_the_gradient_lowers_the_loss(model, config):
+def test_a_step_down_the_gradient_lowers_the_loss(entry, model, config):
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
 
     def loss():
@@ -67,7 +69,12 @@ def test_a_step_down_the_gradient_lowers_the_loss(model, config):
 
     model.train()
     before = loss()
-    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    later = NOT_AT_FIRST.get(entry.name, ())
+    learned = [
+        parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and not name.startswith(later)
+    ]
     gradients = torch.autograd.grad(before, learned)
     norm = torch.stack([g.norm() for g in gradients]).norm()
     with torch.no_grad():
@@ -193,9 +200,11 @@ def test_eval_calls_change_nothing(model):
         assert torch.equal(tensor, before[name]), name
 
 
-def test_other_precisions_give_the_same(model, config):
+def test_other_precisions_give_the_same(entry, model, config):
     exact = outputs(model)
-    for dtype, far in ((torch.float64, 1e-3), (torch.bfloat16, None)):
+    precisions = ((torch.float64, 1e-3), (torch.bfloat16, None))
+    # Scores break in half precision, which their models therefore refuse.
+    for dtype, far in precisions[: 1 if "scores" in entry.can else 2]:
         found = outputs(model.to(dtype), dtype)
         assert found.keys() == exact.keys()
         for name, value in found.items():

@@ -8,5 +8,7 @@ from zoo.data.files import open_images as open_images
 from zoo.data.images import ImageDataset as ImageDataset
 from zoo.data.images import Images as Images
 from zoo.data.images import load_images as load_images
+from zoo.data.planar import PLANAR as PLANAR
+from zoo.data.planar import Planar as Planar
 from zoo.data.sources import DATASETS as DATASETS
 from zoo.data.sources import Source as Source

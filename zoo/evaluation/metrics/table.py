@@ -127,6 +127,7 @@ DEFAULTS = (
     ("bounds", "discretized_logistic", ("elbo", "bits_per_dim")),
     ("bounds", "beta_binomial", ("elbo", "bits_per_dim")),
     ("classifies", None, ("accuracy",)),
+    ("scores", None, ("frechet_distance",)),
 )
 #: The same for a model that does none of these.
 OTHERWISE = ("probe_accuracy",)

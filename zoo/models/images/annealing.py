@@ -7,21 +7,16 @@ needs the decoder alone, so it judges every model whose codes have the prior N(0
 of an encoder notwithstanding.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .bounds import ImportanceWeightedBound
+from .hamiltonian import Chains, check_count, temperatures
 from .importance import standard_normal
 from .modeling_autoencoder import DECODE_BATCH, AutoencoderModel, random_generator
-
-LEAPFROG_STEPS = 10
-TARGET_ACCEPTANCE = 0.65
-FIRST_STEP, MIN_STEP, MAX_STEP = 0.3, 1e-4, 0.5
-GAIN = 0.3  # of the logarithm of the step size, per share accepted above the target
-JITTER = 0.3  # share by which a step varies, so that no trajectory is periodic
-STEEPNESS = 4.0  # of the sigmoid that spaces the temperatures
 
 
 class AnnealedEstimate(NamedTuple):
@@ -59,104 +54,14 @@ class BidirectionalGap(NamedTuple):
         return self.upper - self.lower
 
 
-def _check_count(name: str, value: int) -> None:
-    """Raise `ValueError` for a number below 1."""
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
+def _log_likelihood(model: AutoencoderModel, pixel_values: Tensor) -> Callable[[Tensor], Tensor]:
+    """The value of log q(x|z), `(C, B)`, of codes `(C, B, d)`."""
 
+    def log_prob(latents: Tensor) -> Tensor:
+        params = model.decoder(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
+        return model.likelihood.log_prob(params, pixel_values)
 
-def temperatures(count: int) -> Tensor:
-    """Inverse temperatures from 0 to 1, `(count + 1,)`, densest at both ends.
-
-    Example:
-        >>> temperatures(4)
-        tensor([0.0000, 0.1050, 0.5000, 0.8950, 1.0000])
-    """
-    _check_count("num_temperatures", count)
-    ramp = torch.sigmoid(torch.linspace(-STEEPNESS, STEEPNESS, count + 1, dtype=torch.float64))
-    return ((ramp - ramp[0]) / (ramp[-1] - ramp[0])).float()
-
-
-class _Chains:
-    """Codes of C chains for each of B images, moved by Hamiltonian Monte Carlo."""
-
-    def __init__(
-        self,
-        model: AutoencoderModel,
-        pixel_values: Tensor,
-        latents: Tensor,
-        generator: torch.Generator | None,
-    ) -> None:
-        self.model, self.pixel_values, self.generator = model, pixel_values, generator
-        self.latents = latents  # (C, B, d)
-        self.log_likelihood, self.gradient = self.evaluate(latents)
-        self.step = torch.full(latents.shape[1:2], FIRST_STEP).to(latents)  # one per image
-        self.accepted, self.transitions = torch.zeros_like(self.step), 0
-
-    def evaluate(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """The value of log q(x|z), `(C, B)`, and its gradient by z."""
-        with torch.enable_grad():
-            latents = latents.detach().requires_grad_()
-            params = self.model.decoder(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
-            log_likelihood = self.model.likelihood.log_prob(params, self.pixel_values)
-            (gradient,) = torch.autograd.grad(log_likelihood.sum(), latents)
-        return log_likelihood.detach(), gradient
-
-    def energy(self, latents: Tensor, log_likelihood: Tensor, beta: float) -> Tensor:
-        """Minus log f_t up to a constant, `(C, B)`."""
-        return 0.5 * latents.square().sum(-1) - beta * log_likelihood
-
-    def move(self, beta: float) -> None:
-        """One transition that leaves f_t invariant; the step size then follows its success.
-
-        The step is common to an image's chains, and set by transitions before this one.
-        """
-        step = (self.step * (1 + JITTER * (2 * self.uniform(self.step.shape) - 1)))[:, None]
-        start = standard_normal(self.latents.shape, self.latents, self.generator)
-        latents, gradient = self.latents, self.gradient
-        momentum = start + 0.5 * step * (beta * gradient - latents)
-        for leap in range(LEAPFROG_STEPS):
-            latents = latents + step * momentum
-            log_likelihood, gradient = self.evaluate(latents)
-            share = 1.0 if leap < LEAPFROG_STEPS - 1 else 0.5
-            momentum = momentum + share * step * (beta * gradient - latents)
-        before = self.energy(self.latents, self.log_likelihood, beta)
-        before = before + 0.5 * start.square().sum(-1)
-        after = self.energy(latents, log_likelihood, beta) + 0.5 * momentum.square().sum(-1)
-        chance = (before - after).clamp(max=0).exp().nan_to_num(0)
-        taken = self.uniform(chance.shape) < chance
-        self.latents = torch.where(taken[..., None], latents, self.latents)
-        self.gradient = torch.where(taken[..., None], gradient, self.gradient)
-        self.log_likelihood = torch.where(taken, log_likelihood, self.log_likelihood)
-        rate = chance.mean(0)
-        self.accepted += rate
-        self.transitions += 1
-        grown = self.step * (GAIN * (rate - TARGET_ACCEPTANCE)).exp()
-        self.step = grown.clamp(MIN_STEP, MAX_STEP)
-
-    def uniform(self, shape: tuple[int, ...]) -> Tensor:
-        """Numbers in [0, 1), drawn on the generator's device."""
-        device = self.latents.device if self.generator is None else self.generator.device
-        return torch.rand(shape, generator=self.generator, device=device).to(self.latents)
-
-    def anneal(self, betas: Tensor) -> Tensor:
-        """Log-weights `(C, B)` of a walk through inverse temperatures, including the first one's.
-
-        The chains must be distributed as f of the first; there is no transition at the last,
-        whose codes no weight would use.
-        """
-        steps = betas.double().diff().tolist()
-        total = torch.zeros_like(self.log_likelihood, dtype=torch.float64)
-        for place, difference in enumerate(steps):
-            total += difference * self.log_likelihood.double()
-            if place + 1 < len(steps):
-                self.move(float(betas[place + 1]))
-        return total
-
-    @property
-    def acceptance(self) -> Tensor:
-        """Mean acceptance, `(B,)`; NaN if nothing was proposed."""
-        return self.accepted / self.transitions if self.transitions else self.accepted / 0
+    return log_prob
 
 
 def annealed_log_prob(
@@ -183,7 +88,7 @@ def annealed_log_prob(
     Raises:
         ValueError: for a number below 1, or images of another shape or range.
     """
-    _check_count("num_chains", num_chains)
+    check_count("num_chains", num_chains)
     betas = temperatures(num_temperatures)
     generator = random_generator(seed, generator)
     found = []
@@ -192,7 +97,7 @@ def annealed_log_prob(
         for images in pixel_values.split(max(1, DECODE_BATCH // num_chains)):
             shape = (num_chains, len(images), model.config.latent_size)
             latents = standard_normal(shape, images, generator)
-            chains = _Chains(model, images, latents, generator)
+            chains = Chains(_log_likelihood(model, images), latents, generator)
             bound = ImportanceWeightedBound()
             bound.update(chains.anneal(betas))
             estimate = bound.estimate()
@@ -221,8 +126,8 @@ def bidirectional_gap(
     Says how far annealed importance sampling with these settings can be trusted on images such
     as the model makes; arguments and errors are those of `annealed_log_prob`.
     """
-    _check_count("num_images", num_images)
-    _check_count("num_chains", num_chains)
+    check_count("num_images", num_images)
+    check_count("num_chains", num_chains)
     betas = temperatures(num_temperatures)
     generator = random_generator(seed, generator)
     like = next(model.parameters())
@@ -232,12 +137,14 @@ def bidirectional_gap(
             codes = standard_normal((count, model.config.latent_size), like, generator)
             images = model.likelihood.simulate(model.decoder(codes).cpu(), generator).to(like)
             start = codes.expand(num_chains, *codes.shape)
-            back = _Chains(model, images, start, generator)
+            back = Chains(_log_likelihood(model, images), start, generator)
             back.move(1.0)  # away from the code that made the image, within the posterior
             reverse = ImportanceWeightedBound()
             reverse.update(back.anneal(betas.flip(0)))
-            forth = _Chains(
-                model, images, standard_normal(start.shape, like, generator), generator
+            forth = Chains(
+                _log_likelihood(model, images),
+                standard_normal(start.shape, like, generator),
+                generator,
             )
             forward = ImportanceWeightedBound()
             forward.update(forth.anneal(betas))

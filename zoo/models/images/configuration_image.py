@@ -20,6 +20,11 @@ class ImageConfig(PreTrainedConfig):
     image_size: int = 32  # height and width
     num_channels: int = 1
 
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """Shape of one image, `(C, H, W)`."""
+        return (self.num_channels, self.image_size, self.image_size)
+
     def validate_image(self) -> None:
         """Check the image's shape."""
         at_least("image_size", self.image_size, 2)
