@@ -225,7 +225,7 @@ def main() -> None:
     print(describe_machine())
     print_table(
         f"{MODEL} on {DATA}: {options.steps} steps of {BATCH} texts, {options.seeds} seeds",
-        ["arm", "rate", "validation %", "test %", "of it, not in train %", "seconds"],
+        ["arm", "rate", "validation %", "test %", "of it, not in train %", "CPU s"],
         rows,
     )
 
