@@ -26,7 +26,9 @@ from zoo.evaluation.metrics import table as metrics
 from zoo.models.images.samplers import SAMPLERS
 from zoo.registry import embedded, manifest, verify
 from zoo.registry.fit import check_fit
+from zoo.training.around.ema import WARM_UPS
 from zoo.training.fitting import stored_weights
+from zoo.training.optimizing import SAVED
 from zoo.training.recipe import build_config, build_recipe
 
 FOLDERS = embedded.folders()
@@ -51,6 +53,8 @@ COPIES = {
     "binarizations": (schema.BINARIZATIONS, BINARIZATIONS),
     "binarizations of densities": ((*schema.BINARIZATIONS, "frozen"), density.BINARIZATIONS),
     "augmentations": (schema.AUGMENTATIONS, AUGMENTATIONS),
+    "warm-ups of averages": (schema.WARM_UPS, WARM_UPS),
+    "averages": ((*schema.AVERAGES, "no"), SAVED),
     "samplers": (("prior", *schema.SAMPLERS), SAMPLERS),
     "samplers of the command line": (drawing.SAMPLERS, SAMPLERS),
     "formats": (schema.FORMATS, READ_AS),

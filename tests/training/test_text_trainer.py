@@ -11,7 +11,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from zoo.errors import NotFoundError, UsageError
+from zoo.errors import IntegrityError, UsageError
 from zoo.training import (
     EMA,
     FGM,
@@ -166,11 +166,21 @@ def test_an_objective_is_for_training_alone(tmp_path):
 
 
 def test_without_objective_and_average_it_is_the_trainer(tmp_path):
-    run = trainer(tmp_path)
+    run = trainer(tmp_path, max_grad_norm=0.0)
     run.train()
     plain = Trainer(classifier(), run.args, train_dataset=texts())
     plain.train()
     assert same(weights(run.model), weights(plain.model))
+
+
+def test_gradients_are_clipped_as_the_trainer_clips_them(tmp_path):
+    run = trainer(tmp_path, max_grad_norm=0.1)
+    run.train()
+    arguments = TrainingArguments(**run.args.to_dict() | {"max_grad_norm": 0.1})
+    plain = Trainer(classifier(), arguments, train_dataset=texts())
+    plain.train()
+    for name, value in weights(run.model).items():
+        torch.testing.assert_close(value, plain.model.state_dict()[name], atol=1e-5, rtol=0)
 
 
 def test_evaluation_is_with_the_average_or_without(tmp_path):
@@ -210,9 +220,9 @@ def test_the_average_is_saved_instead_or_beside(save, tmp_path):
     load = AutoModelForSequenceClassification.from_pretrained
     expected = average(run) if save == "instead" else weights(run.model)
     assert same(weights(load(tmp_path / "out")), expected)
-    assert (tmp_path / "out/ema").is_dir() == (save == "beside")
+    assert (tmp_path / "out/model.ema.safetensors").is_file() == (save == "beside")
     if save == "beside":
-        assert same(weights(load(tmp_path / "out/ema")), average(run))
+        assert same(weights(load(tmp_path / "out", variant="ema")), average(run))
 
 
 def test_the_best_model_brings_its_average(tmp_path):
@@ -258,8 +268,8 @@ def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(UsageError, match="another model"):
         TextTrainer(run.model, run.args, train_dataset=texts(), ema=EMA(nn.Linear(1, 1)))
     trainer(tmp_path, save_strategy="steps", save_steps=3).train()
-    with pytest.raises(NotFoundError, match=r"holds no ema\.safetensors"):
+    with pytest.raises(IntegrityError, match=r"ema\.safetensors is missing"):
         trainer(tmp_path, ema=True).train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
     (tmp_path / "checkpoint-3/ema.safetensors").write_bytes(b"no header")
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(IntegrityError, match=r"damaged .*header"):
         trainer(tmp_path, ema=True).train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))

@@ -72,6 +72,11 @@ class Train:
         samplers: fitted to the codes after training, by name.
         stored_as: the type in which the weights are written; they load as float32.
         cuda_graph: whether a GPU is given each step as one graph.
+        rates: `layer_decay`, `head`, `layers` and `rules` of `zoo.training.parameter_groups`.
+        gradients: what happens to gradients before each step, in order: `op`, a name of
+            `zoo.training.OPERATIONS`, and its settings.
+        ema: `decay` and `warm_up` of `zoo.training.EMA`, and whether the average is `saved`
+            "instead" of the weights of the last step or "beside" them; None without one.
     """
 
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -79,6 +84,14 @@ class Train:
     samplers: list[str] = field(default_factory=list)
     stored_as: str = "float32"
     cuda_graph: bool = False
+    rates: dict[str, Any] = field(default_factory=dict)
+    gradients: list[dict[str, Any]] = field(default_factory=list)
+    ema: dict[str, Any] | None = None
+
+    @property
+    def average_beside(self) -> bool:
+        """Whether the average of the weights is saved beside those of the last step."""
+        return self.ema is not None and self.ema.get("saved") == "beside"
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> "Train":

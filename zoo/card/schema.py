@@ -18,6 +18,8 @@ BINARIZATIONS = ("none", "stochastic", "threshold")
 AUGMENTATIONS = ("shift", "crop", "flip", "color", "gray")
 SAMPLERS = ("gaussian", "mixture")
 STORED_AS = ("float32", "float16")
+WARM_UPS = ("none", "unbiased", "slow")  # of an average of weights
+AVERAGES = ("instead", "beside")  # where an average of weights is saved
 FORMATS = ("tf-checkpoint", "keras-hdf5", "keras-zip")
 
 
@@ -55,6 +57,18 @@ def _table(value: Any) -> bool:
 
 def _hashes(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_matches(r"[0-9a-f]{64}"), value.values()))
+
+
+def _tables(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_table, value))
+
+
+def _depths(value: Any) -> bool:
+    return _count(value) or (isinstance(value, list) and bool(value) and all(map(_count, value)))
+
+
+def _positive(value: Any) -> bool:
+    return _number(value) and value > 0
 
 
 def _matches(pattern: str) -> Callable[[Any], bool]:
@@ -96,6 +110,8 @@ MAGNITUDE = Key(_magnitude, "a finite number of at least 0")
 TABLE = Key(_table, "a table")
 HASHES = Key(_hashes, "a table of file names and SHA-256 sums (64 hex digits)")
 DATE = Key(_matches(r"\d{4}-\d{2}-\d{2}"), 'a date in quotes, such as "2026-11-22"')
+FACTOR = Key(_positive, "a finite number above 0")
+BOOLEAN = Key(lambda value: isinstance(value, bool), "true or false")
 COMMIT = Key(_matches(r"[0-9a-f]{40}"), "a commit (40 hex digits)")
 
 CARD = {
@@ -118,11 +134,7 @@ CARD = {
     "processor": _optional(TABLE),
     "data": _optional(TABLE),
     "train": _optional(TABLE),
-    "results": Key(
-        lambda value: isinstance(value, list) and all(map(_table, value)),
-        "written [[results]], once per number",
-        required=False,
-    ),
+    "results": Key(_tables, "written [[results]], once per number", required=False),
     "source": _optional(TABLE),
     "published": _optional(TABLE),
 }
@@ -146,7 +158,36 @@ TRAIN = {  # the other keys are the training arguments', checked by building the
         _some_of(SAMPLERS), f"a list with any of {', '.join(SAMPLERS)}", required=False
     ),
     "stored_as": _optional(_choice(STORED_AS)),
-    "cuda_graph": _optional(Key(lambda value: isinstance(value, bool), "true or false")),
+    "cuda_graph": _optional(BOOLEAN),
+    "rates": _optional(TABLE),
+    "gradients": Key(
+        lambda value: _tables(value) and all(_line(item.get("op")) for item in value),
+        "written [[train.gradients]], once per operation, each with its op",
+        required=False,
+    ),
+    "ema": _optional(TABLE),
+}
+RATES = {
+    "layer_decay": Key(
+        lambda value: _number(value) and 0 < value <= 1, "a number above 0, at most 1", False
+    ),
+    "head": _optional(FACTOR),
+    "layers": _optional(TEXTS),
+    "rules": Key(_tables, "written [[train.rates.rules]], once per rule", required=False),
+}
+RULE = {
+    "pattern": _optional(LINE),
+    "type": _optional(LINE),
+    "depth": Key(_depths, "a depth or a list of depths", required=False),
+    "kind": _optional(LINE),
+    "scale": _optional(FACTOR),
+    "weight_decay": _optional(MAGNITUDE),
+    "freeze": _optional(BOOLEAN),
+}
+EMA = {
+    "decay": Key(lambda value: _number(value) and 0 <= value < 1, "a number from 0, below 1"),
+    "warm_up": _optional(_choice(WARM_UPS)),
+    "saved": _optional(_choice(AVERAGES)),
 }
 BUDGET = {"device": LINE, "minutes": MAGNITUDE}
 RESULT = {
@@ -180,6 +221,8 @@ PUBLISHED = {"commit": COMMIT}
 NESTED: dict[str, Mapping[str, Key]] = {
     "data": DATA,
     "train.budget": BUDGET,
+    "train.rates": RATES,
+    "train.ema": EMA,
     "source": SOURCE,
     "source.parity": PARITY,
     "published": PUBLISHED,
@@ -236,6 +279,8 @@ def check_card(card: Mapping[str, Any], file: str) -> None:
             raise UsageError(f"{file}: [{path}] must be a table, not {_shown(table)}.")
     train = card.get("train", {})
     check({name: train[name] for name in TRAIN if name in train}, TRAIN, file, "[train]")
+    for number, rule in enumerate(train.get("rates", {}).get("rules", []), start=1):
+        check(rule, RULE, file, f"[[train.rates.rules]] number {number}")
     for number, result in enumerate(card.get("results", []), start=1):
         place = f"[[results]] number {number}"
         check(result, RESULT, file, place)

@@ -29,6 +29,10 @@ def train(
         typer.Option(metavar="DATA", help="Folder of images or data set, in place of the card's."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Print rates, schedule and gradient operations; no run."),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a model; Ctrl-C saves a checkpoint, from which --resume continues.
@@ -42,6 +46,11 @@ def train(
         from zoo.training.own_data import with_data
 
         found = with_data(found, data)
+    if explain:
+        from zoo.training import explain as explanation
+
+        typer.echo(explanation(found, settings or ()))
+        return
     output = output or Path("out") / found.name
     budget = found.train.budget or {}
     if budget and not settings and data is None:

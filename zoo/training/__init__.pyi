@@ -10,6 +10,7 @@ from zoo.training.around.lamb import LAMB as LAMB
 from zoo.training.around.lazy_rows import LazyRows as LazyRows
 from zoo.training.around.lookahead import Lookahead as Lookahead
 from zoo.training.around.schedules import piecewise_linear as piecewise_linear
+from zoo.training.explaining import explain as explain
 from zoo.training.gradients.accumulation import Accumulate as Accumulate
 from zoo.training.gradients.chain import Chain as Chain
 from zoo.training.gradients.clipping import AdaptiveClip as AdaptiveClip
@@ -29,6 +30,7 @@ from zoo.training.gradients.shaping import Scale as Scale
 from zoo.training.gradients.shaping import Sign as Sign
 from zoo.training.gradients.sparsity import Drop as Drop
 from zoo.training.gradients.sparsity import TopK as TopK
+from zoo.training.optimizing import OptimizingTrainer as OptimizingTrainer
 from zoo.training.rates import ParameterGroups as ParameterGroups
 from zoo.training.rates import parameter_groups as parameter_groups
 from zoo.training.reparameterization import merge_parameters as merge_parameters

@@ -17,6 +17,11 @@ from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 from zoo.models.images.image_processing_genae import GenaeImageProcessor, GenaeImagesKwargs
 
+from .gradients.accumulation import Accumulate
+from .gradients.chain import Chain
+from .gradients.clipping import ClipGlobalNorm
+from .gradients.operations import build_operations
+from .gradients.transform import Transform
 from .settings import field_names
 
 # Defaults of genae in place of those of transformers; a card's [train] wins.
@@ -56,6 +61,7 @@ class Recipe:
         config: of the model.
         processor: makes the model's images.
         arguments: of the Trainer.
+        operations: on gradients, in order, before the clipping of `max_grad_norm`.
     """
 
     card: Card
@@ -63,11 +69,18 @@ class Recipe:
     config: PreTrainedConfig
     processor: GenaeImageProcessor
     arguments: TrainingArguments
+    operations: tuple[Transform, ...]
 
     @property
     def model_class(self) -> Any:
         """The class of the model."""
         return catalog.load(self.entry.model)
+
+    @property
+    def ema(self) -> dict[str, Any] | None:
+        """Settings of the average of the weights."""
+        settings = self.card.train.ema
+        return settings and {name: value for name, value in settings.items() if name != "saved"}
 
     @property
     def data(self) -> Data:
@@ -123,7 +136,7 @@ def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
     """
     if card.data is None:
         raise UsageError(f"{card.path}: has no [data] to train on; a converted model has none")
-    options = card.train.arguments
+    options = dict(card.train.arguments)
     _check_known(card, "train", options, field_names(TrainingArguments) - {"output_dir"},
                  "training argument")  # fmt: skip
     for key in options:
@@ -137,6 +150,7 @@ def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
         )
     entry = catalog.find(card.architecture)
     config = _build_config(card, entry)
+    operations = _build_operations(card, options)
     # A GPU computes convolutions in TF32 by default, so let it do the same for matrix products.
     precision = {"tf32": True} if is_torch_tf32_available() else {}
     try:
@@ -159,7 +173,27 @@ def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
                 f"{card.path}: the processor makes images of {field} {value}, the config's "
                 f"{field} is {getattr(config, field)}; make them equal"
             )
-    return Recipe(card, entry, config, processor, arguments)
+    return Recipe(card, entry, config, processor, arguments, operations)
+
+
+def _build_operations(card: Card, given: dict[str, Any]) -> tuple[Transform, ...]:
+    """The operations of [[train.gradients]], and in the arguments what is the Trainer's."""
+    try:
+        chain = Chain(build_operations(card.train.gradients))  # refuses a wrong order
+    except UsageError as error:
+        raise UsageError(f"{card.path}: [[train.gradients]] {error}") from error
+    operations = chain.operations
+    if chain.window > 1:
+        if given.get("gradient_accumulation_steps", 1) > 1:
+            raise UsageError(
+                f"{card.path}: [train] gradient_accumulation_steps and accumulate in "
+                "[[train.gradients]] are two words for one thing; leave one out"
+            )
+        given["gradient_accumulation_steps"] = chain.window
+        operations = [each for each in operations if not isinstance(each, Accumulate)]
+    if any(isinstance(each, ClipGlobalNorm) for each in operations):
+        given.setdefault("max_grad_norm", 0.0)  # the card's own clipping, not the default's
+    return tuple(operations)
 
 
 def check_argument(card: Card, key: str) -> None:

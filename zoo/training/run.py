@@ -4,12 +4,13 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
@@ -28,6 +29,7 @@ from zoo.models.seam import without_bars
 from zoo.progress import items_bar
 from zoo.registry import manifest
 
+from .around.ema import EMA
 from .batches import check_together
 from .divergence import (
     NOTED,
@@ -40,7 +42,9 @@ from .divergence import (
     is_finite,
     loss_in_use,
 )
+from .explaining import check_steps
 from .fitting import batches, calibrate_batch_norm, encode_all, fit_samplers, stored_weights
+from .optimizing import AVERAGE
 from .recipe import Recipe, build_recipe, one_line
 from .resuming import changes, check_output, explain
 from .settings import with_settings
@@ -88,6 +92,7 @@ def train(
     work = output.with_name(output.name + ".training")
     recipe = build_recipe(card := with_settings(card, overrides), work)
     checkpoint = find_checkpoint(card, output, work, resume)
+    check_steps(recipe)
     images = load_training_images(recipe, quiet)
     set_seed(recipe.arguments.seed)
     model = recipe.model_class(recipe.config)
@@ -97,10 +102,10 @@ def train(
     loss = loss_in_use(model, images, recipe.data.binarization)
     with checkpoints_in(work, card), without_bars():
         try:
-            fit(model, recipe, images, checkpoint, quiet)
-            finish(model, recipe, images)
-            check_growth(loss, trained := loss_in_use(model, images, recipe.data.binarization))
-            export(model, recipe, output)
+            average = fit(model, recipe, images, checkpoint, quiet)
+            with finished(model, recipe, images, average) as variants:
+                check_growth(loss, trained := loss_in_use(model, images, recipe.data.binarization))
+                export(model, recipe, output, variants)
         except DivergedError as error:
             last = next(iter(complete_checkpoints(work)[::-1]), None)
             text = advice(str(error), recipe.arguments.learning_rate, work, last)
@@ -134,8 +139,8 @@ def fit(
     images: Images,
     checkpoint: str | None,
     quiet: bool,
-) -> None:
-    """Run the Trainer until it ends or Ctrl-C interrupts it.
+) -> EMA | None:
+    """Run the Trainer until it ends or Ctrl-C interrupts it; the average of the weights, if any.
 
     Raises:
         UsageError: arguments exclude each other.
@@ -152,6 +157,9 @@ def fit(
             augmentations=data.augmentations,
             num_views=data.num_views,
             cuda_graph=card.train.cuda_graph,
+            rates=card.train.rates,
+            operations=recipe.operations,
+            ema=None if recipe.ema is None else EMA(model, **recipe.ema),
         )
     except ValueError as error:  # arguments that exclude each other
         raise UsageError(f"{card.path}: [train] {one_line(error)}") from error
@@ -167,6 +175,7 @@ def fit(
         )
     check_value("the loss", trained.training_loss)
     check_model(model)
+    return trainer.ema
 
 
 def find_checkpoint(card: Card, output: Path, work: Path, resume: bool) -> str | None:
@@ -258,13 +267,47 @@ def finish(model: Any, recipe: Recipe, images: Images) -> None:
     check_outputs(model, next(batches(images.pixels, binarization, model.device)))
 
 
-def export(model: Any, recipe: Recipe, output: Path) -> None:
-    """Write the model's folder under a temporary name, then rename it."""
+@contextmanager
+def finished(
+    model: Any, recipe: Recipe, images: Images, average: EMA | None
+) -> Iterator[dict[str, dict[str, Tensor]]]:
+    """The model with the weights that are to be its own, finished.
+
+    Those are the average if there is one. Where the card wants it beside, they are the weights of
+    the last step, and its finished tensors are handed out under the name of their variant.
+    """
+    variants = {}
+    with ExitStack() as applied:
+        if average is not None and recipe.card.train.average_beside:
+            with average.applied():
+                finish(model, recipe, images)
+                stored = stored_weights(model, recipe.card.train.stored_as)
+                variants[AVERAGE] = {name: tensor.clone() for name, tensor in stored.items()}
+        elif average is not None:
+            applied.enter_context(average.applied())
+        finish(model, recipe, images)
+        yield variants
+
+
+def export(
+    model: Any, recipe: Recipe, output: Path, variants: Mapping[str, dict[str, Tensor]]
+) -> None:
+    """Write the model's folder under a temporary name, then rename it.
+
+    Args:
+        model: finished.
+        recipe: it was trained by.
+        output: the folder to write.
+        variants: other weights of the model, each for a file that
+            `from_pretrained(output, variant=name)` loads.
+    """
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as place:
         folder = Path(place) / output.name
         stored = stored_weights(model.cpu(), recipe.card.train.stored_as)
         model.save_pretrained(folder, state_dict=stored)
+        for name, tensors in variants.items():
+            model.save_pretrained(folder, state_dict=tensors, variant=name)
         recipe.processor.save_pretrained(folder)
         (folder / CARD_FILE).write_text(recipe.card.text, encoding="utf-8")
         if hasattr(model, "sample"):

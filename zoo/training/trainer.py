@@ -19,6 +19,7 @@ from zoo.progress import Bar
 
 from .divergence import check_model, check_optimizer, check_value
 from .graphs import CapturedStep
+from .optimizing import OptimizingTrainer
 
 SHOWN_LOSSES = (
     "loss", "reconstruction_loss", "kl", "entropy", "global_information", "local_information",
@@ -31,7 +32,7 @@ def whole_batch(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return batch
 
 
-class ImageTrainer(Trainer):
+class ImageTrainer(OptimizingTrainer):
     """Trainer whose batches are 8-bit images, converted to floats in the training step.
 
     The step also augments and binarises them, with torch's global generator. The loader runs ahead
@@ -155,10 +156,6 @@ class ImageTrainer(Trainer):
         check_model(self.model)
         check_optimizer(self.optimizer)
         super()._save_checkpoint(*args, **kwargs)
-
-    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
-        """Computed only if gradients are clipped, as it costs as much as a small step."""
-        return None if grad_norm is None else super()._get_grad_norm(model, grad_norm=grad_norm)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Zero: the usual estimate of six operations per weight is wrong for convolutions."""
