@@ -14,10 +14,12 @@ WORKER = """
 import os, sys, torch
 from torch import distributed as dist
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, Partial
 from torch.nn.parallel import DistributedDataParallel
 from tests.training.gradient_operations import MADE, Network, batch, losses, start, two_runs
 from zoo.errors import UsageError
 from zoo.training import Chain, ClipGlobalNorm, ClipNorm, FiniteGuard, Project
+from zoo.training.gradients.sharding import check
 rank, port, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 torch.set_num_threads(1)
 dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
@@ -47,6 +49,11 @@ try:
 except UsageError as error:
     found["refused"] = str(error)
 sum(losses(models["averaged"], batch(rows))).backward()  # which waits for one backward a step
+
+try:
+    check("weight", DTensor.from_local(torch.ones(2), mesh, [Partial()]))
+except UsageError as error:
+    found["partial"] = str(error)
 
 torch.save(found, f"{out}/{rank}.pt")
 dist.barrier()
@@ -107,6 +114,11 @@ def test_sharded_gradients_become_those_of_one_process(name, processes, expected
 def test_projection_is_refused_where_tensors_are_sharded(processes):
     for each in processes:
         assert "fully_shard" in each["refused"]
+
+
+def test_a_sum_still_to_be_made_is_refused_by_name(processes):
+    for each in processes:
+        assert "gradient of weight is neither whole nor cut" in each["partial"]
 
 
 def test_all_processes_skip_what_one_of_them_sees(processes):

@@ -61,17 +61,20 @@ def check(name: str, gradient: Tensor) -> None:
     """Refuse a gradient that no operation could change in place.
 
     Raises:
-        UsageError: it is sparse, or a sum over processes that is still to be made.
+        UsageError: it is sparse, or spread over processes otherwise than whole or along an axis.
     """
     if gradient.layout != torch.strided:
         raise UsageError(
             f"the gradient of {name} is sparse; make its embedding with sparse=False, or leave "
             "its parameter to an optimizer without a chain"
         )
-    if isinstance(gradient, DTensor) and any(p.is_partial() for p in gradient.placements):
+    if not isinstance(gradient, DTensor):
+        return
+    if not all(place.is_replicate() or place.is_shard() for place in gradient.placements):
         raise UsageError(
-            f"the gradient of {name} is not yet summed over processes (placements "
-            f"{gradient.placements}); redistribute it before the chain"
+            f"the gradient of {name} is neither whole nor cut along an axis (placements "
+            f"{gradient.placements}), such as a sum over processes that is still to be made; "
+            "redistribute it before the chain"
         )
 
 
