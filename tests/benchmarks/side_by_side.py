@@ -14,8 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # the checkout is measured, installed or not
 
 
-def interleave(arms: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """CPU milliseconds of every arm in every round.
+def interleave(
+    arms: dict[str, Callable[[], object]],
+    rounds: int,
+    before: Callable[[], object] = lambda: None,
+) -> dict[str, list[float]]:
+    """CPU milliseconds of every arm in every round; what comes before each is not timed.
 
     The arms take turns, so that other load on the machine meets all of them. CPU time of the
     whole process and not wall time, because it is the same on a busy machine; with several
@@ -23,9 +27,11 @@ def interleave(arms: dict[str, Callable[[], object]], rounds: int) -> dict[str, 
     """
     times: dict[str, list[float]] = {name: [] for name in arms}
     for arm in arms.values():
+        before()
         arm()  # warm up
     for _ in range(rounds):
         for name, arm in arms.items():
+            before()
             start = time.process_time()
             arm()
             times[name].append(1000 * (time.process_time() - start))
