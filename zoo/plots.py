@@ -26,6 +26,7 @@ ENDINGS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
+POINT_CELLS, POINT_SCALE = 160, 3  # cells a side, pixels a cell
 PAPER = 255  # white shows where an image with a black background ends
 ENLARGED_SIDE = 64  # pixels; smaller images are enlarged to about this width
 MAX_ENLARGED_WIDTH = 4096  # pixels; no grid is enlarged beyond this width
@@ -152,6 +153,25 @@ def save_grid(
         UsageError: as `prepare_output` and `grid`.
     """
     return save_image(grid(images, columns, padding, scale), path)
+
+
+def save_points(points: "Tensor", path: str | Path, bound: float = 4.0) -> Path:
+    """Write points of the plane, `(N, 2)`, as an image whose darkness is their number.
+
+    Args:
+        points: outside of the square from -bound to bound they are not shown.
+        path: the file to write.
+        bound: half the side of what is shown.
+
+    Raises:
+        UsageError: as `save_image`.
+    """
+    x, y = points.detach().cpu().double().numpy().T
+    edges = np.linspace(-bound, bound, POINT_CELLS + 1)
+    counts = np.histogram2d(-y, x, bins=(edges, edges))[0]  # the second axis upwards
+    shade = 255 * (1 - np.sqrt(counts / max(counts.max(), 1)))
+    side = np.ones((POINT_SCALE, POINT_SCALE))
+    return save_image(Image.fromarray(np.kron(shade, side).round().astype(np.uint8)), path)
 
 
 def save_reconstructions(

@@ -141,9 +141,18 @@ CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
+#: The same of a model of vectors.
+POINTS = (
+    "points = model.sample(16, seed=0)  # (16, 2)",
+    "log_density = model.log_density(points, normalized=True)  # nats, (16,)",
+)
+
+
 def _usage(card: Card, place: str) -> str:
     """The page's code."""
-    imports, calls = CALLS.get(card.task, ((), ()))
+    imports, calls = (
+        ((), POINTS) if "input_shape" in card.config else CALLS.get(card.task, ((), ()))
+    )
     lines = ["import zoo", *imports, "", "model = zoo.from_pretrained({place})", *calls]
     code = "\n".join(lines).replace("{place}", quoted(place))
     return f"```python\n{code}\n```"

@@ -15,6 +15,7 @@ from zoo.errors import GenaeError, UsageError
 from zoo.progress import track
 
 from .files import check_frames, decode, open_image
+from .planar import PLANAR, draw_split
 from .sources import open_rows
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Images:
     """One split of a data set, decoded.
 
     Attributes:
-        pixels: uint8 `(N, C, H, W)`; divide by 255 for `pixel_values`.
+        pixels: uint8 `(N, C, H, W)`; points of the plane, float32 `(N, 2)`. `to_values` makes
+            `pixel_values` of either.
         labels: class numbers `(N,)`, int64, or None.
         name: the data set.
         split: the split, as requested.
@@ -51,10 +53,15 @@ class Images:
         return replace(self, pixels=self.pixels.to(device), labels=labels)
 
 
+def to_values(pixels: Tensor) -> Tensor:
+    """What a model reads, float32: bytes as numbers in [0, 1], points as they are."""
+    return pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels.float()
+
+
 def load_images(
     dataset: str | Path,
     split: str,
-    processor: "GenaeImageProcessor",
+    processor: "GenaeImageProcessor | None",
     *,
     config: str | None = None,
     max_images: int | None = None,
@@ -86,6 +93,10 @@ def load_images(
     """
     if max_images is not None and max_images < 1:
         raise UsageError(f"max_images must be at least 1, got {max_images}")
+    if str(dataset) in PLANAR:
+        points, modes = draw_split(str(dataset), split, max_images)
+        return Images(points, modes, str(dataset), split)
+    assert processor is not None
     rows = open_rows(dataset, split, config=config, max_rows=max_images, quiet=quiet)
     side = processor.output_size
     pixels = np.empty((rows.count, processor.num_channels, side, side), np.uint8)

@@ -38,6 +38,7 @@ class Source:
         image_column: the column of images.
         label_column: the column of class numbers, if there is one.
         embedded: whether it ships with the package.
+        planar: whether it is drawn, points of the plane (`zoo.data.planar`), and has no images.
     """
 
     folder: str
@@ -46,6 +47,7 @@ class Source:
     image_column: str = "image"
     label_column: str | None = "label"
     embedded: bool = False
+    planar: bool = False
 
 
 DATASETS: dict[str, Source] = {
@@ -57,6 +59,10 @@ DATASETS: dict[str, Source] = {
     "examples-mnist": Source("mnist", embedded=True),
     "examples-fashion-mnist": Source("fashion-mnist", embedded=True),
     "examples-faces": Source("faces", label_column=None, embedded=True),
+    "gaussians-2d": Source("", planar=True),
+    "checkerboard-2d": Source("", planar=True),
+    "spirals-2d": Source("", planar=True),
+    "grid-2d": Source("", planar=True),
 }
 
 
@@ -116,6 +122,8 @@ def locate(name: str) -> Path | str:
     """
     name = os.path.expanduser(name)
     source = DATASETS.get(name, Source(name))
+    if source.planar:
+        raise UsageError(f"data set {name}: points of the plane, not images; use it for vectors")
     if source.embedded:
         place = embedded.ROOT / "examples" / source.folder
         if not place.is_dir():

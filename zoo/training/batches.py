@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from zoo.data.images import Images
+from zoo.data.images import Images, to_values
 from zoo.errors import UsageError
 from zoo.hints import quote
 
@@ -121,7 +121,7 @@ def takes_one(model: Any, images: Images) -> bool:
     with torch.random.fork_rng(devices=[]):
         try:
             one = copy.deepcopy(model).train()
-            one(images.pixels[:1].float() / 255, return_loss=False)
+            one(to_values(images.pixels[:1]), return_loss=False)
         except ValueError:  # torch's: more than 1 value per channel
             return False
     return True

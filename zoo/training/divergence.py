@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers.trainer import TRAINER_STATE_NAME
 
 from zoo.data.binarization import binarize
-from zoo.data.images import Images
+from zoo.data.images import Images, to_values
 from zoo.errors import DivergedError
 
 SUGGESTED_RATE = 1e-3  # or a tenth of the card's, if that is lower
@@ -80,7 +80,7 @@ def loss_in_use(model: Any, images: Images, binarization: str) -> float:
     """The loss on the first images in eval mode; mode and random state do not change."""
     size, mode = max(LOSS_IMAGES, model.min_batch_size), model.training
     with torch.random.fork_rng(devices=[]):
-        pixels = images.pixels[:size].to(model.device).float() / 255
+        pixels = to_values(images.pixels[:size].to(model.device))
         inputs = {"pixel_values": binarize(pixels, binarization)}
         if "labels" in signature(model.forward).parameters and images.labels is not None:
             inputs["labels"] = images.labels[:size].to(model.device)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from zoo.data.binarization import binarize
+from zoo.data.images import to_values
 from zoo.errors import DivergedError, GenaeError
 
 from .divergence import LARGEST_CODE, check_sizes
@@ -32,7 +33,7 @@ def batches(pixels: Tensor, binarization: str, device: torch.device) -> Iterator
     if len(chunks) > 1 and len(chunks[-1]) == 1:  # batch norm cannot learn from one image
         chunks[-2:] = [pixels[-BATCH - 1 :]]
     for chunk in chunks:
-        yield binarize(chunk.to(device).float() / 255, binarization)
+        yield binarize(to_values(chunk.to(device)), binarization)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from transformers.utils.import_utils import is_torch_tf32_available
 
 from zoo import catalog
 from zoo.card import Card, Data
+from zoo.data.sources import DATASETS
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 from zoo.models.images.image_processing_genae import GenaeImageProcessor, GenaeImagesKwargs
@@ -59,7 +60,7 @@ class Recipe:
         card: with [data].
         entry: the architecture's row in the catalog.
         config: of the model.
-        processor: makes the model's images.
+        processor: makes the model's images; None for a model of vectors.
         arguments: of the Trainer.
         operations: on gradients, in order, before the clipping of `max_grad_norm`.
     """
@@ -67,7 +68,7 @@ class Recipe:
     card: Card
     entry: catalog.Entry
     config: PreTrainedConfig
-    processor: GenaeImageProcessor
+    processor: GenaeImageProcessor | None
     arguments: TrainingArguments
     operations: tuple[Transform, ...]
 
@@ -166,6 +167,17 @@ def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
             f"{card.path}: [data] num_views {card.data.num_views}: {model_class.__name__} takes "
             "one view of each image; leave it out"
         )
+    vectors = getattr(config, "input_shape", None)
+    points = card.data.dataset in DATASETS and DATASETS[card.data.dataset].planar
+    wanted = [2] if points else None
+    if (None if vectors is None else list(vectors)) != wanted:
+        has, change = ("points", "set it to [2]") if points else ("images", "leave it out")
+        raise UsageError(
+            f"{card.path}: data set {card.data.dataset} has {has}, and the config's input_shape "
+            f"is {vectors}; {change}"
+        )
+    if points:
+        return Recipe(card, entry, config, None, arguments, operations)
     made = {"image_size": processor.output_size, "num_channels": processor.num_channels}
     for field, value in made.items():
         if value != getattr(config, field):

@@ -51,6 +51,7 @@ from .settings import with_settings
 from .trainer import BarCallback, ImageTrainer, InterruptCallback, without_default_output
 
 SHOWN_SAMPLES = 64
+SHOWN_POINTS = 10_000
 
 
 def train(
@@ -240,6 +241,8 @@ def note_other_files(card: Card) -> None:
     This is no error, as copies on the Hub hold the same images in other bytes.
     """
     assert card.data is not None
+    if not card.data.sha256:
+        return
     place = locate(card.data.dataset)
     for name, sha256 in card.data.sha256.items():
         files = list(place.rglob(name)) if isinstance(place, Path) else []
@@ -263,6 +266,8 @@ def finish(model: Any, recipe: Recipe, images: Images) -> None:
     if samplers := recipe.card.train.samplers:
         codes = encode_all(model, images.pixels, binarization, seed)
         fit_samplers(model, codes, samplers, seed)
+    if hasattr(model, "end_training"):
+        model.end_training()
     check_model(model)
     check_outputs(model, next(batches(images.pixels, binarization, model.device)))
 
@@ -308,12 +313,18 @@ def export(
         model.save_pretrained(folder, state_dict=stored)
         for name, tensors in variants.items():
             model.save_pretrained(folder, state_dict=tensors, variant=name)
-        recipe.processor.save_pretrained(folder)
+        if recipe.processor is not None:
+            recipe.processor.save_pretrained(folder)
         (folder / CARD_FILE).write_text(recipe.card.text, encoding="utf-8")
         if hasattr(model, "sample"):
-            images = model.sample(SHOWN_SAMPLES, seed=0)
-            check_tensors([("a sample", images)])
-            plots.save_grid(recipe.processor.crop_padding(images), folder / "samples.png")
+            drawn = SHOWN_SAMPLES if recipe.processor is not None else SHOWN_POINTS
+            samples = model.sample(drawn, seed=0)
+            check_tensors([("a sample", samples)])
+            if recipe.processor is not None:
+                samples = recipe.processor.crop_padding(samples)
+                plots.save_grid(samples, folder / "samples.png")
+            else:
+                plots.save_points(samples, folder / "samples.png")
         made = {"by": "genae train", "from": recipe.card.id, "torch": torch.__version__}
         # The page loads from its own folder, as the id may not exist yet, or have other weights.
         manifest.write(folder, recipe.card, made, parameters=model.num_parameters(), place=".")

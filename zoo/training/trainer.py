@@ -14,6 +14,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from zoo.data.augmentation import augment
 from zoo.data.binarization import binarize
+from zoo.data.images import to_values
 from zoo.errors import UsageError
 from zoo.progress import Bar
 
@@ -76,7 +77,7 @@ class ImageTrainer(OptimizingTrainer):
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         inputs = super()._prepare_inputs(inputs)
-        pixel_values = inputs.pop("pixels").float().div_(255)
+        pixel_values = to_values(inputs.pop("pixels"))
         for name in ("pixel_values", "other_view")[: self.num_views]:
             augmented = augment(pixel_values, self.augmentations)
             inputs[name] = binarize(augmented, self.binarization)
