@@ -270,7 +270,7 @@ def to_uint8(pixel_values: "Tensor") -> "Tensor":
 
     if not pixel_values.isfinite().all():
         raise IntegrityError(
-            "the images hold values that are not finite numbers: the model's weights are "
+            "the images contain values that are not finite numbers: the model's weights are "
             "damaged; `genae verify` checks a model's files"
         )
     return (pixel_values.clamp(0, 1) * 255).round().to(torch.uint8)

@@ -140,7 +140,7 @@ def test_other_wrong_settings_are_refused_by_name(settings, word):
 
 def test_one_image_has_no_negative(built):
     model, values = built()
-    with pytest.raises(ValueError, match="pixel_values hold 1 image"):
+    with pytest.raises(ValueError, match="pixel_values contain 1 image"):
         model(values[:1])
     assert model(values[:1], return_loss=False).latents.shape == (1, 4)
 

@@ -81,7 +81,7 @@ class RateSplit:
     Attributes:
         kl: mean KL from posterior to prior, analytic.
         kl_per_dim: the same by dimension, shape `(d,)`; sums to `kl`.
-        mutual_information: between the number of an image and its code; at most `cap`.
+        mutual_information: between the index of an image and its code; at most `cap`.
         marginal_kl: from the aggregate posterior to the prior; the two sum to `kl`.
         standard_error: of either part, an upper bound.
         cap: log N, the maximum for N images; an information near it is only a lower bound.
@@ -137,11 +137,11 @@ def rate_split(
         draw = torch.randn(mean.shape, generator=generator, dtype=torch.float64)
         latents = mean + (0.5 * log_var).exp() * draw
         own = gaussian_log_prob(latents, mean, log_var)
-        told = own - aggregate.log_prob(latents)
+        pointwise = own - aggregate.log_prob(latents)
         strayed = own - gaussian_log_prob(latents, zeros, zeros) - kl
-        together += ((told - told.mean()) @ strayed).item()
+        together += ((pointwise - pointwise.mean()) @ strayed).item()
         spread += strayed.square().sum().item()
-        information += told / num_samples
+        information += pointwise / num_samples
         noise += strayed / num_samples
     slope = together / spread if spread else 0.0
     sharpened = information - slope * noise

@@ -153,7 +153,7 @@ def bidirectional_gap(
     return BidirectionalGap(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
-def _split(total: int, most: int) -> list[int]:
+def _split(total: int, max_part: int) -> list[int]:
     """A number as a sum of parts with a maximum."""
-    whole, rest = divmod(total, most)
-    return [most] * whole + [rest] * bool(rest)
+    whole, rest = divmod(total, max_part)
+    return [max_part] * whole + [rest] * bool(rest)

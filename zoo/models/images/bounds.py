@@ -31,8 +31,8 @@ class Estimate(NamedTuple):
     Attributes:
         log_prob: :math:`L_K`, nats.
         standard_error: of log_prob, nats, by the delta method: the relative standard deviation of
-            the mean weight. Not a number for K = 1, and too small where the largest weights were
-            missed; the effective sample size tells.
+            the mean weight. NaN for K = 1; too small where the largest weights were missed, of
+            which a small effective sample size warns.
         effective_sample_size: :math:`(\sum w)^2 / \sum w^2`, from 1 to K.
         elbo: mean of the log-weights, nats: the evidence lower bound.
     """

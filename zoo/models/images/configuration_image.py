@@ -41,7 +41,8 @@ class AutoencoderConfig(ImageConfig):
         network: `convolutional` (four strided convolutions of 128 to 1024 channels and their
             mirror, times the width multipliers) or `dense`.
         width_multiplier: of the convolutional encoder's channels.
-        decoder_width_multiplier: of the decoder's, which costs most; None means the same.
+        decoder_width_multiplier: of the decoder's channels, which cost most of the time; None
+            takes width_multiplier.
         hidden_sizes: of the dense encoder; the decoder mirrors them.
         activation: of the dense networks, `relu` or `tanh`.
         likelihood: q(x|z): `gaussian`, `bernoulli`, `discretized_logistic` or `beta_binomial`.

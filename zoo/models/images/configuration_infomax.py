@@ -38,7 +38,7 @@ class InfoMaxConfig(ImageConfig):
         negatives: `all_pairs` of the batch at the same location; `all_locations` of the other
             images, as in the paper's InfoNCE; or a `derangement`: one other image each.
         global_tap: what the code is paired with globally: `conv` or `features`, earlier layers,
-            or `code`, the code itself, which is easily told apart and teaches little.
+            or `code`, the code itself, which is easily recognised and so teaches little.
         num_locations: local features drawn in each training step; None takes all.
     """
 

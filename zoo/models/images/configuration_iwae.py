@@ -14,8 +14,8 @@ class IWAEConfig(AutoencoderConfig):
 
     Attributes:
         latent_size: dimension d of the whole code, all stochastic layers together.
-        lower_latent_sizes: stochastic layers below the top one, from the images up; what they
-            leave of latent_size is the top layer. Empty for one layer.
+        lower_latent_sizes: sizes of the stochastic layers below the top one, from the images up;
+            the top layer takes the rest of latent_size. Empty for one layer.
         upper_hidden_sizes: hidden layers between one stochastic layer and the next.
         importance_samples: K of the bound that training maximises.
         gradient: `doubly-reparameterized` (Tucker et al., arXiv:1810.04152), whose noise does not

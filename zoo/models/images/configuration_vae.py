@@ -12,7 +12,8 @@ class VAEConfig(AutoencoderConfig):
 
     Attributes:
         beta: weight of the KL, both terms summed over dimensions (beta-VAE for beta other than 1).
-        free_bits: nats per latent dimension below which the KL's batch mean is not pushed.
+        free_bits: nats per latent dimension that cost nothing: a KL whose batch mean is below
+            them is not lowered further.
         kl_warmup_steps: training steps over which the weight of the KL rises from 0 to beta.
     """
 

@@ -32,7 +32,7 @@ def gather_batch(local: Tensor) -> tuple[Tensor, slice]:
     whole batch. Without a process group it is the rows themselves.
 
     Args:
-        local: shape `(n, d)`, the same on every process.
+        local: shape `(n, d)`, with the same n on every process.
 
     Returns:
         Rows of shape `(n * processes, d)` and a slice of n of them.

@@ -193,7 +193,7 @@ class GenaeImageProcessor(BaseImageProcessor):
                 f"expected (B, {self.num_channels}, S, S), got {tuple(pixel_values.shape)}"
             )
         if not torch.isfinite(values).all():
-            raise ValueError("the images hold values that are not finite numbers")
+            raise ValueError("the images contain values that are not finite numbers")
         pixels = (values.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
         return [Image.fromarray(p[..., 0] if self.num_channels == 1 else p) for p in pixels]
 
@@ -229,11 +229,11 @@ def _range(image: Image.Image) -> tuple[int, int] | None:
 
 def _to_eight_bits(image: Image.Image, black: int, white: int) -> Image.Image:
     """Greys from black to white as mode L, a transparent one as black."""
-    values, most = np.asarray(image).astype(np.int64), max(black, white)
+    values, maximum = np.asarray(image).astype(np.int64), max(black, white)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         values = np.where(values == transparent, black, values)
-    scaled = (abs(values.clip(0, most) - black) * 255 + most // 2) // most
+    scaled = (abs(values.clip(0, maximum) - black) * 255 + maximum // 2) // maximum
     return Image.fromarray(scaled.astype(np.uint8))
 
 

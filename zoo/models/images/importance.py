@@ -57,7 +57,7 @@ class ImportanceModel(AutoencoderModel):
         raise NotImplementedError
 
     def decode_draws(self, latents: Tensor) -> Tensor:
-        """What a proposal drew, `(N, s)`, to the likelihood's parameters."""
+        """The likelihood's parameters for codes `(N, s)` that a proposal drew."""
         params: Tensor = self.decoder(latents)
         return params
 
@@ -74,7 +74,7 @@ class ImportanceModel(AutoencoderModel):
         seed: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Estimate:
-        r"""Importance-weighted bound on the log-likelihood and what says how tight it is.
+        r"""Importance-weighted bound on the log-likelihood, and how far it can be trusted.
 
         .. math:: L_K = E \log \frac1K \sum_k \frac{q(x|z_k)\, q(z_k)}{p(z_k|x)}
 

@@ -87,7 +87,7 @@ IN_NATS = ("infonce", "donsker_varadhan")
 class DotProductScore(nn.Module):
     """Scores as inner products of two embeddings, over the root of their width.
 
-    Layer norm, not batch norm, which would tell positives from negatives by their batches.
+    Layer norm, not batch norm, whose statistics would give away which pairs are positive.
     """
 
     def __init__(self, feature_size: int, code_size: int, width: int):
@@ -121,7 +121,7 @@ class ResidualEmbedding(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, values: Tensor) -> Tensor:
-        values = values.to(self.shortcut.weight.dtype)  # codes are drawn in float32 at least
+        values = values.to(self.shortcut.weight.dtype)  # codes may be drawn in higher precision
         embedded: Tensor = self.norm(self.hidden(values) + self.shortcut(values))
         return embedded
 
@@ -180,9 +180,9 @@ def all_pairs(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Te
 def all_locations(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
     """Positive scores `(L, B)`, and `(B, L * B)`, common to all L locations of the positives.
 
-    A code must tell each local feature of its image from every location of the other images,
-    as in Deep InfoMax's InfoNCE: L times the candidates that `all_pairs` has, so a bound that
-    saturates later. Without locations, `(B, F)`, both are the same. Arguments as of `all_pairs`.
+    A code must distinguish each local feature of its image from every location of the other
+    images, as in Deep InfoMax's InfoNCE. With L times the candidates of `all_pairs` the bound
+    saturates later; without locations, `(B, F)`, both are the same. Arguments as of `all_pairs`.
     """
     features, codes = score.embed(features, codes)
     scores = at_least_float32(score.matrix(features.flatten(0, -2), codes))
@@ -195,7 +195,7 @@ def all_locations(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor
 def derangement(score: Score, features: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
     """Positive scores `(..., B)`, and `(..., B, 1)` with the features of the image before.
 
-    A shuffle would leave one image a batch paired with itself, on average; a roll leaves none.
+    A shuffle would on average pair one image per batch with itself; a roll pairs none.
     Arguments as of `all_pairs`.
     """
     features, codes = score.embed(features, codes)
@@ -212,5 +212,5 @@ PAIRINGS = {
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """Half precision, as autocast makes, widened before exponentials are taken."""
+    """Half precision, which autocast makes, widened before exponentials are taken."""
     return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -1,4 +1,4 @@
-r"""Likelihoods :math:`q(x|z)` of images given what a decoder puts out.
+r"""Likelihoods :math:`q(x|z)` of images given a decoder's output.
 
 Each reads `params` of shape `(B, parameters_per_channel * C, H, W)` and images `(B, C, H, W)` in
 [0, 1]; `log_prob` is in nats, summed over pixels and channels, one number per image. It also
@@ -25,8 +25,8 @@ class Likelihood(nn.Module):
 
     has_scale = True
     is_discrete = False  # whether log_prob is of a probability rather than of a density
-    lowest_log_scale = -6.0
-    highest_log_scale = 7.0
+    min_log_scale = -6.0
+    max_log_scale = 7.0
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Likelihood(nn.Module):
             self.log_scale = nn.Parameter(torch.tensor(self.initial_log_scale))
 
     def location_and_log_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Split a decoder's output; a learned scale is bounded, as constant pixels invite 0."""
+        """Split a decoder's output; a learned scale is bounded: constant pixels drive it to 0."""
         if self.scale == "learned":
             params, log_scale = params.chunk(2, dim=-3)
             log_scale = log_scale + self.initial_log_scale
@@ -45,7 +45,7 @@ class Likelihood(nn.Module):
             log_scale = self.log_scale
         else:
             return params, params.new_tensor(self.initial_log_scale)
-        return params, log_scale.clamp(self.lowest_log_scale, self.highest_log_scale)
+        return params, log_scale.clamp(self.min_log_scale, self.max_log_scale)
 
     def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:
         """Log-likelihood in nats, shape `(B,)`."""
@@ -123,12 +123,12 @@ class DiscretizedLogistic(Likelihood):
     .. math:: P(k) = \sigma\big((x + h - m)/s\big) - \sigma\big((x - h - m)/s\big), \quad h = 1/255
 
     with the outer bins reaching to infinity (Salimans et al., arXiv:1701.05517). A probability,
-    so it gives true bits per dimension. `mean` is the logistic's centre, cut to [0, 1]: the
-    expectation but for what the outer bins take.
+    so it gives true bits per dimension. `mean` is the logistic's centre, clipped to [0, 1]: the
+    expectation, were it not for the mass of the outer bins.
     """
 
     is_discrete = True
-    lowest_log_scale = -7.0
+    min_log_scale = -7.0
     half_bin = 1 / 255
 
     def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:
@@ -158,16 +158,16 @@ class BetaBinomial(Likelihood):
 
     .. math:: P(k) = \binom{255}{k} \frac{B(k + \alpha, 255 - k + \beta)}{B(\alpha, \beta)}
 
-    A probability, so it gives true bits per dimension. The decoder puts out
+    A probability, so it gives true bits per dimension. The decoder's output is
     :math:`\log \alpha` and :math:`\log \beta`, 0 for the uniform distribution; both are bounded,
-    as constant pixels invite infinity. The gamma functions are taken in single precision at
-    least: differences of large numbers are all lost in half.
+    since constant pixels drive them to infinity. The gamma functions are computed in single
+    precision or better: half precision loses all digits of differences of large numbers.
     """
 
     has_scale = False
     is_discrete = True
     trials = 255
-    lowest_log_shape, highest_log_shape = -9.0, 7.0
+    min_log_shape, max_log_shape = -9.0, 7.0
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__(config)
@@ -177,7 +177,7 @@ class BetaBinomial(Likelihood):
         r"""Bounded :math:`\log \alpha` and :math:`\log \beta`, each `(B, C, H, W)`."""
         if params.dtype in (torch.float16, torch.bfloat16):
             params = params.float()
-        bounded = params.clamp(self.lowest_log_shape, self.highest_log_shape)
+        bounded = params.clamp(self.min_log_shape, self.max_log_shape)
         alpha, beta = bounded.chunk(2, dim=-3)
         return alpha, beta
 
@@ -198,8 +198,8 @@ class BetaBinomial(Likelihood):
         return (alpha - beta).sigmoid().to(params.dtype)
 
     def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        # Inverts the cumulative probability one value at a time: the generator is heard and
-        # memory is flat, neither of which torch's beta and gamma samplers offer.
+        # Inverts the cumulative probability one value at a time: it takes a generator and needs
+        # little memory, neither of which holds for torch's beta and gamma samplers.
         alpha, beta = (log_shape.exp() for log_shape in self.log_shapes(params))
         total = alpha + beta
         uniform = torch.empty_like(alpha).uniform_(generator=generator)

@@ -31,7 +31,7 @@ class EAEModel(AutoencoderModel):
 
     @property
     def min_batch_size(self) -> int:
-        """Images that the loss needs: each one's neighbours, and two for a variance."""
+        """Minimum number of images for the loss: `num_neighbors` others each, two in all."""
         neighbors: int = self.config.num_neighbors
         return max(2, neighbors + 1)
 

@@ -39,7 +39,7 @@ class InfoMaxOutput(ModelOutput):
         local_information: between code and local features, averaged over locations, in nats.
         global_score: the same pairs' Jensen-Shannon score, from 0 to 2 log 2 and not in nats.
         local_score: likewise, averaged over locations.
-        information_cap: log N in nats, beyond which InfoNCE cannot see; of the local term where
+        information_cap: log N in nats, which InfoNCE cannot exceed; of the local term where
             there are both.
         kl: from the code's Gaussian to the prior, summed over dimensions, in nats.
         latents: the codes that were scored, shape `(B, d)`: samples where there is a prior.
@@ -155,11 +155,11 @@ class InfoMaxModel(GenaePreTrainedModel):
 
     @property
     def min_batch_size(self) -> int:
-        """Images that the loss needs: one more, to be told from."""
+        """Minimum number of images for the loss: one, and another to contrast it with."""
         return 2
 
     def encode(self, pixel_values: Tensor, tap: str = "code") -> Tensor:
-        """What a layer says of images, with gradient, in the model's current mode.
+        """A layer's output for images, with gradient, in the model's current mode.
 
         Args:
             pixel_values: shape `(B, C, H, W)`, floats in [0, 1].
@@ -185,7 +185,7 @@ class InfoMaxModel(GenaePreTrainedModel):
     def encode_sample(
         self, pixel_values: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Codes as the score networks meet them, `(B, d)`: samples where there is a prior."""
+        """Codes as the score networks receive them, `(B, d)`: samples where there is a prior."""
         self.check_pixel_values(pixel_values)
         return self._sample(*self._code(self.encoder(pixel_values)[-1]), generator)
 
@@ -211,10 +211,10 @@ class InfoMaxModel(GenaePreTrainedModel):
 
         Args:
             pixel_values: shape `(B, C, H, W)`, floats in [0, 1].
-            return_loss: without, only the codes are computed.
+            return_loss: if False, only the codes are computed.
             other_view: the same images, changed in another way. Each view's codes are then
                 scored with the other view's features, and the terms are the means of both (as in
-                Bachman et al., arXiv:1906.00910); a code must tell what the views share.
+                Bachman et al., arXiv:1906.00910), so codes keep what the views share.
 
         Raises:
             ValueError: with `return_loss` and fewer than 2 images, which leave no negative.
@@ -230,8 +230,8 @@ class InfoMaxModel(GenaePreTrainedModel):
         config = self.config
         if len(gather_batch(latents)[0]) < 2 * len(views):
             raise ValueError(
-                "pixel_values hold 1 image, which has no other to be told from; the loss needs "
-                "a batch of at least 2 (return_loss=False needs none)"
+                "pixel_values contain 1 image and no other to contrast it with; the loss needs a "
+                "batch of at least 2 (with return_loss=False, 1 is enough)"
             )
         kind = "information" if config.estimator in IN_NATS else "score"
         terms: dict[str, Tensor] = {}

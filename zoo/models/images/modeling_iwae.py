@@ -240,13 +240,13 @@ class Gate:
     """Multiplies the gradient of samples `(K, B, s)` by weights `(K, B)` set after the forward.
 
     The loss has weighted each sample's gradient once; this is the second time. What flows from a
-    layer's sample to the layers below it passes beside the gate, or it would be weighted thrice.
+    layer's sample to the layers below it bypasses the gate, or it would be weighted three times.
     """
 
     weights: Tensor
 
     def __call__(self, samples: Tensor) -> Tensor:
-        """The same values."""
+        """The samples, whose gradient will be weighted."""
         gated = samples.view_as(samples)
         # In the gradient's own type, which under autocast is not that of the weights.
         gated.register_hook(lambda gradient: gradient * self.weights[..., None].to(gradient.dtype))

@@ -128,8 +128,9 @@ class VAEModel(ImportanceModel):
     ) -> RateSplit:
         """Mean KL = index-code mutual information + marginal KL, in nats; see `RateSplit`.
 
-        What a VAE pays is what its codes tell of the images, and what keeps the codes as a whole
-        from the prior. Both depend on how many images there are: give all of a split.
+        The KL that a VAE pays is the information of its codes on the images, plus the divergence
+        of all codes together from the prior. Both depend on the number of images: give a whole
+        split.
 
         Args:
             pixel_values: the data set, shape `(N, C, H, W)`; encoded in chunks.

@@ -10,7 +10,7 @@ class LatentSampler(nn.Module):
     """Base: `draw(num_samples, temperature, generator)` gives codes of shape `(N, d)`.
 
     Temperature multiplies standard deviations. Random numbers come from a CPU generator, so that
-    a seed names the same codes on every device.
+    a seed gives the same codes on every device.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""What configurations refuse. Each island has a copy, since its code travels to the Hub alone."""
+"""Checks of configurations. Each island has a copy, since its code travels to the Hub alone."""
 
 import math
 
@@ -9,7 +9,7 @@ def one_of(field: str, value: str, known: tuple[str, ...]) -> None:
         raise ValueError(f"{field} must be one of {', '.join(known)}; got {value!r}")
 
 
-def at_least(field: str, value: float, lowest: float) -> None:
+def at_least(field: str, value: float, minimum: float) -> None:
     """Raise `ValueError` naming field, value and bound, unless value is finite and reaches it."""
-    if not lowest <= value < math.inf:
-        raise ValueError(f"{field} must be at least {lowest} and finite, got {value}")
+    if not minimum <= value < math.inf:
+        raise ValueError(f"{field} must be at least {minimum} and finite, got {value}")
