@@ -190,7 +190,7 @@ ATTACKS = {
 
 
 def backward(objective, model, inputs):
-    """A step of a loop of one's own; the sum of the losses."""
+    """A step of your own loop; the sum of the losses."""
     total = 0
     with closing(objective.passes(model)) as passes:
         for share in passes:

@@ -92,7 +92,7 @@ def test_the_last_finite_checkpoint_is_kept(card, tmp_path, monkeypatch, name):
     """A last step alone is lost: its checkpoint would be the newest and replace the other."""
     with monkeypatch.context() as patch:
         poison(patch, 15, name)
-        with pytest.raises(DivergedError, match=rf"{name} holds values") as caught:
+        with pytest.raises(DivergedError, match=rf"{name} contains values") as caught:
             train(card(), tmp_path / "out", quiet=True)
     kept = tmp_path / "out.training" / "checkpoint-10"
     assert str(caught.value).endswith(f"the last finite checkpoint is kept: {kept}")
@@ -187,7 +187,7 @@ def test_what_a_model_computes_in_use_counts(tiny_config):
     with torch.no_grad():
         model.encoder.output.weight.fill_(3e38)
         model.encoder.output.bias.fill_(3e38)
-    with pytest.raises(DivergedError, match=r"encoder\.output\.weight holds values up to 3e"):
+    with pytest.raises(DivergedError, match=r"encoder\.output\.weight contains values up to 3e"):
         divergence.check_model(model)
     with pytest.raises(DivergedError, match="the model's"):
         divergence.check_outputs(model, values)

@@ -118,7 +118,7 @@ def test_a_guard_gives_up_after_as_many_as_it_was_told():
     chain = Chain([FiniteGuard(max_in_a_row=2)])
     for good in (False, True, False):
         assert chain.apply(with_gradients(sd=1.0 if good else math.inf)).skip is not good
-    with pytest.raises(DivergedError, match="2 steps one after the other"):
+    with pytest.raises(DivergedError, match="2 consecutive steps"):
         chain.apply(with_gradients(sd=math.inf))
 
 
@@ -163,7 +163,7 @@ def test_patterns_need_names_and_say_how_to_give_them():
     optimizer = torch.optim.SGD(Network().parameters(), lr=0.1)
     with pytest.raises(UsageError, match=r"named_parameters\(\), or pass model="):
         Chain([ClipNorm(1.0, only="layers*")]).attach(optimizer)
-    with pytest.warns(UserWarning, match="cannot tell embeddings"):
+    with pytest.warns(UserWarning, match="cannot recognise embeddings"):
         Chain([Centralize()]).attach(optimizer)
     Chain([ClipNorm(1.0)]).attach(optimizer)
 
@@ -314,7 +314,7 @@ def test_an_overflow_skips_the_step_and_lowers_the_scale(kind):
     ([ClipGlobalNorm(1.0), Drop(0.5)], ("Drop", "ClipGlobalNorm")),
 ])  # fmt: skip
 def test_an_order_that_makes_no_sense_is_refused(operations, names):
-    with pytest.raises(UsageError, match=r"{}\(.*stands behind {}\(.*any_order".format(*names)):
+    with pytest.raises(UsageError, match=r"{}\(.*comes after {}\(.*any_order".format(*names)):
         Chain(operations)
     Chain(operations, any_order=True)
 

@@ -21,9 +21,9 @@ SUGGESTED_RATE = 1e-3  # or a tenth of the card's, if that is lower
 # Finite numbers can be absurd. On images in [0, 1] a network that is not broken never has such
 # numbers: the running variance is that of activations in the millions, and steps of a usual
 # learning rate never take a weight that far.
-LARGEST = 1e12
-LARGEST_CODE = 1e6
-LARGEST_WEIGHT = 1e4
+MAX_MAGNITUDE = 1e12
+MAX_CODE = 1e6
+MAX_WEIGHT = 1e4
 # Maximum ratio of the loss after training to that before it, or to 1. A loss that is warmed up or
 # annealed grows too, but not that much.
 GROWTH = 100
@@ -42,22 +42,22 @@ def check_tensors(named: Iterable[tuple[str, Any]]) -> None:
     for name, tensor in named:
         if torch.is_tensor(tensor) and tensor.is_floating_point():
             if not bool(tensor.detach().isfinite().all()):
-                raise DivergedError(f"{name} holds values that are not finite")
+                raise DivergedError(f"{name} contains values that are not finite")
 
 
-def check_sizes(named: Iterable[tuple[str, Any]], largest: float = LARGEST) -> None:
+def check_sizes(named: Iterable[tuple[str, Any]], maximum: float = MAX_MAGNITUDE) -> None:
     """Raise `DivergedError` for the first tensor of a model that is not finite, or absurd."""
     for name, tensor in named:
         check_tensors([(name, tensor)])
         if tensor.is_floating_point() and tensor.numel():
-            if (most := float(tensor.detach().abs().max())) > largest:
-                raise DivergedError(f"{name} holds values up to {most:.3g}")
+            if (found := float(tensor.detach().abs().max())) > maximum:
+                raise DivergedError(f"{name} contains values up to {found:.3g}")
 
 
 def check_model(model: nn.Module) -> None:
     """Raise `DivergedError` unless every parameter and buffer is finite and plausible."""
     check_sizes(model.state_dict().items())
-    check_sizes(model.named_parameters(), LARGEST_WEIGHT)
+    check_sizes(model.named_parameters(), MAX_WEIGHT)
 
 
 def check_optimizer(optimizer: Any) -> None:

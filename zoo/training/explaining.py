@@ -1,4 +1,4 @@
-"""What a card's training would do, said without training."""
+"""What a card's training would do, in text and without training."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ NOMINAL_STEPS = 1000  # of a run whose length is not known without its data
 
 
 def check_steps(recipe: Recipe) -> tuple[ParameterGroups, Chain, EMA | None]:
-    """Rates, operations and average of a recipe, made for a model without memory.
+    """Rates, operations and average of a recipe, for a model on the meta device.
 
     Raises:
         UsageError: they do not fit the model or each other; names the card.
@@ -43,7 +43,7 @@ def explain(card: Card, overrides: Sequence[str] = ()) -> str:
     """Parameter groups, schedule, operations on gradients and average, in plain text.
 
     Args:
-        card: with [data] and [train]; the data is not looked at.
+        card: with [data] and [train]; the data is not read.
         overrides: `key=value` settings in place of the card's.
 
     Raises:

@@ -11,7 +11,7 @@ from zoo.data.binarization import binarize
 from zoo.data.images import to_values
 from zoo.errors import DivergedError, GenaeError
 
-from .divergence import LARGEST_CODE, check_sizes
+from .divergence import MAX_CODE, check_sizes
 
 BATCH = 512
 
@@ -75,7 +75,7 @@ def fit_samplers(model: Any, codes: Tensor, names: list[str], seed: int) -> None
     Raises:
         DivergedError: codes are not finite, or spread so far that nothing can be fitted to them.
     """
-    check_sizes([("a batch of codes", codes)], LARGEST_CODE)
+    check_sizes([("a batch of codes", codes)], MAX_CODE)
     from sklearn.mixture import GaussianMixture
 
     for name in names:

@@ -33,12 +33,12 @@ class OptimizingTrainer(Trainer):
     """Trainer whose optimizer has a rate for each layer, a chain before and an average after it.
 
     Trainer's own clipping would come before any hook: here `max_grad_norm` is the last operation
-    of the chain. A checkpoint holds the weights, the state of the chain and the average: a resumed
-    run ends bit by bit where an uninterrupted one does.
+    of the chain. A checkpoint contains the weights, the state of the chain and the average, so
+    that a resumed run ends with the same bits as an uninterrupted one.
 
     Args:
         rates: `layer_decay`, `head`, `layers` and `rules` of `parameter_groups`; not with an
-            optimizer of one's own, which has its groups.
+            optimizer of your own, which has its groups already.
         operations: on gradients, in order.
         ema: an average of this Trainer's model.
         evaluate_ema: evaluate and predict with the average.
@@ -51,7 +51,7 @@ class OptimizingTrainer(Trainer):
 
     Raises:
         UsageError: an average of another model, an unknown `save_ema`, operations in a wrong
-            order, or rates and an optimizer.
+            order, or both rates and an optimizer.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class OptimizingTrainer(Trainer):
         if save_ema not in SAVED:
             raise UsageError(f"save_ema is {save_ema!r}; give one of {', '.join(SAVED)}")
         if ema is not None and ema.model is not self.model:
-            raise UsageError("ema averages another model than the Trainer's; make it of the same")
+            raise UsageError("ema averages another model than the Trainer's; make it of that one")
         if rates and self.optimizer is not None:
             raise UsageError(
-                "rates are for the optimizer that the Trainer makes; make one's own of "
-                "parameter_groups(model, lr, ...)"
+                "rates are for the optimizer that the Trainer makes; make your own optimizer of "
+                "parameter_groups(model, lr, ...), without rates"
             )
         self.chain = chain_of(operations, self.args)
         self.args = copy.copy(self.args)  # the caller's stay as they are
@@ -98,7 +98,7 @@ class OptimizingTrainer(Trainer):
         return super().create_optimizer(model)
 
     def create_scheduler(self, *args: Any, **kwargs: Any) -> Any:
-        """Made once the optimizer is what it stays: chain and average follow its steps from here.
+        """The scheduler; chain and average are attached here, where the optimizer is final.
 
         Raises:
             UsageError: an operation does not fit the model.
@@ -114,7 +114,7 @@ class OptimizingTrainer(Trainer):
         return super().create_scheduler(*args, **kwargs)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Add what the chain did since the last line, under the Trainer's name what it clipped."""
+        """Add what the chain reports since the last line; the clipped norm as `grad_norm`."""
         if "loss" in logs:
             done = self.chain.logs()
             norms = [each for name, each in done.items() if CLIPPED.match(name)]
@@ -122,15 +122,15 @@ class OptimizingTrainer(Trainer):
         super().log(logs, *args, **kwargs)
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> None:
-        """Only the chain's: for its own sake a norm costs as much as a small step."""
+        """None, since the chain reports it: computing it again costs as much as a small step."""
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
-        """Of `evaluate` and `predict`."""
+        """The loop of `evaluate` and `predict`, with the average if `evaluate_ema`."""
         with self._averaged(self.evaluate_ema):
             return super().evaluation_loop(*args, **kwargs)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write the model, with the average as `save_ema` says; a checkpoint holds both."""
+        """Write the model, with the average as `save_ema` says; a checkpoint contains both."""
         checkpoint = self.is_in_train and _internal_call and output_dir is not None
         with self._averaged(self.save_ema == "instead" and not checkpoint):
             super().save_model(output_dir, _internal_call)

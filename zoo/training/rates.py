@@ -67,7 +67,7 @@ class ParameterGroups(list[dict[str, Any]]):
         self._rates = tuple(rate for rate, _, _ in merged)
 
     def rates(self, factor: float = 1.0) -> list[float]:
-        """The learning rate of each group times a factor, as they were made.
+        """The learning rate with which each group was made, times a factor.
 
         For schedulers that want the highest rate of every group:
         `OneCycleLR(optimizer, max_lr=groups.rates(10), total_steps=100)`.
@@ -75,7 +75,7 @@ class ParameterGroups(list[dict[str, Any]]):
         return [factor * rate for rate in self._rates]
 
     def split(self) -> dict[str, "ParameterGroups"]:
-        """The groups of each optimizer that rules name; under an empty name those of none."""
+        """The groups by the optimizer that rules name for them, or an empty name."""
         names = dict.fromkeys(each.optimizer for each in self.decisions if not each.frozen)
         return {
             name: ParameterGroups(each for each in self.decisions if each.optimizer == name)
@@ -83,7 +83,7 @@ class ParameterGroups(list[dict[str, Any]]):
         }
 
     def describe(self) -> str:
-        """A table: name, depth of how many, size, rate, decay, and what decided."""
+        """A table: name, depth out of the highest, size, rate, decay, and what decided."""
         rows = [("name", "depth", "size", "rate", "decay", "decided by")]
         for each in self.decisions:
             place, shape = each.entry.place, each.entry.parameter.shape
@@ -111,7 +111,7 @@ class ParameterGroups(list[dict[str, Any]]):
         return "\n".join(lines)
 
     def check(self, *optimizers: Optimizer) -> None:
-        """Look whether optimizers, made of these groups, still hold every parameter once.
+        """Check that optimizers made of these groups have every parameter once.
 
         A warning says that a scheduler set one rate for groups whose rates differ.
 
@@ -120,10 +120,10 @@ class ParameterGroups(list[dict[str, Any]]):
                 added after a scheduler was made, which then never changes their rate.
             ConflictError: a parameter is in two groups.
         """
-        held = Counter(
+        counts = Counter(
             p for each in optimizers for group in each.param_groups for p in group["params"]
         )
-        twice = [each.entry.name for each in self.decisions if held[each.entry.parameter] > 1]
+        twice = [each.entry.name for each in self.decisions if counts[each.entry.parameter] > 1]
         if twice:
             raise ConflictError(
                 f"in two groups: {_some(twice)}; an optimizer would move them twice, so give it "
@@ -133,7 +133,7 @@ class ParameterGroups(list[dict[str, Any]]):
             [
                 each.entry.name
                 for each in self.decisions
-                if each.frozen == frozen and (each.entry.parameter in held) == frozen
+                if each.frozen == frozen and (each.entry.parameter in counts) == frozen
             ]
             for frozen in (False, True)
         )
@@ -173,16 +173,17 @@ def parameter_groups(
 
     For each setting (scale, weight decay, freeze, optimizer) the first rule that names it decides.
     Biases, norms, other vectors and embeddings have no weight decay unless a rule gives them one.
-    Tied weights are one parameter, at the lower of their depths, meant by rules under each name.
+    Tied weights are one parameter, at the lower of their depths, which rules match by each name.
     Frozen parameters are in no group, have `requires_grad` off and no gradient; freeze before the
-    model is wrapped for distributed training, which expects gradients of what it saw then.
+    model is wrapped for distributed training, which expects gradients of all that is trainable
+    then.
 
     Args:
         model: any module; `requires_grad` is changed by rules that freeze, and by nothing else.
         lr: the learning rate at the top, above 0.
-        weight_decay: of what has one, at least 0.
+        weight_decay: of the parameters that have one, at least 0.
         layer_decay: factor from each layer to the one below, in (0, 1].
-        head: factor for what lies above the layers, but for the norm that closes them.
+        head: factor for what lies above the layers, except the norm that closes them.
         rules: a list of `Rule`, or of tables with the same keys.
         layers: where a model's structure says too little, patterns of parameters' names from the
             lowest layer to the head; a parameter is of the first that matches.

@@ -78,13 +78,13 @@ def scale_parameters(
     With the optimizer given, training equals that of `parameter_groups` with `scale`: epsilon and
     weight decay go with the factor, for which its groups are split; make a scheduler afterwards.
     Without it epsilon acts as epsilon / lam; decoupled weight decay is that of the plain rate (not
-    multiplied), coupled L2 that of 1 / lam^2 times its coefficient. In either case a global
-    norm of gradients sees those of what is stored, lam times as large.
+    multiplied), coupled L2 that of 1 / lam^2 times its coefficient. In either case a global norm
+    of gradients is that of the gradients of what is stored, lam times as large.
 
     Args:
         model: any module.
         multipliers: from a glob of parameters' names to the multiplier of their rate, above 0;
-            the first pattern that matches holds. Parameters matched by none stay as they are.
+            the first pattern that matches decides. Parameters matched by none stay as they are.
         kind: of the optimizer: `sgd` (with momentum or without), lam = sqrt(multiplier), or
             `adaptive`, lam = multiplier. May be left out for an optimizer of torch.
         optimizer: made of the model's parameters, which remain the same objects; before its first
@@ -166,7 +166,7 @@ def _give_own_class(module: nn.Module) -> None:
 
 
 def _scaled(module: nn.Module) -> list[tuple[str, Any, Scale]]:
-    """The tensors of a module itself that are ours: name, chain of parametrizations, scale."""
+    """The scaled tensors of a module itself: name, chain of parametrizations, scale."""
     chains = getattr(module, "parametrizations", {}).items()
     return [(name, chain, chain[0]) for name, chain in chains if isinstance(chain[0], Scale)]
 
@@ -249,7 +249,7 @@ def _check_optimizer(
             each.__name__ in KIND_OF for each in type(optimizer).__mro__
         ):
             raise UsageError(
-                f"whether the weight decay of {name} is decoupled is not known, nor so how to "
+                f"whether the weight decay of {name} is decoupled is not known, and so not how to "
                 "scale it; set weight_decay=0, or use parameter_groups"
             )
 

@@ -1,4 +1,4 @@
-"""Rules for parameters: which they are meant for, and what they set."""
+"""Rules for parameters: which ones they select, and what they set."""
 
 import math
 import re
@@ -48,7 +48,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Rule:
-    """What to set for which parameters. A parameter is meant if every selector given holds.
+    """What to set for which parameters: those that every given selector matches.
 
     Args:
         pattern: glob of parameters' names; `*` also stands for dots.
@@ -117,7 +117,7 @@ class Rule:
         return f"Rule({', '.join(words)})"
 
     def matches(self, entry: Entry) -> bool:
-        """Whether the rule is meant for a parameter."""
+        """Whether the rule selects a parameter."""
         if self.pattern is not None and not any(fnmatchcase(n, self.pattern) for n in entry.names):
             return False
         if self.type is not None and not any(self._is_type(each) for each in entry.owners):

@@ -14,11 +14,11 @@ from .optimizing import OptimizingTrainer
 class ObjectiveMixin(Trainer):
     """A Trainer whose steps may run the model several times.
 
-    Losses are means over a batch, and over the batches of an accumulated step: the terms of an
-    objective are, and many a model that is told how many items there are does not use it.
+    Losses are means over a batch, and over the batches of an accumulated step: so are the terms
+    of an objective, and many models ignore the number of items that they are given.
 
     Args:
-        objective: in place of the model's loss while it is trained; evaluation is as ever.
+        objective: replaces the model's loss in training; evaluation does not change.
     """
 
     def __init__(self, *args: Any, objective: Objective | None = None, **kwargs: Any) -> None:
@@ -60,4 +60,4 @@ class ObjectiveMixin(Trainer):
 
 
 class TextTrainer(ObjectiveMixin, OptimizingTrainer):
-    """`OptimizingTrainer` with an `objective`; with no argument of theirs it is the Trainer."""
+    """`OptimizingTrainer` with an `objective`; without arguments of either, a plain Trainer."""

@@ -25,10 +25,11 @@ class PGD(Objective):
     and the objective :math:`L(E + \delta_k) + c\,L(E)`, the perturbation held fixed (Madry et
     al., Towards deep learning models resistant to adversarial attacks, ICLR 2018,
     arXiv:1706.06083, on embeddings as Miyato et al., arXiv:1605.07725). The weights are never
-    written to. A step costs k runs with a derivative of the embeddings more than a plain one.
+    written to. Beyond a plain step, it costs k more runs, each differentiated with respect to the
+    embeddings.
 
     Args:
-        epsilon: largest norm of the perturbation, above 0.
+        epsilon: maximum norm of the perturbation, above 0.
         step_size: alpha, above 0.
         num_steps: k, at least 1.
         clean: c, at least 0. 0 is bert4keras's recipe; 1 is that of the paper on texts.
@@ -73,8 +74,8 @@ class FGM(PGD):
     r"""The loss at embeddings moved along its gradient, :math:`L(E + \epsilon\,g / \|g\|)`.
 
     One step of `PGD` of the full size (Goodfellow et al., arXiv:1412.6572, and Miyato et al.,
-    arXiv:1605.07725, with the norm over the whole matrix as in bert4keras's recipe). Costs a run
-    and a derivative of the embeddings more than a plain step.
+    arXiv:1605.07725, with the norm over the whole matrix as in bert4keras's recipe). Beyond a
+    plain step, it costs one more run, differentiated with respect to the embeddings.
 
     Args:
         epsilon: norm of the perturbation, above 0.
@@ -89,21 +90,21 @@ class FGM(PGD):
 
 
 class Free(Objective):
-    r"""The mean of the losses at every perturbation that the ascent of `PGD` comes by.
+    r"""The mean of the losses at all perturbations on the way of the ascent of `PGD`.
 
     Each pass's gradients are used twice, for the weights and for the next perturbation, so that k
     passes cost k plain steps, the first of them at the embeddings as they are (Shafahi et al.,
     Adversarial training for free, arXiv:1904.12843; FreeLB, Zhu et al., arXiv:1909.11764,
     equation 5, here with one perturbation of the matrix that starts at 0).
 
-    In a loop of one's own each of the `passes` goes backward::
+    In your own loop, call `backward` in each of the `passes`::
 
         with contextlib.closing(objective.passes(model)) as passes:
             for share in passes:
                 (share * model(**batch).loss).backward()
 
     Args:
-        epsilon: largest norm of the perturbation, above 0.
+        epsilon: maximum norm of the perturbation, above 0.
         step_size: of the ascent, above 0.
         num_passes: k, at least 1; with 1 it is plain training.
 

@@ -1,4 +1,4 @@
-"""What an objective of several runs of a text model is made of."""
+"""The base of objectives that run a text model several times, and what they have in common."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ class Objective:
 
         trainer = TextTrainer(model, arguments, train_dataset=texts, objective=FGM(epsilon=0.5))
 
-    and as little in a loop of one's own::
+    and as little in your own loop::
 
         loss, outputs = objective.loss(model, batch)
         loss.backward()
@@ -36,10 +36,10 @@ class Objective:
         Args:
             model: a text model with `get_input_embeddings()`, in training mode.
             inputs: what the model is called with, with labels.
-            run: gives the model's loss and outputs; the model is called itself without it.
+            run: gives the model's loss and outputs; without it the model is called.
 
         Returns:
-            A scalar to go backward from, and what the model gave.
+            A scalar to call `backward()` on, and the model's outputs.
 
         Raises:
             UsageError: the model has no token embeddings or no logits.
@@ -51,7 +51,7 @@ class Objective:
         return run()
 
     def passes(self, model: nn.Module) -> Generator[float, None, None]:
-        """One item for each pass forward and backward that a step makes: the share of its loss."""
+        """One item for each forward and backward pass of a step: the weight of its loss."""
         yield 1.0
 
 
@@ -90,7 +90,7 @@ def embedding_weight(model: nn.Module) -> nn.Parameter:
 def replaced(model: nn.Module, weight: nn.Parameter, by: Tensor) -> Iterator[None]:
     """Compute with another tensor wherever the model has a weight, tied ones included.
 
-    The weight itself is not touched; gradients reach it if the other tensor is made of it.
+    The weight itself is not touched; gradients reach it if the other tensor is computed from it.
     """
     places = [
         (module, name)
@@ -128,7 +128,7 @@ def recorded_lookups(model: nn.Module, weight: nn.Parameter) -> Iterator[list[Te
 
 
 def gradient(loss: Tensor, at: Tensor, *, retain_graph: bool = False) -> Tensor:
-    """The derivative of a loss at a tensor, which no parameter sees."""
+    """The derivative of a loss at a tensor; no parameter's gradient changes."""
     (scaled,) = torch.autograd.grad(loss * SCALE, at, retain_graph=retain_graph)
     return scaled / SCALE
 
@@ -167,7 +167,7 @@ def divergence(model: nn.Module, inputs: Mapping[str, Any], p: Tensor, q: Tensor
     Softmax over the last axis; of a model with `problem_type` "multi_label_classification" a
     Bernoulli variable for each label, their divergences summed. A row is a text, or a token where
     logits are of tokens: then those count whose label is not -100, or without such labels those
-    that the attention mask holds.
+    that the attention mask keeps.
 
     Args:
         model: whose logits they are.

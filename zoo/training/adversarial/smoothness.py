@@ -80,7 +80,7 @@ class VirtualAdversarial(Objective):
             inputs: the batch.
             logits: of the model at its embeddings.
             run: gives the model's outputs.
-            noise: where v starts, shape of E; drawn from a Gaussian without it.
+            noise: where v starts, in the shape of E; None draws it from a Gaussian.
         """
         weight = embedding_weight(model)
         targets = logits.detach()
@@ -100,9 +100,9 @@ class GradientPenalty(Objective):
     .. math:: L + \tfrac{1}{2}\,\epsilon \sum_{b,t} \|\partial L / \partial e_{bt}\|^2
 
     over all positions of the batch: a token that occurs twice counts twice (Gulrajani et al.,
-    arXiv:1704.00028, for classifiers as in bert4keras's recipe). Second derivatives of the whole
-    model: about three times a plain step. Attention is computed without fused kernels, which
-    have none; a model with another implementation than "sdpa" needs "eager".
+    arXiv:1704.00028, for classifiers as in bert4keras's recipe). It takes second derivatives of
+    the whole model: about three times the cost of a plain step. Attention is computed without
+    fused kernels, which have none; a model with another implementation than "sdpa" needs "eager".
 
     Args:
         epsilon: weight of the penalty, at least 0.
@@ -133,11 +133,11 @@ class RDrop(Objective):
         + \tfrac{\alpha}{4} \big(\mathrm{KL}(p_1 \| p_2) + \mathrm{KL}(p_2 \| p_1)\big)
 
     half of equation 3 of Liang et al. (R-Drop: regularized dropout for neural networks, NeurIPS
-    2021, arXiv:2106.14448), so that without dropout it is the loss; alpha is theirs. Twice the
-    cost of a plain step.
+    2021, arXiv:2106.14448, with the same alpha), so that without dropout it equals the loss.
+    Twice the cost of a plain step.
 
     Args:
-        alpha: weight of the divergence, at least 0; theirs are from 1 to 5.
+        alpha: weight of the divergence, at least 0; the paper uses 1 to 5.
 
     Raises:
         UsageError: a number outside its range.

@@ -21,23 +21,23 @@ WARM_UPS: dict[str, Callable[[float, int], float]] = {
 
 
 class EMA(AroundStep):
-    r"""An average of a model's weights that follows them after every step.
+    r"""An exponential moving average of a model's weights, updated after every step.
 
     .. math:: \bar w_t = d_t \bar w_{t-1} + (1 - d_t) w_t, \qquad \bar w_0 = w_0
 
-    The warm-up says what :math:`d_t` is of a decay d:
+    The warm-up says how :math:`d_t` follows from the decay d:
 
     * "none": d from the first step on. The weights before training keep the share d^t.
-    * "unbiased": d (1 - d^(t-1)) / (1 - d^t), which is what an average gives that starts at zero
-      and is divided by 1 - d^t (Adam's correction, arXiv:1412.6980, section 3; bert4keras's
+    * "unbiased": d (1 - d^(t-1)) / (1 - d^t). The result is that of an average which starts at
+      zero and is divided by 1 - d^t (Adam's correction, arXiv:1412.6980, section 3; bert4keras's
       `extend_with_exponential_moving_average`). The weights before training have no share.
     * "slow": min(d, t / (9 + t)), as `num_updates` of TensorFlow's `ExponentialMovingAverage`.
 
-    Averaged are the parameters that are trained, a tied one once, and the persistent buffers
-    of floating point, as batch norm's statistics; what is frozen is not copied. An average of
-    half-precision weights is kept in float32, or it would stop moving. Own code, because
-    `torch.optim.swa_utils.AveragedModel` copies the whole model, averages integers, has one decay
-    and nothing to swap.
+    It averages the parameters that are trained, a tied one once, and the persistent buffers of
+    floating point, such as batch norm's statistics; what is frozen is not copied. An average of
+    half-precision weights is kept in float32, or it would stop moving.
+    `torch.optim.swa_utils.AveragedModel`, instead, copies the whole model, averages integers, has
+    one decay and cannot swap weights.
 
     Args:
         model: whose weights are averaged; of a wrapped one (DDP) the model inside. Every process
@@ -83,10 +83,10 @@ class EMA(AroundStep):
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the weights as they are into the average; done after each step when attached.
+        """Take the current weights into the average; done after each step when attached.
 
         Raises:
-            ConflictError: the average stands in the model's place.
+            ConflictError: the average is applied to the model at the moment.
         """
         if self._is_applied:
             raise ConflictError("the average is applied to the model; train outside applied()")
@@ -97,7 +97,7 @@ class EMA(AroundStep):
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Put the average in the model's place; the weights come back bit by bit.
+        """Give the model the averaged weights; its own come back afterwards, bit for bit.
 
         Inside another `applied` it does nothing.
         """

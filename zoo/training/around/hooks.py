@@ -21,15 +21,15 @@ def torch_optimizer(optimizer: Any) -> Optimizer:
 
 
 def check_number(
-    name: str, value: float, lowest: float, highest: float, ends: str = "[]"
+    name: str, value: float, minimum: float, maximum: float, ends: str = "[]"
 ) -> float:
-    """A number of an interval, given back.
+    """The number, if it lies in an interval.
 
     Args:
         name: what it is called where it was given.
         value: the number.
-        lowest: where the interval begins.
-        highest: where it ends.
+        minimum: where the interval begins.
+        maximum: where it ends.
         ends: "[)" and so on; the end at a round bracket does not belong to it.
 
     Raises:
@@ -38,18 +38,18 @@ def check_number(
     inside = (
         isinstance(value, int | float)
         and not isinstance(value, bool)
-        and lowest <= value <= highest  # False for a NaN
-        and not (ends[0] == "(" and value == lowest)
-        and not (ends[1] == ")" and value == highest)
+        and minimum <= value <= maximum  # False for a NaN
+        and not (ends[0] == "(" and value == minimum)
+        and not (ends[1] == ")" and value == maximum)
     )
     if not inside:
-        interval = f"{ends[0]}{lowest:g}, {highest:g}{ends[1]}"
+        interval = f"{ends[0]}{minimum:g}, {maximum:g}{ends[1]}"
         raise UsageError(f"{name} is {value!r}; give a number in {interval}")
     return value
 
 
 def check_count(name: str, value: int) -> int:
-    """A whole number of at least 1, given back.
+    """The number, if it is a whole one of at least 1.
 
     Raises:
         UsageError: it is less, or no whole number.
@@ -64,8 +64,8 @@ class AroundStep:
 
     It is attached to the optimizer with torch's hooks, so that the optimizer keeps its class:
     schedulers, accelerate and the Trainer see nothing of it. A step that a gradient scaler skips
-    does not count, nor does one without gradients, as a chain that holds a step back leaves it.
-    Several can be attached; they act in the order in which they were.
+    does not count, nor does one without gradients, such as a chain leaves when it holds back a
+    step. Several can be attached; they act in the order of their attachment.
     """
 
     def __init__(self) -> None:

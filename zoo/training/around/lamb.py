@@ -1,4 +1,4 @@
-"""LAMB: Adam's direction, at a rate that each tensor's size sets."""
+"""LAMB: Adam's direction, in steps as long as each tensor's norm asks for."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -23,8 +23,8 @@ class LAMB(Optimizer):
     for each tensor w, Euclidean norms; the ratio is 1 where a norm is 0 (You et al., Large batch
     optimization for deep learning: training BERT in 76 minutes, ICLR 2020, arXiv:1904.00962,
     algorithm 2 with the identity for phi; bert4keras's `extend_with_weight_decay` and
-    `extend_with_layer_adaptation` over Adam). A step changes a tensor by the share eta of its
-    norm, whatever the size of weights or gradients.
+    `extend_with_layer_adaptation` over Adam). A step moves a tensor by eta times its norm,
+    whatever the size of the gradients.
 
     Each option may differ between parameter groups. With `adapt` False a group has the ratio 1,
     as usual for biases and norms: then it is AdamW.
@@ -77,7 +77,7 @@ class LAMB(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take a step with the gradients there are.
+        """Take a step with the current gradients.
 
         Args:
             closure: computes the loss again, with gradients.

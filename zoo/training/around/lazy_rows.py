@@ -12,13 +12,13 @@ from .hooks import AroundStep
 
 
 class LazyRows(AroundStep):
-    """Leave rows alone whose gradient is zero, bit by bit, whatever the optimizer would do.
+    """Leave rows whose gradient is zero as they are, bit for bit, whatever the optimizer does.
 
-    Momentum, Adam's moments and weight decay move a row long after the last batch that held its
-    token. Under this, a row moves only when it has a gradient. The moments of the others go on
-    decaying, as in bert4keras's `extend_with_lazy_optimization`, or rest as well.
+    Momentum, Adam's moments and weight decay move a row long after the last batch that contained
+    its token. Lazy rows move only when they have a gradient. The moments of the others go on
+    decaying, as in bert4keras's `extend_with_lazy_optimization`, or are kept as well.
 
-    Unlike `torch.optim.SparseAdam`, it takes dense gradients, as those of tied embeddings are.
+    Unlike `torch.optim.SparseAdam`, it takes dense gradients.
 
     Args:
         parameters: the matrices, such as `model.get_input_embeddings().weight`; a tied one has
@@ -59,7 +59,7 @@ class LazyRows(AroundStep):
             if parameter not in moved:
                 raise UsageError(
                     f"the optimizer has no parameter like the one of shape "
-                    f"{tuple(parameter.shape)}; leave it out, or out of the frozen ones"
+                    f"{tuple(parameter.shape)}; leave it out here, or do not freeze it"
                 )
 
     def before_step(self, optimizer: Optimizer) -> None:

@@ -15,12 +15,12 @@ class Lookahead(AroundStep):
 
     with slow weights :math:`\phi` that start at the weights given (Zhang et al., Lookahead
     optimizer: k steps forward, 1 step back, NeurIPS 2019, arXiv:1907.08610, algorithm 1). The
-    optimizer's moments are left alone. bert4keras differs twice: its slow weights start at zero,
-    and its first step counts as a k-th, so that it multiplies all weights by alpha at once.
+    optimizer's moments are left alone. bert4keras differs in two ways: its slow weights start at
+    zero, and it counts its first step as a k-th one, which multiplies all weights by alpha.
 
-    Slow weights and the count of steps live in the optimizer's own state: its `state_dict` holds
-    them, and a resumed training is the same as an uninterrupted one. A parameter takes part from
-    its first gradient on; one without is never moved.
+    Slow weights and the count of steps are part of the optimizer's own state, and so of its
+    `state_dict`: a resumed training is the same as an uninterrupted one. A parameter takes part
+    from its first gradient on; one without is never moved.
 
     Args:
         num_steps: k, at least 1; the paper has 5 or 10.
@@ -58,7 +58,7 @@ class Lookahead(AroundStep):
         }
 
     def after_step(self, optimizer: Optimizer) -> None:
-        """Count the step; at every k-th let both kinds of weights meet."""
+        """Count the step; at every k-th, move the slow weights and go on from them."""
         for parameter, start in self._starts.items():
             optimizer.state[parameter][SLOW] = start
         self._starts = {}

@@ -21,7 +21,7 @@ def piecewise_linear(points: Mapping[int, float]) -> Callable[[int], float]:
         gives the same points again.
 
     Raises:
-        UsageError: no points, or a step or multiplier that is none.
+        UsageError: no points, a step that is no whole number, or a multiplier below 0.
 
     Example:
         >>> multiplier = piecewise_linear({4: 1.0, 10: 0.1})

@@ -15,23 +15,23 @@ from .transform import Step, Transform, Value
 
 
 class Accumulate(Transform):
-    """Hold the step back until k micro-batches have come, then let it have their mean.
+    """Hold back the step until k micro-batches have come, then make it with their mean.
 
     That equals one batch of all of them where the loss is a mean over examples. It does not where
     a loss couples the examples of a batch: entropies and InfoNCE compare each example with the
-    others it is given, batch norm takes its statistics from them, and k small batches are not one
-    large batch. Caching representations and going back through the network a second time would
-    mend it for such losses; that belongs into the loss, which a chain does not see.
+    others of its batch, batch norm takes its statistics from them, and k small batches are not one
+    large batch. For such losses, caching representations and going back through the network a
+    second time would help; that is up to the loss, which a chain does not see.
 
-    The sum is kept in single precision at least, in memory of the size of the gradients. The last
-    window of an epoch may be partial: after `chain.flush()` the next step ends it, with the mean
-    of what has come.
+    The sum is kept in single precision or better, and takes as much memory as the gradients. The
+    last window of an epoch may be partial: after `chain.flush()` the next step ends it, with the
+    mean of what has come.
 
     Args:
         k: number of micro-batches in a window. Under the Trainer it is
             `gradient_accumulation_steps`.
-        only: not for this operation, which holds back the whole step.
-        exclude: not for this operation.
+        only: not allowed here, since the whole step is held back.
+        exclude: not allowed here.
 
     Attributes:
         pending: micro-batches in the open window.

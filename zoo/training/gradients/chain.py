@@ -32,13 +32,14 @@ class Chain:
         chain = Chain([Centralize(), ClipNorm(1.0, only="*attention*"), ClipGlobalNorm(1.0)])
         chain.attach(optimizer)        # every optimizer.step() runs it first
 
-        if not chain.apply(model).skip:   # or in a loop of one's own
+        if not chain.apply(model).skip:   # or in your own loop
             optimizer.step()
 
-    Gradients are changed in place, and must be unscaled: a hook sees to it, for `apply` call
-    `scaler.unscale_(optimizer)` first. A skipped step leaves no gradients. An empty chain changes
-    no bit. All processes of a distributed training do the same, random numbers included; where
-    `fully_shard` spreads tensors, norms, means and the largest entries are those of whole tensors.
+    Gradients are changed in place, and must be unscaled: an attached chain sees to that itself;
+    before `apply`, call `scaler.unscale_(optimizer)`. A skipped step leaves no gradients. An empty
+    chain changes nothing. All processes of a distributed training do the same, random numbers
+    included; where `fully_shard` spreads tensors, norms, means and the largest entries are those
+    of whole tensors.
 
     Args:
         operations: in the order in which they run.
@@ -46,15 +47,15 @@ class Chain:
         callback: called with each `Report`.
         measure: report `norm_before` and `norm_after` of every operation; where the norms are not
             known already each costs a pass over the gradients.
-        any_order: allow orders that are seldom meant, such as noise behind a global clip.
+        any_order: allow orders that are seldom intended, such as noise after a global clip.
 
     Attributes:
         report: of the last run; None before the first.
         skipped: number of steps skipped because of what the gradients were.
 
     Raises:
-        UsageError: something that is no operation, an order that makes no sense, an operation
-            twice that can be there once.
+        UsageError: something that is no operation, an order that makes no sense, or two of what
+            a chain can have only once.
     """
 
     def __init__(
@@ -98,9 +99,9 @@ class Chain:
         return 1 if self._accumulate is None else self._accumulate.k
 
     def attach(self, optimizer: Optimizer, model: nn.Module | None = None) -> RemovableHandle:
-        """Run before every step of an optimizer; of accelerate's, before that of the inner one.
+        """Run before every step of an optimizer, or of the one that accelerate has wrapped.
 
-        Gradients that a GradScaler leaves to a fused optimizer scaled are unscaled first.
+        Gradients that a GradScaler leaves scaled for a fused optimizer are unscaled first.
 
         Args:
             optimizer: made with named parameters (`model.named_parameters()`, groups with names),
@@ -161,7 +162,7 @@ class Chain:
 
         Raises:
             UsageError: a pattern that matches no parameter, a sparse gradient.
-            DivergedError: a guard has seen enough.
+            DivergedError: a guard's limit of skipped steps is reached.
         """
         if not self.operations:
             return self._finish(Report(False, "", {}), ())
@@ -177,7 +178,7 @@ class Chain:
             model: whose parameters get the gradients.
 
         Raises:
-            UsageError: the chain has no `Project`, the losses are none, or the model is sharded.
+            UsageError: the chain has no `Project`, there are no losses, or the model is sharded.
         """
         project = next((each for each in self.operations if isinstance(each, Project)), None)
         if project is None:
@@ -274,7 +275,7 @@ class Chain:
         if step.skip != "accumulating":
             self._closing = False
         if not step.skip:
-            step.gradients.settle()
+            step.gradients.multiply_in()
         return self._finish(Report(bool(step.skip), step.skip, values), named)
 
     def _finish(self, report: Report, named: Named) -> Report:

@@ -91,7 +91,7 @@ class ClipGlobalNorm(ClipNorm):
     r"""Shorten all chosen tensors together: their joint norm is at most c.
 
     As `torch.nn.utils.clip_grad_norm_`, which adds 1e-6 to the norm. Gradients must be unscaled:
-    under a hook that is seen to, in a loop of one's own `scaler.unscale_(optimizer)` comes first.
+    an attached chain sees to that; in your own loop, call `scaler.unscale_(optimizer)` first.
     Reports `norm_before`, `norm_after`, and `clipped`, 1 or 0.
 
     Args:
@@ -122,7 +122,7 @@ class AdaptiveClip(Transform):
 
     Args:
         clipping: lambda, above 0.
-        eps: least norm that a unit's weights count with, above 0.
+        eps: minimum norm that a unit's weights count with, above 0.
         only: globs of parameter names, one or a list: for these alone.
         exclude: globs of the names that are left out.
     """

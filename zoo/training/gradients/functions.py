@@ -17,8 +17,8 @@ Function = Callable[[str, Tensor, Tensor], Tensor | None]
 class Apply(Transform):
     """Any function of a parameter's name, its gradient and the parameter.
 
-    The optimizer's rule stays untouched, its gradients are whatever the function says. Where
-    tensors are sharded the function is given whole ones, one at a time.
+    The optimizer's rule is left alone; the gradients that it gets are whatever the function makes.
+    Where tensors are sharded the function is given whole ones, one at a time.
 
     Args:
         function: returns the new gradient, of the same shape; or changes the one it is given and

@@ -16,13 +16,14 @@ from .transform import Step, Transform, Value
 class FiniteGuard(Transform):
     """Skip the step when a gradient has NaN or infinity, and count.
 
-    It looks where it stands in the chain, and at what `ClipValue` and `Sign` before it were given.
-    It waits for a device once, and reads gradients only where no operation before it has measured
-    their norms. All processes of a sharded model skip together. Reports `skipped`, 1 or 0.
+    It checks gradients at its place in the chain, and those that `ClipValue` and `Sign` before it
+    were given. It waits for a device once, and reads gradients only where no operation before it
+    has measured their norms. All processes of a sharded model skip together. Reports `skipped`,
+    1 or 0.
 
     Args:
-        max_in_a_row: raise `DivergedError` after so many steps skipped one after the other; None
-            for no limit.
+        max_in_a_row: raise `DivergedError` after this many consecutive skipped steps; None for no
+            limit.
         only: globs of parameter names, one or a list: for these alone.
         exclude: globs of the names that are left out.
 
@@ -45,10 +46,10 @@ class FiniteGuard(Transform):
         self.in_a_row = 0
 
     def change(self, chosen: Selection, step: Step) -> Mapping[str, Value]:
-        """Look, and say whether to skip.
+        """Check the gradients, and say whether to skip the step.
 
         Raises:
-            DivergedError: too many steps were skipped one after the other.
+            DivergedError: too many consecutive steps were skipped.
         """
         order = next(iter(chosen.gradients.known_orders(chosen.indices)), 2.0)
         finite = is_finite([chosen.norms(order), *step.seen])
@@ -60,7 +61,7 @@ class FiniteGuard(Transform):
             step.skip = "not finite"
         if self.max_in_a_row is not None and self.in_a_row >= self.max_in_a_row:
             raise DivergedError(
-                f"{self.in_a_row} steps one after the other had gradients with NaN or infinity; "
+                f"{self.in_a_row} consecutive steps had gradients with NaN or infinity; "
                 "lower the learning rate, or start from a checkpoint before them"
             )
         return {"skipped": float(not finite)}
@@ -70,7 +71,7 @@ class FiniteGuard(Transform):
         return {**super().state_dict(), "skipped": self.skipped, "in_a_row": self.in_a_row}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Count on."""
+        """Take over the counters."""
         super().load_state_dict(state)
         self.skipped, self.in_a_row = int(state["skipped"]), int(state["in_a_row"])
 

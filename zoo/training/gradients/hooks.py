@@ -46,7 +46,7 @@ def names_of(
 
     Args:
         optimizer: its groups may have `param_names`.
-        known: names from a model, which then hold.
+        known: names from a model, which then count.
 
     Raises:
         UsageError: a parameter is not of the model.
@@ -67,7 +67,7 @@ def names_of(
 
 
 def check_step(args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Refuse a step whose gradients a hook before it cannot see, or not unscaled.
+    """Refuse a step whose gradients a hook before it cannot see, or sees only scaled.
 
     Raises:
         UsageError: it was given a closure, or the scaler itself.

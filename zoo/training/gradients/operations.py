@@ -38,7 +38,7 @@ def build_operation(table: Mapping[str, Any]) -> Transform:
     kinds = {name: kind for name, kind in OPERATIONS.items() if kind.in_cards}
     if str(op) not in kinds:
         if str(op) in OPERATIONS:
-            raise UsageError(f"op {op!r}: takes what no card can say; use it from Python")
+            raise UsageError(f"op {op!r} takes what a card cannot express; use it from Python")
         hint = did_you_mean(str(op), kinds)
         raise UsageError(f"no operation on gradients is called {op!r}. {hint}")
     known = inspect.signature(kinds[op]).parameters

@@ -1,4 +1,4 @@
-"""Which operation may stand behind which."""
+"""Which operation may come after which."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -42,9 +42,9 @@ def check(transforms: Sequence[Transform]) -> None:
         for forbidden, reason in RULES:
             if forbidden(earlier, later):
                 raise UsageError(
-                    f"{later!r} stands behind {earlier!r}: "
-                    f"{reason.format(earlier=repr(earlier), later=repr(later))}, or say that it "
-                    "is meant with any_order=True"
+                    f"{later!r} comes after {earlier!r}: "
+                    f"{reason.format(earlier=repr(earlier), later=repr(later))}, or pass "
+                    "any_order=True if that is intended"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Gradients of several losses without what they say against each other."""
+"""Gradients of several losses without what conflicts among them."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,12 @@ from .transform import Step, Transform, Value
 class Project(Transform):
     r"""Gradient surgery (PCGrad, arXiv:2001.06782).
 
-    From each loss's gradient the part is removed that points against another's, for the others in
-    random order: :math:`g_i \leftarrow g_i - \frac{g_i \cdot g_j}{\lVert g_j \rVert^2} g_j` where
+    Each loss's gradient loses the part that points against another's, for the others in random
+    order: :math:`g_i \leftarrow g_i - \frac{g_i \cdot g_j}{\lVert g_j \rVert^2} g_j` where
     :math:`g_i \cdot g_j < 0`; the results are summed. It needs the losses one by one:
-    `chain.backward([loss, other], model)` takes the place of `loss.backward()`, and as much memory
-    as gradients for each loss. Reports `conflicts`, the share of pairs of losses that conflict.
+    `chain.backward([loss, other], model)` takes the place of `loss.backward()`. It keeps the
+    gradients of every loss in memory. Reports `conflicts`, the share of pairs of losses that
+    conflict.
 
     Args:
         only: globs of parameter names, one or a list: what is projected, such as the network that

@@ -17,8 +17,8 @@ class Report:
     Attributes:
         skip: whether the optimizer must not step; the gradients are then None.
         reason: why: "accumulating", "not finite", or "overflow" of a scaled loss; else empty.
-        values: what each operation says of itself, by `operation/quantity`; tensors may still be
-            on a device.
+        values: what each operation reports, by `operation/quantity`; tensors may still be on a
+            device.
     """
 
     skip: bool
@@ -45,7 +45,7 @@ class Averages:
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def pop(self) -> dict[str, float]:
-        """The means, and begin again."""
+        """The means so far; new ones begin."""
         means = {n: total / self._counts[n] for n, total in as_numbers(self._totals).items()}
         self._totals.clear()
         self._counts.clear()

@@ -88,8 +88,8 @@ class Centralize(Transform):
             return chosen
         if not names.given:
             warnings.warn(
-                "Centralize cannot tell embeddings without names, and centres all matrices; make "
-                "the optimizer with model.named_parameters(), or pass model= to attach",
+                "Centralize cannot recognise embeddings without names, and centres all matrices; "
+                "make the optimizer with model.named_parameters(), or pass model= to attach",
                 stacklevel=2,
             )
         tables = names.embeddings or {name for name in names.names if EMBEDDING.search(name)}
@@ -131,11 +131,11 @@ class Sign(Transform):
 class Scale(Transform):
     """Multiply by a number.
 
-    Optimizers that divide by the gradients' own size, as Adam does, undo it: a learning rate of
-    its own for a group of parameters is what one wants there, and `attach` warns.
+    Optimizers that divide by the gradients' own size, as Adam does, undo it, of which `attach`
+    warns: give a group of parameters its own learning rate instead.
 
     Args:
-        factor: any but 0; a negative one climbs.
+        factor: any number but 0; a negative one ascends.
         only: globs of parameter names, one or a list: for these alone.
         exclude: globs of the names that are left out.
     """
@@ -164,7 +164,7 @@ class Scale(Transform):
 
 
 class Freeze(Transform):
-    """Take gradients away: None, not zero, under which momentum and decay still move weights.
+    """Set gradients to None; with zeros, momentum and decay would still move the weights.
 
     Args:
         only: globs of parameter names, one or a list: for these alone.

@@ -111,8 +111,8 @@ def largest(tensor: Tensor) -> Tensor:
     """The largest magnitude, NaN if there is one; on a CPU 17 times as fast as torch's norm."""
     if not tensor.numel():
         return tensor.new_zeros(())
-    least, most = torch.aminmax(tensor)
-    return torch.maximum(least.neg(), most)
+    minimum, maximum = torch.aminmax(tensor)
+    return torch.maximum(minimum.neg(), maximum)
 
 
 def _over_processes(values: Tensor, tensors: Sequence[Tensor], order: float) -> Tensor:

@@ -19,7 +19,7 @@ class Drop(Transform):
     The mask follows from the chain's seed and the number of the step alone.
 
     Args:
-        probability: between 0 and 1, neither of them.
+        probability: above 0 and below 1.
         rescale: divide what stays by 1 - probability, so that the expectation stays what it was.
         only: globs of parameter names, one or a list: for these alone.
         exclude: globs of the names that are left out.
@@ -55,8 +55,8 @@ class Drop(Transform):
 class TopK(Transform):
     """Keep the entries of largest magnitude of each tensor, and set the others to zero.
 
-    Of equal ones any; a tensor with no more entries than are kept stays as it is. Reports `kept`,
-    the share of entries.
+    Which of equal entries are kept is not specified; a tensor with no more entries than are kept
+    stays as it is. Reports `kept`, the share of entries.
 
     Args:
         k: how many entries of each tensor; or

@@ -1,7 +1,7 @@
-"""The gradients of one step, changed in place; what is known of their norms is not read twice.
+"""The gradients of one step, changed in place; norms that are known are not computed twice.
 
-A pass over the gradients of a BERT-base takes as long as two of its layers' weights take to be
-updated, so an operation that only multiplies does not: its factors wait, are folded into the
+A pass over the gradients of a BERT-base takes as long as updating the weights of two of its
+layers. So an operation that only multiplies makes none: its factors wait, are folded into the
 norms already known, and are multiplied in once, when values are needed or the chain ends.
 """
 
@@ -15,7 +15,7 @@ from . import sharding
 
 
 class Gradients:
-    """Gradients that are there, by the names of their parameters.
+    """All gradients that are not None, by the names of their parameters.
 
     Args:
         named: names and parameters; those without a gradient are left out.
@@ -88,12 +88,12 @@ class Gradients:
 
     def edit(self, indices: Sequence[int]) -> list[Tensor]:
         """The gradients themselves, of which this process may have a part, to be changed."""
-        self.settle()
+        self.multiply_in()
         for known in self._known.values():
             known.difference_update(indices)
         return [sharding.local(self.tensors[index]) for index in indices]
 
-    def settle(self) -> None:
+    def multiply_in(self) -> None:
         """Multiply in the factors that wait."""
         factors, self._factors = self._factors, None
         if factors is None or not self.tensors:

@@ -64,7 +64,7 @@ class Transform:
         op: its name in a card.
         in_cards: whether a card can name it.
         lengthens: whether a gradient may be longer after it than before.
-        hides: whether it makes numbers of infinities, which a guard behind it could not see.
+        hides: whether it makes infinities finite, which a guard after it could not see.
         steps: how often it ran.
 
     Raises:
@@ -108,9 +108,9 @@ class Transform:
         """Take over the state of another run's operation."""
         self.steps = int(state["steps"])
 
-    def check(self, name: str, value: Any, holds: bool, wanted: str) -> None:
+    def check(self, name: str, value: Any, valid: bool, wanted: str) -> None:
         """Raise `UsageError` naming a setting, what is wanted and what was given."""
-        if not holds:
+        if not valid:
             raise UsageError(f"{type(self).__name__}: {name} must be {wanted}, got {value!r}")
 
     def number(
