@@ -62,7 +62,7 @@ DECIDING = {*SIZES.values(), *CONFIG_OPTIONS.values(), "relative_attention_num_b
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
 }
-LARGEST = 2**20  # bytes of a configuration
+MAX_BYTES = 2**20  # bytes of a configuration
 NONE_FITS = 1000  # more than any count of sizes
 
 
@@ -247,7 +247,7 @@ def _files(places: list[Path]) -> Iterator[tuple[Path, tuple[int, int]]]:
                 if path in seen or is_clutter(path.name) or not path.is_file():
                     continue
                 seen.add(path)
-                if path.stat().st_size <= LARGEST:
+                if path.stat().st_size <= MAX_BYTES:
                     yield path, (near, likely)
 
 

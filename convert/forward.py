@@ -54,7 +54,7 @@ def convert_checkpoint(
         progress: given the total bytes, returns a context manager that gives a function which is
             called with bytes as they are written.
         release: the published one that it is, by its name in `convert.known_releases()`: family,
-            options, gelu, casing and words follow. None recognises it where files tell it.
+            options, gelu, casing and words follow. None recognises it where files allow that.
 
     Raises:
         UsageError: an option, size, release or family is wrong or undecided.
@@ -136,11 +136,11 @@ def convert_checkpoint(
 
 
 def _unsound(names: list[str], dtype: str | None) -> str:
-    """What to say of tensors that hold no finite numbers."""
+    """What to say of tensors with values that are not finite."""
     some = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
-    why = f"{dtype} cannot hold its values, or the" if dtype else "the"
+    why = f"{dtype} cannot represent its values, or the" if dtype else "the"
     return (
-        f"{len(names)} tensors of the result hold values that are no finite numbers ({some}): "
+        f"{len(names)} tensors of the result contain values that are no finite numbers ({some}): "
         f"{why} training had diverged; such a model computes nothing"
     )
 

@@ -57,7 +57,7 @@ class Source:
         return self.form == "tanh"
 
 
-#: The first that fits holds.
+#: The first that fits decides.
 SOURCES = (
     Source(
         "`tf_model.h5` of transformers",

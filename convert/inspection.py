@@ -31,9 +31,9 @@ class Inspection:
         bytes: of all tensors.
         dropped: how many a conversion leaves out (optimizer slots ...).
         families: names of the families that fit; several where the files do not decide.
-        parts: heads and other parts that the files hold.
+        parts: heads and other parts that the files contain.
         heads: of fine-tuning, each with its tensors; they are not converted.
-        sizes: of the model, as far as the files tell ("vocab", "hidden", "layers" ...).
+        sizes: of the model, as far as the files show ("vocab", "hidden", "layers" ...).
         options: of bert4keras's builder, those that the files or the caller decide.
         defaults: the other options of the family, with what a conversion takes.
         notes: what else a person should know, such as whose names the tensors have.

@@ -120,7 +120,7 @@ def make_plan(
         raise IntegrityError(_disagreement(family, problems, behind))
     if behind:
         raise UsageError(
-            f"the checkpoint holds a head of fine-tuning, which is not converted: "
+            f"the checkpoint has a head of fine-tuning, which is not converted: "
             f"{'; '.join(map(str, behind))}. To convert the model without it: --option head=none"
         )
     _check_averages(naming, steps)

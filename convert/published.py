@@ -92,7 +92,7 @@ class Recognition:
 
     Attributes:
         releases: those that it may be.
-        by: what tells it.
+        by: what it is recognised by.
         facts: the options that follow, on which all of them agree.
     """
 
@@ -235,7 +235,7 @@ def recognise(
         if against:
             raise UsageError(
                 f"--as {release.name}: the files are of another model: {'; '.join(against)}. "
-                "Leave --as out, or give what holds with --option KEY=VALUE"
+                "Leave --as out, or give what applies with --option KEY=VALUE"
             )
         return Recognition((release,), NAMED, release.facts(vocabulary))
     if proved := by_index(checkpoint):

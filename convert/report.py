@@ -1,4 +1,4 @@
-"""What a conversion tells: of every tensor, of what was taken, and where the result is."""
+"""What a conversion reports: of every tensor, of what was taken, and where the result is."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Report:
         notes: what a person should know.
         warnings: those of the notes that a person should see in any case.
         files: names in the folder.
-        options: those of bert4keras's builder that hold of the result.
+        options: those of bert4keras's builder that describe the result.
         config: the legacy configuration, the options that it has a word for merged in.
         parity: outputs compared with recorded ones, where that was asked for.
         result: the `config.json` of the result; empty of an export.

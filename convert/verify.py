@@ -54,7 +54,7 @@ SCORES = (
 )
 
 
-#: Recorded outputs of heads and poolers, which a checkpoint need not hold.
+#: Recorded outputs of heads and poolers, which a checkpoint need not have.
 HEADS = (
     *("pooled", "nsp_probs", "mlm_transform", "mlm_logits", "mlm_output", "mlm_probs"),
     *("discriminator_dense", "discriminator_logits", "discriminator_output"),
@@ -83,7 +83,7 @@ def compare(
 
     Raises:
         IntegrityError: the file is no such archive.
-        UsageError: it holds no input, or an output that the model does not have.
+        UsageError: it has no input, or an output that the model does not have.
     """
     import numpy as np
     import torch
@@ -100,7 +100,7 @@ def compare(
     }
     if "input_ids" not in given:
         raise UsageError(
-            f"{reference}: holds neither in_token_ids nor in_encoder_token_ids; it has "
+            f"{reference}: has neither in_token_ids nor in_encoder_token_ids; it has "
             f"{', '.join(arrays)}"
         )
     linear = (options or {}).get("with_discriminator") == "linear"
@@ -145,7 +145,7 @@ def _kind(array: Any) -> str:
 def outputs(
     folder: str | os.PathLike[str], given: Mapping[str, Any], dtype: Any
 ) -> dict[str, Any]:
-    """Everything a record can hold, by the record's names.
+    """Everything a record can contain, by the record's names.
 
     Args:
         folder: the model.

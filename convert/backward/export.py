@@ -77,7 +77,7 @@ def export_checkpoint(
     check_new_folder(out)
     if not (folder / "config.json").is_file():
         raise NotFoundError(
-            f"{folder} holds no config.json: give a folder that `genae convert` or "
+            f"{folder} has no config.json: give a folder that `genae convert` or "
             "save_pretrained made"
         )
     config = read_json(folder / "config.json")
@@ -122,7 +122,7 @@ def _outgoing(
     dtype: str | None,
     notes: list[str],
 ) -> list[tuple[str, Outgoing]]:
-    """The tensors with the Keras layer of each, in the type that the form can hold."""
+    """The tensors with the Keras layer of each, in the type that the form can store."""
     import ml_dtypes
     import numpy as np
 

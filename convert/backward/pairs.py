@@ -44,7 +44,7 @@ class Pair:
 
     Attributes:
         step: its source in the folder, its legacy name and shape, and what happens.
-        layer: the Keras layer that holds it.
+        layer: the Keras layer that has it.
         place: which of `count` equal parts of the source's last axis it is.
         count: how many.
         made: where it is computed anew: gives the array.
@@ -144,7 +144,7 @@ class Pairing:
         for row, place in self.rows:
             name = row.name_in(naming)
             if name is None and not row.target:
-                continue  # computed: no checkpoint holds it
+                continue  # computed: no checkpoint has it
             if name is None:
                 raise UsageError(
                     f"bert4keras has no name for {row.target} in a checkpoint: use --to keras-hdf5"

@@ -76,7 +76,7 @@ def _resolve(
     tensors: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> tuple[Settings, list[str]]:
-    """What holds, if the folder is of this family."""
+    """The settings in force, if the folder is of this family."""
     then, before = recorded.get("options"), recorded.get("config")
     given = legacy_options(config, family)
     if isinstance(then, Mapping):

@@ -42,7 +42,7 @@ class Target:
 
     Attributes:
         naming: what it calls tensors, see `Row.name_in`.
-        bfloat16: whether it can hold that type.
+        bfloat16: whether it can store that type.
         write: writes tensors into a folder, given the builder's options and what counts bytes.
     """
 

@@ -56,8 +56,8 @@ class Dialect:
         telltale: pattern of the end of a name that only this dialect has; what stands before it,
             up to a `/`, is the scope of a wrapper and is read over.
         rules: the table, of names inside the scope; every rule whose pattern is a tensor's whole
-            name holds for it, so that one tensor may become several. A tensor without a rule keeps
-            its name.
+            name applies to it, so that one tensor may become several. A tensor without a rule
+            keeps its name.
         outer: the same of names outside the scope, or under the scope that this one lies in.
         kind: "tensorflow" where rules give TensorFlow's names, "keras" where they give
             `Layer#slot`.

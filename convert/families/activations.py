@@ -85,7 +85,7 @@ def function_of(name: object, gelu: str) -> str:
     if word in WEIGHTED:
         raise UsageError(
             f"no activation {name!r} here: it has weights of its own, which these checkpoints do "
-            "not hold. Is the configuration the checkpoint's?"
+            "not have. Is the configuration the checkpoint's?"
         )
     if word not in KNOWN:
         raise UsageError(

@@ -84,7 +84,7 @@ class Settings:
 
     Attributes:
         config: the legacy configuration, options of its own merged in.
-        options: those of the family with the values that hold.
+        options: those of the family, with the values in force.
         sizes: what the names in `Row.shape` stand for; "vocab" as the result has it.
         parts: which parts of the model there are.
         source_vocab: rows of the legacy vocabulary table.
@@ -128,7 +128,7 @@ class Settings:
         return pairs
 
     def lasting(self) -> dict[str, Any]:
-        """The options that still hold of the result: not what was done to its tables."""
+        """The options that still describe the result: not what was done to its tables."""
         return {name: value for name, value in self.options.items() if name not in DONE}
 
     def activation(self, name: object) -> str:

@@ -207,7 +207,7 @@ def check_tied(settings: Settings) -> None:
     if embedding != hidden and settings.parts.get("mlm", True):
         raise UsageError(
             f"embedding_size {embedding} and hidden_size {hidden}: the head is tied to the table "
-            "of tokens and needs a map back, which no checkpoint holds; with_mlm=False, where the "
+            "of tokens and needs a map back, which no checkpoint has; with_mlm=False, where the "
             "family has it, leaves the head out"
         )
 

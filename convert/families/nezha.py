@@ -1,4 +1,4 @@
-"""NEZHA (2019): relative positions, of which files hold nothing but a table that is computed."""
+"""NEZHA (2019): relative positions, of which files have nothing but a table that is computed."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def _parts(
         parts["segments"] = bool(segments) and not options.get("shared_segment_embeddings")
         if parts["segments"] and present["body"] and not present["segments"]:
             raise UsageError(
-                "the files hold no table of segments and do not tell why: give --option "
+                "the files have no table of segments and do not say why: give --option "
                 "segment_vocab_size=0 (it takes none) or --option shared_segment_embeddings=true "
                 "(it looks them up among the tokens)"
             )

@@ -134,7 +134,7 @@ def rows_of(version: Version) -> tuple[Row, ...]:
                 f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
                 (BUCKETS, "heads"),
                 f"{stack}/block_000/layer_000/SelfAttention/relative_attention_bias",
-                TRANSPOSE,  # Keras holds (buckets, heads)
+                TRANSPOSE,  # Keras stores (buckets, heads)
                 f"{title}-Embedding-Relative-Position",
                 keras_op=KEEP,
                 part=stack,

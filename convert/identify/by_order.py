@@ -143,7 +143,7 @@ def _nearest(
 
 
 def _condition(stored: list[Stored]) -> tuple[str, tuple[int, ...]] | None:
-    """Kind and first map of conditional norms; they hold maps behind an offset and a scale."""
+    """Kind and first map of conditional norms; they have maps behind an offset and a scale."""
     for _, shapes in stored:
         if [len(shape) for shape in shapes] in ([1, 1, 2, 2], [1, 1, 2, 2, 2]):
             return CONDITIONS[len(shapes) == 5], shapes[2]

@@ -71,7 +71,7 @@ def _wants_averages(
         raise UsageError(f"averaged is {wanted!r}; it can be true or false")
     if wanted and not averages:
         raise UsageError(
-            f"averaged=true: {checkpoint.files[0].name} holds no averaged weights "
+            f"averaged=true: {checkpoint.files[0].name} has no averaged weights "
             "(.../ExponentialMovingAverage); leave the option out"
         )
     return bool(wanted)
@@ -124,7 +124,7 @@ def _why(
     """The naming with a note where the configuration, not the files, decided the family."""
     if len(fitting) < 2 or not family.is_named_by(config):
         return naming
-    note = f"{family.title}, as the configuration says; the names alone do not tell it"
+    note = f"{family.title}, as the configuration says; the names alone do not decide it"
     return replace(naming, notes=(*naming.notes, note))
 
 

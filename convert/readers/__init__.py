@@ -40,7 +40,7 @@ def open_checkpoint(
 
     Raises:
         NotFoundError: there is no checkpoint, or a part of it is missing.
-        UsageError: a folder holds several, it is an address, or the format is not read yet.
+        UsageError: a folder contains several, it is an address, or the format is not read yet.
         IntegrityError: the files are damaged, or something else than their names say, or the
             system cannot read them.
         NotAllowedError: they may not be read.

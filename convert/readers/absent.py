@@ -16,7 +16,7 @@ from zoo.errors import IntegrityError, NotFoundError, UsageError
 ENDINGS = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 SHOWN = 5
 #: Companion files of a checkpoint, by their endings, and what to give in their place.
-BESIDE = {
+COMPANIONS = {
     ".json": "give the checkpoint, and a configuration with --config FILE",
     ".txt": "give the checkpoint, and a vocabulary with --vocab FILE",
     ".model": "give the checkpoint, and a SentencePiece model with --vocab FILE",
@@ -31,7 +31,7 @@ def unknown(path: Path, index: Path) -> Exception:
         return NotFoundError(
             f"{path} is a part of a checkpoint whose {index.name} is missing; put that next to it"
         )
-    step = BESIDE.get(path.suffix.lower(), "give a checkpoint's folder, prefix or file")
+    step = COMPANIONS.get(path.suffix.lower(), "give a checkpoint's folder, prefix or file")
     return IntegrityError(f"{path}: neither a TensorFlow checkpoint nor HDF5; {step}")
 
 
@@ -79,7 +79,7 @@ def _composed(name: str) -> str:
 
 
 def empty(folder: Path, others: Sequence[Path]) -> Exception:
-    """What to say of a folder without any checkpoint, from what it holds instead."""
+    """What to say of a folder without any checkpoint, from what it contains instead."""
     for path in others:
         if UNFINISHED.search(path.name):
             return IntegrityError(
@@ -91,14 +91,14 @@ def empty(folder: Path, others: Sequence[Path]) -> Exception:
         return unknown(parts[0], index)
     if (folder / ".index").is_file():
         return nameless(folder / ".index")
-    words = f"{folder}: holds no checkpoint (.index, .weights, .h5, .keras or a V1 file)"
+    words = f"{folder}: contains no checkpoint (.index, .weights, .h5, .keras or a V1 file)"
     if said := named_in(folder / NAMED)[1]:
         return NotFoundError(f"{words}; {said[0]}; put its files there")
     archives = [path for path in others if is_archive(path)]
     if archives:
         names = ", ".join(path.name for path in archives[:SHOWN])
         step = "give that file" if len(archives) == 1 else "give one of them"
-        return NotFoundError(f"{words}; it holds {names}: {step}")
+        return NotFoundError(f"{words}; it contains {names}: {step}")
     instead = [str(error) for path in others if (error := refusal(path))]
     if instead:
         return NotFoundError(f"{words}; {'; '.join(instead[:SHOWN])}")

@@ -164,7 +164,7 @@ def unpack(path: Path, wanted: str = "") -> Scratch:
 
     Raises:
         IntegrityError: it is damaged or encrypted.
-        UnsafeError: it holds far more than its size allows, too many files, or two of one name.
+        UnsafeError: it contains far more than its size allows, too many files, or two of one name.
         MissingDependencyError: there is no room for it.
     """
     scratch = Scratch(path)
@@ -176,7 +176,7 @@ def unpack(path: Path, wanted: str = "") -> Scratch:
             if left < 0:
                 raise UnsafeError(f"{path}: unpacks to more than {MAX_RATIO} times its size")
             if name in seen:
-                raise UnsafeError(f"{path}: holds two files named {name}; unpack it by hand")
+                raise UnsafeError(f"{path}: contains two files named {name}; unpack it by hand")
             seen.add(name)
             if not _belongs(name, wanted):
                 continue

@@ -24,11 +24,11 @@ FORMS = {
 
 @dataclass(frozen=True)
 class Layer:
-    """A Keras layer that holds weights.
+    """A Keras layer that has weights.
 
     Attributes:
         name: as stored.
-        kind: its class in snake case, where the file tells; else empty.
+        kind: its class in snake case, where the file says; else empty.
         tensors: names as stored, in the order in which Keras made them.
     """
 

@@ -1,4 +1,4 @@
-"""What a file holds in place of what its name says: a pointer, a web page, half a download.
+"""What a file contains in place of what its name says: a pointer, a web page, half a download.
 
 Everything that reads a file of a checkpoint asks here: weights, configurations and vocabularies.
 """
@@ -130,7 +130,7 @@ PICKLED = Content(
 
 
 def what_is(path: Path, *, raw: bool = False) -> Content | None:
-    """What a file holds in place of what its name says; None where nothing is known against it.
+    """What a file contains in place of what its name says; None where nothing is known against it.
 
     Args:
         path: a file.

@@ -157,7 +157,7 @@ def _instead(path: Path) -> str:
 
 
 def _in_folder(folder: Path) -> Located:
-    """The checkpoint of a folder, or of the only folder below it that holds any."""
+    """The checkpoint of a folder, or of the only folder below it that has any."""
     finds = _look(folder)
     named, said = named_in(folder / NAMED)
     among = [path for path in finds.good if path.suffix not in KERAS_ENDINGS]
@@ -169,7 +169,7 @@ def _in_folder(folder: Path) -> Located:
             for path in finds.good
         )
         why = f" ({'; '.join(said)})" if said and among == finds.good else ""
-        raise UsageError(f"{folder} holds several checkpoints: {names}{why}; give one of them")
+        raise UsageError(f"{folder} contains several checkpoints: {names}{why}; give one of them")
     if finds.good:
         taken = finds.good[0]
         passed = [f"passed over: {path.name}: {what}" for path, what in finds.bad.items()]
@@ -182,7 +182,7 @@ def _in_folder(folder: Path) -> Located:
     if len(below) > 1:
         names = ", ".join(f"{place}" for place in below[:SHOWN])
         raise UsageError(
-            f"{folder} holds no checkpoint itself, folders in it do: {names}; give one of them"
+            f"{folder} contains no checkpoint itself, folders in it do: {names}; give one of them"
         )
     if below:
         found = _in_folder(below[0])
@@ -192,7 +192,7 @@ def _in_folder(folder: Path) -> Located:
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:
-    """Folders below one that hold a checkpoint, or what should be one; none inside of them."""
+    """Folders below one that contain a checkpoint, or what should be one; none inside of them."""
     left = MAX_FOLDERS
     queue = [(folder, 0)]
     while queue and left:

@@ -93,7 +93,9 @@ def _files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     index = folder / f"{WEIGHTS}.index.json"
     if not index.is_file():
-        raise NotFoundError(f"{folder} holds no {WEIGHTS}: give a folder with a model's weights")
+        raise NotFoundError(
+            f"{folder} contains no {WEIGHTS}: give a folder with a model's weights"
+        )
     try:
         names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
         paths = [folder / Path(name).name for name in names]
@@ -106,7 +108,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _tensors(file: BinaryIO, path: Path) -> Iterator[SafeTensor]:
-    """What the header of a file tells, checked against the file's size."""
+    """The header of a file, checked against the file's size."""
     check_content(path, raw=True)
     header = safetensors_header(path)
     start = 8 + int.from_bytes(file.read(8), "little")

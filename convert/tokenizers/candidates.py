@@ -1,4 +1,4 @@
-"""Files that may be a checkpoint's vocabulary: by their names, and by what they hold."""
+"""Files that may be a checkpoint's vocabulary: by their names, and by what they contain."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ODD = re.compile(
     r"vocab\w*(?:\.\w+)?\.(?:bak|old|orig|copy|lst|list|csv|tok|\d+)$|vocab.*~$", re.I
 )
 #: Bytes of the largest file that is read to see whether it is a list of tokens; LaBSE has 5.2 MB.
-LARGEST = 16 * 2**20
+MAX_BYTES = 16 * 2**20
 #: Files that begin so are weights or archives: HDF5, zip, gzip.
 NO_MODELS = (b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x1f\x8b")
 
@@ -107,11 +107,11 @@ def candidates(folder: Path, sizes: Sequence[int]) -> Iterator[Candidate]:
     for path in others:
         one = Candidate(path)
         called = "vocab" in path.name.lower() or path.suffix == ".model"
-        if path.stat().st_size <= LARGEST and (called or one.count in sizes):
+        if path.stat().st_size <= MAX_BYTES and (called or one.count in sizes):
             found = found or one.tokens is not None
             yield one
     if not found:  # a copy by hand or by a download manager: vocab.txt.bak, vocab.txt.1
-        odd = [p for p in files if ODD.search(p.name) and p.stat().st_size <= LARGEST]
+        odd = [p for p in files if ODD.search(p.name) and p.stat().st_size <= MAX_BYTES]
         yield from (Candidate(path) for path in odd)
 
 

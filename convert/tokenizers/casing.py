@@ -1,6 +1,6 @@
 """Whether a vocabulary is for lower-cased text, and how that is known.
 
-Only words tell: tokens of two Latin letters or more. Single capitals prove nothing (Google's
+Only words decide: tokens of two Latin letters or more. Single capitals prove nothing (Google's
 Chinese vocabulary and all that descend from it have the marks `<S>` and `<T>`, and are for
 lower-cased text), and no share of them does.
 """
@@ -58,7 +58,7 @@ def casing_of(tokens: Sequence[str], name: str) -> Casing:
     places = [number for number, token in enumerate(plain) if word.fullmatch(token)]
     capitals = [number for number in places if plain[number] != plain[number].lower()]
     if not places:
-        return Casing(True, f"{name} has no word of Latin letters, which would tell")
+        return Casing(True, f"{name} has no word of Latin letters, which would decide")
     if capitals and (own := set(_reserved(list(tokens)))):
         places = [number for number in places if number not in own]
         capitals = [number for number in capitals if number not in own]

@@ -66,7 +66,7 @@ def copy_given(source: Path, folder: Path, settings: Settings, notes: list[str])
 
 
 def _other_casing(source: Path, there: Sequence[str]) -> list[str]:
-    """A note where the tokenizer's casing is not what its vocabulary tells."""
+    """A note where the tokenizer's casing is not what its vocabulary shows."""
     if not {"vocab.txt", CONFIG} <= set(there):
         return []
     default = None if WHOLE in there else True  # what BERT's class takes where nothing is said

@@ -108,7 +108,7 @@ def _named(path: Path, places: Sequence[Path], sizes: Sequence[int]) -> Found:
     if path.is_dir():
         found = choose_vocabulary([path], sizes=sizes)
         if found.path is None:
-            raise NotFoundError(f"{path}: holds no vocabulary; give its file: --vocab FILE")
+            raise NotFoundError(f"{path}: contains no vocabulary; give its file: --vocab FILE")
         return replace(found, given=True, notes=(f"vocabulary: {found.path.name}, as given",))
     if not path.exists():
         inside = split(path)

@@ -20,7 +20,7 @@ from convert.wire.protobuf import WireError, bytes_of, fields, number_of
 from zoo.errors import IntegrityError, NotFoundError, UsageError
 
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # what a space is written as in pieces
-LARGEST = 1e30  # scores are logarithms; of such as these, sums would leave the range of floats
+MAX_SCORE = 1e30  # scores are logarithms; of such as these, sums would leave the range of floats
 ALGORITHMS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 
 
@@ -163,7 +163,7 @@ def _piece(data: bytes, place: int) -> Piece:
     bits = number_of(stored.get(2, 0), f"the score of piece {place}")
     kind = number_of(stored.get(3, 1), f"the type of piece {place}")
     score = struct.unpack("<f", (bits & 0xFFFFFFFF).to_bytes(4, "little"))[0]
-    if not text or not abs(score) < LARGEST or kind not in KINDS:
+    if not text or not abs(score) < MAX_SCORE or kind not in KINDS:
         raise WireError(f"piece {place} is {text!r} with score {score} and type {kind}")
     return Piece(text, score, KINDS[kind])
 

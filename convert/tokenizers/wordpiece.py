@@ -29,7 +29,7 @@ SPECIAL = {
 }
 #: Recorded texts whose ids, segments or offsets differ from bert4keras's, and for which casing:
 #: offsets there are positions in the lower-cased text, which is longer where a letter becomes two.
-#: All hold with `split_special_tokens=True`; without it a [MASK] in a text is the token.
+#: All are true with `split_special_tokens=True`; without it a [MASK] in a text is the token.
 DIFFERENCES: dict[str, tuple[str, ...]] = {
     "\u0130stanbul": ("lower",),
 }

@@ -76,7 +76,7 @@ def nbytes(shape: Shape, dtype: np.dtype[Any]) -> int:
 
 
 def whole(shape: Shape) -> Box:
-    """The box that holds everything."""
+    """The box around everything."""
     return tuple(slice(0, size) for size in shape)
 
 

@@ -31,7 +31,7 @@ class Row:
         shape: of the target, as names of sizes ("hidden", "vocab") or numbers.
         source: the name TensorFlow stores it under; None where TensorFlow's files lack it.
         op: from TensorFlow's array to the result's.
-        layer: the Keras layer that holds it; its weights have generic names, so the order counts.
+        layer: the Keras layer that has it; its weights have generic names, so the order counts.
         slot: place among that layer's weights.
         keras_op: from Keras's array to the result's; None is `op`.
         part: the part of the model it belongs to ("body", "pooler", "mlm" ...).
@@ -93,7 +93,7 @@ def dense(
 
 
 def norm(target: str, source: str, layer: str, size: str, part: str = "body") -> tuple[Row, Row]:
-    """A layer normalisation: offset and scale; Keras holds the offset first."""
+    """A layer normalisation: offset and scale; Keras stores the offset first."""
     return (
         Row(f"{target}.bias", (size,), f"{source}/beta", layer=layer, slot=0, part=part),
         Row(f"{target}.weight", (size,), f"{source}/gamma", layer=layer, slot=1, part=part),

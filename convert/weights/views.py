@@ -255,7 +255,7 @@ class SideBySide(LazyTensor):
         self.dtype = parts[0].dtype
 
     def block(self, box: Box) -> np.ndarray:
-        """Of each part what the box holds of it."""
+        """Of each part what the box contains of it."""
         *rest, last = box
         found, start = [], 0
         for part in self.parts:

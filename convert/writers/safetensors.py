@@ -104,7 +104,7 @@ def _kind(tensor: Any, dtype: str | None) -> np.dtype[Any]:
     floating = own.kind == "f" or own == ml_dtypes.bfloat16
     kind = np.dtype(dtype) if dtype and floating else own
     if kind.name not in DTYPES:
-        raise IntegrityError(f"{tensor.name}: of type {kind.name}, which safetensors cannot hold")
+        raise IntegrityError(f"{tensor.name}: of type {kind.name}, which safetensors cannot store")
     return kind
 
 

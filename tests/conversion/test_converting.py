@@ -487,7 +487,7 @@ def test_the_report_is_written_beside_the_model(tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "dtype", "said"),
-    [(np.nan, None, "training had diverged"), (1e30, "float16", "float16 cannot hold")],
+    [(np.nan, None, "training had diverged"), (1e30, "float16", "float16 cannot represent")],
 )
 def test_values_that_are_no_finite_numbers_are_reported(change, dtype, said, tmp_path):
     def spoilt(arrays):

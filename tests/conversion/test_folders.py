@@ -200,7 +200,7 @@ def test_what_may_be_a_companion_is_nothing_else(tmp_path, content):
         ("bert_model.ckpt.index.aria2", "unfinished download"),
         ("m.index.tempstate123", "unfinished download"),
         ("bert_model.ckpt.data-00000-of-00001", r"bert_model\.ckpt\.index is missing; put"),
-        ("._bert_model.ckpt.index", "holds no checkpoint"),
+        ("._bert_model.ckpt.index", "contains no checkpoint"),
         (".index", "empty name"),
     ],
 )
@@ -213,7 +213,7 @@ def test_half_of_a_checkpoint_is_reported(tmp_path, name, words):
 def test_an_archive_or_other_format_beside_is_named(tmp_path):
     with zipfile.ZipFile(tmp_path / "bert.zip", "w") as archive:
         archive.writestr("x", "y")
-    with pytest.raises(NotFoundError, match=r"it holds bert\.zip: give that file"):
+    with pytest.raises(NotFoundError, match=r"it contains bert\.zip: give that file"):
         value_of(tmp_path)
     (tmp_path / "bert.zip").unlink()
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x02}q\x00.")

@@ -314,7 +314,7 @@ def test_a_list_of_no_known_kind_is_no_text(tmp_path):
     assert content[kind : kind + 2] == b"\x19\x01"
     content[kind + 1] = 3  # neither, at which the library crashes
     path.write_bytes(content)
-    with pytest.raises(IntegrityError, match=r"model\.h5: .*'layer_names' holds no text"):
+    with pytest.raises(IntegrityError, match=r"model\.h5: .*'layer_names' contains no text"):
         convert.open_checkpoint(path)
 
 

@@ -172,7 +172,7 @@ def test_what_has_one_form_alone_is_taken_in_it(tmp_path):
 
 def test_averages_that_are_not_there_are_not_taken(tmp_path):
     source = LEGACY / "bert_full/bert_model.ckpt.index"
-    with pytest.raises(UsageError, match="holds no averaged weights"):
+    with pytest.raises(UsageError, match="has no averaged weights"):
         convert.convert_checkpoint(source, tmp_path / "out", options={"averaged": True})
     with pytest.raises(UsageError, match="averaged is 'yes'; it can be true or false"):
         convert.convert_checkpoint(source, tmp_path / "out", options={"averaged": "yes"})

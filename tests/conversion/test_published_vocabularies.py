@@ -322,7 +322,7 @@ def test_where_no_size_decides_the_file_is_named(folder, tmp_path):
     assert bring_over(folder, vocab=put(tmp_path / "b/vocab.txt", LINES).parent)[0].files
     with pytest.raises(UsageError, match="several vocabularies"):
         bring_over(folder, vocab=folder)
-    with pytest.raises(NotFoundError, match="holds no vocabulary"):
+    with pytest.raises(NotFoundError, match="contains no vocabulary"):
         bring_over(folder, vocab=tmp_path / "above")
 
 

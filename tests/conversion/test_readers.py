@@ -207,8 +207,8 @@ def test_strings_are_listed_and_never_read(tmp_path):
     with convert.open_checkpoint(prefix) as checkpoint:
         assert len(checkpoint) == 0
         assert checkpoint.unreadable == {
-            "_CHECKPOINTABLE_OBJECT_GRAPH": "holds strings",
-            "thing": "holds a variant",
+            "_CHECKPOINTABLE_OBJECT_GRAPH": "contains strings",
+            "thing": "contains a variant",
         }
 
 

@@ -72,7 +72,7 @@ def test_byte_order_endings_and_scopes_change_nothing(name, how, tmp_path):
         name, write_bundle(tmp_path / "in", tensors, **more), tmp_path / "two", family
     )
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
-    assert report.unreadable == {"text/of_a_table": "holds strings"}
+    assert report.unreadable == {"text/of_a_table": "contains strings"}
     assert any("without model/" in note for note in report.notes) == (how == "in a scope")
 
 

@@ -21,8 +21,9 @@ OPENERS = frozenset(
 #: A word that another one has replaced: where, the word, and the one to use.
 REPLACED = [
     (("zoo", "convert"), r"pictures?", "image"),
-    (("zoo",), r"settled|settles|settling", "resolved, or decided"),
-    (("zoo",), r"(?:LEAST|MOST)(?:_\w+)?", "MIN_ or MAX_"),
+    (("zoo", "convert"), r"settle[ds]?|settling", "resolved, or decided"),
+    (("zoo", "convert"), r"(?:\w+_)?(?:LEAST|MOST|LARGEST|SMALLEST)(?:_\w+)?", "MIN_ or MAX_"),
+    (("convert", "zoo/registry"), r"holds? (?:no|several|two|it|values)", "contains, or has"),
 ]
 
 

@@ -215,7 +215,7 @@ DAMAGE = {
     "weights": (lambda f: (f / "model.safetensors").write_bytes(b"{}"), "not a sound"),
     "parameters": (
         lambda f: _rewrite(f, "manifest.json", lambda t: t.update(parameters=10**9)),
-        r"1000000000 parameters, the weights hold \d+ values",
+        r"1000000000 parameters, the weights have \d+ values",
     ),
 }
 

@@ -123,7 +123,7 @@ def interpolate(
 ) -> None:
     """Write one row for each pair of images, from the first to the second.
 
-    Images are paired in order; if a folder holds an odd number, the last is left out.
+    Images are paired in order; if a folder contains an odd number, the last is left out.
     """
     from zoo import drawing, plots
 

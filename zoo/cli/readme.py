@@ -97,7 +97,7 @@ def replace_table(text: str, table: str) -> str:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end) or BEGIN in rest or END in before + after:
-        raise UsageError(f"a README holds {BEGIN} once and {END} once after it.")
+        raise UsageError(f"a README contains {BEGIN} once and {END} once after it.")
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 

@@ -313,7 +313,7 @@ class Cache:
                 stack.enter_context(FileLock(path, mode=0o664).acquire(timeout=deadline.left))
             except TimeoutError:
                 raise UnreachableError(
-                    f"another process holds {path}; run it again when that has ended."
+                    f"another process has locked {path}; run it again when that has ended."
                 ) from None
             yield
 

@@ -10,7 +10,7 @@ from zoo.errors import NotFoundError, UsageError
 from zoo.hints import nearest
 
 OWNER = "genae"
-#: `cards` is installed next to `zoo`; found by place, as the path could hold another `cards`.
+#: `cards` is installed next to `zoo`; found by place, as the path could contain another `cards`.
 ROOT = Path(__file__).resolve().parents[2] / "cards"
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -56,7 +56,7 @@ class Embedded:
 
         Raises:
             NotFoundError: no such model, or this revision of it, is published; says what to do.
-            IntegrityError: what the Hub holds is not what the manifest here says.
+            IntegrityError: what the Hub has is not what the manifest here says.
         """
         place = folder(name)
         card = Card.load(place)
@@ -83,7 +83,7 @@ def owns(name: str) -> bool:
 
 
 def ships(folder: Path) -> bool:
-    """Whether a folder holds weights, not only a card."""
+    """Whether a folder contains weights, not only a card."""
     return any((folder / name).is_file() for name in WEIGHTS)
 
 

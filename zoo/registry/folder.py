@@ -198,7 +198,7 @@ class Folder:
         Raises:
             NotFoundError: no such model or revision, or it cannot be reached.
             IntegrityError: a file is wrong, twice.
-            UnsafeError: it holds a pickle, or a name that leaves the folder.
+            UnsafeError: it contains a pickle, or a name that leaves the folder.
         """
         if self.here:
             snapshot = self.find(name, revision)

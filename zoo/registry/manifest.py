@@ -100,7 +100,7 @@ def write(
     base_model: str | None = None,
     place: str | None = None,
 ) -> dict[str, Any]:
-    """Write `README.md` and `manifest.json` for a folder that holds everything else.
+    """Write `README.md` and `manifest.json` for a folder that contains everything else.
 
     The arguments, result and errors are those of `build`; `base_model` and `place`
     are those of `render_readme`.
@@ -368,7 +368,7 @@ def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
     """
     path = folder / name
     if not path.is_file():
-        raise NotFoundError(f"{path} does not exist: a model's folder holds one.")
+        raise NotFoundError(f"{path} does not exist: a model's folder contains one.")
     try:
         config = json.loads(path.read_bytes().decode("utf-8"))
     except (ValueError, RecursionError) as error:

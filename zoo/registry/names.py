@@ -167,7 +167,7 @@ def _configured() -> tuple[str, str]:
     """Host and address of the configured hub."""
     address = os.environ.get("HF_ENDPOINT", "").strip()
     if (constants := sys.modules.get("huggingface_hub.constants")) is not None:
-        address = constants.ENDPOINT  # what was set when it was imported holds
+        address = constants.ENDPOINT  # what was set when it was imported counts
     try:
         return urlsplit(address).netloc.rpartition("@")[2].lower(), address
     except ValueError:

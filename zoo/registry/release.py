@@ -33,7 +33,7 @@ def prepare(
 ) -> AbstractContextManager[Release]:
     """Check a model and lay it out as it is to be published, in a temporary folder.
 
-    What arguments, card and manifest tell is refused by the call itself; in the `with`, every
+    What arguments, card and manifest rule out is refused by the call itself; in the `with`, every
     file is hashed once, as it is laid out, and torch is imported last.
 
     Args:
@@ -67,7 +67,7 @@ def prepare(
         )
     listed = manifest.read(folder)
     if card.status == "recipe" and not embedded.ships(folder):
-        raise NotFoundError(f"{folder} holds no weights: train {card.id} first.")
+        raise NotFoundError(f"{folder} contains no weights: train {card.id} first.")
     return _laid_out(folder, card, listed, name, version, private, with_code)
 
 

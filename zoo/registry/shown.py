@@ -48,7 +48,7 @@ def no_answer(text: str) -> IntegrityError:
 
 
 def says_nothing(error: GenaeError) -> bool:
-    """Whether an error tells of the way to a hub, and nothing of a model: the cache may serve."""
+    """Whether an error is about the way to a hub, not about a model: the cache may serve."""
     kinds = (UnreachableError, RedirectError, SettingError, MissingDependencyError)
     return isinstance(error, kinds) or getattr(error, "answer", False)
 

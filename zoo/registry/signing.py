@@ -60,7 +60,7 @@ def check(folder: Path) -> bool:
     except Exception as error:  # what it raises is its own business: it is not verified
         reason = " ".join(str(error).split())[:300]
         raise IntegrityError(
-            f"{folder}: its signature does not hold for {TRUST} ({reason})."
+            f"{folder}: its signature is not valid for {TRUST} ({reason})."
         ) from None
     return True
 

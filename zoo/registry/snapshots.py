@@ -1,7 +1,7 @@
 """Which files of a repository are a model's, and whether they are all there and right.
 
-A snapshot that another program fetched, or that was copied from another machine, may hold links to
-blobs named by their sums, or the files themselves. Standard library only.
+A snapshot that another program fetched, or that was copied from another machine, may contain links
+to blobs named by their sums, or the files themselves. Standard library only.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def described(path: str, size: int, total: str) -> File:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a folder holds a configuration and all its weights."""
+    """Whether a folder contains a configuration and all its weights."""
     return not _missing(folder)
 
 

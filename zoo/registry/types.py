@@ -85,7 +85,7 @@ class Release:
     Attributes:
         id: owner and name.
         version: such as `1.0.0`; its tag is `v1.0.0`.
-        folder: holds exactly `files`.
+        folder: contains exactly `files`.
         files: with size and SHA-256.
         private: make the repository private if it has to be made.
     """

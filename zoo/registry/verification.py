@@ -94,14 +94,14 @@ def examine(
 def _check_weights(folder: Path, parameters: int) -> list[str]:
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        return ["no safetensors file: the folder holds no weights"]
+        return ["no safetensors file: the folder contains no weights"]
     try:
         headers = [safetensors_header(path) for path in weights]
     except IntegrityError as error:
         return [str(error)]
     total = sum(map(elements, headers))
     if parameters > total:
-        return [f"the manifest counts {parameters} parameters, the weights hold {total} values"]
+        return [f"the manifest counts {parameters} parameters, the weights have {total} values"]
     return []
 
 

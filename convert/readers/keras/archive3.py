@@ -34,7 +34,7 @@ def open_keras_zip(path: Path) -> Checkpoint:
     """Open the weights of a `.keras` archive; its configuration is not looked at.
 
     Raises:
-        IntegrityError: it is damaged, or claims far more than it holds.
+        IntegrityError: it is damaged, or claims far more than it contains.
     """
     from convert.readers.keras.hdf5 import open_hdf5
 

@@ -21,7 +21,7 @@ HEAD = struct.Struct("<BBHHH")  # version, flags, sizes of name, type and shape
 COLLECTION = b"GCOL\1"
 MAX_TEXTS = 2**16  # of a collection, which numbers them with two bytes
 MAX_SHAPE = 4096  # bytes of type and shape; a text's are under a hundred
-#: First bytes of a type that is text of one length, which claims no more than it holds (IV.A.2.d).
+#: First bytes of a type that is text of one length, which claims no more than it has (IV.A.2.d).
 FIXED = (b"\x13", b"\x23", b"\x33")
 VERSIONS = {1: (0, 8), 2: (0, 1), 3: (1, 1)}  # bytes between head and name, alignment of parts
 
@@ -40,11 +40,11 @@ class Attributes:
         self._collected = 0  # bytes of them
 
     def value(self, group: Any, name: str) -> Any:
-        """What h5py makes of an attribute that holds text, or nothing.
+        """What h5py makes of an attribute that contains text, or nothing.
 
         Raises:
-            ValueError: it holds something else, which can crash the C library, or claims more
-                than any that Keras writes, or than the file holds.
+            ValueError: it contains something else, which can crash the C library, or claims more
+                than any that Keras writes, or than the file contains.
         """
         import h5py
 
@@ -55,7 +55,7 @@ class Attributes:
         if not count:
             return []
         if h5py.check_string_dtype(stored.dtype) is None:
-            raise ValueError(f"attribute {name!r} holds no text")
+            raise ValueError(f"attribute {name!r} contains no text")
         if stored.dtype.kind == "O":
             self._check_texts(name)
         return group.attrs[name]

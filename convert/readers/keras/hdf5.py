@@ -59,7 +59,7 @@ def open_hdf5(path: Path) -> Checkpoint:
     """Open a Keras file; reads names and shapes only.
 
     Names are full paths of data sets, in the order that the attributes `layer_names` and
-    `weight_names` give: inside a layer, the order is all that tells the weights apart.
+    `weight_names` give: inside a layer, only the order distinguishes the weights.
 
     Raises:
         IntegrityError: the file is damaged.
@@ -145,7 +145,7 @@ def _add(checkpoint: Checkpoint, name: str, dataset: Any, path: Path) -> None:
         raise UnsafeError(f"{path}: the values of {name!r} lie in other files; not followed")
     dtype = dataset.dtype
     if dtype.kind not in KINDS or dataset.shape is None:
-        checkpoint.unreadable[name] = f"holds {dtype}, not numbers"
+        checkpoint.unreadable[name] = f"contains {dtype}, not numbers"
         return
     tensor = KerasTensor(name, tuple(dataset.shape), dtype.newbyteorder("="), dataset, path)
     size = path.stat().st_size
@@ -158,7 +158,7 @@ def _add(checkpoint: Checkpoint, name: str, dataset: Any, path: Path) -> None:
 
 
 def _ordered(file: Any, attributes: Attributes) -> Iterator[str]:
-    """Names in Keras's own order, as far as the attributes tell it."""
+    """Names in Keras's own order, as far as the attributes say it."""
     for prefix in ("", "model_weights/"):
         group = file[prefix.rstrip("/")] if prefix and prefix.rstrip("/") in file else file
         if prefix and group is file:

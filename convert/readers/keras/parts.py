@@ -1,7 +1,7 @@
 """HDF5 weights in several files, as transformers 4 wrote large ones: `tf_model-00001-of-00002.h5`.
 
-Each file holds some of the tensors under their whole names; `tf_model.h5.index.json` says which,
-and is not needed.
+Each file contains some of the tensors under their whole names; `tf_model.h5.index.json`, which
+says which, is not needed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def open_parts(path: Path) -> Checkpoint:
 
     Raises:
         NotFoundError: some are missing.
-        IntegrityError: one is damaged, or two hold the same tensor.
+        IntegrityError: one is damaged, or two contain the same tensor.
         UnsafeError: as `open_hdf5`.
     """
     first, *others = parts_of(path)
@@ -57,7 +57,7 @@ def open_parts(path: Path) -> Checkpoint:
             checkpoint.handles += part.handles
             checkpoint.files.append(other)
             if twice := next((name for name in part if name in checkpoint), None):
-                raise IntegrityError(f"{other}: holds {twice!r}, as a file before it does")
+                raise IntegrityError(f"{other}: contains {twice!r}, as a file before it does")
             checkpoint.tensors |= part.tensors
             checkpoint.unreadable |= part.unreadable
     except BaseException:

@@ -221,7 +221,7 @@ def _open(prefix: Path, index: Path, verify_checksums: bool) -> Checkpoint:
     for name, entry in records.items():
         if entry.kind not in DTYPES:
             what = NO_NUMBERS.get(entry.kind, f"values of type {entry.kind}")
-            checkpoint.unreadable[name] = f"holds {what}"
+            checkpoint.unreadable[name] = f"contains {what}"
             if name == GRAPH:
                 checkpoint.full_names = names_of(_text(entry, shards))
         elif entry.slices:

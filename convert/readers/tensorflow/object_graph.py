@@ -30,7 +30,7 @@ ORDER = (
 
 
 def is_object_graph(checkpoint: Checkpoint) -> bool:
-    """Whether a bundle holds a graph of objects."""
+    """Whether a bundle contains a graph of objects."""
     return GRAPH in checkpoint.unreadable
 
 

@@ -133,7 +133,7 @@ def _ordered(key: bytes, position: int) -> tuple[int, int]:
     ones = bin(int.from_bytes(head.ljust(10, b"\0"), "big") | 1 << 80)[3:].find("0")
     size = ones
     if not 1 <= size <= 10 or position + size > len(key):
-        raise WireError(f"the key of a slice {key!r:.80} holds a malformed number")
+        raise WireError(f"the key of a slice {key!r:.80} contains a malformed number")
     bits = int.from_bytes(head[:size], "big") & ((1 << (8 * size - size - 1)) - 1)
     return (-bits - 1 if negative else bits), position + size
 

@@ -1,7 +1,7 @@
 """Bytes of a file that stay there until they are asked for, and the checksum over them.
 
 Plain reads, not a memory map: pages of a map count as the process's memory, and a conversion would
-seem to hold the whole model.
+seem to contain the whole model.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Span:
         )
 
     def fill(self, out: np.ndarray, start: int) -> None:
-        """Read what lies from `start` on into an array in C order, and tell the seal."""
+        """Read what lies from `start` on into an array in C order, and update the seal."""
         raw = out.reshape(-1).view(np.uint8)
         for begin in range(0, len(raw), PIECE):  # what was just read is still in the cache
             piece = raw[begin : begin + PIECE]

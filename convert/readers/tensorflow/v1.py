@@ -33,7 +33,7 @@ from convert.weights.lazy import Box, LazyTensor, assemble
 from convert.wire.protobuf import WireError, bytes_of, fields, number_of, part_of, signed
 from zoo.errors import IntegrityError
 
-#: Fields of a TensorProto that hold values -> type of each fixed-width item; None is varints.
+#: Fields of a TensorProto that contain values -> type of each fixed-width item; None is varints.
 VALUES: dict[int, Any] = {
     5: np.dtype("<f4"),
     6: np.dtype("<f8"),
@@ -114,7 +114,7 @@ class V1Tensor(LazyTensor):
         covered = sum(math.prod(part.shape) for _, part in parts)
         if covered != math.prod(self.shape) or any_overlap(boxes):
             raise WireError(
-                f"its slices hold {covered} values for a shape of {self.shape}, or overlap"
+                f"its slices contain {covered} values for a shape of {self.shape}, or overlap"
             )
         return parts
 
@@ -230,7 +230,7 @@ def _meta(data: bytes, path: Path, checkpoint: Checkpoint, tensors: dict[str, V1
             tensors.setdefault(name, V1Tensor(name, shape, np.dtype(DTYPES[kind]), path))
         else:
             what = NO_NUMBERS.get(kind, f"values of type {kind}")
-            checkpoint.unreadable[name] = f"holds {what}"
+            checkpoint.unreadable[name] = f"contains {what}"
 
 
 def _proto(data: Any) -> Any:
@@ -242,7 +242,7 @@ def _proto(data: Any) -> Any:
 
 
 def _lists(proto: Any) -> Iterator[tuple[int, Any]]:
-    """The fields of a TensorProto that hold values."""
+    """The fields of a TensorProto that contain values."""
     return (pair for pair in fields(proto) if pair[0] in VALUES)
 
 
@@ -276,7 +276,7 @@ def _decode(
     pack(stored or np.dtype("<u8"))
     flat = np.concatenate(pieces) if pieces else np.empty(0, dtype)
     if half and dtype.itemsize != 2:
-        raise WireError(f"holds half-precision values for a tensor of {dtype}")
+        raise WireError(f"contains half-precision values for a tensor of {dtype}")
     if dtype.kind == "c" and len(flat) % 2:
         raise WireError(f"{len(flat)} parts are no whole number of complex values")
     if half:
@@ -286,7 +286,7 @@ def _decode(
     elif flat.dtype == np.uint64 and dtype.kind != "u":
         flat = flat.view(np.int64)
     if flat.size != math.prod(shape):
-        raise WireError(f"holds {flat.size} values for a shape of {shape}")
+        raise WireError(f"contains {flat.size} values for a shape of {shape}")
     return flat.astype(dtype, copy=False).reshape(shape)
 
 

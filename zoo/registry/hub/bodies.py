@@ -71,7 +71,7 @@ class Unpacked(httpx2.SyncByteStream):
 
 
 class Counted(httpx2.SyncByteStream):
-    """A request's body that tells how much of it has gone."""
+    """A request's body that reports how much of it was sent."""
 
     def __init__(self, stream: Any, deadline: Deadline, progress: Progress | None) -> None:
         self.stream, self.deadline, self.progress = stream, deadline, progress

@@ -123,7 +123,7 @@ class Guard:
 def asked_wait(headers: Mapping[str, str]) -> float:
     """Seconds that an answer asks to wait, 0 if it does not.
 
-    `Retry-After` holds seconds or a date; the Hub says in `RateLimit` when its next window opens.
+    `Retry-After` gives seconds or a date; the Hub says in `RateLimit` when its next window opens.
     """
     text = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,12}(\.\d*)?", text, re.ASCII):

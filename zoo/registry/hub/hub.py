@@ -209,7 +209,7 @@ class Hub(Client):
         return have
 
     def cached(self, name: str, revision: str | None = None) -> tuple[Snapshot, Path] | None:
-        """What the cache holds of a model, complete, and where; makes no connection."""
+        """What the cache has of a model, complete, and where; makes no connection."""
         asked = check_revision(revision)
         folder = self._known(check_id(name), asked) or self._adopt(name, asked, None)[0]
         if folder is None:

@@ -59,7 +59,7 @@ def hidden(address: str) -> str:
 
 
 def is_bare_word(variable: str) -> bool:
-    """Whether a variable of a proxy holds a word with neither scheme, dot nor port."""
+    """Whether a variable of a proxy contains a word with neither scheme, dot nor port."""
     value = os.environ.get(variable, "")
     return bool(value) and not set(value) & set(":./")
 

@@ -161,7 +161,7 @@ class Publisher:
         return CommitOperationAdd(file.path, content)  # type: ignore[arg-type]
 
     def _upload(self, added: list[CommitOperationAdd], branch: str) -> None:
-        """Send what the commit will name, and hold it to the release.
+        """Send what the commit will name, and check it against the release.
 
         Each file is hashed by the client as it is read, so that nothing is committed that was
         changed since it was checked.
@@ -219,7 +219,7 @@ class Publisher:
         return there.sum == digest(self.release.folder / file.path, there)
 
     def _equal(self, files: tuple[File, ...]) -> bool:
-        """Whether a commit holds exactly the release."""
+        """Whether a commit contains exactly the release."""
         own = self.release.files
         return {file.path for file in files} - {GIT_OWN} == {file.path for file in own} and all(
             self._holds(files, file) for file in own

@@ -36,7 +36,7 @@ def pages(
         path: of the address.
         params: of the first request.
         guard: the rules for the requests.
-        take: what is wanted of a page's rows; it may stumble over what they hold.
+        take: what is wanted of a page's rows; it may stumble over what they contain.
     """
     address, query = f"{api.endpoint}{path}", dict(params) or None
 
