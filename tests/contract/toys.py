@@ -177,13 +177,13 @@ CARD_TEXT = (
     HEAD.format(name="toy-text", architecture="genae_toy_text", task="fill-mask")
     + f"""
 [source]
-format = "npz"
+format = "tf-checkpoint"
 family = "bert"
 url = "https://example.org/toy"
 license = "apache-2.0"
 
 [source.files]
-"toy.npz" = "{"0" * 64}"
+"toy.ckpt.index" = "{"0" * 64}"
 """
 )
 

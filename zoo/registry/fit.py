@@ -57,7 +57,7 @@ def check_fit(folder: Path) -> list[str]:
         ],
     }
     return [
-        f"the weights are not those of config.json: {len(those)} {kind}, such as "
+        f"the weights do not match config.json: {len(those)} {kind}, such as "
         f"{', '.join(sorted(those)[:3])}"
         for kind, those in differences.items()
         if those
