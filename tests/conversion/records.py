@@ -56,7 +56,10 @@ MODELS = sorted(path.parent.name for path in LEGACY.glob("*/fixture.json"))
 
 
 def spread(*axes):
-    """Every combination of several axes; a diagonal of them is quick enough for every day."""
+    """Every combination of several axes; all but a diagonal of them is marked slow.
+
+    That leaves a quarter of the cases to the default suite, and 14 of 40 seconds.
+    """
     found = []
     for places in itertools.product(*(range(len(axis)) for axis in axes)):
         marks = [pytest.mark.slow] * bool(sum(places) % 5)
