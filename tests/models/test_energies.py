@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from zoo.data.planar import PLANAR
 from zoo.models import DDEConfig, DDEModel, MDSMConfig, MDSMModel
 from zoo.models.images.energies import denoising_errors
 from zoo.models.images.langevin import ChainState, hamiltonian, langevin, temperature_schedule
@@ -339,3 +340,38 @@ def test_a_residual_network_reads_images_that_it_can_halve():
             MDSMConfig(**settings)
     with pytest.raises(Exception, match="max_sigma"):
         MDSMConfig(min_sigma=0.5, max_sigma=0.1)
+
+
+def exact_denoised(planar, x, levels):
+    """Mean of clean points behind x whose noise level is unknown, as the loss weights levels."""
+    total, mean = 0.0, 0.0
+    for sigma in levels.tolist():
+        weight = (planar.log_density(x, sigma).exp() / sigma**2).unsqueeze(1)
+        total = total + weight
+        mean = mean + weight * (x.double() + sigma**2 * planar.score(x, sigma))
+    return mean / total
+
+
+def test_one_energy_denoises_every_level_without_being_told_it():
+    torch.manual_seed(0)
+    planar, steps = PLANAR["gaussians-2d"], 1500
+    config = MDSMConfig(
+        **VECTORS | {"hidden_size": 64, "num_hidden_layers": 3},
+        activation="softplus", reference_sigma=0.1, min_sigma=0.1, max_sigma=1.0,
+    )  # fmt: skip
+    model = MDSMModel(config).train()
+    points, _ = planar.sample(51_200, seed=0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(points[torch.randint(len(points), (256,))]).loss.backward()
+        optimizer.step()
+        rate.step()
+    model.eval()
+    for sigma in (0.1, 0.3, 0.6, 1.0):
+        noisy, _ = planar.sample(2000, seed=7, sigma=sigma)
+        exact = exact_denoised(planar, noisy, model.levels(64))
+        error = (model.denoise(noisy) - exact).square().sum(1).mean().sqrt().item()
+        # Measured: 0.26, 0.18, 0.17 and 0.17 of the level; undenoised points are 1.41 off.
+        assert error < 0.35 * sigma, sigma
