@@ -21,7 +21,7 @@ from .modeling_autoencoder import GenaePreTrainedModel
 from .partition import LogZ, StandardizedDensity, annealed_log_z, importance_log_z
 
 FEW_DIMENSIONS = 8  # up to here importance sampling gives log Z
-NUM_SAMPLES = 2**18  # of a stored log Z
+NUM_SAMPLES = 2**20  # of a stored log Z
 NARROW = {torch.float16: "float16", torch.bfloat16: "bfloat16"}
 
 
