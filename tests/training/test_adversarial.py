@@ -373,6 +373,9 @@ REFUSED = {
     "alpha is inf": lambda: RDrop(float("inf")),
     "epsilon is -1": lambda: GradientPenalty(-1),
     "Linear has no token embeddings": lambda: FGM().loss(nn.Linear(1, 1), {}),
+    "give the model input_ids": lambda: FGM().loss(
+        classifier(), {"inputs_embeds": torch.ones(6, 2, 16).double(), "labels": LABELS}
+    ),
     "the batch needs labels": lambda: FGM().loss(
         classifier(), {"input_ids": torch.ones(1, 2).long()}
     ),

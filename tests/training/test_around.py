@@ -427,6 +427,42 @@ def test_sparse_gradients_are_refused():
             optimizer.step()
 
 
+def test_complex_weights_are_refused():
+    weight = nn.Parameter(torch.ones(2, dtype=torch.complex64))
+    weight.grad = torch.ones_like(weight)
+    with pytest.raises(UsageError, match="LAMB takes real weights"):
+        LAMB([weight]).step()
+
+
+@pytest.mark.parametrize("make", [lambda w: Lookahead(2), lambda w: LazyRows([w])])
+def test_a_closure_is_refused_by_what_needs_gradients_before_it(make):
+    matrix = weight(2, 2)
+    optimizer = SGD([matrix], lr=0.1)
+    make(matrix).attach(optimizer)
+    with pytest.raises(UsageError, match="step without a closure"):
+        optimizer.step(lambda: 0.0)
+    model = nn.ParameterList([matrix])
+    average = EMA(model).attach(optimizer := SGD([matrix], lr=0.1))
+    matrix.grad = torch.ones_like(matrix)
+    optimizer.step(lambda: 0.0)
+    assert average.num_updates == 1
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_step_that_a_scaler_skips_does_not_count(fused):
+    matrix = weight(2, 2)
+    optimizer = AdamW([matrix], lr=0.1, fused=fused)
+    average = EMA(nn.ParameterList([matrix])).attach(optimizer)
+    Lookahead(2).attach(optimizer)
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    for factor in (float("inf"), 1.0, float("inf")):
+        optimizer.zero_grad()
+        scaler.scale(matrix.sum() * factor).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    assert average.num_updates == optimizer.param_groups[0]["lookahead_steps"] == 1
+
+
 def test_a_schedule_is_linear_between_its_points_and_flat_after():
     multiplier = piecewise_linear({10: 0.5, 4: 1.0})  # in any order
     assert [multiplier(step) for step in (0, 2, 4, 7, 10, 1000)] == [0, 0.5, 1, 0.75, 0.5, 0.5]

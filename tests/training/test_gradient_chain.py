@@ -199,9 +199,10 @@ def test_names_come_from_groups_or_from_a_model(how):
 
 
 def test_a_model_of_other_parameters_is_refused():
-    optimizer = torch.optim.SGD(Network().parameters(), lr=0.1)
-    with pytest.raises(UsageError, match="does not have; give the model"):
-        Chain([Sign()]).attach(optimizer, model=Network())
+    for model in (Network(), nn.Linear(3, 2)):  # whose first parameter has one entry, or several
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with pytest.raises(UsageError, match="does not have; give the model"):
+            Chain([Sign()]).attach(optimizer, model=Network())
 
 
 def test_a_chain_has_one_optimizer_and_can_be_taken_off():
@@ -250,6 +251,13 @@ def test_sparse_gradients_are_refused_by_name():
     model = nn.Embedding(5, 2, sparse=True)
     model(torch.tensor([1])).sum().backward()
     with pytest.raises(UsageError, match="gradient of weight is sparse"):
+        Chain([Sign()]).apply(model)
+
+
+def test_complex_gradients_are_refused_by_name():
+    model = nn.Linear(2, 2, bias=False, dtype=torch.complex64)
+    model.weight.grad = torch.ones_like(model.weight)
+    with pytest.raises(UsageError, match="gradient of weight is complex"):
         Chain([Sign()]).apply(model)
 
 

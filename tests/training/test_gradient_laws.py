@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from tests.training.gradient_operations import (
     MADE,
@@ -346,8 +347,19 @@ def test_projection_needs_the_losses():
         Chain([Project()]).apply(model)
     with pytest.raises(UsageError, match="this chain has none"):
         Chain([Sign()]).backward([model.gain.sum()], model)
-    with pytest.raises(UsageError, match="list of losses"):
-        Chain([Project()]).backward([], model)
+    for wrong in ([], [model.gain.sum(), torch.zeros(())]):
+        with pytest.raises(UsageError, match="list of losses"):
+            Chain([Project()]).backward(wrong, model)
+    embedding = nn.Embedding(3, 2, sparse=True)
+    with pytest.raises(UsageError, match="gradient of weight is sparse"):
+        Chain([Project()]).backward([embedding(torch.tensor([1])).sum()], embedding)
+
+
+def test_numbers_without_an_axis_are_projected_too():
+    model = nn.ParameterDict({"number": torch.tensor(3.0), "empty": torch.ones(0)})
+    chain = Chain([Project()])
+    chain.backward([2 * model["number"] + model["empty"].sum(), -model["number"]], model)
+    assert model["number"].grad == 0  # each goes against the other altogether
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -371,6 +383,16 @@ def test_one_entry_that_is_not_finite_skips_the_step(bad, before):
 def test_large_is_not_infinite(before):
     """The sum of squares overflows, the entries do not."""
     assert not Chain([*before, FiniteGuard()]).apply(with_gradients(sd=1e25)).skip
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_zero_gradients_stay_zero(dtype):
+    for name in MADE.keys() - {"noise", "apply", "project", "accumulate", "freeze"}:
+        model = Network(dtype)
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        Chain([MADE[name]()]).apply(model)
+        assert all(torch.equal(g, torch.zeros_like(g)) for g in gradients(model).values()), name
 
 
 def test_nothing_happens_to_parameters_without_gradients():

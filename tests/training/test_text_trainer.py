@@ -16,6 +16,7 @@ from zoo.training import (
     EMA,
     FGM,
     PGD,
+    Accumulate,
     Free,
     GradientPenalty,
     Lookahead,
@@ -265,6 +266,8 @@ def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(UsageError, match="save_ema is 'both'"):
         trainer(tmp_path, ema=True, save_ema="both")
     run = trainer(tmp_path)
+    with pytest.raises(UsageError, match="set gradient_accumulation_steps=3"):
+        TextTrainer(run.model, run.args, operations=[Accumulate(3)])
     with pytest.raises(UsageError, match="another model"):
         TextTrainer(run.model, run.args, train_dataset=texts(), ema=EMA(nn.Linear(1, 1)))
     trainer(tmp_path, save_strategy="steps", save_steps=3).train()

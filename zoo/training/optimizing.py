@@ -18,6 +18,7 @@ from transformers import Trainer, TrainingArguments
 from zoo.errors import IntegrityError, UsageError
 
 from .around.ema import EMA
+from .gradients.accumulation import Accumulate
 from .gradients.chain import Chain
 from .gradients.clipping import ClipGlobalNorm
 from .gradients.transform import Transform
@@ -51,7 +52,7 @@ class OptimizingTrainer(Trainer):
 
     Raises:
         UsageError: an average of another model, an unknown `save_ema`, operations in a wrong
-            order, or both rates and an optimizer.
+            order, `Accumulate` among them, or both rates and an optimizer.
     """
 
     def __init__(
@@ -199,7 +200,16 @@ def _unreadable(folder: Path, name: str, error: Exception) -> IntegrityError:
 
 
 def chain_of(operations: Sequence[Transform], arguments: TrainingArguments) -> Chain:
-    """The operations as a chain that ends with the clipping of `max_grad_norm`."""
+    """The operations as a chain that ends with the clipping of `max_grad_norm`.
+
+    Raises:
+        UsageError: operations in a wrong order, or `Accumulate`, which the Trainer does itself.
+    """
+    if found := [each for each in operations if isinstance(each, Accumulate)]:
+        raise UsageError(
+            f"{found[0]!r} would hold back steps that the Trainer counts; leave it out and set "
+            f"gradient_accumulation_steps={found[0].k}"
+        )
     limit = arguments.max_grad_norm
     return Chain([*operations, *([ClipGlobalNorm(limit)] if limit else [])], seed=arguments.seed)
 

@@ -18,7 +18,10 @@ class ObjectiveMixin(Trainer):
     of an objective, and many models ignore the number of items that they are given.
 
     Args:
-        objective: replaces the model's loss in training; evaluation does not change.
+        objective: replaces the model's loss in training; evaluation does not change. Without one,
+            accumulated batches are summed instead of averaged, as transformers' Trainer does, if
+            the model takes `num_items_in_batch` and ignores it, such as a classifier;
+            `Objective()` is the plain loss, averaged.
     """
 
     def __init__(self, *args: Any, objective: Objective | None = None, **kwargs: Any) -> None:

@@ -128,8 +128,14 @@ def recorded_lookups(model: nn.Module, weight: nn.Parameter) -> Iterator[list[Te
 
 
 def gradient(loss: Tensor, at: Tensor, *, retain_graph: bool = False) -> Tensor:
-    """The derivative of a loss at a tensor; no parameter's gradient changes."""
-    (scaled,) = torch.autograd.grad(loss * SCALE, at, retain_graph=retain_graph)
+    """The derivative of a loss at a tensor; no parameter's gradient changes.
+
+    Raises:
+        UsageError: the loss does not depend on the tensor.
+    """
+    (scaled,) = torch.autograd.grad(loss * SCALE, at, retain_graph=retain_graph, allow_unused=True)
+    if scaled is None:
+        raise UsageError("the loss does not depend on token embeddings; give the model input_ids")
     return scaled / SCALE
 
 

@@ -1,6 +1,7 @@
 """The shape of everything that stands around an optimizer's step."""
 
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import torch
 from torch.optim import Optimizer
@@ -59,6 +60,17 @@ def check_count(name: str, value: int) -> int:
     return value
 
 
+def has_closure(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a step, as its hooks are told, makes its gradients itself."""
+    return any(callable(each) for each in (*args[1:], *kwargs.values()))  # after the optimizer
+
+
+def has_overflow(optimizer: Any) -> bool:
+    """Whether a GradScaler found an infinity, with which a fused optimizer's step does nothing."""
+    found = getattr(optimizer, "found_inf", None)
+    return found is not None and bool(found)
+
+
 class AroundStep:
     """Something that happens before and after every step of an optimizer.
 
@@ -66,7 +78,13 @@ class AroundStep:
     schedulers, accelerate and the Trainer see nothing of it. A step that a gradient scaler skips
     does not count, nor does one without gradients, such as a chain leaves when it holds back a
     step. Several can be attached; they act in the order of their attachment.
+
+    Attributes:
+        needs_gradients: whether gradients have to exist before the step, which then cannot be
+            given a closure.
     """
+
+    needs_gradients: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._handles: list[Any] = []
@@ -98,12 +116,18 @@ class AroundStep:
 
     @torch.no_grad()
     def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if self.needs_gradients and has_closure(args, kwargs):
+            raise UsageError(
+                f"{type(self).__name__} looks at gradients before the step, and a closure makes "
+                "them later; call backward first and step without a closure"
+            )
         self.before_step(optimizer)
 
     @torch.no_grad()
     def _after(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         groups = optimizer.param_groups
-        if any(p.grad is not None for group in groups for p in group["params"]):
+        moved = any(p.grad is not None for group in groups for p in group["params"])
+        if moved and not has_overflow(optimizer):
             self.after_step(optimizer)
 
     def check(self, optimizer: Optimizer) -> None:

@@ -39,7 +39,7 @@ class LAMB(Optimizer):
         bias_correction: divide the moments by 1 - beta^t, t the number of the tensor's steps.
 
     Raises:
-        UsageError: a number outside its range, or, in `step`, a sparse gradient.
+        UsageError: a number outside its range, or, in `step`, sparse gradients or complex weights.
 
     Example:
         >>> import torch
@@ -107,6 +107,8 @@ class LAMB(Optimizer):
         for weight in weights:
             if weight.grad is not None and weight.grad.is_sparse:
                 raise UsageError("LAMB takes dense gradients; use an embedding with sparse=False")
+            if weight.is_complex():
+                raise UsageError("LAMB takes real weights; make them with torch.view_as_real")
             if not self.state[weight]:
                 self.state[weight]["step"] = 0
                 self.state[weight]["exp_avg"] = torch.zeros_like(weight)

@@ -26,7 +26,7 @@ class LazyRows(AroundStep):
         keep_moments: leave the optimizer's state of such a row alone too.
 
     Raises:
-        UsageError: no parameters, or one that has no rows.
+        UsageError: no parameters, or one that has no rows; a step with a closure.
 
     Example:
         >>> import torch
@@ -38,6 +38,8 @@ class LazyRows(AroundStep):
         >>> weight.round(decimals=4).tolist()
         [[0.25], [1.0]]
     """
+
+    needs_gradients = True
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, keep_moments: bool = False) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ class Lookahead(AroundStep):
         alpha: in (0, 1]; 1 changes nothing.
 
     Raises:
-        UsageError: a number outside its range.
+        UsageError: a number outside its range; a step with a closure.
 
     Example:
         >>> import torch
@@ -40,6 +40,8 @@ class Lookahead(AroundStep):
         >>> weight.item()  # half of the way to 0.5
         0.75
     """
+
+    needs_gradients = True
 
     def __init__(self, num_steps: int = 5, alpha: float = 0.5) -> None:
         super().__init__()

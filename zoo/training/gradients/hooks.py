@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from zoo.errors import UsageError
+from zoo.training.around.hooks import has_closure, has_overflow
 
 from .patterns import plain
 
@@ -54,7 +55,7 @@ def names_of(
     groups = optimizer.param_groups
     parameters = [each for group in groups for each in group["params"]]
     if known is not None:
-        if strange := next((each for each in parameters if each not in known), None):
+        for strange in (each for each in parameters if each not in known):
             raise UsageError(
                 f"attach: the optimizer has a parameter of shape {tuple(strange.shape)} that "
                 "model= does not have; give the model it was made for"
@@ -72,8 +73,7 @@ def check_step(args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     Raises:
         UsageError: it was given a closure, or the scaler itself.
     """
-    given = [*args[1:], *kwargs.values()]  # the first is the optimizer
-    if any(callable(each) for each in given):
+    if has_closure(args, kwargs):
         raise UsageError(
             "a step with a closure makes its gradients behind the chain's back; call "
             "chain.apply(model) at the end of the closure instead of attach"
@@ -92,8 +92,7 @@ def unscale(optimizer: Any, parameters: Sequence[nn.Parameter]) -> bool:
     Returns:
         False if it found an infinity, and the optimizer would not step.
     """
-    overflow = getattr(optimizer, "found_inf", None)
-    if overflow is not None and bool(overflow):
+    if has_overflow(optimizer):
         return False
     scale = getattr(optimizer, "grad_scale", None)
     if scale is not None:

@@ -54,11 +54,15 @@ class Project(Transform):
             seed: of the order of the losses.
 
         Raises:
-            UsageError: no losses, or something else; a model sharded by `fully_shard`, which
-                reduces gradients inside backward.
+            UsageError: no losses, or something else; sparse gradients; a model sharded by
+                `fully_shard`, which reduces gradients inside backward.
         """
-        if not losses or not all(isinstance(x, Tensor) and x.numel() == 1 for x in losses):
-            raise UsageError("backward: takes a list of losses, each a tensor with one number")
+        fits = all(isinstance(x, Tensor) and x.numel() == 1 and x.requires_grad for x in losses)
+        if not losses or not fits:
+            raise UsageError(
+                "backward: takes a list of losses, each a tensor with one number that has a "
+                "gradient; leave out what is constant"
+            )
         named = [(name, each) for name, each in named_parameters(model) if each.requires_grad]
         if sharding.is_fully_sharded(model):
             raise UsageError(
@@ -71,6 +75,10 @@ class Project(Transform):
             torch.autograd.grad(x, parameters, retain_graph=i + 1 < len(losses), allow_unused=True)
             for i, x in enumerate(losses)
         ]
+        for of_one in tasks:
+            for (name, _), gradient in zip(named, of_one, strict=True):
+                if gradient is not None:
+                    sharding.check(name, gradient)
         rows: list[Tensor | None] = [_stacked(of_one) for of_one in zip(*tasks, strict=True)]
         if isinstance(model, nn.parallel.DistributedDataParallel):
             group = model.process_group
@@ -79,7 +87,7 @@ class Project(Transform):
         projected = [r for r, (name, _) in zip(rows, named, strict=True) if chosen[name]]
         products = torch.zeros(len(losses), len(losses), dtype=torch.float64)
         for used in (row for row in projected if row is not None):
-            flat = used.flatten(1)
+            flat = used[..., None].flatten(1)  # an axis more for what has none
             products += (flat @ flat.T).double().cpu()
         weights = project(products, random.Random(seed))
         upper = torch.triu(torch.ones_like(products), diagonal=1) > 0

@@ -61,12 +61,18 @@ def check(name: str, gradient: Tensor) -> None:
     """Refuse a gradient that no operation could change in place.
 
     Raises:
-        UsageError: it is sparse, or spread over processes otherwise than whole or along an axis.
+        UsageError: it is sparse or complex, or spread over processes otherwise than whole or along
+            an axis.
     """
     if gradient.layout != torch.strided:
         raise UsageError(
             f"the gradient of {name} is sparse; make its embedding with sparse=False, or leave "
             "its parameter to an optimizer without a chain"
+        )
+    if gradient.is_complex():
+        raise UsageError(
+            f"the gradient of {name} is complex, and operations are for real ones; make the "
+            "parameter with torch.view_as_real, or leave it to an optimizer without a chain"
         )
     if not isinstance(gradient, DTensor):
         return
@@ -112,7 +118,7 @@ def largest(tensor: Tensor) -> Tensor:
     if not tensor.numel():
         return tensor.new_zeros(())
     minimum, maximum = torch.aminmax(tensor)
-    return torch.maximum(minimum.neg(), maximum)
+    return torch.maximum(minimum.abs(), maximum.abs())  # neg() would make -0 of 0
 
 
 def _over_processes(values: Tensor, tensors: Sequence[Tensor], order: float) -> Tensor:

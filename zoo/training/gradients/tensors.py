@@ -104,7 +104,8 @@ class Gradients:
             numbers = single.tolist()
             moved = [i for i, number in enumerate(numbers) if number != 1.0]
             if moved:
-                torch._foreach_mul_([locals_[i] for i in moved], [numbers[i] for i in moved])
+                # Tensors, because half precision would cut off a number beyond its range.
+                torch._foreach_mul_([locals_[i] for i in moved], [single[i] for i in moved])
         elif factors.ndim == 0 and len({tensor.device for tensor in locals_}) == 1:
             torch._foreach_mul_(locals_, factors)
         else:
