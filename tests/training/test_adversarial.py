@@ -14,6 +14,8 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
+    BertLMHeadModel,
+    GPT2LMHeadModel,
     T5Config,
     T5ForConditionalGeneration,
 )
@@ -359,6 +361,21 @@ def test_the_divergence_is_that_of_torch_and_counts_what_has_labels():
     bernoulli = torch.distributions.Bernoulli
     expected = torch.distributions.kl_divergence(bernoulli(logits=p), bernoulli(logits=q))
     torch.testing.assert_close(divergence(many, {}, p, q), expected.sum(-1).mean())
+
+
+@pytest.mark.parametrize("kind", [GPT2LMHeadModel, BertLMHeadModel, BertForMaskedLM])
+def test_of_the_next_token_the_next_label_counts(kind):
+    config = kind.config_class(
+        vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1,
+        intermediate_size=4, is_decoder=kind is not BertForMaskedLM,
+    )  # fmt: skip
+    p, q = torch.randn(2, 2, 4, 9, generator=torch.Generator().manual_seed(1)).unbind()
+    labels = torch.tensor([[-100, -100, 3, 4], [-100, 5, -100, -100]])
+    kl = (p.softmax(-1) * (p.log_softmax(-1) - q.log_softmax(-1))).sum(-1)
+    rows = [(0, 2), (0, 3), (1, 1)] if kind is BertForMaskedLM else [(0, 1), (0, 2), (1, 0)]
+    expected = torch.stack([kl[row] for row in rows]).mean()
+    found = divergence(kind(config), {"labels": labels}, p, q)
+    torch.testing.assert_close(found, expected)
 
 
 REFUSED = {

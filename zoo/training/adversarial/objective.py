@@ -167,13 +167,20 @@ def logits_of(model: nn.Module, outputs: Any) -> Tensor:
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
+def predicts_next_token(model: nn.Module) -> bool:
+    """Whether logits are of the token after each: a decoder alone, with a head to generate."""
+    encoder_decoder = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+    can_generate = getattr(model, "can_generate", lambda: False)
+    return bool(can_generate()) and not encoder_decoder
+
+
 def divergence(model: nn.Module, inputs: Mapping[str, Any], p: Tensor, q: Tensor) -> Tensor:
     """KL(p || q) in nats of distributions given as logits, averaged over the rows that count.
 
     Softmax over the last axis; of a model with `problem_type` "multi_label_classification" a
     Bernoulli variable for each label, their divergences summed. A row is a text, or a token where
-    logits are of tokens: then those count whose label is not -100, or without such labels those
-    that the attention mask keeps.
+    logits are of tokens: then those count whose label is not -100 (of a model that predicts the
+    next token, the next label), or without such labels those that the attention mask keeps.
 
     Args:
         model: whose logits they are.
@@ -196,6 +203,8 @@ def divergence(model: nn.Module, inputs: Mapping[str, Any], p: Tensor, q: Tensor
     for name, nothing in (("labels", -100), ("attention_mask", 0)):
         marks = inputs.get(name)
         if rows.ndim > 1 and torch.is_tensor(marks) and marks.shape == rows.shape:
+            if name == "labels" and predicts_next_token(model):
+                marks = nn.functional.pad(marks[:, 1:], (0, 1), value=nothing)
             counted = marks != nothing
             break
     return rows[counted].mean() if counted.any() else rows.sum() * 0
