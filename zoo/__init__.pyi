@@ -9,6 +9,9 @@ from zoo.drawing import interpolate as interpolate
 from zoo.drawing import neighbors as neighbors
 from zoo.drawing import reconstruct as reconstruct
 from zoo.drawing import sample as sample
+from zoo.energies import denoise as denoise
+from zoo.energies import energy as energy
+from zoo.energies import inpaint as inpaint
 from zoo.evaluation.density.run import density as density
 from zoo.evaluation.measure import evaluate as evaluate
 from zoo.filling import fill_mask as fill_mask

@@ -4,14 +4,14 @@ Each function takes a model's id or folder and returns a `Grid`: the images, wha
 and `save`.
 """
 
-import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo import catalog
+from zoo.chains import CHAINS, draw
 from zoo.errors import UsageError
+from zoo.grids import Grid, Name, check_range, to_bytes
 from zoo.hints import did_you_mean
 
 if TYPE_CHECKING:
@@ -29,78 +29,69 @@ SAMPLERS = {
 MODES = ("slerp", "linear")
 DISTANCES = {"cosine": "the angle between representations", "l2": "their Euclidean distance"}
 
-Name = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Images in reading order, and what is known of them.
-
-    Attributes:
-        images: uint8 `(N, C, H, W)`, without padding.
-        columns: images per row; None makes the grid about square.
-        facts: how it was made and what was found, in types that JSON has.
-        skipped: a line for each file that was not read.
-        num_files: how many files were found, read or not.
-    """
-
-    images: "Tensor"
-    columns: int | None
-    facts: dict[str, Any]
-    skipped: list[str] = field(default_factory=list)
-    num_files: int = 0
-
-    def save(self, path: Name) -> Path:
-        """Write the grid completely or not at all; the ending chooses the format."""
-        from zoo import plots
-
-        return plots.save_grid(self.images, Path(path), self.columns)
-
 
 def sample(
     model: Name,
     number: int = 64,
     *,
     seed: int | None = None,
-    sampler: str = "prior",
-    temperature: float = 1.0,
+    sampler: str | None = None,
+    temperature: float | None = None,
+    steps: int | None = None,
+    jump: bool | None = None,
+    trace: bool = False,
     columns: int | None = None,
     quiet: bool = True,
 ) -> Grid:
-    """Draw new images from a model.
+    """Draw new images, or points of the plane, from a model.
 
     Args:
         model: an id or a folder.
         number: of images, 1 to 100,000.
         seed: names the images; drawn, and told in the facts, if None.
-        sampler: a key of `SAMPLERS`.
-        temperature: factor on the spread of the codes, at least 0; below 1 is more typical.
+        sampler: a key of `SAMPLERS`, where a model has codes; else of `CHAINS`. None is `prior`,
+            or a model's generator, or `langevin`.
+        temperature: at least 0; factor on the spread of the codes or of a generator's noise, below
+            1 is more typical; of chains the same at all steps, in place of their schedule.
+        steps: of chains; None is the number in the model's config.
+        jump: denoise once at the end; None does so for chains alone.
+        trace: keep the way of a few chains from noise to image, as `Grid.trace`.
         columns: images per row.
         quiet: draw no progress bar.
 
+    Returns:
+        The images; points of the plane are one image of all, and coordinates in `facts["points"]`.
+
     Raises:
-        UsageError: an argument is out of its range, or the sampler was never fitted.
+        UsageError: an argument is out of its range or not for this model, or the sampler was never
+            fitted.
         NotFoundError: there is no such model.
     """
-    if sampler not in SAMPLERS:
-        raise UsageError(f"no sampler {sampler!r}. {did_you_mean(sampler, SAMPLERS)}")
-    if not 0 <= temperature < float("inf"):
+    if sampler is not None and sampler not in SAMPLERS | CHAINS:
+        raise UsageError(f"no sampler {sampler!r}. {did_you_mean(sampler, SAMPLERS | CHAINS)}")
+    if temperature is not None and not 0 <= temperature < float("inf"):
         raise UsageError(f"temperature must be 0 or more, got {temperature}")
-    _check_range("number", number, 1, MAX_SAMPLES)
+    check_range("number", number, 1, MAX_SAMPLES)
+    from zoo.loading import load_for, row_of
+
+    if "scores" in row_of(model)[0].can:
+        return draw(
+            model, number, seed=seed, sampler=sampler, temperature=temperature, steps=steps,
+            jump=jump, trace=trace, columns=columns, quiet=quiet,
+        )  # fmt: skip
+    chained = {"sampler": sampler in CHAINS, "steps": steps is not None}
+    chained |= {"jump": jump is not None, "trace": trace}
+    for name in (name for name, given in chained.items() if given):
+        raise UsageError(f"{name}: {model} draws from codes, not by chains; leave it out")
     from zoo import plots
-    from zoo.loading import load_for
     from zoo.progress import track
 
     network, processor = load_for(model, "sample")
-    if not hasattr(network, "sample_latents"):
-        raise UsageError(
-            f"{model} draws without codes, which Python does: "
-            f"zoo.from_pretrained({str(model)!r}).sample({number})"
-        )
     import torch  # only once the model is known to exist
 
     plots.check_grid(number, processor.size, processor.size, columns)
     seed = secrets.randbelow(2**32) if seed is None else seed
+    sampler, temperature = sampler or "prior", 1.0 if temperature is None else temperature
     try:
         latents = network.sample_latents(
             number, sampler=sampler, temperature=temperature, seed=seed
@@ -109,7 +100,7 @@ def sample(
         raise UsageError(f"{model}: {error}") from error
     chunks = torch.split(latents, BATCH)
     images = [
-        _bytes(processor, network.sample(len(chunk), latents=chunk))
+        to_bytes(processor, network.sample(len(chunk), latents=chunk))
         for chunk in track(chunks, "sampling", total=len(chunks), quiet=quiet)
     ]
     facts = {"model": str(model), "number": number, "seed": seed, "sampler": sampler}
@@ -190,7 +181,8 @@ def interpolate(
         images: files, folders of them, or names of example data sets, paired in order; if a
             folder holds an odd number, the last is left out, and `facts["left_out"]` names it.
         steps: images per row, both ends included, 2 to 100.
-        mode: `slerp`, along the arc of the codes, or `linear`.
+        mode: `slerp`, along the arc of the codes, or `linear`; a model without codes walks
+            straight, each image moved to where its density is high, whatever the mode.
         quiet: draw no progress bar.
 
     Raises:
@@ -199,7 +191,7 @@ def interpolate(
     """
     if mode not in MODES:
         raise UsageError(f"no mode {mode!r}. {did_you_mean(mode, MODES)}")
-    _check_range("steps", steps, 2, MAX_STEPS)
+    check_range("steps", steps, 2, MAX_STEPS)
     from zoo.data.reading import check_exist, path_of, read_images
 
     check_exist(images)
@@ -219,15 +211,19 @@ def interpolate(
     plots.check_grid(pairs * steps, processor.size, processor.size, steps)
     values = pixels[: 2 * pairs].reshape(pairs, 2, *pixels.shape[1:])
     chunks = torch.split(values, max(1, BATCH // steps))
+    scores = "scores" in catalog.find_config(network.config.model_type).can
+    options = {"seed": 0} if scores else {"mode": mode}
     made = [
-        _bytes(processor, network.interpolate(*(chunk.float() / 255).unbind(1), steps, mode))
+        to_bytes(
+            processor, network.interpolate(*(chunk.float() / 255).unbind(1), steps, **options)
+        )
         for chunk in track(chunks, "interpolating", total=len(chunks), quiet=quiet)
     ]
     facts = {
         "model": str(model),
         "pairs": [[str(file) for file in files[i : i + 2]] for i in range(0, 2 * pairs, 2)],
         "steps": steps,
-        "mode": mode,
+        "mode": "linear" if scores else mode,
         "left_out": str(files[-1]) if len(pixels) % 2 else None,
     }
     return Grid(torch.cat(made).flatten(0, 1), steps, facts, *read.skipped())
@@ -264,7 +260,7 @@ def neighbors(
     """
     if by not in DISTANCES:
         raise UsageError(f"no distance {by!r}. {did_you_mean(by, DISTANCES)}")
-    _check_range("number", number, 1, MAX_NEIGHBORS)
+    check_range("number", number, 1, MAX_NEIGHBORS)
     from zoo.data.reading import check_exist, read_images
 
     check_exist(images, skip_bad=skip_bad)
@@ -305,18 +301,6 @@ def neighbors(
     ]
     facts = {"model": str(model), "tap": tap, "by": by, "images": found}
     return Grid(processor.crop_padding(rows), 1 + number, facts, *read.skipped())
-
-
-def _check_range(name: str, value: int, min_value: int, max_value: int) -> None:
-    if not min_value <= value <= max_value:
-        raise UsageError(f"{name} must be {min_value} to {max_value:,}, got {value}")
-
-
-def _bytes(processor: Any, pixel_values: "Tensor") -> "Tensor":
-    """Model output without padding as uint8, a quarter of the memory."""
-    from zoo.plots import to_uint8
-
-    return to_uint8(processor.crop_padding(pixel_values))
 
 
 def _fitted(model: Any, sampler: str) -> bool:

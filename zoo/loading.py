@@ -107,8 +107,42 @@ def processor_at(place: str, name: str) -> "GenaeImageProcessor":
         ) from error
 
 
+def row_of(name: str | os.PathLike[str]) -> tuple[catalog.Entry, dict[str, Any]]:
+    """The catalog's row of a model, and its `config.json`; torch is not imported.
+
+    Raises:
+        NotFoundError: there is no such model.
+        UsageError: it is of another library.
+    """
+    config = read_config(Path(resolve(name)))
+    entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
+    return entry, config
+
+
+def check_able(name: str | os.PathLike[str], ability: str, verb: str) -> dict[str, Any]:
+    """The `config.json` of a model that can do something; torch is not imported.
+
+    Args:
+        name: an id or a folder.
+        ability: a key of `zoo.catalog.ABILITIES`.
+        verb: of the command line, for the message.
+
+    Raises:
+        NotFoundError: there is no such model.
+        UsageError: it cannot do this.
+    """
+    entry, config = row_of(name)
+    if ability not in entry.can:
+        able = ", ".join(catalog.able(ability))
+        raise UsageError(
+            f"`genae {verb}` needs a model that {catalog.ABILITIES[ability]} ({able}), and the "
+            f"architecture of {name} is {entry.name}, {entry.title}; `genae list` shows the models"
+        )
+    return config
+
+
 def load_for(name: str | os.PathLike[str], method: str) -> tuple[Any, "GenaeImageProcessor"]:
-    """A model and its image processor, looked up and checked once.
+    """A model of images and its image processor, looked up and checked once.
 
     Args:
         name: an id or a folder.
@@ -117,7 +151,8 @@ def load_for(name: str | os.PathLike[str], method: str) -> tuple[Any, "GenaeImag
     Raises:
         NotFoundError: the model does not exist, or has no image processor.
         IntegrityError: the files of the model or its processor are malformed.
-        UsageError: the model has no such method, or its processor makes images of another shape.
+        UsageError: the model has no such method or reads no images, or its processor makes images
+            of another shape.
     """
     place = resolve(name)
     model = model_at(place)
@@ -126,6 +161,11 @@ def load_for(name: str | os.PathLike[str], method: str) -> tuple[Any, "GenaeImag
         raise UsageError(
             f"{name} is a {title} and cannot {method}; `genae evaluate` measures it, and "
             "`genae list` shows the models that draw"
+        )
+    if getattr(model.config, "input_shape", None) is not None:
+        raise UsageError(
+            f"{name} is a model of vectors, not of images, which Python uses: "
+            f"zoo.from_pretrained({str(name)!r})"
         )
     processor = processor_at(place, str(name))
     wanted = (model.config.num_channels, model.config.image_size)
@@ -136,6 +176,37 @@ def load_for(name: str | os.PathLike[str], method: str) -> tuple[Any, "GenaeImag
             f"and {wanted[1]}; correct the file"
         )
     return model, processor
+
+
+def load_scoring(
+    name: str | os.PathLike[str], verb: str, *, images: bool = False, plane: bool = False
+) -> tuple[Any, Any]:
+    """A model with an energy, and its image processor; None for points of the plane.
+
+    What the model's files alone decide is refused before torch is imported.
+
+    Args:
+        name: an id or a folder.
+        verb: of the command line, for messages.
+        images: refuse a model of vectors.
+        plane: refuse a model of images.
+
+    Raises:
+        UsageError: the model has no energy, or is of other data than the verb needs.
+        NotFoundError: as `load_for`.
+        IntegrityError: as `load_for`.
+    """
+    shape = check_able(name, "scores", verb).get("input_shape")
+    if shape is None and plane:
+        raise UsageError(f"{name} is a model of images; `genae {verb}` shows points of the plane")
+    if shape is not None and images:
+        raise UsageError(f"{name} is a model of vectors; `genae {verb}` reads images")
+    if shape is not None and list(shape) != [2]:
+        raise UsageError(
+            f"{name} is a model of vectors of {shape[0]} numbers, which no image shows; Python "
+            f"has them: zoo.from_pretrained({str(name)!r})"
+        )
+    return load_for(name, "score") if shape is None else (from_pretrained(name), None)
 
 
 def load_with_tokenizer(name: str | os.PathLike[str], head: str) -> tuple[Any, Any]:

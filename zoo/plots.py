@@ -155,23 +155,28 @@ def save_grid(
     return save_image(grid(images, columns, padding, scale), path)
 
 
-def save_points(points: "Tensor", path: str | Path, bound: float = 4.0) -> Path:
-    """Write points of the plane, `(N, 2)`, as an image whose darkness is their number.
+def points_image(points: "Tensor", bound: float = 4.0) -> Image.Image:
+    """Points of the plane, `(N, 2)`, as an image whose darkness is their number, of mode L.
 
     Args:
         points: outside of the square from -bound to bound they are not shown.
-        path: the file to write.
         bound: half the side of what is shown.
-
-    Raises:
-        UsageError: as `save_image`.
     """
     x, y = points.detach().cpu().double().numpy().T
     edges = np.linspace(-bound, bound, POINT_CELLS + 1)
     counts = np.histogram2d(-y, x, bins=(edges, edges))[0]  # the second axis upwards
     shade = 255 * (1 - np.sqrt(counts / max(counts.max(), 1)))
     side = np.ones((POINT_SCALE, POINT_SCALE))
-    return save_image(Image.fromarray(np.kron(shade, side).round().astype(np.uint8)), path)
+    return Image.fromarray(np.kron(shade, side).round().astype(np.uint8))
+
+
+def save_points(points: "Tensor", path: str | Path, bound: float = 4.0) -> Path:
+    """Write `points_image(...)` to a file, which appears complete or not at all.
+
+    Raises:
+        UsageError: as `save_image`.
+    """
+    return save_image(points_image(points, bound), path)
 
 
 def save_reconstructions(

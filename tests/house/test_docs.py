@@ -18,6 +18,7 @@ ROOMS = (
     "cards/README.md",
     *(f"zoo/{room}/README.md" for room in ("cli", "compression", "data", "evaluation")),
     *(f"zoo/{room}/README.md" for room in ("models", "registry", "training")),
+    "zoo/models/images/ENERGIES.md",
     "convert/README.md",
 )
 DOCUMENTS = (*READMES, *ROOMS, "CONTRIBUTING.md", "CHANGELOG.md")

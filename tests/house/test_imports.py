@@ -65,9 +65,19 @@ ROOMS = {
         "zoo.training",
     ),
     "zoo.filling": ("torch", f"{PLAIN} zoo.loading"),
+    "zoo.grids": ("torch", f"{PLAIN} zoo.plots"),
+    "zoo.chains": (
+        "torch numpy",
+        f"{PLAIN} zoo.progress zoo.models.images zoo.loading zoo.plots zoo.grids",
+    ),
+    "zoo.energies": (
+        "torch",
+        f"{PLAIN} zoo.progress zoo.registry zoo.loading zoo.plots zoo.data zoo.evaluation "
+        "zoo.grids zoo.chains",
+    ),
     "zoo.drawing": (
         "torch",
-        f"{PLAIN} zoo.progress zoo.loading zoo.plots zoo.data zoo.evaluation",
+        f"{PLAIN} zoo.progress zoo.loading zoo.plots zoo.data zoo.evaluation zoo.grids zoo.chains",
     ),
     "zoo.compression": (
         "numpy PIL safetensors constriction",
@@ -116,7 +126,7 @@ MORE = {
 }
 
 #: What a verb's module may import outside functions, so that other verbs and --help are quick.
-AT_ONCE = f"{PLAIN} zoo.cli zoo.drawing zoo.filling zoo.progress typer"
+AT_ONCE = f"{PLAIN} zoo.cli zoo.chains zoo.drawing zoo.energies zoo.filling zoo.progress typer"
 
 
 def within(module: str, allowed: set[str]) -> bool:

@@ -48,6 +48,21 @@ VERBS = {
         "Walk from one image to another through a model's codes.",
         "genae interpolate genae/eae-mnist A.png B.png -o walk.png",
     ),
+    "energy": Verb(
+        "zoo.cli.energies:energy",
+        "Print energies of images, or show what a model of the plane knows.",
+        "genae energy genae/dde-gaussians-2d --grid -o plane.png",
+    ),
+    "denoise": Verb(
+        "zoo.cli.energies:denoise",
+        "Add noise to images and denoise them by a model's score.",
+        "genae denoise out/mdsm-fashion-mnist IMAGES --sigma 0.3 -o denoised.png",
+    ),
+    "inpaint": Verb(
+        "zoo.cli.energies:inpaint",
+        "Hide a part of images and fill it in.",
+        "genae inpaint out/mdsm-fashion-mnist IMAGES --mask lower -o filled.png",
+    ),
     "train": Verb(
         "zoo.cli.train:train",
         "Train a model from its card.",
@@ -139,7 +154,7 @@ VERBS = {
 #: Verbs that load the model they name.
 AT_THE_DOOR = (
     *("sample", "reconstruct", "interpolate", "evaluate", "compress", "geometry", "probe"),
-    *("neighbors", "density", "fill-mask", "verify"),
+    *("neighbors", "density", "energy", "denoise", "inpaint", "fill-mask", "verify"),
 )
 
 
@@ -220,10 +235,11 @@ def _default_flags(params: list[Any]) -> list[Any]:
     """Make a flag that is not given false instead of None.
 
     For None typer imports pydantic, which takes a quarter of a second; `genae list` has nothing
-    but flags.
+    but flags. A flag with a way to say no may be neither.
     """
     for param in params:
-        if getattr(param, "is_flag", False) and param.default is None:
+        flag = getattr(param, "is_flag", False) and not param.secondary_opts
+        if flag and param.default is None:
             param.default = False
     return params
 

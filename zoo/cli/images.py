@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from zoo.chains import CHAINS
 from zoo.cli.common import Json, Model, Quiet, hint, print_json, say
 from zoo.drawing import MAX_SAMPLES, MAX_STEPS, SAMPLERS
+from zoo.errors import UsageError
 from zoo.hints import command
 
 if TYPE_CHECKING:
-    from zoo.drawing import Grid
+    from zoo.grids import Grid
 
 SHOWN_PROBLEMS = 5  # a damaged folder should not fill the screen
 
@@ -31,7 +33,10 @@ Files = Annotated[
 
 def sample(
     model: Model,
-    output: Output,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Image to write: PNG, JPEG, WEBP, ..."),
+    ] = None,
     number: Annotated[
         int, typer.Option("--number", "-n", min=1, max=MAX_SAMPLES, help="Number of images.")
     ] = 64,
@@ -40,16 +45,35 @@ def sample(
         typer.Option(min=0, max=2**63 - 1, help="Seed of the images; random if not given."),
     ] = None,
     sampler: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Distribution of the codes. "
-            f"{'; '.join(f'{name}: {text}' for name, text in SAMPLERS.items())}."
+            help="Distribution of the codes, the first if not given. "
+            f"{'; '.join(f'{name}: {text}' for name, text in SAMPLERS.items())}. "
+            "Of a model with an energy: "
+            f"{'; '.join(f'{name}: {text}' for name, text in CHAINS.items())}."
         ),
-    ] = "prior",
+    ] = None,
     temperature: Annotated[
-        float,
-        typer.Option(help="Factor on the spread of the codes; below 1, images are more typical."),
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            help="Factor on the spread of the codes; below 1, images are more typical. Of chains: "
+            "one temperature in place of their schedule."
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of steps of chains; the model's own if not given."),
+    ] = None,
+    jump: Annotated[
+        bool | None,
+        typer.Option(
+            "--jump/--no-jump", help="Denoise once at the end, as chains do if not given."
+        ),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Image to write of some chains from noise to image."),
+    ] = None,
     columns: Columns = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -57,24 +81,43 @@ def sample(
     """Draw new images from a model and write them as a grid."""
     from zoo import drawing, plots
 
-    output = plots.prepare_output(output)
+    places = [plots.prepare_output(place) for place in (output, trace) if place is not None]
+    if not places:
+        raise UsageError("give --output, where the images go, or --trace")
+    if len({place.resolve() for place in places}) < len(places):
+        raise UsageError(f"{places[0]}: --output and --trace name the same file; give two")
     grid = drawing.sample(
         model,
         number,
         seed=seed,
         sampler=sampler,
         temperature=temperature,
+        steps=steps,
+        jump=jump,
+        trace=trace is not None,
         columns=columns,
         quiet=quiet,
     )
-    fitted = grid.facts.pop("fitted")
-    answer(grid, output, as_json)
+    fitted = grid.facts.pop("fitted", [])
+    if output is not None:
+        grid.save(places[0])
+    if grid.trace is not None:
+        grid.trace.save(places[-1])
+    if as_json:
+        found = {"trace": places[-1], "traced": grid.trace.facts["steps"]} if grid.trace else {}
+        print_json({"output": output and places[0], **found, **grid.facts})
+    else:
+        typer.echo("\n".join(map(str, places)))
     again = ("genae", "sample", model, "-n", str(number), "--seed", str(grid.facts["seed"]))
-    if fitted and sampler == "prior":
-        name = output.with_stem(f"{output.stem}-{fitted[-1]}")
+    first = places[0]
+    if fitted and sampler in (None, "prior"):
+        name = first.with_stem(f"{first.stem}-{fitted[-1]}")
         hint(command(*again, "--sampler", fitted[-1], "-o", name), quiet=quiet)
-    elif Path(model).is_dir() and not (Path(model) / "card.toml").is_file():
-        name = output.with_stem(f"{output.stem}-0.7")
+    elif grid.facts["sampler"] in CHAINS and grid.trace is None:
+        name = first.with_stem(f"{first.stem}-trace")
+        hint(command(*again, "--sampler", "langevin", "--trace", name), quiet=quiet)
+    elif grid.trace is None and Path(model).is_dir() and not (Path(model) / "card.toml").is_file():
+        name = first.with_stem(f"{first.stem}-0.7")
         hint(command(*again, "--temperature", "0.7", "-o", name), quiet=quiet)
     else:
         hint(command("genae", "info", model), quiet=quiet)
@@ -139,9 +182,8 @@ def interpolate(
 def answer(grid: "Grid", output: Path, as_json: bool) -> None:
     """Write a grid, and print its place, or with --json its facts."""
     grid.save(output)
-    skipped = {} if grid.facts.get("sampler") else {"skipped": grid.skipped}
     if as_json:
-        print_json({"output": output, **grid.facts, **skipped})
+        print_json({"output": output, **grid.facts, "skipped": grid.skipped})
     else:
         typer.echo(str(output))
 

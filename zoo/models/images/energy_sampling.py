@@ -1,6 +1,6 @@
 """How energy models draw: chains, their stream of states, inpainting, interpolation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ class SamplingEnergyModel(EnergyModel):
         jump: bool | None = None,
         seed: int | None = None,
         generator: torch.Generator | None = None,
+        on_step: Callable[[ChainState], None] | None = None,
     ) -> Tensor:
         """Draw images or vectors, without a graph, in eval mode.
 
@@ -42,6 +43,8 @@ class SamplingEnergyModel(EnergyModel):
             jump: denoise once at the end; None does so for chains and not for a generator.
             seed: names the samples.
             generator: of random numbers, instead of a seed.
+            on_step: called with the state of the chains after each of their steps, for a bar or
+                for images of the way; the state's tensors are not to be changed.
 
         Returns:
             Images `(N, C, H, W)`, clamped to [0, 1], or vectors `(N, d)`.
@@ -64,7 +67,7 @@ class SamplingEnergyModel(EnergyModel):
                         count, 1.0 if temperature is None else temperature, generator
                     )
                 else:
-                    x = self._run(count, sampler, schedule, generator).x
+                    x = self._run(count, sampler, schedule, generator, on_step).x
                 if jump or (jump is None and sampler != "generator"):
                     x = self.denoise(x)
                 drawn.append(x)
@@ -126,6 +129,7 @@ class SamplingEnergyModel(EnergyModel):
         jump: bool = True,
         seed: int | None = None,
         generator: torch.Generator | None = None,
+        on_step: Callable[[ChainState], None] | None = None,
     ) -> Tensor:
         """Fill in what is missing by annealed Langevin chains, without a graph.
 
@@ -140,6 +144,7 @@ class SamplingEnergyModel(EnergyModel):
             jump: denoise once at the end.
             seed: as in `sample`.
             generator: as in `sample`.
+            on_step: as in `sample`.
 
         Returns:
             Shape of the images; the known places are the given ones, exactly.
@@ -162,6 +167,8 @@ class SamplingEnergyModel(EnergyModel):
                 generator=generator, constrain=constrain,
             ):  # fmt: skip
                 state = moved
+                if on_step is not None:
+                    on_step(state)
             filled = self.denoise(state.x) if jump else state.x
         return torch.where(missing, self._shown(filled), images)
 
@@ -246,11 +253,18 @@ class SamplingEnergyModel(EnergyModel):
         )  # fmt: skip
 
     def _run(
-        self, count: int, sampler: str, schedule: Tensor, generator: torch.Generator | None
+        self,
+        count: int,
+        sampler: str,
+        schedule: Tensor,
+        generator: torch.Generator | None,
+        on_step: Callable[[ChainState], None] | None = None,
     ) -> ChainState:
         state = ChainState(self._starts(count, generator))
         for moved in self._walk(sampler, state, schedule, generator):
             state = moved
+            if on_step is not None:
+                on_step(state)
         return state
 
     def _starts(self, count: int, generator: torch.Generator | None) -> Tensor:
