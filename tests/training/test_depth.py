@@ -17,6 +17,8 @@ from transformers import (
     CLIPModel,
     GPT2Config,
     GPT2LMHeadModel,
+    OPTConfig,
+    OPTForSequenceClassification,
     ResNetConfig,
     ResNetForImageClassification,
     SwinConfig,
@@ -149,7 +151,60 @@ AUTOENCODER = [
     ("decoder 1/2", "decoder.convolutions.0.weight"),
     ("decoder 2/2", "decoder.convolutions.5.weight"),
 ]
+OPT = {"word_embed_proj_dim": 6, "ffn_dim": 20, "num_hidden_layers": 2} | SPECIAL
+
+
+def graph():
+    """Convolutions and their norms in two lists, as in many a network for graphs."""
+    model = nn.Module()
+    model.convs = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+    model.norms = nn.ModuleList(nn.BatchNorm1d(4) for _ in range(2))
+    model.head = nn.Linear(4, 2)
+    return model
+
+
+def detector():
+    """A head that is a stack of its own."""
+    model = nn.Module()
+    model.encoder, model.decoder, model.box_predictor = nn.Module(), nn.Module(), nn.Module()
+    for each in (model.encoder, model.decoder):
+        each.layers = nn.ModuleList([Block()])
+    model.box_predictor.layers = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
+    return model
+
+
 MODELS = {
+    "norm and projection registered before the layers": (
+        lambda: OPTForSequenceClassification(OPTConfig(**TEXT | OPT)),
+        [
+            ("0/3", "model.decoder.embed_tokens.weight"),
+            ("3/3 head", "model.decoder.project_out.weight"),
+            ("0/3", "model.decoder.project_in.weight"),
+            ("3/3", "model.decoder.final_layer_norm.weight"),
+            ("1/3", "model.decoder.layers.0.self_attn.k_proj.weight"),
+            ("2/3", "model.decoder.layers.1.self_attn.k_proj.weight"),
+            ("3/3 head", "score.weight"),
+        ],
+    ),
+    "norms in a list": (
+        graph,
+        [
+            ("1/4", "convs.0.weight"),
+            ("2/4", "convs.1.weight"),
+            ("3/4", "convs.2.weight"),
+            ("1/4", "norms.0.weight"),
+            ("2/4", "norms.1.weight"),
+            ("4/4 head", "head.weight"),
+        ],
+    ),
+    "head of several layers": (
+        detector,
+        [
+            ("encoder 1/2", "encoder.layers.0.gamma_1"),
+            ("decoder 1/2", "decoder.layers.0.gamma_1"),
+            ("2/2 head", "box_predictor.layers.0.weight"),
+        ],
+    ),
     "bert": (
         lambda: BertForSequenceClassification(BertConfig(**TEXT)),
         [*BERT, ("3/3 head", "bert.pooler.dense.weight")],

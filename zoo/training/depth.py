@@ -19,7 +19,8 @@ from zoo.errors import UsageError
 EMBEDDINGS = re.compile(r"(^|_)(embed\w*|stem|wte|wpe|extractor)(_|$)")
 #: And those that put it above them.
 HEADS = re.compile(
-    r"(^|_)(heads?|classifiers?|pooler|score|logits|outputs|predictions|projector)$"
+    r"((^|_)(heads?|classifiers?|pooler|score|logits|outputs|predictions|projector|project_out"
+    r"|final_(\w+_)?norm)|\w_predictor)$"
 )
 #: Stacks side by side that are networks of their own, not one after the other.
 TOWERS = re.compile(
@@ -155,6 +156,13 @@ def _is_stack(module: nn.Module) -> bool:
     )
 
 
+def _are_norms(module: nn.Module) -> bool:
+    """A list of norms, one for each layer of the list before it."""
+    return isinstance(module, nn.ModuleList) and all(
+        is_norm(each) for _, each in _children(module)
+    )
+
+
 def _has_stack(module: nn.Module) -> bool:
     children = _children(module)
     return bool(children) and (_is_stack(module) or any(_has_stack(each) for _, each in children))
@@ -179,14 +187,20 @@ def _walk(module: nn.Module, name: str) -> _Layout:
         layout.after.extend((each, False) for each in _direct(module))
     else:
         layout.before.extend(_direct(module))
-    seen = 0
+    seen = start = 0
     for key, child in children:
         parameters = list(child.parameters())
         if key in keys:
             seen += 1
             if in_order:
                 layers = _layers(child) if _is_stack(child) else [parameters]
-                layout.towers[0].layers.extend(layers)
+                held = layout.towers[0].layers
+                if len(held) - start - len(layers) in (0, 1) and _are_norms(child):
+                    for layer, norm in zip(held[start:], layers, strict=False):
+                        layer.extend(norm)
+                else:
+                    start = len(held)
+                    held.extend(layers)
             else:
                 _join(layout, child, f"{name}.{key}".lstrip("."))
             continue

@@ -1,11 +1,12 @@
 """What a card's training would do, in text and without training."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import SGD
-from transformers import get_scheduler
+from torch.optim import SGD, Optimizer
+from transformers import SchedulerType, Trainer, get_scheduler
 
 from zoo.card import Card
 from zoo.errors import UsageError
@@ -14,7 +15,7 @@ from .around.ema import EMA
 from .gradients.chain import Chain
 from .optimizing import chain_of, groups_of
 from .rates import ParameterGroups
-from .recipe import Recipe, build_recipe
+from .recipe import Recipe, build_recipe, one_line
 from .settings import with_settings
 
 POINTS = (0, 5, 10, 25, 50, 75, 90, 100)  # per cent of a run
@@ -25,17 +26,28 @@ def check_steps(recipe: Recipe) -> tuple[ParameterGroups, Chain, EMA | None]:
     """Rates, operations and average of a recipe, for a model on the meta device.
 
     Raises:
-        UsageError: they do not fit the model or each other; names the card.
+        UsageError: they do not fit the model or each other, or the optimizer or the scheduler
+            does not take its settings; names the card.
     """
+    arguments = recipe.arguments
     with torch.device("meta"):
         model = recipe.model_class(recipe.config)
     try:
-        groups = groups_of(model, recipe.arguments, recipe.card.train.rates)
-        chain = chain_of(recipe.operations, recipe.arguments)
-        chain.attach(SGD(groups), model).remove()  # looks whether every pattern has a name
+        groups = groups_of(model, arguments, recipe.card.train.rates)
+        chain = chain_of(recipe.operations, arguments)
+        kind, settings = Trainer.get_optimizer_cls_and_kwargs(arguments, model)
+        optimizer = kind(**{**settings, "params": [dict(group) for group in groups]})
+        chain.attach(optimizer, model).remove()  # looks whether every pattern has a name
+        make_scheduler(recipe, optimizer, 0, NOMINAL_STEPS)
+        if arguments.activation_checkpointing:
+            model.activation_checkpointing_enable()
         average = None if recipe.ema is None else EMA(model, **recipe.ema)
     except UsageError as error:
         raise UsageError(f"{recipe.card.path}: [train] {error}") from error
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{recipe.card.path}: [train] {one_line(error)}; mend the setting or leave it out"
+        ) from error
     return groups, chain, average
 
 
@@ -91,24 +103,31 @@ def schedule(recipe: Recipe) -> str:
 def _rates(recipe: Recipe, warm_up: int, steps: int) -> list[float]:
     """The learning rate of every step and after the last."""
     arguments = recipe.arguments
-    settings = arguments.lr_scheduler_kwargs
     optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=arguments.learning_rate)
-    try:
-        scheduler = get_scheduler(
-            arguments.lr_scheduler_type,
-            optimizer,
-            warm_up,
-            steps,
-            settings if isinstance(settings, dict) else None,
-        )
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{recipe.card.path}: [train] lr_scheduler_type: {error}") from error
+    scheduler = make_scheduler(recipe, optimizer, warm_up, steps)
     rates = [scheduler.get_last_lr()[0]]
     for _ in range(steps):
         optimizer.step()
         scheduler.step()
         rates.append(scheduler.get_last_lr()[0])
     return rates
+
+
+def make_scheduler(recipe: Recipe, optimizer: Optimizer, warm_up: int, steps: int) -> Any:
+    """The scheduler that a recipe names.
+
+    Raises:
+        UsageError: it does not take its settings.
+    """
+    kind = SchedulerType(recipe.arguments.lr_scheduler_type)
+    settings: Any = recipe.arguments.lr_scheduler_kwargs
+    try:
+        return get_scheduler(kind, optimizer, warm_up, steps, settings or None)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"lr_scheduler_type {kind.value!r} with lr_scheduler_kwargs {settings!r}: "
+            f"{one_line(error)}"
+        ) from error
 
 
 def _average_in_words(recipe: Recipe, average: EMA | None) -> str:

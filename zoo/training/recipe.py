@@ -13,6 +13,7 @@ from transformers.utils.import_utils import is_torch_tf32_available
 
 from zoo import catalog
 from zoo.card import Card, Data
+from zoo.card.schema import TRAIN
 from zoo.data.sources import DATASETS
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
@@ -49,6 +50,7 @@ MIN_VALUES: dict[str, tuple[Any, float]] = {
     "learning_rate": ((int, float), 0),
     "warmup_steps": ((int, float), 0),
     "max_grad_norm": ((int, float), 0),
+    "weight_decay": ((int, float), 0),
 }
 
 
@@ -138,8 +140,8 @@ def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
     if card.data is None:
         raise UsageError(f"{card.path}: has no [data] to train on; a converted model has none")
     options = dict(card.train.arguments)
-    _check_known(card, "train", options, field_names(TrainingArguments) - {"output_dir"},
-                 "training argument")  # fmt: skip
+    known = TRAIN.keys() | field_names(TrainingArguments) - {"output_dir"}
+    _check_known(card, "train", options, known, "training argument")
     for key in options:
         check_argument(card, key)
     _check_known(card, "processor", card.processor, GenaeImagesKwargs.__annotations__,
@@ -149,6 +151,8 @@ def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
             f"{card.path}: [train] num_train_epochs = 0 trains nothing; set it to 1 or more, or "
             "set max_steps"
         )
+    if options.get("learning_rate") == 0:
+        raise UsageError(f"{card.path}: [train] learning_rate = 0 trains nothing; set it above 0")
     entry = catalog.find(card.architecture)
     config = _build_config(card, entry)
     operations = _build_operations(card, options)
