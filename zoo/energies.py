@@ -84,15 +84,14 @@ def energy(
     with torch.no_grad():
         for chunk in track(chunks, "energies", total=len(chunks), quiet=quiet):
             energies += network.energy(chunk.float() / 255).tolist()
-    found = log_z(network)
-    constant = None if found is None else found["log_z"]
+    found = network.stored_log_z
     rows = [
-        {"energy": value, "log_density": None if constant is None else -value - constant}
+        {"energy": value, "log_density": None if found is None else -value - found.value}
         for value in energies
     ]
     facts = {
-        "model": str(model), "noise_level": network.noise_level, "log_z": found,
-        "images": _listed(read.files, rows),
+        "model": str(model), "noise_level": network.noise_level,
+        "log_z": found and found._asdict(), "images": _listed(read.files, rows),
         "mean_energy": round(sum(energies) / len(energies), 6),
     }  # fmt: skip
     return Grid(processor.crop_padding(read.pixels), None, facts, *read.skipped())
@@ -123,11 +122,11 @@ def _plane(model: Name, data: str | None, number: int, seed: int, quiet: bool) -
 
     samples = torch.tensor(drawn.facts["points"])
     points = None if data is None else draw_split(data, "test", number)[0]
-    bound = bound_of(network.config)
+    bound, found = bound_of(network.config), network.stored_log_z
     facts = {
         "model": str(model), "data": data, "number": number, "seed": seed,
         "sampler": drawn.facts["sampler"], "noise_level": network.noise_level,
-        "bound": bound, "log_z": log_z(network),
+        "bound": bound, "log_z": found and found._asdict(),
     }  # fmt: skip
     return Grid(plane_image(network, samples, points, bound)[None], None, facts)
 
@@ -297,13 +296,6 @@ def inpaint(
 def _error(made: "Tensor", whole: "Tensor") -> "Tensor":
     """Squared errors per pixel, `(N,)`."""
     return (made - whole).square().mean(dim=(1, 2, 3))
-
-
-def log_z(model: Any) -> dict[str, float] | None:
-    """A model's stored log Z and its standard error, in nats; None where none is stored."""
-    if not model.constant_samples.item():
-        return None
-    return {"log_z": -model.constant.item(), "standard_error": model.constant_error.item()}
 
 
 def _listed(

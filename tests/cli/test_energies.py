@@ -257,6 +257,7 @@ def test_energies_are_those_of_the_model(saved, run, images):
     model.save_pretrained(folder)
     facts = zoo.energy(folder, [str(images)]).facts
     normalized = model.log_density(whole, normalized=True).tolist()
+    assert model.stored_log_z.value == -model.constant.item()
     found = [row["log_density"] for row in facts["images"]]
     assert found == pytest.approx(normalized, rel=1e-5, abs=1e-4)
     assert facts["log_z"]["standard_error"] == pytest.approx(model.constant_error.item())
@@ -336,6 +337,62 @@ def test_a_model_of_points_reads_no_images(saved, run, images, verb):
     code, _, err = run(verb, folder, images, *VERBS[verb])
     assert code == 2
     assert "is a model of vectors" in err
+
+
+def test_density_gives_energies_of_images(saved, run, tmp_path, images):
+    folder = saved("mdsm")
+    code, out, _ = run("density", folder, images, "--json", "-q")
+    found = json.loads(out)
+    expected = [row["energy"] for row in zoo.energy(folder, [str(images)]).facts["images"]]
+    assert (code, found["method"], found["log_z"]) == (0, "energy", None)
+    assert [row["energy"] for row in found["densities"]] == pytest.approx(expected, abs=1e-5)
+    assert found["densities"][0]["log_prob"] is None
+    assert found["summary"]["energy"] == pytest.approx(sum(expected) / 3, abs=1e-5)
+    assert "unknown constant" in run("density", folder, images).out
+
+
+def test_density_of_points_is_normalised_with_its_error(saved, run, tmp_path):
+    from zoo.data.planar import draw_split
+
+    folder, table = saved("dde", "vectors"), tmp_path / "a.parquet"
+    words = ("density", folder, "--data", "gaussians-2d", "--split", "test[:5]")
+    found = json.loads(run(*words, "--json", "-q").out)
+    model = zoo.from_pretrained(folder)
+    points, _ = draw_split("gaussians-2d", "test[:5]")
+    expected = model.log_density(points, normalized=True).tolist()
+    assert [row["log_prob"] for row in found["densities"]] == pytest.approx(expected, abs=1e-4)
+    assert found["log_z"]["value"] == pytest.approx(-model.constant.item())
+    assert found["log_z"]["standard_error"] == pytest.approx(model.constant_error.item())
+    assert "log Z" in run(*words, "--number", 3, "--parquet", table).out
+    assert table.is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["IMAGES", "--samples", "5"], "samples: "),
+        (["IMAGES", "--method", "annealed"], "gives its energy at once"),
+        (["IMAGES", "--gap", "2"], "gap: "),
+        (["IMAGES", "--binarize", "frozen"], "binarize: "),
+        (["--data", "gaussians-2d"], "reads images, which data set gaussians-2d does not have"),
+    ],
+)
+def test_what_an_energy_has_no_use_for_is_refused(saved, run, images, words, reason):
+    words = [images if word == "IMAGES" else word for word in words]
+    code, out, err = run("density", saved("mdsm"), *words)
+    assert (code, out) == (2, "")
+    assert reason in err
+
+
+def test_a_model_of_points_has_densities_of_points_alone(saved, run, images):
+    folder = saved("dde", "vectors")
+    for words, reason in (
+        ([images], "is a model of vectors"),
+        (["--data", "mnist"], "reads points"),
+    ):
+        code, _, err = run("density", folder, *words)
+        assert code == 2
+        assert reason in err
 
 
 @pytest.mark.parametrize("sigma", ["0", "-1", "nan", "inf"])

@@ -60,7 +60,8 @@ def density(
 ) -> None:
     """Estimate log p of images, in nats and bits per dimension, and the error of the estimate.
 
-    Estimates are lower bounds on average: more samples or temperatures make them higher.
+    Estimates are lower bounds on average: more samples or temperatures make them higher. A model
+    with an energy gives that at once, and log p where it has a stored log Z.
     """
     from zoo.evaluation.density import run
 
@@ -110,6 +111,7 @@ def _print(found: "Densities") -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("image", overflow="fold")
     titles = {
+        "energy": "energy, nats",
         "log_prob": "log p, nats", "bits_per_dim": "bits/dim", "standard_error": "± nats",
         "effective_sample_size": "ESS", "elbo": "ELBO, nats", "acceptance": "acceptance",
     }  # fmt: skip
@@ -126,11 +128,16 @@ def _print(found: "Densities") -> None:
     error = summary["standard_error_of_mean"]
     if error is not None:
         typer.echo(f"standard error of the mean over images: {error:.2f} nats")
-    typer.echo(
-        f"effective sample size of {found.facts['samples']}: min "
-        f"{summary['min_effective_sample_size']:.1f}, "
-        f"median {summary['median_effective_sample_size']:.1f}"
-    )
+    if "min_effective_sample_size" in summary:
+        typer.echo(
+            f"effective sample size of {found.facts['samples']}: min "
+            f"{summary['min_effective_sample_size']:.1f}, "
+            f"median {summary['median_effective_sample_size']:.1f}"
+        )
+    if stored := found.facts.get("log_z"):
+        typer.echo(f"log Z {stored['value']:.3f} ± {stored['standard_error']:.3f} nats")
+    elif "log_z" in found.facts:
+        typer.echo("log Z is not stored: energies have an unknown constant")
     if gap := summary.get("gap"):
         typer.echo(
             f"{gap['images']} images of the model's own: {gap['lower']:.2f} to "
@@ -140,6 +147,7 @@ def _print(found: "Densities") -> None:
 
 
 DIGITS = {
+    "energy": 2,
     "log_prob": 2, "bits_per_dim": 4, "standard_error": 3, "effective_sample_size": 1, "elbo": 2,
     "acceptance": 2,
 }  # fmt: skip

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +11,15 @@ from zoo.data.binarization import freeze_binarized
 from zoo.errors import UsageError
 from zoo.evaluation.subject import Context, Subject
 
-#: Columns of importance sampling and of annealing, in order; all numbers are of one image.
-COLUMNS = ("log_prob", "bits_per_dim", "standard_error", "effective_sample_size")
-LAST = {"importance": "elbo", "annealed": "acceptance"}
+_ESTIMATED = ("log_prob", "bits_per_dim", "standard_error", "effective_sample_size")
+#: Columns of each method, in order; all numbers are of one image.
+COLUMNS = {
+    "importance": (*_ESTIMATED, "elbo"),
+    "annealed": (*_ESTIMATED, "acceptance"),
+    "energy": ("energy", "log_prob"),
+}
+#: Images a batch: fewer for annealing, which runs many chains for each.
+BATCHES = {"importance": 64, "annealed": 16, "energy": 256}
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,8 @@ class Plan:
     """How densities are estimated.
 
     Attributes:
-        method: `importance` (needs an encoder with a posterior) or `annealed`.
+        method: `importance` (needs an encoder with a posterior), `annealed`, or `energy`, which a
+            model gives at once.
         samples: importance samples, or annealed chains, for each image.
         temperatures: of the annealing; 0 for importance sampling.
         binarization: `none`, `stochastic`, `threshold` or `frozen`.
@@ -38,7 +44,7 @@ class Plan:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the numbers of one image."""
-        return (*COLUMNS, LAST[self.method])
+        return COLUMNS[self.method]
 
 
 def check(context: Context, plan: Plan, pixels: Tensor) -> None:
@@ -79,7 +85,7 @@ def densities(
     Args:
         context: the model, its processor, the device.
         plan: how to estimate.
-        pixels: uint8 `(N, C, S, S)`, all images.
+        pixels: uint8 `(N, C, S, S)`, all images; or points, floats `(N, 2)`.
         first_batch: the batch to start with, of `batch_size` images each.
     """
     if plan.binarization == "frozen":
@@ -88,17 +94,16 @@ def densities(
     for number in range(first_batch, -(-len(pixels) // size)):
         subject = Subject(context, "", "", seed=plan.seed)
         generator = subject.generator(f"densities/{number}")
-        values = pixels[number * size : (number + 1) * size].float() / 255
+        values = pixels[number * size : (number + 1) * size]
+        values = values if values.is_floating_point() else values.float() / 255
         values = prepare(context, plan, values, generator).to(context.device)
-        estimate = METHODS[plan.method](context.model, values, plan, generator)
-        bits = bits_per_dim(context, estimate[0])
-        table = torch.stack([estimate[0], bits, *estimate[1:]], dim=1)
+        table = torch.stack(METHODS[plan.method](context, values, plan, generator), dim=1)
         yield table.double().cpu().tolist()
 
 
 def batch_size(plan: Plan) -> int:
-    """Images per batch: fewer for annealing, which runs many chains for each."""
-    return 64 if plan.method == "importance" else 16
+    """Images per batch."""
+    return BATCHES[plan.method]
 
 
 def prepare(context: Context, plan: Plan, values: Tensor, generator: torch.Generator) -> Tensor:
@@ -128,26 +133,41 @@ def bits_per_dim(context: Context, log_prob: Tensor) -> Tensor:
     return bits / dimensions
 
 
+def _with_bits(context: Context, log_prob: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
+    return log_prob, bits_per_dim(context, log_prob), *more
+
+
 def _importance(
-    model: Any, values: Tensor, plan: Plan, generator: torch.Generator
+    context: Context, values: Tensor, plan: Plan, generator: torch.Generator
 ) -> tuple[Tensor, ...]:
-    return tuple(model.estimate(values, plan.samples, generator=generator))
+    estimate = context.model.estimate(values, plan.samples, generator=generator)
+    return _with_bits(context, *estimate)
 
 
 def _annealed(
-    model: Any, values: Tensor, plan: Plan, generator: torch.Generator
+    context: Context, values: Tensor, plan: Plan, generator: torch.Generator
 ) -> tuple[Tensor, ...]:
     from zoo.models.images.annealing import annealed_log_prob
 
-    return tuple(
-        annealed_log_prob(
-            model, values, num_temperatures=plan.temperatures, num_chains=plan.samples,
-            generator=generator,
-        )
+    estimate = annealed_log_prob(
+        context.model, values, num_temperatures=plan.temperatures, num_chains=plan.samples,
+        generator=generator,
     )  # fmt: skip
+    return _with_bits(context, *estimate)
+
+
+def _energy(
+    context: Context, values: Tensor, plan: Plan, generator: torch.Generator
+) -> tuple[Tensor, ...]:
+    """Energies, and log-densities where log Z is stored, NaN elsewhere; nothing is random."""
+    stored = context.model.stored_log_z
+    with torch.no_grad():
+        energy = context.model.energy(values)
+    return energy, -energy - (math.nan if stored is None else stored.value)
 
 
 METHODS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "importance": _importance,
     "annealed": _annealed,
+    "energy": _energy,
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.data.sources import DATASETS
 from zoo.errors import InterruptedRunError, UsageError
 from zoo.hints import did_you_mean
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from zoo.evaluation.subject import Context
 
 SAMPLES = {"importance": 5000, "annealed": 16}  # per image, if not given
+TEMPERATURES = 1000
 BINARIZATIONS = ("none", "stochastic", "threshold", "frozen")
 
 
@@ -29,8 +31,8 @@ class Densities:
     Attributes:
         columns: names of each image's numbers, in order.
         rows: the name and the numbers of each image; NaN becomes None.
-        summary: means over the images, the standard error of the mean `log_prob`, the minimum and
-            median effective sample size, and with `gap` the bounds from both sides.
+        summary: means over the images, the standard error of the mean of the first column, the
+            minimum and median effective sample size, and with `gap` the bounds from both sides.
         facts: how they were estimated.
         resumed: number of images that an earlier, interrupted run had finished.
     """
@@ -51,7 +53,7 @@ def density(
     number: int | None = None,
     samples: int | None = None,
     method: str = "importance",
-    temperatures: int = 1000,
+    temperatures: int = TEMPERATURES,
     gap: int = 0,
     binarize: str = "none",
     seed: int = 0,
@@ -61,7 +63,9 @@ def density(
 ) -> Densities:
     """Estimate log p of images in nats and bits per dimension, with the error of the estimate.
 
-    Estimates are lower bounds on average: more samples or temperatures make them higher.
+    Estimates are lower bounds on average: more samples or temperatures make them higher. A model
+    with an energy needs no estimate: it gives the energy of images, or of points of the plane, and
+    their log-density where it has a stored log Z, whose error `facts["log_z"]` has.
 
     Args:
         model: an id or a folder.
@@ -89,17 +93,35 @@ def density(
     from zoo.data.reading import check_exist
 
     check_exist(images)
-    from zoo.loading import load_for
+    from zoo.loading import load_for, load_scoring, row_of
 
-    network, processor = load_for(model, "decode")
+    entry, config = row_of(model)
+    scores = "scores" in entry.can
+    if scores:
+        given = {
+            "samples": samples, "gap": gap, "method": method != "importance",
+            "temperatures": temperatures != TEMPERATURES, "binarize": binarize != "none",
+        }  # fmt: skip
+        for name in (name for name, value in given.items() if value):
+            raise UsageError(f"{name}: {model} gives its energy at once; leave it out")
+    vectors = config.get("input_shape") is not None
+    if data is not None and vectors != (data in DATASETS and DATASETS[data].planar):
+        raise UsageError(
+            f"{model} reads {'points, which' if vectors else 'images, which'} data "
+            f"set {data} does not have"
+        )
+    if scores:
+        network, processor = load_scoring(model, "density", images=bool(images))
+    else:
+        network, processor = load_for(model, "decode")
     # Only once the model is known to exist: these import torch.
     from zoo.evaluation.density.estimate import Plan, check
     from zoo.evaluation.subject import Context
 
     context = Context(network, processor, device=device or "cpu", quiet=quiet)
     plan = Plan(
-        method=method,
-        samples=samples or SAMPLES[method],
+        method="energy" if scores else method,
+        samples=0 if scores else samples or SAMPLES[method],
         temperatures=temperatures if method == "annealed" else 0,
         binarization=binarize,
         seed=seed,
@@ -110,9 +132,13 @@ def density(
             f"--binarize {binarize} is for a Bernoulli likelihood, and {model} has a "
             f"{context.likelihood} one; leave it out"
         )
-    check(context, plan, pixels)
     facts = {"model": str(model), "data": data, "split": split if data else None, **vars(plan)}
     facts["likelihood"] = context.likelihood
+    if scores:
+        stored = network.stored_log_z
+        facts |= {"noise_level": network.noise_level, "log_z": stored and stored._asdict()}
+    else:
+        check(context, plan, pixels)
     table = None if parquet is None else Path(parquet)
     rows, resumed = _run(context, plan, pixels, names, facts, table, quiet)
     summary = _summary(plan, rows) | {"images": len(rows)}
@@ -221,11 +247,11 @@ def _summary(plan: "Plan", rows: list[list[float]]) -> dict[str, Any]:
         finite = [value for value in values if math.isfinite(value)]
         found[name] = statistics.fmean(finite) if finite else None
     found["standard_error_of_mean"] = (
-        statistics.stdev(columns["log_prob"]) / len(rows) ** 0.5 if len(rows) > 1 else None
+        statistics.stdev(columns[plan.columns[0]]) / len(rows) ** 0.5 if len(rows) > 1 else None
     )
-    sizes = columns["effective_sample_size"]
-    found["min_effective_sample_size"] = min(sizes)
-    found["median_effective_sample_size"] = statistics.median(sizes)
+    if sizes := columns.get("effective_sample_size"):
+        found["min_effective_sample_size"] = min(sizes)
+        found["median_effective_sample_size"] = statistics.median(sizes)
     return found
 
 

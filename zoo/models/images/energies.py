@@ -213,6 +213,13 @@ class EnergyModel(GenaePreTrainedModel):
             self.constant_samples.fill_(num_samples)
         return found
 
+    @property
+    def stored_log_z(self) -> LogZ | None:
+        """Log Z and its standard error as `store_log_z` kept them, in nats; None if it did not."""
+        if not self.constant_samples.item():
+            return None
+        return LogZ(-self.constant.item(), self.constant_error.item())
+
     def end_training(self) -> None:
         """Store log Z where it is cheap; called once after training."""
         if self.config.data_size <= FEW_DIMENSIONS:
