@@ -50,7 +50,7 @@ VERBS = {
     ),
     "energy": Verb(
         "zoo.cli.energies:energy",
-        "Print energies of images, or show what a model of the plane knows.",
+        "Print energies of images, or show a model of the plane.",
         "genae energy genae/dde-gaussians-2d --grid -o plane.png",
     ),
     "denoise": Verb(
