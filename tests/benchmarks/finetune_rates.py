@@ -33,6 +33,7 @@ ARMS: dict[str, dict] = {
     "layer decay 0.8": {"groups": {"layer_decay": 0.8}},
     "frozen embeddings": {"groups": {"rules": [{"pattern": "*embeddings*", "freeze": True}]}},
     "fgm": {"objective": ("FGM", {"epsilon": 0.5})},
+    "fgm 0.05": {"objective": ("FGM", {"epsilon": 0.05})},
     "r-drop": {"objective": ("RDrop", {"alpha": 4.0})},
     "ema": {"ema": {"decay": 0.99}},
 }

@@ -174,8 +174,9 @@ def test_accumulation_is_the_trainers(card, tmp_path):
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_before_the_data_is_read(card, tmp_path, settings, message):
     elsewhere = [*settings, f"dataset={tmp_path / 'nowhere'}"]
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError, match=message) as caught:
         train(card(), tmp_path / "out", overrides=elsewhere, quiet=True)
+    assert "any_order" not in str(caught.value)  # which a card cannot give
     with pytest.raises(UsageError, match=message):
         explain(card(), elsewhere)
     assert not list(tmp_path.iterdir())

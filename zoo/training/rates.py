@@ -267,8 +267,8 @@ def _check_rules(found: Sequence[Entry], rules: Iterable[Rule]) -> None:
         if not any(map(rule.matches, found)):
             near = nearest((rule.pattern or "").strip("*"), names) or names[0]
             raise UsageError(
-                f"{rule} matches no parameter. Names are such as {near!r}; depths and all names: "
-                "print(parameter_groups(model, lr=lr).describe())"
+                f"{rule} matches no parameter. Names are such as {near!r}; describe() of groups "
+                "made without it shows all, and of a card genae train CARD --explain without it"
             )
 
 

@@ -19,6 +19,7 @@ from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 from zoo.models.images.image_processing_genae import GenaeImageProcessor, GenaeImagesKwargs
 
+from .gradients import order
 from .gradients.accumulation import Accumulate
 from .gradients.chain import Chain
 from .gradients.clipping import ClipGlobalNorm
@@ -195,10 +196,11 @@ def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
 def _build_operations(card: Card, given: dict[str, Any]) -> tuple[Transform, ...]:
     """The operations of [[train.gradients]], and in the arguments what is the Trainer's."""
     try:
-        chain = Chain(build_operations(card.train.gradients))  # refuses a wrong order
+        operations = build_operations(card.train.gradients)
+        order.check(operations)  # first, as a card has no any_order
+        chain = Chain(operations)
     except UsageError as error:
         raise UsageError(f"{card.path}: [[train.gradients]] {error}") from error
-    operations = chain.operations
     if chain.window > 1:
         if given.get("gradient_accumulation_steps", 1) > 1:
             raise UsageError(

@@ -78,7 +78,7 @@ class Chain:
             raise UsageError(f"Chain: seed must be a whole number, got {seed!r}")
         order.check_counts(self.operations)
         if not any_order:
-            order.check(self.operations)
+            order.check(self.operations, ", or pass any_order=True if that is intended")
         self.seed = seed
         self.callback = callback
         self.measure = measure

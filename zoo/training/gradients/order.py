@@ -32,8 +32,12 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def check(transforms: Sequence[Transform]) -> None:
+def check(transforms: Sequence[Transform], otherwise: str = "") -> None:
     """Refuse an order that makes no sense.
+
+    Args:
+        transforms: in their order.
+        otherwise: what else can be done about it, for the message.
 
     Raises:
         UsageError: naming the two operations.
@@ -43,8 +47,7 @@ def check(transforms: Sequence[Transform]) -> None:
             if forbidden(earlier, later):
                 raise UsageError(
                     f"{later!r} comes after {earlier!r}: "
-                    f"{reason.format(earlier=repr(earlier), later=repr(later))}, or pass "
-                    "any_order=True if that is intended"
+                    f"{reason.format(earlier=repr(earlier), later=repr(later))}{otherwise}"
                 )
 
 
