@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UsageError
-from zoo.grids import Grid, Name, to_bytes
+from zoo.grids import Grid, to_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from zoo.loading import Model
 
 #: Of models with an energy: a generator, where there is one, and chains along the score.
 CHAINS = {
@@ -22,7 +24,7 @@ FRAME = 190  # the grey around an image of points
 
 
 def draw(
-    model: Name,
+    model: "Model",
     number: int,
     *,
     seed: int | None,

@@ -72,11 +72,12 @@ def sample(
     if temperature is not None and not 0 <= temperature < float("inf"):
         raise UsageError(f"temperature must be 0 or more, got {temperature}")
     check_range("number", number, 1, MAX_SAMPLES)
-    from zoo.loading import load_for, row_of
+    from zoo.loading import load_for, locate
 
-    if "scores" in row_of(model)[0].can:
+    found = locate(model)
+    if "scores" in found.entry.can:
         return draw(
-            model, number, seed=seed, sampler=sampler, temperature=temperature, steps=steps,
+            found, number, seed=seed, sampler=sampler, temperature=temperature, steps=steps,
             jump=jump, trace=trace, columns=columns, quiet=quiet,
         )  # fmt: skip
     chained = {"sampler": sampler in CHAINS, "steps": steps is not None}
@@ -86,7 +87,7 @@ def sample(
     from zoo import plots
     from zoo.progress import track
 
-    network, processor = load_for(model, "sample")
+    network, processor = load_for(found, "sample")
     import torch  # only once the model is known to exist
 
     plots.check_grid(number, processor.size, processor.size, columns)

@@ -100,22 +100,23 @@ def energy(
 def _plane(model: Name, data: str | None, number: int, seed: int, quiet: bool) -> Grid:
     """The one image of `energy`; arguments as there."""
     from zoo.data.sources import DATASETS
-    from zoo.loading import load_scoring
+    from zoo.loading import load_scoring, locate
     from zoo.registry import load_card
 
     known = [name for name, source in DATASETS.items() if source.planar]
     if data is not None and data not in known:
         raise UsageError(f"no data set of points {data!r}. {did_you_mean(data, known)}")
-    network, _ = load_scoring(model, "energy --grid", plane=True)
+    located = locate(model)
+    network, _ = load_scoring(located, "energy --grid", plane=True)
     from zoo.data.planar import draw_split
     from zoo.evaluation.plane import plane_image
 
     if data is None:
         with contextlib.suppress(NotFoundError):  # a folder without a card
-            named = load_card(model).data
+            named = load_card(located.place).data
             data = named.dataset if named and named.dataset in known else None
     drawn = draw(
-        model, number, seed=seed, sampler=None, temperature=None, steps=None, jump=None,
+        located, number, seed=seed, sampler=None, temperature=None, steps=None, jump=None,
         trace=False, columns=None, quiet=quiet,
     )  # fmt: skip
     import torch

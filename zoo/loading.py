@@ -3,11 +3,12 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from inspect import signature
 from logging import ERROR
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from zoo import catalog
 from zoo.errors import IntegrityError, MissingDependencyError, NotFoundError, UsageError
@@ -107,23 +108,49 @@ def processor_at(place: str, name: str) -> "GenaeImageProcessor":
         ) from error
 
 
-def row_of(name: str | os.PathLike[str]) -> tuple[catalog.Entry, dict[str, Any]]:
-    """The catalog's row of a model, and its `config.json`; torch is not imported.
+@dataclass(frozen=True)
+class Located:
+    """A model that was looked up and checked.
+
+    Attributes:
+        name: what it was called.
+        place: its folder.
+        entry: its architecture's row in the catalog.
+        config: its `config.json`.
+    """
+
+    name: str
+    place: str
+    entry: catalog.Entry
+    config: dict[str, Any]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Model: TypeAlias = str | os.PathLike[str] | Located
+
+
+def locate(model: Model) -> Located:
+    """Look a model up and check it, unless that was done; torch is not imported.
 
     Raises:
         NotFoundError: there is no such model.
         UsageError: it is of another library.
     """
-    config = read_config(Path(resolve(name)))
+    if isinstance(model, Located):
+        return model
+    place = resolve(model)
+    config = read_config(Path(place))
     entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
-    return entry, config
+    return Located(str(model), place, entry, config)
 
 
-def check_able(name: str | os.PathLike[str], ability: str, verb: str) -> dict[str, Any]:
-    """The `config.json` of a model that can do something; torch is not imported.
+def check_able(model: Model, ability: str, verb: str) -> Located:
+    """A model that can do something; torch is not imported.
 
     Args:
-        name: an id or a folder.
+        model: an id or a folder.
         ability: a key of `zoo.catalog.ABILITIES`.
         verb: of the command line, for the message.
 
@@ -131,21 +158,23 @@ def check_able(name: str | os.PathLike[str], ability: str, verb: str) -> dict[st
         NotFoundError: there is no such model.
         UsageError: it cannot do this.
     """
-    entry, config = row_of(name)
+    found = locate(model)
+    entry = found.entry
     if ability not in entry.can:
         able = ", ".join(catalog.able(ability))
         raise UsageError(
             f"`genae {verb}` needs a model that {catalog.ABILITIES[ability]} ({able}), and the "
-            f"architecture of {name} is {entry.name}, {entry.title}; `genae list` shows the models"
+            f"architecture of {found} is {entry.name}, {entry.title}; `genae list` shows the "
+            "models"
         )
-    return config
+    return found
 
 
-def load_for(name: str | os.PathLike[str], method: str) -> tuple[Any, "GenaeImageProcessor"]:
+def load_for(model: Model, method: str) -> tuple[Any, "GenaeImageProcessor"]:
     """A model of images and its image processor, looked up and checked once.
 
     Args:
-        name: an id or a folder.
+        model: an id or a folder.
         method: the method of the model that will be called, such as "sample".
 
     Raises:
@@ -154,39 +183,38 @@ def load_for(name: str | os.PathLike[str], method: str) -> tuple[Any, "GenaeImag
         UsageError: the model has no such method or reads no images, or its processor makes images
             of another shape.
     """
-    place = resolve(name)
-    model = model_at(place)
-    if not hasattr(model, method):
-        title = catalog.find_config(model.config.model_type).title
+    name = locate(model)
+    network = model_at(name.place)
+    if not hasattr(network, method):
         raise UsageError(
-            f"{name} is a {title} and cannot {method}; `genae evaluate` measures it, and "
-            "`genae list` shows the models that draw"
+            f"{name} is a {name.entry.title} and cannot {method}; `genae evaluate` measures it, "
+            "and `genae list` shows the models that draw"
         )
-    if getattr(model.config, "input_shape", None) is not None:
+    if getattr(network.config, "input_shape", None) is not None:
         raise UsageError(
             f"{name} is a model of vectors, not of images, which Python uses: "
             f"zoo.from_pretrained({str(name)!r})"
         )
-    processor = processor_at(place, str(name))
-    wanted = (model.config.num_channels, model.config.image_size)
+    processor = processor_at(name.place, str(name))
+    wanted = (network.config.num_channels, network.config.image_size)
     if (processor.num_channels, processor.output_size) != wanted:
         raise UsageError(
             f"{name}: its preprocessor_config.json makes images of {processor.num_channels} "
             f"channels and {processor.output_size} pixels a side, the model reads {wanted[0]} "
             f"and {wanted[1]}; correct the file"
         )
-    return model, processor
+    return network, processor
 
 
 def load_scoring(
-    name: str | os.PathLike[str], verb: str, *, images: bool = False, plane: bool = False
+    model: Model, verb: str, *, images: bool = False, plane: bool = False
 ) -> tuple[Any, Any]:
     """A model with an energy, and its image processor; None for points of the plane.
 
     What the model's files alone decide is refused before torch is imported.
 
     Args:
-        name: an id or a folder.
+        model: an id or a folder.
         verb: of the command line, for messages.
         images: refuse a model of vectors.
         plane: refuse a model of images.
@@ -196,7 +224,8 @@ def load_scoring(
         NotFoundError: as `load_for`.
         IntegrityError: as `load_for`.
     """
-    shape = check_able(name, "scores", verb).get("input_shape")
+    name = check_able(model, "scores", verb)
+    shape = name.config.get("input_shape")
     if shape is None and plane:
         raise UsageError(f"{name} is a model of images; `genae {verb}` shows points of the plane")
     if shape is not None and images:
@@ -206,7 +235,7 @@ def load_scoring(
             f"{name} is a model of vectors of {shape[0]} numbers, which no image shows; Python "
             f"has them: zoo.from_pretrained({str(name)!r})"
         )
-    return load_for(name, "score") if shape is None else (from_pretrained(name), None)
+    return load_for(name, "score") if shape is None else (model_at(name.place), None)
 
 
 def load_with_tokenizer(name: str | os.PathLike[str], head: str) -> tuple[Any, Any]:

@@ -5,7 +5,7 @@ or ./data, or --data): the same batches, steps and linear schedule with a warm-u
 Each arm's learning rate is the one with the best validation accuracy of its first seed; the test
 part has no say in it. Runs are processes of one thread, --jobs at once; finished ones are lines
 of --output, so that the same call goes on where it was interrupted.
-With the defaults about 35 runs of 300 steps, some 40 minutes on two cores.
+With the defaults about 40 runs of 300 steps, some 35 minutes on two cores.
 Run: GENAE_DATA=FOLDER python tests/benchmarks/finetune_rates.py [--arms fgm r-drop] [--steps 300]
 """
 

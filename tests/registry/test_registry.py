@@ -384,7 +384,10 @@ def test_a_command_hashes_a_model_once(monkeypatch, tmp_path):
     zoo.sample("genae/eae-mnist", 1, seed=0)
     zoo.reconstruct("genae/eae-mnist", ["examples-mnist"])
     open_context("genae/eae-mnist", device=None, quiet=True)
-    assert len(seen) == 3
+    zoo.density("genae/vae-mnist-2d", ["examples-mnist"], samples=1, binarize="stochastic")
+    zoo.sample("genae/dde-gaussians-2d", 1, seed=0)
+    zoo.energy("genae/dde-gaussians-2d", grid=True)
+    assert len(seen) == 6
 
 
 @pytest.mark.parametrize("load", ["EAEModel", "zoo.from_pretrained"])

@@ -93,10 +93,10 @@ def density(
     from zoo.data.reading import check_exist
 
     check_exist(images)
-    from zoo.loading import load_for, load_scoring, row_of
+    from zoo.loading import load_for, load_scoring, locate
 
-    entry, config = row_of(model)
-    scores = "scores" in entry.can
+    found = locate(model)
+    scores = "scores" in found.entry.can
     if scores:
         given = {
             "samples": samples, "gap": gap, "method": method != "importance",
@@ -104,16 +104,16 @@ def density(
         }  # fmt: skip
         for name in (name for name, value in given.items() if value):
             raise UsageError(f"{name}: {model} gives its energy at once; leave it out")
-    vectors = config.get("input_shape") is not None
+    vectors = found.config.get("input_shape") is not None
     if data is not None and vectors != (data in DATASETS and DATASETS[data].planar):
         raise UsageError(
             f"{model} reads {'points, which' if vectors else 'images, which'} data "
             f"set {data} does not have"
         )
     if scores:
-        network, processor = load_scoring(model, "density", images=bool(images))
+        network, processor = load_scoring(found, "density", images=bool(images))
     else:
-        network, processor = load_for(model, "decode")
+        network, processor = load_for(found, "decode")
     # Only once the model is known to exist: these import torch.
     from zoo.evaluation.density.estimate import Plan, check
     from zoo.evaluation.subject import Context
