@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from tests.contract.toys import FILES, ROWS, copy_with_toys
 
 LAWS = (
@@ -28,6 +30,7 @@ def test_the_toys_are_in_the_places_that_the_page_names(root):
         assert f"`{general}`" in named, general
 
 
+@pytest.mark.slow  # a suite of its own, in another process
 def test_toys_in_five_places_keep_every_law_and_obey_every_verb(root, tmp_path):
     copy_with_toys(root, tmp_path)
     words = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-k", "toy"]

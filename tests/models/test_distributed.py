@@ -60,7 +60,7 @@ def told(output):
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
-@pytest.mark.parametrize("name", ["eae", "infomax"])
+@pytest.mark.parametrize("name", ["eae", pytest.param("infomax", marks=pytest.mark.slow)])
 def test_gradients_and_statistics_equal_those_of_one_process(tmp_path, name):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

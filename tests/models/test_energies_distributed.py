@@ -60,7 +60,7 @@ def points():
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
-@pytest.mark.parametrize("wrapping", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("wrapping", ["ddp", pytest.param("fsdp2", marks=pytest.mark.slow)])
 def test_gradients_equal_those_of_one_process(tmp_path, wrapping):
     models = MODELS if wrapping == "ddp" else MODELS[:2]
     with socket.socket() as probe:
