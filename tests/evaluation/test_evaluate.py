@@ -277,3 +277,31 @@ def test_the_protocol_can_be_pasted_whatever_the_model_is_called(save, image_fol
     text = results_toml(measured, "it's a model", device="cpu", version="0.1.0")
     [block] = tomllib.loads(text)["results"]
     assert shlex.split(block["protocol"])[:3] == ["genae", "evaluate", "it's a model"]
+
+
+def test_options_and_seeds_of_the_command_line_are_measured_and_compared(save, capsys):
+    once = {"options": '{ binarization = "none", num_images = 7 }', "seed": 5}
+    folder = save("ae", state("reconstruction_mse", 1.0, 2.0, **once))
+    measured = ("evaluate", folder, "--metric", "reconstruction_mse", "--json", "--quiet")
+    assert run(*measured, "--set", "num_images=[7, 9]", "--seed", "5", "--seed", "6") == 0
+    found = json.loads(capsys.readouterr().out)
+    made = [(one["seed"], one["options"]["num_images"]) for one in found]
+    assert made == [(5, 7), (5, 9), (6, 7), (6, 9)]
+    assert [one["stated"] for one in found] == [1.0, None, None, None]
+    assert len({one["measured"] for one in found}) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--set", "num_images=7"), "--metric"),
+        (("--seed", "7"), "--metric"),
+        (("--metric", "reconstruction_mse", "--set", "num_images"), "key=value"),
+        (("--metric", "reconstruction_mse", "--set", "num_image=7"), "num_images"),
+        (("--metric", "reconstruction_mse", "--set", "num_images=x"), "whole number"),
+        (("--metric", "reconstruction_mse", "--seed", "7", "--record"), "--record"),
+    ],
+)
+def test_wrong_options_of_the_command_line_are_refused(save, capsys, arguments, words):
+    assert run("evaluate", save("ae"), *arguments) == 2
+    assert words in capsys.readouterr().err

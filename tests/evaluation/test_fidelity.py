@@ -195,7 +195,7 @@ def test_samples_are_8_bit_with_blank_padding(subject):
     from zoo.evaluation.metrics.features import draw
 
     one = subject("vae")
-    pixels = draw(one, 5, "prior", 1.0)
+    pixels = draw(one, 5, {"sampler": "prior", "temperature": 1.0})
     assert pixels.dtype == torch.uint8
     assert one.context.processor.crop_padding(pixels).any()
     assert not pixels[..., :2, :].any()
@@ -229,3 +229,89 @@ def test_features_of_another_size_and_models_that_are_no_classifier_are_refused(
         fidelity.recall(subject("ae"), features=str(tmp_path / "large"))
     with pytest.raises(UsageError, match="not a classifier"):
         fidelity.recall(subject("ae"), features=str(tmp_path / "ae"))
+
+
+def test_an_energy_is_measured_by_its_own_sampler_and_chains_are_walked_once(
+    subject, with_classifier, monkeypatch
+):
+    folder, _ = with_classifier
+    one = subject("mdsm", seed=3)
+    kind, walks = type(one.model), []
+    original = kind.undenoised
+
+    def undenoised(self, count, **options):
+        walks.append(count)
+        return original(self, count, **options)
+
+    monkeypatch.setattr(kind, "undenoised", undenoised)
+    found = [
+        fidelity.frechet_distance(one, features=folder, num_images=20, jump=jump)
+        for jump in (None, False, True)
+    ]
+    assert walks == [20]
+    schedule = {"sampler": "langevin", "steps": 4, "jump": True}
+    assert found[0].options == schedule | {"features": folder, "num_images": 20}
+    assert [outcome.options["jump"] for outcome in found] == [True, False, True]
+    assert found[0].value == found[2].value != found[1].value
+    assert fidelity.recall(one, features=folder, num_images=20).options["steps"] == 4
+    assert walks == [20]
+
+
+@pytest.mark.parametrize("sampler", ["generator", "langevin"])
+def test_samples_of_an_energy_are_those_of_its_seed(subject, sampler, monkeypatch):
+    from zoo.evaluation.metrics import features
+    from zoo.plots import to_uint8
+
+    one = subject("dde", seed=2)
+    for jump in (False, True):
+        options = one.model.sampling_options(sampler=sampler, jump=jump)
+        expected = one.model.sample(7, sampler=sampler, jump=jump, seed=2)
+        drawn = features.draw(one, 7, options)
+        inside = one.context.processor.crop_padding
+        assert torch.equal(inside(drawn), inside(to_uint8(expected)))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options", "message"),
+    [
+        ("ae", {"steps": 3}, "steps: this model draws from codes"),
+        ("ae", {"jump": True}, "jump: this model draws from codes"),
+        ("dde", {"steps": 3}, "steps: a generator has none"),
+        ("dde", {"sampler": "prior"}, "sampler must be"),
+        ("mdsm", {"sampler": "generator"}, "sampler must be"),
+        ("mdsm", {"jump": "yes"}, "jump must be true or false"),
+        ("mdsm", {"steps": 0}, "steps must be"),
+    ],
+)
+def test_options_of_another_kind_of_model_are_refused(
+    subject, with_classifier, architecture, options, message
+):
+    with pytest.raises(UsageError, match=message):
+        fidelity.coverage(subject(architecture), features=with_classifier[0], **options)
+
+
+def test_a_model_without_padding_is_read_by_a_classifier_with_it(
+    image_folder, make_model, with_classifier, processor
+):
+    from zoo.evaluation.metrics.features import reader_of
+    from zoo.evaluation.subject import Context, Subject
+    from zoo.models import GenaeImageProcessor
+
+    folder, _ = with_classifier
+    padded = Subject(Context(make_model("dde"), processor, quiet=True), str(image_folder), "test")
+    bare = GenaeImageProcessor(num_channels=1, size=processor.size)
+    model = make_model("dde", image_size=processor.size)
+    plain = Subject(Context(model, bare, quiet=True), str(image_folder), "test")
+    with pytest.raises(UsageError, match="12 x 12"):  # nobody says what frame the classifier knows
+        reader_of(plain, folder)
+    processor.save_pretrained(folder)
+    framed = reader_of(plain, folder).frame(plain.images.pixels)
+    assert torch.equal(framed, padded.images.pixels)
+    outcome = fidelity.frechet_distance(plain, features=folder, num_images=30)
+    expected = fidelity.frechet_distance(padded, features=folder, num_images=30)
+    assert outcome.floor == expected.floor
+    other = GenaeImageProcessor(num_channels=1, size=10, pad_size=16)
+    other.save_pretrained(folder)
+    plain = Subject(Context(model, bare, quiet=True), str(image_folder), "test")
+    with pytest.raises(UsageError, match="same size"):
+        reader_of(plain, folder)

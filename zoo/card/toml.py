@@ -1,8 +1,11 @@
 """Tables as TOML: the one writer, since the standard library has only a reader."""
 
 import json
+import tomllib
 from collections.abc import Mapping
 from typing import Any
+
+from zoo.errors import UsageError
 
 
 def dumps(table: Mapping[str, Any]) -> str:
@@ -42,6 +45,25 @@ def _has_header(value: Any) -> bool:
 def _key(name: str) -> str:
     bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
     return name if bare else quoted(name)
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """A `key=value` of the command line; the value is TOML, anything else is text.
+
+    Example:
+        >>> setting("jump=[true, false]"), setting("mask = lower")
+        (('jump', [True, False]), ('mask', 'lower'))
+
+    Raises:
+        UsageError: it is no `key=value`.
+    """
+    key, equals, value = text.partition("=")
+    if not (equals and key.strip()):
+        raise UsageError(f"--set takes key=value, got {text!r}")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
 
 
 def inline(content: Any) -> str:

@@ -23,6 +23,19 @@ def evaluate(
     ] = None,
     data: Annotated[str | None, typer.Option(help="Data set in place of the card's.")] = None,
     split: Annotated[str | None, typer.Option(help="Split in place of the card's.")] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="OPTION=VALUE",
+            help="Option of the metrics named, such as num_images=500; repeatable. "
+            "A list, jump=[true,false], measures each.",
+        ),
+    ] = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="Seed in place of the card's, or of 0; repeatable."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Device of the model; the CPU if not given.")
     ] = None,
@@ -38,20 +51,34 @@ def evaluate(
 ) -> None:
     """Measure a model; exit with code 9 if a number is outside its stated tolerance.
 
-    Without --metric, everything the card states is measured again.
+    Without --metric, everything the card states is measured again. With --set or --seed a metric
+    is measured so, and compared with the card where it states the same.
     """
+    from zoo.card.toml import setting
     from zoo.evaluation.metrics import table
 
     if as_toml and as_json:
         raise UsageError("--toml and --json are two formats; give one of them")
     for name in metric or ():
         table.find(name)  # before torch is imported, which takes seconds
-    if record and (data or split):
-        raise UsageError("--record keeps what the card states; leave --data and --split out")
+    if record and (data or split or options or seed):
+        raise UsageError(
+            "--record keeps what the card states; leave --data, --split, --set and --seed out"
+        )
+    if (options or seed) and not metric:
+        raise UsageError("--set and --seed are of metrics; name one with --metric")
+    chosen = dict(setting(text) for text in options or ())
     from zoo.evaluation import measure
 
     measured = measure.evaluate(
-        model, metrics=metric or None, data=data, split=split, quiet=quiet, device=device
+        model,
+        metrics=metric or None,
+        data=data,
+        split=split,
+        options=chosen,
+        seeds=seed or None,
+        quiet=quiet,
+        device=device,
     )
     failed = measure.failures(measured)
     if record:

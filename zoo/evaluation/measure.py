@@ -1,8 +1,9 @@
 """Measure a model and compare with what its card states."""
 
 import inspect
+import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     data: str | None = None,
     split: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] | None = None,
     quiet: bool = False,
     device: str | None = None,
 ) -> list[Measurement]:
@@ -81,21 +84,41 @@ def evaluate(
         metrics: names of `METRICS` to measure; None for all that the card states.
         data: a data set in place of the card's; its numbers are not compared with the card's.
         split: a split in place of the card's, likewise.
+        options: of the metrics named, in place of those of the card; a list measures each.
+        seeds: of the metrics named, in place of the card's or of 0; each is measured.
         quiet: draw no progress bars.
         device: of the model; None is the CPU, on which cards are measured.
 
     Returns:
-        One measurement for each result stated or metric named, in order.
+        One measurement for each result stated or metric named, in order; with options or seeds one
+        for each choice, compared with the card where it states the same.
 
     Raises:
-        UsageError: for an unknown metric or option, one that does not fit the model, or a model
-            without a card and no `data` to measure on.
+        UsageError: for an unknown metric or option, one that does not fit the model, options
+            without a metric, or a model without a card and no `data` to measure on.
         NotFoundError: if the model or the data set does not exist.
     """
     names = None if metrics is None else [table.find(name).name for name in metrics]
+    chosen = bool(options) or seeds is not None
+    if chosen and not names:
+        raise UsageError("options and seeds are of metrics; name the metric to measure")
     context = open_context(model_id_or_dir, card, device=device, quiet=quiet)
+    if chosen and names:
+        place = default_place(context, data, split)
+        requests = [Request(name, *place, seed) for name in names for seed in seeds or (0,)]
+        choices = _choices(options or {})
+        for request in requests:  # all of them, before minutes are spent on the first
+            for choice in choices:
+                _check(context, replace(request, options=choice))
+        return [found for each in requests for found in measure_all(context, each, choices)]
     requests = plan(context, names, data, split)
     return [measure(context, request) for request in requests]
+
+
+def _choices(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every combination of options, of which a list gives several."""
+    lists = [value if isinstance(value, list) else [value] for value in options.values()]
+    return [dict(zip(options, values, strict=True)) for values in itertools.product(*lists)]
 
 
 def open_context(
@@ -216,12 +239,13 @@ def measure_all(
 
 def _same(stated: Request, found: Measurement) -> bool:
     """Whether a card states a result for what was measured, with the same options."""
+    used = {name: value for name, value in found.options.items() if value is not None}
     return (stated.name, stated.dataset, stated.split, stated.seed, stated.options) == (
         found.name,
         found.dataset,
         found.split,
         found.seed,
-        found.options,
+        used,
     )
 
 

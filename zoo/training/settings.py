@@ -2,12 +2,12 @@
 
 import copy
 import dataclasses
-import tomllib
 from collections.abc import Sequence
 from typing import Any
 
 from zoo import catalog
 from zoo.card import Card, Data
+from zoo.card.toml import setting as parsed
 from zoo.errors import UsageError
 
 SETTABLE = ("train", "config", "data", "processor")  # tables, in the order a bare key is looked up
@@ -30,10 +30,8 @@ def with_settings(card: Card, settings: Sequence[str]) -> Card:
     table = copy.deepcopy(card.to_dict())
     table.pop("results", None)
     for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not (equals and key.strip()):
-            raise UsageError(f"--set takes key=value, got {setting!r}")
-        *path, name = key.strip().split(".")
+        key, value = parsed(setting)
+        *path, name = key.split(".")
         section, *inside = path or [_section_of(table, name)]
         if section not in SETTABLE:
             raise UsageError(
@@ -44,7 +42,7 @@ def with_settings(card: Card, settings: Sequence[str]) -> Card:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 raise UsageError(f"--set {setting}: {part} is not a table; give it as a whole")
-        place[name] = _value(text.strip())
+        place[name] = value
     return Card.of(table, card.path)
 
 
@@ -62,11 +60,3 @@ def _section_of(table: dict[str, Any], name: str) -> str:
 def field_names(kind: type) -> set[str]:
     """Names of a dataclass's fields."""
     return {field.name for field in dataclasses.fields(kind)}
-
-
-def _value(text: str) -> Any:
-    """A value as TOML writes it; anything else is text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

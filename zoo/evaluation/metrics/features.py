@@ -1,5 +1,7 @@
 """Features of real images, of samples and of train images, extracted once."""
 
+import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,9 +9,11 @@ import torch
 from torch import Tensor
 
 from zoo.data.splits import canonical
-from zoo.errors import UsageError
+from zoo.errors import NotFoundError, UsageError
 from zoo.evaluation.subject import Context, Subject, check_count
+from zoo.models.images.energy_sampling import CHAIN_BATCH
 from zoo.plots import to_uint8
+from zoo.progress import items_bar
 
 # The classifier whose features are used if none is named.
 FEATURES = {
@@ -38,22 +42,64 @@ class FeatureSets:
 
 
 def feature_sets(
-    subject: Subject, *, sampler: str, temperature: float, features: str | None, num_images: int
+    subject: Subject, *, options: Mapping[str, Any], features: str | None, num_images: int
 ) -> FeatureSets:
     """The three sets, from the context's cache if another metric computed them before.
 
     Args:
-        subject: an autoencoder and the images it should match.
-        sampler: see `AutoencoderModel.sample`.
-        temperature: likewise.
+        subject: a model that draws, and the images it should match.
+        options: what `sampling_options` gave.
         features: id or folder of a classifier; None is the one for the data set.
         num_images: n, at most what both splits hold.
 
     Raises:
         UsageError: if there are no features for the data set, the classifier does not fit, or
-            the sampler is unknown or unfitted.
+            the sampler is unfitted.
     """
     check_count("num_images", num_images, 2)
+    context = subject.context
+    reader = reader_of(subject, features)
+    real, train = _real_images(subject, num_images)
+    where = (subject.dataset, subject.split, subject.config, subject.seed, num_images)
+    how = tuple(options.items())
+
+    def of(kind: tuple[Any, ...], pixels: Tensor, text: str) -> Tensor:
+        key = ("features", reader.name, *kind, *where)
+        return context.once(key, lambda: extract(context, reader, pixels, text))
+
+    drawn = context.once(
+        ("samples", *how, subject.seed, len(real)), lambda: draw(subject, len(real), options)
+    )
+    return FeatureSets(
+        real=of(("real",), real, "features of images"),
+        samples=of(("samples", *how), drawn, "features of samples"),
+        train=None if train is None else of(("train",), train, "features of train images"),
+        features=reader.name,
+    )
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A classifier that reads a model's images.
+
+    Attributes:
+        name: its id or folder.
+        model: in eval mode on the context's device.
+        frame: 8-bit images of the model as the classifier's: the same without their padding, in
+            the padding that the classifier knows.
+    """
+
+    name: str
+    model: Any
+    frame: Callable[[Tensor], Tensor]
+
+
+def reader_of(subject: Subject, features: str | None) -> Reader:
+    """The classifier of that name, or the one for the data set, loaded once.
+
+    Raises:
+        UsageError: if there is none for the data set, or it does not fit the model.
+    """
     name = features or FEATURES.get(subject.dataset)
     if name is None:
         raise UsageError(
@@ -61,73 +107,114 @@ def feature_sets(
             "features = 'genae/classifier-mnist'"
         )
     context = subject.context
-    classifier = context.once(("classifier", name), lambda: load_classifier(name, context))
-    real, train = _real_images(subject, num_images)
-    where = (subject.dataset, subject.split, subject.config, subject.seed, num_images)
-
-    def sample() -> Tensor:
-        return draw(subject, len(real), sampler, temperature)
-
-    def of(kind: tuple[Any, ...], pixels: Tensor, text: str) -> Tensor:
-        key = ("features", name, *kind, *where)
-        return context.once(key, lambda: extract(context, classifier, pixels, text))
-
-    drawn = context.once(("samples", sampler, temperature, subject.seed, len(real)), sample)
-    return FeatureSets(
-        real=of(("real",), real, "features of images"),
-        samples=of(("samples", sampler, temperature), drawn, "features of samples"),
-        train=None if train is None else of(("train",), train, "features of train images"),
-        features=name,
-    )
+    return context.once(("classifier", name), lambda: load_classifier(name, context))
 
 
-def load_classifier(name: str, context: Context) -> Any:
-    """A classifier in eval mode on the context's device.
+def load_classifier(name: str, context: Context) -> Reader:
+    """A classifier for the images of the context's model.
 
     Raises:
         UsageError: if it is not a classifier, or reads images of another size than the model's.
     """
-    from zoo.loading import from_pretrained
+    from zoo.loading import model_at, processor_at
+    from zoo.registry import resolve
 
-    model: Any = from_pretrained(name)
+    place = resolve(name)
+    model: Any = model_at(place)
     if not hasattr(model, "features"):
         raise UsageError(
             f"features {name!r} is not a classifier; name one that `genae list` shows"
         )
+    model = model.eval().to(context.device)
     shapes = [(c.num_channels, c.image_size) for c in (model.config, context.model.config)]
-    if shapes[0] != shapes[1]:
-        raise UsageError(
-            f"features {name!r} reads {shapes[0][0]} x {shapes[0][1]} x {shapes[0][1]} images "
-            f"and the model makes {shapes[1][0]} x {shapes[1][1]} x {shapes[1][1]}; name a "
-            "classifier of the same size"
-        )
-    return model.eval().to(context.device)
+    if shapes[0] == shapes[1]:
+        return Reader(name, model, lambda pixels: pixels)
+    with contextlib.suppress(NotFoundError):
+        own, others = processor_at(place, name), context.processor
+        if (own.num_channels, own.size) == (others.num_channels, others.size):
+            return Reader(name, model, lambda pixels: reframe(pixels, others, own))
+    raise UsageError(
+        f"features {name!r} reads {shapes[0][0]} x {shapes[0][1]} x {shapes[0][1]} images "
+        f"and the model makes {shapes[1][0]} x {shapes[1][1]} x {shapes[1][1]}; name a "
+        "classifier of the same size"
+    )
+
+
+def reframe(pixels: Tensor, before: Any, after: Any) -> Tensor:
+    """Images of one processor with the blank padding of another; both resize to the same side."""
+    blank = pixels.new_zeros((*pixels.shape[:-2], after.output_size, after.output_size))
+    after.crop_padding(blank).copy_(before.crop_padding(pixels))
+    return blank
+
+
+def sampling_options(subject: Subject, **given: Any) -> dict[str, Any]:
+    """The options of the model's `sample` as it uses them, defaults filled in.
+
+    Args:
+        subject: a model that draws.
+        **given: `sampler`, `temperature`, `steps`, `jump`; None is the model's own.
+
+    Raises:
+        UsageError: an option is not for this model, or out of its range.
+    """
+    check_count("steps", given.get("steps"))
+    if not isinstance(given.get("jump"), bool | None):
+        raise UsageError(f"jump must be true or false, got {given['jump']!r}")
+    try:
+        options: dict[str, Any] = subject.model.sampling_options(**given)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from error
+    return options
 
 
 @torch.no_grad()
-def draw(subject: Subject, count: int, sampler: str, temperature: float) -> Tensor:
+def draw(subject: Subject, count: int, options: Mapping[str, Any]) -> Tensor:
     """Samples as they would be saved: 8 bits, blank padding; uint8 `(n, C, H, W)`.
 
     Real images are 8-bit with blank padding, and features may see the difference.
     """
     context = subject.context
     try:
-        images = context.model.sample(
-            count, sampler=sampler, temperature=temperature, seed=subject.seed
-        )
+        if hasattr(context.model, "undenoised"):
+            images = _from_chains(subject, count, **options)
+        else:
+            images = context.model.sample(count, **options, seed=subject.seed)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    pixels = to_uint8(images.cpu())
-    blank = torch.zeros_like(pixels)
-    context.processor.crop_padding(blank).copy_(context.processor.crop_padding(pixels))
-    return blank
+    return reframe(to_uint8(images.cpu()), context.processor, context.processor)
+
+
+def _from_chains(subject: Subject, count: int, *, jump: bool, **options: Any) -> Tensor:
+    """`sample(count, jump=jump, seed=seed, **options)`, from the chains of the other jump."""
+    model, context = subject.model, subject.context
+
+    def walk() -> Tensor:
+        generator = torch.Generator().manual_seed(subject.seed)
+        starts = range(0, count, CHAIN_BATCH)
+        total = len(starts) * options.get("steps", 1)
+        with items_bar("sampling", total, quiet=context.quiet) as bar:
+            # In the batches of `sample`, each with the numbers that it would have drawn.
+            drawn = [
+                model.undenoised(
+                    min(CHAIN_BATCH, count - start),
+                    **options,
+                    generator=generator,
+                    on_step=lambda _: bar(),
+                )
+                for start in starts
+            ]
+        return torch.cat(drawn)
+
+    found = context.once(("chains", *options.items(), subject.seed, count), walk)
+    images: Tensor = model.finished(found, jump)
+    return images
 
 
 @torch.no_grad()
-def extract(context: Context, classifier: Any, pixels: Tensor, text: str) -> Tensor:
+def extract(context: Context, reader: Reader, pixels: Tensor, text: str) -> Tensor:
     """Features of 8-bit images, float64 `(n, d)` on the CPU."""
-    batches = context.batches(pixels, text)
-    return torch.cat([classifier.features(values).double().cpu() for values in batches])
+    batches = context.batches(reader.frame(pixels), text)
+    return torch.cat([reader.model.features(values).double().cpu() for values in batches])
 
 
 def _real_images(subject: Subject, num_images: int) -> tuple[Tensor, Tensor | None]:

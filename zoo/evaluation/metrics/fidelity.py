@@ -5,8 +5,9 @@ features, or of another number of images, cannot be compared. The floor of each 
 metric with as many real train images in place of the samples.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from zoo.errors import UsageError
 from zoo.evaluation.subject import Outcome, Subject, check_count
 from zoo.models.images.entropy import neighbor_distances
 
-from .features import feature_sets
+from .features import feature_sets, sampling_options
 
 ROWS = 1000  # compared at once
 
@@ -23,17 +24,23 @@ ROWS = 1000  # compared at once
 def frechet_distance(
     subject: Subject,
     *,
-    sampler: str = "prior",
-    temperature: float = 1.0,
+    sampler: str | None = None,
+    temperature: float | None = None,
+    steps: int | None = None,
+    jump: bool | None = None,
     features: str | None = None,
     num_images: int = 10_000,
 ) -> Outcome:
     """Frechet distance between Gaussians fitted to the features of samples and of images.
 
     Args:
-        subject: an autoencoder and the images it should match.
-        sampler: "prior", or "gaussian" or "mixture" if they were fitted.
-        temperature: of the sampler.
+        subject: a model that draws, and the images it should match.
+        sampler: "prior", or "gaussian" or "mixture" if they were fitted; of an energy "generator"
+            where there is one, "langevin", "metropolis" or "hamiltonian". None is the model's own.
+        temperature: of the sampler; None is 1, or the schedule of chains.
+        steps: of chains; None is the model's own number.
+        jump: denoise once at the end, of an energy; None does so for chains. Results that differ
+            in it alone are of the same chains.
         features: id or folder of the classifier; None is the one for the data set.
         num_images: n, of samples and of images each; at most what the splits hold. The distance
             falls with n, so state n with it.
@@ -41,7 +48,10 @@ def frechet_distance(
     Raises:
         UsageError: if there are no features for the data set or the classifier does not fit.
     """
-    return _compare_sets(subject, frechet, sampler, temperature, features, num_images)
+    options = sampling_options(
+        subject, sampler=sampler, temperature=temperature, steps=steps, jump=jump
+    )
+    return _compare_sets(subject, frechet, options, features, num_images)
 
 
 def _neighborhood_metric(name: str, doc: str) -> Callable[..., Outcome]:
@@ -50,8 +60,10 @@ def _neighborhood_metric(name: str, doc: str) -> Callable[..., Outcome]:
     def metric(
         subject: Subject,
         *,
-        sampler: str = "prior",
-        temperature: float = 1.0,
+        sampler: str | None = None,
+        temperature: float | None = None,
+        steps: int | None = None,
+        jump: bool | None = None,
         features: str | None = None,
         num_images: int = 10_000,
         num_neighbors: int = 5,
@@ -66,7 +78,10 @@ def _neighborhood_metric(name: str, doc: str) -> Callable[..., Outcome]:
             value: float = getattr(found, name)
             return value
 
-        outcome = _compare_sets(subject, compare, sampler, temperature, features, num_images)
+        drawn = sampling_options(
+            subject, sampler=sampler, temperature=temperature, steps=steps, jump=jump
+        )
+        outcome = _compare_sets(subject, compare, drawn, features, num_images)
         options = {**outcome.options, "num_neighbors": num_neighbors}
         return Outcome(outcome.value, outcome.floor, options)
 
@@ -185,24 +200,12 @@ def _distances(points: Tensor, references: Tensor) -> Iterator[tuple[slice, Tens
 def _compare_sets(
     subject: Subject,
     compare: Callable[[Tensor, Tensor], float],
-    sampler: str,
-    temperature: float,
+    options: Mapping[str, Any],
     features: str | None,
     num_images: int,
 ) -> Outcome:
     """Compare the images with the samples and, for the floor, with train images."""
-    sets = feature_sets(
-        subject,
-        sampler=sampler,
-        temperature=temperature,
-        features=features,
-        num_images=num_images,
-    )
+    sets = feature_sets(subject, options=options, features=features, num_images=num_images)
     floor = None if sets.train is None else compare(sets.real, sets.train)
-    options = {
-        "sampler": sampler,
-        "temperature": temperature,
-        "features": sets.features,
-        "num_images": len(sets.real),
-    }
-    return Outcome(compare(sets.real, sets.samples), floor, options)
+    used = {**options, "features": sets.features, "num_images": len(sets.real)}
+    return Outcome(compare(sets.real, sets.samples), floor, used)

@@ -1,6 +1,7 @@
 """How energy models draw: chains, their stream of states, inpainting, interpolation."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,6 +53,59 @@ class SamplingEnergyModel(EnergyModel):
         Raises:
             ValueError: for a sampler that the model lacks, or an argument out of its range.
         """
+        options = self.sampling_options(
+            sampler=sampler, steps=steps, temperature=temperature, jump=jump
+        )
+        jump = options.pop("jump")
+        drawn = self.undenoised(
+            num_samples, **options, seed=seed, generator=generator, on_step=on_step
+        )
+        return self.finished(drawn, jump)
+
+    def sampling_options(
+        self,
+        *,
+        sampler: str | None = None,
+        steps: int | None = None,
+        temperature: float | None = None,
+        jump: bool | None = None,
+    ) -> dict[str, Any]:
+        """The options of `sample` as it uses them, defaults filled in; only those that apply.
+
+        A generator's have no `steps`; those of chains have a `temperature` only where it takes
+        the place of the schedule. Arguments and errors are those of `sample`.
+        """
+        sampler = self._sampler(sampler)
+        schedule = self.schedule(steps, temperature)
+        options: dict[str, Any] = {"sampler": sampler}
+        if sampler != "generator":
+            options["steps"] = len(schedule)
+        elif steps is not None:
+            raise ValueError(
+                "steps: a generator has none; leave them out, or name another sampler"
+            )
+        if sampler == "generator" or temperature is not None:
+            options["temperature"] = 1.0 if temperature is None else float(temperature)
+        return options | {"jump": sampler != "generator" if jump is None else jump}
+
+    def undenoised(
+        self,
+        num_samples: int,
+        *,
+        sampler: str | None = None,
+        steps: int | None = None,
+        temperature: float | None = None,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        on_step: Callable[[ChainState], None] | None = None,
+    ) -> Tensor:
+        """Where chains end, or what a generator makes: `sample` before its last two steps.
+
+        Arguments and errors are those of `sample`; `finished` makes its result of this one.
+
+        Returns:
+            Images or vectors `(N, ...)`, not clamped.
+        """
         sampler = self._sampler(sampler)
         schedule = self.schedule(steps, temperature)
         if num_samples < 1:
@@ -63,15 +117,18 @@ class SamplingEnergyModel(EnergyModel):
             for start in range(0, num_samples, CHAIN_BATCH):
                 count = min(CHAIN_BATCH, num_samples - start)
                 if sampler == "generator":
-                    x = self.generate(
-                        count, 1.0 if temperature is None else temperature, generator
-                    )
+                    heat = 1.0 if temperature is None else temperature
+                    drawn.append(self.generate(count, heat, generator))
                 else:
-                    x = self._run(count, sampler, schedule, generator, on_step).x
-                if jump or (jump is None and sampler != "generator"):
-                    x = self.denoise(x)
-                drawn.append(x)
-        return self._shown(torch.cat(drawn))
+                    drawn.append(self._run(count, sampler, schedule, generator, on_step).x)
+        return torch.cat(drawn)
+
+    def finished(self, drawn: Tensor, jump: bool) -> Tensor:
+        """What `undenoised` drew, denoised once or not, images clamped to [0, 1]; no graph."""
+        with self.inference():
+            if jump:
+                drawn = torch.cat([self.denoise(x) for x in drawn.split(CHAIN_BATCH)])
+            return self._shown(drawn)
 
     def chains(
         self,

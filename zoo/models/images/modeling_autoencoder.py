@@ -263,6 +263,34 @@ class AutoencoderModel(GenaePreTrainedModel):
         with self.inference():
             return self._decode_in_chunks(latents.to(self.device, self.dtype))
 
+    def sampling_options(
+        self,
+        *,
+        sampler: str | None = None,
+        steps: int | None = None,
+        temperature: float | None = None,
+        jump: bool | None = None,
+    ) -> dict[str, Any]:
+        """The options of `sample` as it uses them, defaults filled in.
+
+        Args:
+            sampler: as in `sample`; None is `prior`.
+            steps: of models that draw by chains, refused here.
+            temperature: as in `sample`; None is 1.
+            jump: likewise of models that draw by chains.
+
+        Raises:
+            ValueError: for an option of chains, or an unknown sampler.
+        """
+        for name, value in (("steps", steps), ("jump", jump)):
+            if value is not None:
+                raise ValueError(
+                    f"{name}: this model draws from codes, not by chains; leave it out"
+                )
+        sampler = sampler or "prior"
+        one_of("sampler", sampler, tuple(SAMPLERS))
+        return {"sampler": sampler, "temperature": 1.0 if temperature is None else temperature}
+
     def sample_latents(
         self,
         num_samples: int,
