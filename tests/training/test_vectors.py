@@ -7,6 +7,9 @@ import zoo
 from zoo.card import Card
 from zoo.data import PLANAR
 from zoo.errors import UsageError
+from zoo.header import safetensors_header
+from zoo.models import DDEModel
+from zoo.registry import manifest
 from zoo.training import train
 from zoo.training.recipe import build_recipe
 from zoo.training.settings import with_settings
@@ -33,6 +36,43 @@ def test_a_folder_of_points_is_whole(card, tmp_path):
     normalized = model.log_density(points, normalized=True)
     torch.testing.assert_close(normalized, model.log_density(points) + model.constant)
     assert model.sample(7, seed=0).shape == (7, 2)
+
+
+def test_what_only_training_needs_is_left_out_of_the_folder(card, tmp_path):
+    out = train(card, tmp_path / "out", overrides=[*SHORT, "stored_as=float16"], quiet=True)
+    names = safetensors_header(out / "model.safetensors").keys()
+    assert not [name for name in names if name.startswith("generator_density")]
+    model, report = DDEModel.from_pretrained(out, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    assert manifest.read(out)["parameters"] == model.num_parameters()
+    points = torch.randn(8, 2)
+    found = model(points)  # in eval mode the density's loss alone
+    assert found.loss == found.density_loss
+    assert found.generator_density_loss is None
+    model.train()
+    with pytest.raises(ValueError, match="return_to_training"):
+        model(points)
+    drawn = model.sample(5, seed=0)
+    model.return_to_training()
+    again = model.train()(points)
+    again.loss.backward()
+    assert again.generator_density_loss is not None
+    assert all(p.grad is not None for p in model.generator_density.parameters())
+    assert torch.equal(model.eval().sample(5, seed=0), drawn)
+    for own, copied in zip(
+        model.density.parameters(), model.generator_density.parameters(), strict=True
+    ):
+        assert own is not copied
+        assert torch.equal(own, copied)
+    model.leave_training()
+    assert model.state_dict().keys() == names - {"__metadata__"}
+
+
+def test_a_model_that_shipped_with_everything_still_has_it():
+    model = zoo.from_pretrained("genae/dde-gaussians-2d")
+    assert model.generator_density is not None
+    assert model.num_parameters() == 100_738
 
 
 def test_points_and_images_do_not_mix(card, root):

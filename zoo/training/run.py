@@ -25,6 +25,7 @@ from zoo.errors import (
     NotFoundError,
     UsageError,
 )
+from zoo.models.images.energy_sampling import CHAIN_BATCH
 from zoo.models.seam import without_bars
 from zoo.progress import items_bar
 from zoo.registry import manifest
@@ -106,7 +107,7 @@ def train(
             average = fit(model, recipe, images, checkpoint, quiet)
             with finished(model, recipe, images, average) as variants:
                 check_growth(loss, trained := loss_in_use(model, images, recipe.data.binarization))
-                export(model, recipe, output, variants)
+                export(model, recipe, output, variants, quiet)
         except DivergedError as error:
             last = next(iter(complete_checkpoints(work)[::-1]), None)
             text = advice(str(error), recipe.arguments.learning_rate, work, last)
@@ -295,9 +296,15 @@ def finished(
 
 
 def export(
-    model: Any, recipe: Recipe, output: Path, variants: Mapping[str, dict[str, Tensor]]
+    model: Any,
+    recipe: Recipe,
+    output: Path,
+    variants: Mapping[str, dict[str, Tensor]],
+    quiet: bool = True,
 ) -> None:
     """Write the model's folder under a temporary name, then rename it.
+
+    What training alone needs is dropped from the model first (`leave_training`, where it has one).
 
     Args:
         model: finished.
@@ -305,20 +312,25 @@ def export(
         output: the folder to write.
         variants: other weights of the model, each for a file that
             `from_pretrained(output, variant=name)` loads.
+        quiet: draw no progress bar.
     """
+    if hasattr(model, "leave_training"):
+        model.leave_training()
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as place:
         folder = Path(place) / output.name
         stored = stored_weights(model.cpu(), recipe.card.train.stored_as)
+        names = set(stored)  # saving empties the table
         model.save_pretrained(folder, state_dict=stored)
         for name, tensors in variants.items():
-            model.save_pretrained(folder, state_dict=tensors, variant=name)
+            kept = {key: tensor for key, tensor in tensors.items() if key in names}
+            model.save_pretrained(folder, state_dict=kept, variant=name)
         if recipe.processor is not None:
             recipe.processor.save_pretrained(folder)
         (folder / CARD_FILE).write_text(recipe.card.text, encoding="utf-8")
         if hasattr(model, "sample"):
-            drawn = SHOWN_SAMPLES if recipe.processor is not None else SHOWN_POINTS
-            samples = model.sample(drawn, seed=0)
+            count = SHOWN_SAMPLES if recipe.processor is not None else SHOWN_POINTS
+            samples = draw(model.to(recipe.arguments.device), count, quiet)
             check_tensors([("a sample", samples)])
             if recipe.processor is not None:
                 samples = recipe.processor.crop_padding(samples)
@@ -335,3 +347,14 @@ def export(
             return
         for file in sorted(folder.iterdir()):  # into an empty folder, as was checked
             file.rename(output / file.name)
+
+
+def draw(model: Any, count: int, quiet: bool) -> Tensor:
+    """Samples of a model for people to look at, on the CPU; chains move a bar on."""
+    steps = model.sampling_options().get("steps")
+    if steps is None:
+        drawn: Tensor = model.sample(count, seed=0)
+        return drawn.cpu()
+    with items_bar("drawing samples", steps * -(-count // CHAIN_BATCH), quiet=quiet) as bar:
+        drawn = model.sample(count, seed=0, on_step=lambda _: bar())
+    return drawn.cpu()

@@ -29,6 +29,8 @@ class DDEConfig(EnergyConfig):
             one's first feature map.
         generator_num_hidden_layers: of the generator's dense networks.
         generator_interval: training steps of the densities for one of the generator.
+        generator_density: whether the generator's own density is there, which nothing but its
+            training reads; a model that `genae train` wrote has none.
     """
 
     model_type = "genae_dde"
@@ -44,6 +46,7 @@ class DDEConfig(EnergyConfig):
     generator_hidden_size: int = 64
     generator_num_hidden_layers: int = 16
     generator_interval: int = 10
+    generator_density: bool = True
 
     def validate_dde(self) -> None:
         """Check names, sizes, and that networks fit the data."""

@@ -1,5 +1,7 @@
 """Denoising density estimators: a smoothed log-density, and a generator trained against two."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from transformers import initialization as init
@@ -25,6 +27,9 @@ class DDEModel(SamplingEnergyModel):
     in their own losses the generator is; so one backward serves all, and gradients never mix. The
     generator's term adds its gradient and no value to the loss, since the constants of the two
     densities are arbitrary.
+
+    What draws and scores needs no :math:`s_q`: `leave_training` drops it from a model to be kept,
+    and `return_to_training` makes one again.
     """
 
     config_class = DDEConfig
@@ -34,7 +39,8 @@ class DDEModel(SamplingEnergyModel):
         super().__init__(config)
         self.density = LogDensity(config)
         if config.generator != "none":
-            self.generator_density = LogDensity(config)
+            if config.generator_density:
+                self.generator_density = LogDensity(config)
             self.generator = GENERATORS[config.generator](config)
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         self.post_init()
@@ -49,6 +55,21 @@ class DDEModel(SamplingEnergyModel):
     def has_generator(self) -> bool:
         """Whether samples come from a generator."""
         return bool(self.config.generator != "none")
+
+    def leave_training(self) -> None:
+        """Drop the generator's own density, for good; called once before a model is exported."""
+        if self.has_generator and self.config.generator_density:
+            del self.generator_density
+            self.config.generator_density = False
+
+    def return_to_training(self) -> None:
+        """Give the generator a density of its own again, to be called before an optimizer is made.
+
+        It starts as a copy of the data's density, which the generator was trained to match.
+        """
+        if self.has_generator and not self.config.generator_density:
+            self.generator_density = copy.deepcopy(self.density)
+            self.config.generator_density = True
 
     @property
     def noise_level(self) -> float:
@@ -84,13 +105,25 @@ class DDEModel(SamplingEnergyModel):
     ) -> EnergyOutput:
         """Losses of a batch of clean data, or its log-densities without `return_loss`.
 
+        Without the generator's own density the loss is the data density's alone.
+
         Args:
             pixel_values: images `(B, C, H, W)` in [0, 1], or vectors `(B, d)`.
             return_loss: train, or only look.
             noise: standard normal numbers added to the data, times sigma; drawn if None.
+
+        Raises:
+            ValueError: a generator is to be trained without a density of its own.
         """
         self.check_pixel_values(pixel_values)
         batch = len(pixel_values)
+        matched = self.has_generator and self.config.generator_density
+        if return_loss and self.training and self.has_generator and not matched:
+            raise ValueError(
+                "generator_density is false: the generator's own density, without which it cannot "
+                "be trained, was left out of the exported model; call return_to_training() "
+                "before making the optimizer"
+            )
         if not return_loss:
             samples = self.generate(batch, 1.0, None) if self.has_generator else None
             return EnergyOutput(log_density=self.log_density(pixel_values), samples=samples)
@@ -103,7 +136,7 @@ class DDEModel(SamplingEnergyModel):
             noise = standard_normal(shape, pixel_values, None)
         errors = denoising_errors(self.density, pixel_values, noise, sigma, sigma**2)
         loss = density_loss = 0.5 * errors.mean()
-        if not self.has_generator:
+        if not matched:
             return EnergyOutput(loss=loss, density_loss=density_loss)
         turn = self.training and int(self.updates) % self.config.generator_interval == 0
         with torch.set_grad_enabled(turn and torch.is_grad_enabled()):
