@@ -157,6 +157,13 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         "tied": T5,
         "gated": T5 | {"hidden_act": "gelu", "is_gated_act": True, "tie_word_embeddings": False},
     },
+    "synthesizer": {
+        "mixed": TEXT | {"attention": "random+dot_product", "mixture": "softmax"},
+        "layers": TEXT
+        | {"attention": ["dense+factorized_random", "factorized_dense"], "norm": "pre"}
+        | {"mixture": "sigmoid", "factors": 3},
+        "fixed": TEXT | {"attention": ["fixed_random", "mean"], "random_range": 2.0},
+    },
 }
 
 #: First parts of the names of parameters that the loss of a first step does not reach: a

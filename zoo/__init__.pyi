@@ -34,6 +34,16 @@ from zoo.models.images.modeling_infomax import InfoMaxModel as InfoMaxModel
 from zoo.models.images.modeling_iwae import IWAEModel as IWAEModel
 from zoo.models.images.modeling_mdsm import MDSMModel as MDSMModel
 from zoo.models.images.modeling_vae import VAEModel as VAEModel
+from zoo.models.text.configuration_synthesizer import SynthesizerConfig as SynthesizerConfig
+from zoo.models.text.modeling_synthesizer import SynthesizerForCausalLM as SynthesizerForCausalLM
+from zoo.models.text.modeling_synthesizer import SynthesizerForMaskedLM as SynthesizerForMaskedLM
+from zoo.models.text.modeling_synthesizer import (
+    SynthesizerForSequenceClassification as SynthesizerForSequenceClassification,
+)
+from zoo.models.text.modeling_synthesizer import (
+    SynthesizerForTokenClassification as SynthesizerForTokenClassification,
+)
+from zoo.models.text.modeling_synthesizer import SynthesizerModel as SynthesizerModel
 from zoo.registry import list_models as list_models
 from zoo.registry import load_card as load_card
 from zoo.registry import pull as pull

@@ -43,6 +43,7 @@ class Entry:
         rebuilt: end of the name of a tensor that its class computes anew where files lack it.
         optional: part of the names of tensors that files and class may have without each other.
         can: what its models can do, words of `ABILITIES`.
+        heads: ends of the names of its model's classes that `zoo` itself offers, of a text model.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Entry:
     rebuilt: str = ""
     optional: str = ""
     can: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
 
     @property
     def own(self) -> bool:
@@ -207,8 +209,8 @@ HEADS = {
     "Model": ("AutoModel", "feature-extraction"),
 }
 
-#: What converted checkpoints become: models of transformers where it has the architecture, ours
-#: where it lacks it or an option.
+#: What converted checkpoints become, models of transformers where it has the architecture, ours
+#: where it lacks it or an option; and those that are trained here.
 TEXTS = (
     _theirs("bert", "BERT", "Bert", "ForMaskedLM", "arXiv:1810.04805", optional=POOLER),
     _theirs("albert", "ALBERT", "Albert", "ForMaskedLM", "arXiv:1909.11942", optional=POOLER),
@@ -242,6 +244,20 @@ TEXTS = (
     _ours("gpt2_ml", "GPT2-ML", "GPT2ML", "ForCausalLM", "arXiv:1905.12616", "gpt"),
     _ours(
         "t5", "T5 as bert4keras computes it", "T5", "ForConditionalGeneration", "arXiv:1910.10683"
+    ),
+    Entry(
+        name="synthesizer",
+        title="Synthesizer",
+        config="zoo.models.text.configuration_synthesizer:SynthesizerConfig",
+        model="zoo.models.text.modeling_synthesizer:SynthesizerForMaskedLM",
+        auto="AutoModelForMaskedLM",
+        task="fill-mask",
+        paper="arXiv:2005.00743",
+        processor="",
+        heads=(
+            "Model", "ForMaskedLM", "ForCausalLM", "ForSequenceClassification",
+            "ForTokenClassification",
+        ),
     ),
 )  # fmt: skip
 
@@ -359,4 +375,8 @@ def model_for(entry: Entry, architectures: Iterable[str] = ()) -> Any:
 def classes() -> dict[str, str]:
     """Every public class by name, as references: models, configurations, image processors."""
     references = [ref for e in IMAGES for ref in (e.model, e.config, e.processor)]
+    for entry in TEXTS:
+        if entry.heads:
+            stem = entry.config.partition(":")[2].removesuffix("Config")
+            references += [entry.config, *(f"{entry.module}:{stem}{h}" for h in entry.heads)]
     return {class_name(reference): reference for reference in references}

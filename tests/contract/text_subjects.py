@@ -62,7 +62,8 @@ def of_head(word, items=MODELS):
 def build(config, kind, **options):
     """In eval mode, with every weight random, as if trained."""
     name = kind.__name__
-    sizes = next(iter(TINY[config.model_type].values()))
+    row = catalog.find_config(config.model_type)
+    sizes = next(iter(TINY[row.name].values()))
     made = {"pooler": config.pooler and any(word in name for word in POOLED)}
     if "CausalLM" in name and config.attention_mask_kind == "full":
         made["attention_mask_kind"] = "causal"

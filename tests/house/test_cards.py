@@ -259,8 +259,10 @@ class TestConverted:
         assert type(zoo.from_pretrained(f"genae/{folder.name}")).__name__ == named
 
 
-def test_every_text_architecture_has_a_card_and_every_family_ships_a_model():
+def test_every_converted_architecture_has_a_card_and_every_family_ships_a_model():
     cards = [Card.load(folder) for folder in WITH_SOURCE]
-    assert {entry.name for entry in catalog.TEXTS} == {card.architecture for card in cards}
+    assert {entry.name for entry in catalog.TEXTS if not entry.heads} == {
+        card.architecture for card in cards
+    }
     shipped = [Card.load(folder) for folder in CONVERTED]
     assert {family.name for family in FAMILIES} == {card.source["family"] for card in shipped}

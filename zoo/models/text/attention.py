@@ -5,7 +5,7 @@ Shapes: `queries` is the length of what is read now; `keys` counts the past in a
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .activations import activation
 from .configuration_text import TextConfig
+from .t5_bias import additive
 
 #: What attention or a block makes of hidden states: its own hidden states `(batch, queries, ...)`,
 #: and probabilities and scores `(batch, heads, queries, keys)`, None where they are not computed.
@@ -35,6 +36,7 @@ class Context:
             `(batch, length, condition_size)`.
         cache: past keys and values.
         output_attentions: whether probabilities are wanted.
+        places: positions of queries and keys, where attention itself reads them.
     """
 
     mask: Tensor | None
@@ -44,6 +46,24 @@ class Context:
     condition: Tensor | None = None
     cache: Cache | None = None
     output_attentions: bool = False
+    places: "Places | None" = None
+
+
+@dataclass(frozen=True)
+class Places:
+    """Positions of queries and keys.
+
+    Attributes:
+        start: position of the first query, where queries and keys are given by their order alone.
+        queries: positions otherwise, `(batch or 1, queries)`; None by their order.
+        keys: the same, `(batch or 1, keys)`.
+        padded: some key may be hidden from every query.
+    """
+
+    start: int
+    queries: Tensor | None
+    keys: Tensor | None
+    padded: bool
 
 
 def rotary_angles(position_ids: Tensor, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -143,7 +163,7 @@ def eager_attention(
         relative: vectors of offsets, added to keys and values (arXiv:1909.00204, equations 1
             and 2).
         previous_scores: those of the previous layer, added after scaling (arXiv:2012.11747,
-            equation 4).
+            equation 4), or any other bias, `(batch or 1, heads, queries, keys)`.
 
     Returns:
         The context `(batch, queries, heads, value_head_size)`; the probabilities, in [0, 1], and
@@ -204,7 +224,7 @@ class SelfAttention(nn.Module):
 
 
 def attend(
-    module: "SelfAttention | GatedAttentionUnit",
+    module: nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -221,13 +241,14 @@ def attend(
         value: `(batch, heads, keys, value_head_size)`.
         context: of this forward pass.
         scaling: factor on scores.
-        previous_scores: those of the previous layer, where they are added.
+        previous_scores: what is added to scores, where something is: those of the previous
+            layer, or any other bias.
 
     Returns:
         The context with its heads joined, `(batch, queries, heads * value_head_size)`,
         probabilities and scores; the latter two only where they are computed at all.
     """
-    config = module.config
+    config = cast(TextConfig, module.config)
     rate = config.attention_probs_dropout_prob if module.training else 0.0
     kind = config._attn_implementation or "eager"
     stepwise = (
@@ -242,8 +263,11 @@ def attend(
             previous_scores,
         )  # fmt: skip
         return joined.flatten(2), weights, scores
+    mask = context.mask
+    if previous_scores is not None:
+        mask = additive(previous_scores, mask, query.dtype)
     joined, weights = ALL_ATTENTION_FUNCTIONS[kind](
-        module, query, key, value, context.mask, scaling=scaling, dropout=rate
+        module, query, key, value, mask, scaling=scaling, dropout=rate
     )
     return joined.flatten(2), weights, None
 

@@ -1,6 +1,6 @@
 """Blocks of text models: embeddings, and the four ways a block is put together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import torch
@@ -71,7 +71,8 @@ class TextEmbeddings(nn.Module):
         alpha, rows = self.config.hierarchical_position, self.config.max_position_embeddings
         longest = rows if alpha is None else rows**2
         # Indices outside a table are a device assertion on a GPU: say it before.
-        if position_ids.device.type == "cpu" and position_ids.numel():
+        compiling = torch.compiler.is_compiling()
+        if position_ids.device.type == "cpu" and position_ids.numel() and not compiling:
             last = int(position_ids.max())
             if last >= longest:
                 raise ValueError(f"position {last} is outside the {longest} positions there are")
@@ -129,12 +130,19 @@ class Attention(nn.Module):
         config: of the model.
         first: normalise what goes in.
         last: normalise what comes out.
+        mixer: what mixes positions, instead of `SelfAttention`.
     """
 
-    def __init__(self, config: TextConfig, first: bool = False, last: bool = True) -> None:
+    def __init__(
+        self,
+        config: TextConfig,
+        first: bool = False,
+        last: bool = True,
+        mixer: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.LayerNorm = make_norm(config.hidden_size, config) if first else None
-        self.self = SelfAttention(config)
+        self.self = SelfAttention(config) if mixer is None else mixer
         inputs = config.num_attention_heads * config.value_head_size
         self.output = Output(inputs, config, normalised=last)
 
@@ -157,14 +165,18 @@ class AttentionFeedForward(GradientCheckpointingLayer):
 
     `norms` says which of four places are normalised: before and after attention, before and
     after the feed-forward part. Reads and makes `(batch, length, hidden_size)`.
+
+    Args:
+        config: of the model.
+        mixer: what mixes positions, instead of `SelfAttention`.
     """
 
     norms: ClassVar[tuple[bool, bool, bool, bool]] = (False, True, False, True)
 
-    def __init__(self, config: TextConfig) -> None:
+    def __init__(self, config: TextConfig, mixer: nn.Module | None = None) -> None:
         super().__init__()
         before, between, wide, after = self.norms
-        self.attention = Attention(config, before, between)
+        self.attention = Attention(config, before, between, mixer)
         self.intermediate = Intermediate(config, wide)
         self.output = Output(config.intermediate_size, config, after)
 
@@ -234,14 +246,21 @@ class Encoder(nn.Module):
     """The blocks, under transformers' name; fewer than layers where they share weights.
 
     Iterating gives the block of each layer, `num_hidden_layers` in all.
+
+    Args:
+        config: of the model.
+        mixers: what mixes positions in each block, instead of `SelfAttention`.
     """
 
-    def __init__(self, config: TextConfig) -> None:
+    def __init__(self, config: TextConfig, mixers: Sequence[nn.Module] = ()) -> None:
         super().__init__()
         block = BLOCKS[config.block_kind]
         self.groups = config.num_hidden_groups or config.num_hidden_layers
         self.layers = config.num_hidden_layers
-        self.layer = nn.ModuleList(block(config) for _ in range(self.groups))
+        self.layer = nn.ModuleList(
+            [block(config, mixer) for mixer in mixers]
+            or [block(config) for _ in range(self.groups)]
+        )
 
     def __iter__(self) -> Iterator[nn.Module]:
         return (self.layer[i * self.groups // self.layers] for i in range(self.layers))

@@ -91,10 +91,14 @@ class TextModel(TextPreTrainedModel):
             self.embeddings_project = nn.Linear(
                 config.embedding_width, config.hidden_size, bias=config.use_bias
             )
-        self.encoder = Encoder(config)
+        self.encoder = self.make_encoder(config)
         self.final_norm = make_norm(config.hidden_size, config) if config.final_norm else None
         self.pooler = Pooler(config) if config.pooler and add_pooling_layer else None
         self.post_init()
+
+    def make_encoder(self, config: TextConfig) -> Encoder:
+        """The blocks."""
+        return Encoder(config)
 
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embeddings.word_embeddings
@@ -138,8 +142,8 @@ class TextModel(TextPreTrainedModel):
         past = past_key_values.get_seq_length() if past_key_values is not None else 0
         if token_type_ids is None:
             token_type_ids = torch.zeros((batch, length), dtype=torch.long, device=embeds.device)
-        if position_ids is None:
-            position_ids = torch.arange(past, past + length, device=embeds.device)[None]
+        cache = past_key_values if use_cache else None
+        position_ids, places = self.positions(position_ids, attention_mask, past, embeds, cache)
         if attention_mask is None:
             attention_mask = self.default_mask(input_ids, token_type_ids, past)
         hidden = self.embeddings(embeds, token_type_ids, position_ids, condition)
@@ -149,9 +153,9 @@ class TextModel(TextPreTrainedModel):
             mask=visible(config, attention_mask, token_type_ids, past),
             keys=past + length,
             condition=condition,
-            cache=past_key_values if use_cache else None,
+            cache=cache,
             output_attentions=output_attentions,
-            **self.positions(position_ids, past, hidden),
+            **places,
         )
         states, attentions = [hidden], []
         scores: Tensor | None = None
@@ -165,29 +169,41 @@ class TextModel(TextPreTrainedModel):
         return BaseModelOutputWithPoolingAndCrossAttentions(
             last_hidden_state=hidden,
             pooler_output=None if self.pooler is None else self.pooler(hidden),
-            past_key_values=past_key_values if use_cache else None,
+            past_key_values=cache,
             hidden_states=tuple(states) if collect else None,
             attentions=tuple(attentions) if output_attentions else None,
         )
 
-    def positions(self, position_ids: Tensor, past: int, hidden: Tensor) -> dict[str, Any]:
-        """What attention has to know of positions, once for all layers.
+    def positions(
+        self,
+        position_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        past: int,
+        embeds: Tensor,
+        cache: Cache | None,
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Positions, and what attention has to know of them, once for all layers.
 
         Args:
-            position_ids: `(batch or 1, length)`.
+            position_ids: `(batch or 1, length)`; None counts from the past on.
+            attention_mask: `(batch, past + length)`, as it was given.
             past: number of tokens in the cache.
-            hidden: hidden states, `(batch, length, hidden_size)`.
+            embeds: embeddings, `(batch, length, embedding_width)`.
+            cache: to be read and filled; None for none.
 
         Returns:
-            Fields of `Context`.
+            Positions `(batch or 1, length)`, and fields of `Context`.
         """
-        config, size = self.config, self.config.key_head_size
+        config, size, length = self.config, self.config.key_head_size, embeds.shape[1]
+        if position_ids is None:
+            position_ids = torch.arange(past, past + length, device=embeds.device)[None]
         if config.position_kind == "rotary":
-            return {"rotary": rotary_angles(position_ids, size, hidden.dtype)}
+            return position_ids, {"rotary": rotary_angles(position_ids, size, embeds.dtype)}
         if config.position_kind == "relative":
-            length, distance = hidden.shape[1], config.max_relative_position
-            return {"relative": relative_vectors(length, past + length, size, distance, hidden)}
-        return {}
+            distance = config.max_relative_position
+            vectors = relative_vectors(length, past + length, size, distance, embeds)
+            return position_ids, {"relative": vectors}
+        return position_ids, {}
 
     def default_mask(self, input_ids: Tensor | None, token_type_ids: Tensor, past: int) -> Tensor:
         """bert4keras's own mask: padding is not visible, but for the first position.
