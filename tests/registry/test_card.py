@@ -170,6 +170,15 @@ def test_the_readme_carries_every_result_in_its_front_matter(card_table):
     assert render_readme(card, {"parameters": 12345}) == text
 
 
+def test_the_readme_shows_the_images_that_the_manifest_lists(card_table):
+    card = Card.parse(dumps(card_table))
+    assert "![" not in render_readme(card)
+    files = [{"path": name} for name in ("model.safetensors", "inpainting.png", "samples.png")]
+    text = render_readme(card, {"parameters": 5, "files": files})
+    assert text.index("![samples](samples.png)") < text.index("![inpainting](inpainting.png)")
+    assert "trace.png" not in text
+
+
 @pytest.mark.parametrize("entry", catalog.IMAGES, ids=lambda entry: entry.name)
 def test_every_reference_of_the_catalog_can_be_loaded(entry):
     for reference in (entry.config, entry.model, entry.processor):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from zoo.card.toml import quoted
+from zoo.card.toml import inline, quoted
 
 if TYPE_CHECKING:
     from zoo.card.card import Card, Result
@@ -64,7 +64,9 @@ def _indexed(card: Card, result: Result) -> dict[str, Any]:
 
 
 def _options(result: Result) -> str:
-    return ", ".join(f"{k}={v}" for k, v in result.options.items())
+    return ", ".join(
+        f"{k}={inline(v) if isinstance(v, bool) else v}" for k, v in result.options.items()
+    )
 
 
 def _yaml(value: Any, indent: int = 0) -> str:
@@ -101,6 +103,7 @@ def _body(card: Card, manifest: Mapping[str, Any] | None, place: str | None) -> 
     if card.status == "deprecated":
         parts.append(f"**Deprecated**: use `{card.replaced_by}`. {card.reason}")
     parts.append(_usage(card, place or card.id))
+    parts += _images(manifest or {})
     if card.results:
         parts += ["## Measured results", _results(card)]
     parts += ["## Intended use", card.intended_use.strip(), "## Limits", card.limits.strip()]
@@ -156,6 +159,21 @@ def _usage(card: Card, place: str) -> str:
     lines = ["import zoo", *imports, "", "model = zoo.from_pretrained({place})", *calls]
     code = "\n".join(lines).replace("{place}", quoted(place))
     return f"```python\n{code}\n```"
+
+
+#: Images of a model's folder that its page shows, with what each says.
+IMAGES = {
+    "samples.png": "Samples of one seed, not selected.",
+    "trace.png": "From noise to image: each row is one chain, the last column after the jump.",
+    "inpainting.png": "Inpainting: the image, what the model saw of it, and what it made of that.",
+}
+
+
+def _images(manifest: Mapping[str, Any]) -> list[str]:
+    """The images that the manifest lists, each with its words."""
+    listed = {entry["path"] for entry in manifest.get("files", ())}
+    shown = {name: text for name, text in IMAGES.items() if name in listed}
+    return [f"![{name.partition('.')[0]}]({name})\n\n{text}" for name, text in shown.items()]
 
 
 def _data(card: Card) -> str:
