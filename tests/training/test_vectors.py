@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import training_args
 
 import zoo
 from zoo.card import Card
@@ -10,7 +11,7 @@ from zoo.errors import UsageError
 from zoo.header import safetensors_header
 from zoo.models import DDEModel
 from zoo.registry import manifest
-from zoo.training import train
+from zoo.training import recipe, train
 from zoo.training.recipe import build_recipe
 from zoo.training.settings import with_settings
 
@@ -73,6 +74,19 @@ def test_a_model_that_shipped_with_everything_still_has_it():
     model = zoo.from_pretrained("genae/dde-gaussians-2d")
     assert model.generator_density is not None
     assert model.num_parameters() == 100_738
+
+
+@pytest.mark.parametrize(("name", "allowed"), [("mdsm-cifar10", False), ("vae-mnist", True)])
+def test_scores_are_not_rounded_to_ten_bits_on_a_gpu(root, name, allowed, monkeypatch):
+    monkeypatch.setattr(recipe, "is_torch_tf32_available", lambda: True)
+    monkeypatch.setattr(training_args, "is_torch_tf32_available", lambda: True)
+    asked = []
+    monkeypatch.setattr(training_args, "enable_tf32", asked.append)
+    card = Card.load(root / "cards" / name)
+    assert build_recipe(card).arguments.tf32 is allowed
+    assert asked[-1] is allowed
+    overruled = with_settings(card, [f"tf32={str(not allowed).lower()}"])
+    assert build_recipe(overruled).arguments.tf32 is not allowed
 
 
 def test_points_and_images_do_not_mix(card, root):

@@ -157,8 +157,12 @@ def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
     entry = catalog.find(card.architecture)
     config = _build_config(card, entry)
     operations = _build_operations(card, options)
-    # A GPU computes convolutions in TF32 by default, so let it do the same for matrix products.
-    precision = {"tf32": True} if is_torch_tf32_available() else {}
+    model_class = catalog.load(entry.model)
+    # A GPU computes convolutions in TF32 by default, so let it do the same for matrix products, or
+    # neither where scores would be lost in its rounding.
+    precision = (
+        {"tf32": getattr(model_class, "allows_tf32", True)} if is_torch_tf32_available() else {}
+    )
     try:
         processor = GenaeImageProcessor(**card.processor)
         arguments = TrainingArguments(
@@ -166,7 +170,6 @@ def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
         )
     except (TypeError, ValueError) as error:
         raise UsageError(f"{card.path}: {one_line(error)}") from error
-    model_class = catalog.load(entry.model)
     if card.data.num_views > 1 and "other_view" not in signature(model_class.forward).parameters:
         raise UsageError(
             f"{card.path}: [data] num_views {card.data.num_views}: {model_class.__name__} takes "

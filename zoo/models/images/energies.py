@@ -81,12 +81,13 @@ class EnergyModel(GenaePreTrainedModel):
     Subclasses give the network's scalar (`raw_log_density`) and the noise that its density
     includes (`noise_level`). Everything computes in float32 or float64: in half precision the
     score, a difference of large numbers, is visible noise, and float16 overflows at the scores of
-    low noise levels; so `model.half()` and autocast are refused.
+    low noise levels; so `model.half()` and autocast are refused, and training leaves TF32 off.
 
     An additive constant has no gradient under a score loss. It is the buffer `constant`: minus
     log Z from the moment `store_log_z` was called, until the next training step.
     """
 
+    allows_tf32 = False
     constant: Tensor
     constant_error: Tensor
     constant_samples: Tensor

@@ -29,6 +29,7 @@ class GenaePreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     main_input_name = "pixel_values"
     accepts_loss_kwargs = False  # the Trainer then scales the loss under accumulation itself
+    allows_tf32 = True  # whether training on a GPU may round products to 10 bits of mantissa
 
     @property
     def min_batch_size(self) -> int:
