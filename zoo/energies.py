@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.chains import bound_of, draw
+from zoo.data.masks import MASKS as MASKS
+from zoo.data.masks import hidden_part
 from zoo.errors import NotFoundError, UsageError
 from zoo.grids import Grid, Name, check_range, to_bytes
 from zoo.hints import did_you_mean
@@ -19,13 +21,6 @@ if TYPE_CHECKING:
 
 MAX_SAMPLES = 100_000
 BATCH = 64  # images
-#: Where an image is missing, as a function of its side: rows, columns.
-MASKS = {
-    "left": lambda side: (slice(None), slice(side // 2)),
-    "right": lambda side: (slice(None), slice(side // 2, None)),
-    "lower": lambda side: (slice(side // 2, None), slice(None)),
-    "center": lambda side: (slice(side // 4, side - side // 4),) * 2,
-}
 HIDDEN = 128  # the grey of a missing place
 
 
@@ -257,13 +252,12 @@ def inpaint(
     import torch  # only once the model is known to exist
 
     side = processor.size
-    hidden = torch.zeros((1, 1, processor.output_size, processor.output_size), dtype=torch.bool)
-    inside = processor.crop_padding(hidden)
     if mask in MASKS:
-        inside[(..., *MASKS[mask](side))] = True
+        hidden = hidden_part(mask, processor)
     else:
         white = torch.from_numpy(processor.to_uint8(open_image(Path(mask).expanduser()))) > 127
-        inside[:] = processor.crop_padding(white.any(0))
+        hidden = white.any(0)[None, None]  # the padding is black
+    inside = processor.crop_padding(hidden)
     share = float(inside.float().mean())
     if not 0 < share < 1:
         what = "nothing" if share == 0 else "everything"

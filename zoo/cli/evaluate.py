@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from zoo.evaluation import Measurement
 
 
+BOUNDS = ("floor", "ceiling")  # beside a number, of those metrics that have them
+
+
 def evaluate(
     model: Model,
     metric: Annotated[
@@ -91,9 +94,10 @@ def evaluate(
         print_json([as_dict(measurement) for measurement in measured])
     else:
         console().print(_table(measured))
-        floors = {table.METRICS[m.name].floor: None for m in measured if m.floor is not None}
-        for floor in floors:
-            say(f"floor: the same metric of {floor}", quiet=quiet)
+        for bound in BOUNDS:
+            found = [m for m in measured if getattr(m, bound) is not None]
+            for text in dict.fromkeys(getattr(table.METRICS[m.name], bound) for m in found):
+                say(f"{bound}: the same metric of {text}", quiet=quiet)
     if failed:
         raise ToleranceError(f"outside the stated tolerance: {'; '.join(failed)}")
 
@@ -142,8 +146,11 @@ def _table(measured: list[Measurement]) -> Table:
     from zoo.evaluation.results import options_text
 
     table = Table(box=None, pad_edge=False)
-    for title in ("metric", "data", "stated", "measured", "floor", "unit", ""):
-        right = title in ("stated", "measured", "floor")
+    bounds = [
+        b for b in BOUNDS if b == "floor" or any(getattr(m, b) is not None for m in measured)
+    ]
+    for title in ("metric", "data", "stated", "measured", *bounds, "unit", ""):
+        right = title in ("stated", "measured", *bounds)
         table.add_column(title, justify="right" if right else "left", overflow="fold")
     for m in measured:
         digits = METRICS[m.name].digits
@@ -154,7 +161,7 @@ def _table(measured: list[Measurement]) -> Table:
             f"{m.dataset}, {m.split}",
             stated,
             f"{m.measured:.{digits}f}",
-            "" if m.floor is None else f"{m.floor:.{digits}f}",
+            *("" if (n := getattr(m, b)) is None else f"{n:.{digits}f}" for b in bounds),
             m.unit,
             Text(verdict, style="" if m.ok else "bold red"),
         )

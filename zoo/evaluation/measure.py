@@ -33,6 +33,7 @@ class Measurement:
         seed: of everything random.
         options: every option of the metric as used.
         seconds: duration.
+        ceiling: the same metric of what cannot be surpassed, if it has a ceiling.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Measurement:
     seed: int = 0
     options: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    ceiling: float | None = None
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,7 @@ def measure(context: Context, request: Request) -> Measurement:
         seed=request.seed,
         options=dict(outcome.options),
         seconds=round(time.perf_counter() - start, 3),
+        ceiling=outcome.ceiling,
     )
 
 

@@ -21,7 +21,7 @@ BEFORE_TOLERANCE = ("dataset", "split", "metric", "unit", "value")
 def as_dict(measurement: "Measurement") -> dict[str, Any]:
     """A measurement for JSON: NaN, which JSON lacks, becomes None."""
     fields = asdict(measurement)
-    for name in ("measured", "floor"):
+    for name in ("measured", "floor", "ceiling"):
         value = fields[name]
         if value is not None and value != value:
             fields[name] = None
@@ -55,9 +55,10 @@ def results_toml(
         order = [*BEFORE_TOLERANCE, "tolerance"]
         names = [*order, *(name for name in fields if name not in order)]
         lines = [f"{name} = {_toml(fields[name])}" for name in names if fields[name] != {}]
-        if measurement.floor is not None:
-            floor = f"{measurement.floor:.{metric.digits}f}"
-            lines.append(f"# floor, the same of {metric.floor}: {floor}")
+        for bound in ("floor", "ceiling"):
+            if (number := getattr(measurement, bound)) is not None:
+                what = getattr(metric, bound)
+                lines.append(f"# {bound}, the same of {what}: {number:.{metric.digits}f}")
         blocks.append("\n".join(["[[results]]", *lines]))
     return "\n\n".join(blocks) + "\n"
 

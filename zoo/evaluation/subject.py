@@ -26,11 +26,13 @@ class Outcome:
         value: the measured number.
         floor: the same metric of real train images, if it has a floor.
         options: every option as used, defaults filled in.
+        ceiling: the same metric of what cannot be surpassed, if it has a ceiling.
     """
 
     value: float
     floor: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    ceiling: float | None = None
 
 
 class Context:

@@ -1,4 +1,6 @@
-"""How well a model's likelihood separates its own images from those of another data set."""
+"""How well a model's likelihood or energy separates its images from those of another data set."""
+
+import math
 
 import torch
 from torch import Tensor
@@ -57,12 +59,7 @@ def auroc(
         UsageError: if no other data set is named or known.
     """
     check_count("num_samples", num_samples)
-    other = other or OTHERS.get(subject.dataset)
-    if other is None:
-        raise UsageError(
-            f"auroc on {subject.dataset} needs the option `other`, the name of a data set"
-        )
-    stranger = Subject(subject.context, other, other_split or subject.split, subject.seed)
+    stranger = other_subject(subject, other, other_split)
     scores, count = [], 0
     for one in (subject, stranger):
         make, options = preparation(one, binarization, dequantization)
@@ -75,6 +72,67 @@ def auroc(
         scores.append(torch.cat(found))
         count = count or len(pixels)
     value = area_under_curve(*scores)
-    named = {"other": other, "other_split": stranger.split}
+    named = {"other": stranger.dataset, "other_split": stranger.split}
     return Outcome(value, options={**named, **options, "num_samples": num_samples,
                                    "num_images": count})  # fmt: skip
+
+
+@torch.no_grad()
+def energy_auroc(
+    subject: Subject,
+    *,
+    other: str | None = None,
+    other_split: str | None = None,
+    sigma: float = 0.0,
+    num_images: int | None = 1000,
+) -> Outcome:
+    """Probability that an image has a lower energy than one of another data set.
+
+    Read as `auroc`: one half separates nothing, and below it the model finds the other images
+    likelier than its own.
+
+    Args:
+        subject: a model with an energy, and the images whose energy should be lower.
+        other: the data set whose energy should be higher, as in `auroc`.
+        other_split: likewise.
+        sigma: standard deviation of Gaussian noise added to both, pixels lying in [0, 1]. The
+            energy is that of noisy images; without noise it is asked where nothing was learnt.
+        num_images: how many of each set, chosen by the seed; None for all.
+
+    Raises:
+        UsageError: if no other data set is named or known, or sigma is negative.
+    """
+    if not isinstance(sigma, int | float) or not 0 <= sigma < math.inf:
+        raise UsageError(f"sigma must be 0 or more and finite, got {sigma!r}")
+    stranger = other_subject(subject, other, other_split)
+    energies, count = [], 0
+    for one in (subject, stranger):
+        generator = one.generator("noise")
+
+        def noisy(values: Tensor, generator: torch.Generator = generator) -> Tensor:
+            return values + sigma * torch.randn(values.shape, generator=generator)
+
+        pixels = one.pixels(num_images)
+        batches = one.context.batches(pixels, f"energies of {one.dataset}", noisy)
+        energies.append(torch.cat([one.model.energy(values).cpu() for values in batches]))
+        count = count or len(pixels)
+    options = {
+        "other": stranger.dataset, "other_split": stranger.split, "sigma": float(sigma),
+        "num_images": count,
+    }  # fmt: skip
+    own, others = energies
+    return Outcome(area_under_curve(-own, -others), options=options)
+
+
+def other_subject(subject: Subject, other: str | None, other_split: str | None) -> Subject:
+    """The data set to separate from the subject's, read by the same processor.
+
+    Raises:
+        UsageError: if none is named or known.
+    """
+    other = other or OTHERS.get(subject.dataset)
+    if other is None:
+        raise UsageError(
+            f"auroc on {subject.dataset} needs the option `other`, the name of a data set"
+        )
+    return Subject(subject.context, other, other_split or subject.split, subject.seed)

@@ -29,6 +29,7 @@ class Metric:
         relative: whether the tolerance is a share of the value.
         title: a short description.
         floor: what its floor is, if it has one.
+        ceiling: what its ceiling is, if it has one.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Metric:
     likelihoods: tuple[str, ...] = ()
     relative: bool = False
     floor: str = "as many real train images"
+    ceiling: str = ""
 
     @property
     def function(self) -> "Callable[..., Outcome]":
@@ -106,6 +108,15 @@ _ROWS = (
     _fidelity("recall", "share", 4, 0.01, "real images within the samples' manifold"),
     _fidelity("density", "1 for equal sets", 4, 0.02, "real neighbourhoods a sample lies in"),
     _fidelity("coverage", "share", 4, 0.01, "real neighbourhoods that hold a sample"),
+    Metric(
+        "energy_auroc", "share", "auroc:energy_auroc",
+        "scores", 4, 0.01, "own images of lower energy than another data set's",
+    ),
+    Metric(
+        "inpainting_accuracy", "share", "inpainting:inpainting_accuracy",
+        "scores", 4, 0.02, "labels read off images whose hidden part was filled in",
+        floor="these images, the hidden part black", ceiling="these images, whole",
+    ),
     Metric(
         "accuracy", "share", "accuracy:accuracy",
         "classifies", 4, 0.001, "labels predicted correctly",
