@@ -55,6 +55,10 @@ ROOMS = {
         "numpy torch PIL datasets pyarrow huggingface_hub",
         f"{PLAIN} zoo.progress zoo.registry zoo.models.images",
     ),
+    "zoo.data.text": (
+        "torch datasets pyarrow tokenizers transformers",
+        f"{PLAIN} zoo.data zoo.models.text",
+    ),
     "zoo.training": (
         "numpy torch transformers datasets safetensors sklearn huggingface_hub",
         f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data",

@@ -39,6 +39,7 @@ class Source:
         label_column: the column of class numbers, if there is one.
         embedded: whether it ships with the package.
         planar: whether it is drawn, points of the plane (`zoo.data.planar`), and has no images.
+        text_columns: its columns of texts; if there are any, it has no images.
     """
 
     folder: str
@@ -48,6 +49,7 @@ class Source:
     label_column: str | None = "label"
     embedded: bool = False
     planar: bool = False
+    text_columns: tuple[str, ...] = ()
 
 
 DATASETS: dict[str, Source] = {
@@ -63,6 +65,11 @@ DATASETS: dict[str, Source] = {
     "checkerboard-2d": Source("", planar=True),
     "spirals-2d": Source("", planar=True),
     "grid-2d": Source("", planar=True),
+    "chinese-classics": Source("chinese_classics", label_column=None, text_columns=("text",)),
+    "tiny-shakespeare": Source("tiny_shakespeare", label_column=None, text_columns=("text",)),
+    "wikitext2-small": Source("wikitext2_small", label_column=None, text_columns=("text",)),
+    "tatoeba-zh-en": Source("tatoeba_zh_en", label_column=None, text_columns=("text", "english")),
+    "zh-sentiment": Source("zh_sentiment", text_columns=("text",)),
 }
 
 
@@ -91,6 +98,8 @@ def open_rows(
         IntegrityError: if a Parquet file cannot be read.
     """
     source = DATASETS.get(str(dataset), Source(str(dataset)))
+    if source.text_columns:
+        raise UsageError(f"data set {dataset}: texts, not images; use it for models of texts")
     place = locate(str(dataset))
     described: dict[str, list[str]] = {}
     if isinstance(place, Path) and place.is_dir() and not _holds_tables(place):
@@ -182,11 +191,9 @@ def _load_table(
         described: the metadata tables by split, if the place is a folder of images.
     """
     import datasets
-    import pyarrow as pa  # type: ignore[import-untyped]
-    from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
     try:
-        with _no_bars(quiet):
+        with no_bars(quiet), found(name, place):
             if isinstance(place, Path) and place.is_file():
                 return datasets.load_dataset("parquet", data_files=str(place), split=split)
             if described:
@@ -194,20 +201,6 @@ def _load_table(
                 note_unnamed(name, Path(place), sum(map(len, tables.values())))
                 return numbered(tables, canonical(split))
             return datasets.load_dataset(str(place), name=config, split=split)
-    except DatasetNotFoundError as error:
-        if "gated" in str(error):
-            raise NotAllowedError(
-                f"data set {name}: {place} requires permission on the Hub; accept its terms there "
-                "and log in with `hf auth login`"
-            ) from error
-        raise NotFoundError(_absent(name, place)) from error
-    except (ConnectionError, FileNotFoundError) as error:
-        raise NotFoundError(_absent(name, place)) from error
-    except (DatasetGenerationError, pa.ArrowInvalid) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise IntegrityError(
-            f"data set {name}: a file in {place} cannot be read ({reason}); get it again"
-        ) from error
     except (ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())
         if described and "file_name" in reason:
@@ -225,6 +218,35 @@ def _load_table(
         ) from error
 
 
+@contextmanager
+def found(name: str, place: Path | str) -> Iterator[None]:
+    """Report a data set that is absent, closed or damaged as an error of genae, in one line.
+
+    Args:
+        name: what messages call the data set.
+        place: its folder or file, or its id on the Hub.
+    """
+    import pyarrow as pa  # type: ignore[import-untyped]
+    from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+
+    try:
+        yield
+    except DatasetNotFoundError as error:
+        if "gated" in str(error):
+            raise NotAllowedError(
+                f"data set {name}: {place} requires permission on the Hub; accept its terms there "
+                "and log in with `hf auth login`"
+            ) from error
+        raise NotFoundError(_absent(name, place)) from error
+    except (ConnectionError, FileNotFoundError) as error:
+        raise NotFoundError(_absent(name, place)) from error
+    except (DatasetGenerationError, pa.ArrowInvalid) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise IntegrityError(
+            f"data set {name}: a file in {place} cannot be read ({reason}); get it again"
+        ) from error
+
+
 def _absent(name: str, place: Path | str) -> str:
     """The message when neither a local folder nor the Hub has a data set."""
     source = DATASETS.get(name)
@@ -236,7 +258,7 @@ def _absent(name: str, place: Path | str) -> str:
 
 
 @contextmanager
-def _no_bars(quiet: bool) -> Iterator[None]:
+def no_bars(quiet: bool = True) -> Iterator[None]:
     """Silence the bars of `datasets`, and when quiet also those of downloads."""
     import datasets
     from huggingface_hub.utils.tqdm import (

@@ -1,0 +1,224 @@
+"""What each task makes of texts."""
+
+import datasets
+import pytest
+import torch
+
+from zoo.data.text import TASKS, TextOptions, find_labels, train_tokenizer
+from zoo.data.text.collators import IGNORED
+from zoo.errors import UsageError
+
+
+def rows_of(task, table, tokenizer, **options):
+    options = TextOptions(**options)
+    rows = TASKS[task].prepare(table, tokenizer, options)
+    return rows, TASKS[task].collator(tokenizer, options)
+
+
+def test_masked_texts(table, characters, poems):
+    rows, collator = rows_of("masked-lm", table, characters)
+    assert [row["input_ids"] for row in rows] == characters(poems)["input_ids"]
+    assert [row["length"] for row in rows] == [len(poem) + 2 for poem in poems]
+    padded = collator.pad(list(rows))
+    assert padded["input_ids"].shape == (6, max(rows["length"]))
+    assert padded["attention_mask"].sum(1).tolist() == list(rows["length"])
+    assert (padded["input_ids"][padded["attention_mask"] == 0] == 0).all()
+    batch = collator.finish(padded)
+    assert set(batch) == {"input_ids", "attention_mask", "labels"}
+    chosen = batch["labels"] != IGNORED
+    assert not (chosen & (padded["words"] < 0)).any()
+    assert torch.equal(padded["words"] < 0, padded["input_ids"] < 5)
+
+
+def test_a_step_masks_by_torchs_random_state_and_padding_does_not(table, characters):
+    rows, collator = rows_of("masked-lm", table, characters)
+    padded = collator.pad(list(rows))
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    collator.pad(list(rows))  # a loader that runs ahead
+    assert torch.equal(torch.get_rng_state(), state)
+    first, second = collator.finish(padded), collator.finish(padded)
+    torch.set_rng_state(state)
+    again = collator.finish(padded)
+    assert torch.equal(first["labels"], again["labels"])
+    assert not torch.equal(first["labels"], second["labels"])
+    torch.set_rng_state(state)
+    assert torch.equal(collator(list(rows))["input_ids"], first["input_ids"])
+
+
+def test_whole_words_are_those_of_jieba(characters):
+    pytest.importorskip("jieba")
+    table = datasets.Dataset.from_dict({"text": ["春眠不觉晓", "hello 明月"]})
+    tokenizer = train_tokenizer(table["text"], "characters", 99)
+    rows, _ = rows_of("masked-lm", table, tokenizer, whole_words=True)
+    words = rows[1]["words"]
+    assert words == [-1, 0, 0, 0, 0, 0, 1, 2, 2, -1]
+    assert rows[0]["words"][0] == -1
+    assert max(rows[0]["words"]) < 4  # at least two characters are one word
+
+
+def test_causal_labels_are_the_tokens_without_padding(table, characters, poems):
+    rows, collator = rows_of("causal-lm", table, characters)
+    ids = characters(poems, add_special_tokens=False)["input_ids"]
+    assert [row["input_ids"] for row in rows] == [[*each, 3] for each in ids]
+    batch = collator(list(rows))
+    read = batch["attention_mask"] == 1
+    assert torch.equal(batch["labels"][read], batch["input_ids"][read])
+    assert (batch["labels"][~read] == IGNORED).all()
+
+
+def test_a_text_that_was_cut_has_no_end(characters, capsys):
+    table = datasets.Dataset.from_dict({"text": ["月光", "月光月", "月光月光", "月光月光月"]})
+    rows, _ = rows_of("causal-lm", table, characters, max_length=4)
+    moon, light = characters.encode("月光", add_special_tokens=False)
+    expected = [[moon, light, 3], [moon, light, moon, 3], [moon, light, moon, light]]
+    assert [row["input_ids"] for row in rows] == [*expected, expected[-1]]
+    assert capsys.readouterr().err == "1 of 4 texts are longer than 4 tokens and were cut\n"
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("task", ["causal-lm", "masked-lm"])
+def test_packing_joins_all_texts(task, streaming, table, characters, poems):
+    texts = table.to_iterable_dataset() if streaming else table
+    rows, collator = rows_of(task, texts, characters, max_length=16, packing=True)
+    ids = characters(poems, add_special_tokens=False)["input_ids"]
+    joined = [token for each in ids for token in [*each, 3]]
+    for _ in range(2):  # epochs
+        blocks = [row["input_ids"] for row in rows]
+        assert {len(block) for block in blocks} == {16}
+        inner = [token for block in blocks for token in block[task == "masked-lm" :]]
+        assert inner == joined[: len(inner)]
+        assert len(joined) - len(inner) < 16
+    batch = collator(list(rows))
+    if task == "causal-lm":
+        assert torch.equal(batch["labels"], batch["input_ids"])
+    else:
+        assert (batch["input_ids"][:, 0] == 2).all()
+        assert (batch["labels"][:, 0] == IGNORED).all()
+
+
+def test_packing_keeps_words_apart():
+    from zoo.data.text.packing import Packer
+
+    packer = Packer(6, 3, ([2], []))
+    rows = {"input_ids": [[7, 7, 8], [9], [10, 11, 11]], "words": [[0, 0, 1], [0], [0, 1, 1]]}
+    blocks = packer(rows)
+    assert blocks["input_ids"] == [[2, 7, 7, 8, 3, 9], [2, 3, 10, 11, 11, 3]]
+    assert blocks["words"] == [[-1, 0, 0, 1, -1, 2], [-1, -1, 0, 1, 1, -1]]
+
+
+def test_pairs_of_sources_and_targets(capsys):
+    table = datasets.Dataset.from_dict(
+        {"zh": ["月光", "月", " ", "光光光光"], "en": ["ab", "a", "b", "b"], "x": [1, 2, 3, 4]}
+    )
+    tokenizer = train_tokenizer(["月光ab"], "characters", 99, template="[SEP]")
+    rows, collator = rows_of("seq2seq", table, tokenizer, columns=("zh", "en"), max_length=4)
+    assert len(rows) == 3
+    batch = collator(list(rows))
+    moon, light, a, b = tokenizer.encode("月光ab", add_special_tokens=False)
+    assert batch["input_ids"].tolist()[0] == [moon, light, 3, 0]
+    assert batch["input_ids"].tolist()[2] == [light, light, light, 3]
+    assert batch["labels"].tolist() == [[a, b, 3], [a, 3, IGNORED], [b, 3, IGNORED]]
+    assert batch["attention_mask"].sum(1).tolist() == [3, 2, 4]
+    assert "1 of 4 texts are longer than 4 tokens" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "numbers"),
+    [
+        ([1, 0, 2], ("0", "1", "2"), [1, 0, 2]),
+        (["1", "0", "3"], ("0", "1", "2", "3"), [1, 0, 3]),
+        (["good", "bad", "good"], ("bad", "good"), [1, 0, 1]),
+        ([1.0, 0.0, 1.0], ("0", "1"), [1, 0, 1]),
+    ],
+)
+def test_classes(values, names, numbers, characters):
+    table = datasets.Dataset.from_dict({"text": ["月", "光", "月光"], "label": values})
+    found = find_labels(table, "label")
+    assert found == names
+    rows, collator = rows_of("classification", table, characters, labels=found)
+    assert collator(list(rows))["labels"].tolist() == numbers
+
+
+def test_classes_that_a_data_set_names(characters):
+    kind = datasets.ClassLabel(names=["no", "yes"])
+    features = datasets.Features({"text": datasets.Value("string"), "label": kind})
+    table = datasets.Dataset.from_dict({"text": ["月", "光"], "label": [1, 1]}, features)
+    assert find_labels(table, "label") == ("no", "yes")
+
+
+def test_pairs_of_texts_are_classified(characters):
+    table = datasets.Dataset.from_dict({"a": ["月"], "b": ["光"], "label": [0]})
+    rows, _ = rows_of("classification", table, characters, columns=("a", "b"), labels=("x",))
+    assert rows[0]["input_ids"] == characters("月", "光")["input_ids"]
+
+
+def test_the_first_token_of_a_word_has_its_label(poems):
+    tokenizer = train_tokenizer(["ab cd e"] * 3, "characters", 99)
+    table = datasets.Dataset.from_dict(
+        {"tokens": [["ab", "e"], ["cd"]], "tags": [["B", "O"], ["B"]]}
+    )
+    names = find_labels(table, "tags")
+    assert names == ("B", "O")
+    rows, collator = rows_of("tokens", table, tokenizer, labels=names)
+    assert collator(list(rows))["labels"].tolist() == [
+        [IGNORED, 0, IGNORED, 1, IGNORED],
+        [IGNORED, 0, IGNORED, IGNORED, IGNORED],
+    ]
+
+
+def test_texts_cannot_pass_for_special_tokens(characters):
+    table = datasets.Dataset.from_dict({"text": ["月[MASK]光[SEP]"]})
+    rows, _ = rows_of("masked-lm", table, characters)
+    assert not {3, 4} & set(rows[0]["input_ids"][1:-1])
+
+
+def test_what_has_no_token_is_left_out(characters):
+    table = datasets.Dataset.from_dict({"text": ["", "月", "☃"]})
+    rows, _ = rows_of("masked-lm", table, characters)
+    assert list(rows["length"]) == [3]
+    with pytest.raises(UsageError, match="nothing is left of 2 texts"):
+        rows_of("masked-lm", table.select([0, 2]), characters)
+    with pytest.raises(UsageError, match="less than one block of 64 tokens"):
+        rows_of("causal-lm", table, characters, packing=True, max_length=64)
+
+
+REFUSED = [
+    ("masked-lm", {"text": [1, 2]}, {}, "has 1 where a text should be"),
+    ("masked-lm", {"text": ["a"]}, {"columns": ("a", "b")}, "takes 1 columns of texts, got 2"),
+    ("seq2seq", {"text": ["a"]}, {"columns": ("text",)}, "takes 2 columns of texts, got 1"),
+    ("seq2seq", {"source": ["a"], "target": ["b"]}, {"packing": True}, "leave packing out"),
+    ("causal-lm", {"text": ["a"]}, {"whole_words": True}, "leave whole_words out"),
+    ("classification", {"text": ["a"], "label": [0]}, {}, "names of its classes"),
+    ("classification", {"text": ["a"], "label": [2]}, {"labels": ("x", "y")}, "has the label 2"),
+    ("classification", {"text": ["a"], "label": ["z"]}, {"labels": ("x", "y")}, "label 'z'"),
+    ("classification", {"text": ["a"], "label": [-1]}, {"labels": ("x",)}, "label -1"),
+    ("tokens", {"tokens": [["a", "b"]], "tags": [["x"]]}, {"labels": ("x",)}, "2 words and 1 lab"),
+    ("tokens", {"tokens": [["a", None]], "tags": [["x", "x"]]}, {"labels": ("x",)}, "null"),
+]
+
+
+@pytest.mark.parametrize(("task", "columns", "options", "expected"), REFUSED)
+def test_what_is_refused(task, columns, options, expected, characters):
+    with pytest.raises(UsageError, match=expected):
+        rows_of(task, datasets.Dataset.from_dict(columns), characters, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"max_length": 1}, "at least 2"),
+        ({"mask_rate": 0.0}, "above 0"),
+        ({"group_by_length": True, "packing": True}, "one length"),
+        ({"group_by_length": True, "streaming": True}, "not known"),
+    ],
+)
+def test_options_out_of_range(options, expected):
+    with pytest.raises(UsageError, match=expected):
+        TextOptions(**options)
+
+
+def test_labels_that_are_no_classes():
+    for values, expected in (([0.5], "0.5"), ([[]], "no labels"), ([None], "None")):
+        with pytest.raises(UsageError, match=expected):
+            find_labels(datasets.Dataset.from_dict({"label": values}), "label")

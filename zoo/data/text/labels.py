@@ -1,0 +1,92 @@
+"""Classes of texts and of words, as numbers."""
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+from zoo.errors import UsageError
+
+MAX_CLASSES = 10_000  # more are identifiers or amounts
+
+
+def find_labels(dataset: Any, column: str) -> tuple[str, ...]:
+    """The names of all classes in a column, in the order of their numbers.
+
+    Names are those that the data set states; texts in alphabetical order; or, of whole numbers,
+    "0" up to the largest one. Texts that are whole numbers are numbers.
+
+    Args:
+        dataset: of one label a row, or a list of them.
+        column: of the labels.
+
+    Raises:
+        UsageError: there are no labels, or they are neither texts nor whole numbers from 0 up.
+    """
+    import datasets
+
+    feature = (dataset.features or {}).get(column)
+    feature = getattr(feature, "feature", feature)  # of a list
+    if isinstance(feature, datasets.ClassLabel):
+        return tuple(feature.names)
+    found: set[Any] = set()
+    for batch in dataset.select_columns([column]).iter(batch_size=1000):
+        found.update(_flat(batch[column]))
+        if len(found) > MAX_CLASSES:
+            raise UsageError(
+                f"the column {column} has more than {MAX_CLASSES:,} different labels; name the "
+                "column of classes"
+            )
+    values = {_number(value, column) for value in found}
+    if not values:
+        raise UsageError(f"the column {column} has no labels; give a split that has some")
+    if all(isinstance(value, int) for value in values):
+        return tuple(map(str, range(max(map(int, values)) + 1)))
+    return tuple(sorted(map(str, values)))
+
+
+def number_labels(values: Iterable[Any], names: tuple[str, ...], column: str) -> list[int]:
+    """The class numbers of labels.
+
+    Args:
+        values: texts or numbers.
+        names: of the classes, as `find_labels` finds them.
+        column: of the labels, for messages.
+
+    Raises:
+        UsageError: a label is none of the classes.
+    """
+    numbers = {name: number for number, name in enumerate(names)}
+    found = []
+    for value in values:
+        number = _number(value, column)
+        if not isinstance(number, int):
+            number = numbers.get(number, -1)
+        elif str(number) in numbers:
+            number = numbers[str(number)]
+        if not 0 <= number < len(names):
+            known = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            raise UsageError(
+                f"the column {column} has the label {value!r:.40}, which is none of the classes "
+                f"({known}); leave those rows out, or train on data that has them all"
+            )
+        found.append(number)
+    return found
+
+
+def _number(value: Any, column: str) -> int | str:
+    """A label as a whole number, if it is one, else as text."""
+    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 6):
+        return value
+    if isinstance(value, str | int) or (isinstance(value, float) and value.is_integer()):
+        number = int(value)
+        if 0 <= number < MAX_CLASSES:
+            return number
+    raise UsageError(
+        f"the column {column} has the label {value!r:.40}; classes are texts, or whole numbers "
+        f"from 0 to {MAX_CLASSES - 1}"
+    )
+
+
+def _flat(values: list[Any]) -> Iterable[Any]:
+    """Labels of a batch, of rows or of the words in them."""
+    return chain.from_iterable(values) if values and isinstance(values[0], list) else values

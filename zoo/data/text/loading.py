@@ -1,0 +1,189 @@
+"""Texts of a data set: found by name, in files, in a folder or on the Hub."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+from zoo.data.sources import DATASETS, found, locate, no_bars
+from zoo.data.splits import canonical
+from zoo.errors import GenaeError, IntegrityError, UsageError
+
+from .files import Format, csv_header, find_files, first_fault
+
+EMPTY = "corresponds to no data"  # what `datasets` says of a data set without rows
+
+
+def load_texts(
+    name: str | Path,
+    split: str,
+    columns: Sequence[str],
+    *,
+    config: str | None = None,
+    streaming: bool = False,
+    quiet: bool = False,
+) -> Any:
+    """The columns of one split of a data set of texts.
+
+    A line of a `.txt` file is a text, in the column `text`. Columns of `.csv` and `.tsv` files are
+    texts, labels too. Files are read into a cache on disk, not into memory.
+
+    Args:
+        name: a name of `zoo.data.DATASETS`, a folder or file (Parquet, JSON lines, CSV, text), or
+            a Hub id.
+        split: in the slicing syntax of `datasets`: "train", "train[:500]", "train[90%:]"; a whole
+            one if it is streamed.
+        columns: that are needed, in the order they shall have.
+        config: the configuration, where a data set has several.
+        streaming: read rows as they are asked for; nothing is stored, and there is no length.
+        quiet: draw no progress bars while downloading.
+
+    Returns:
+        A `datasets.Dataset`, or of a stream `IterableDataset`, with just these columns and no
+        empty cells.
+
+    Raises:
+        NotFoundError: if it is not found.
+        NotAllowedError: if the Hub requires permission.
+        UsageError: if the split, configuration or a column is absent, a cell is empty (null), a
+            file is empty, not UTF-8, or not of its format. Of a stream when it comes to that row.
+        IntegrityError: if a Parquet file cannot be read.
+    """
+    name = str(name)
+    if streaming and not re.fullmatch(r"\w+", split):
+        raise UsageError(
+            f"data set {name}: the split {split!r} is cut, and a stream has whole ones alone; "
+            "give its name, or leave streaming out"
+        )
+    place = locate(name)
+    config = config or (DATASETS[name].config if name in DATASETS else None)
+    kind: Format | None = None
+    files: dict[str, list[Path]] = {}
+    if isinstance(place, Path) and not (place.is_dir() and (config or _describes(place))):
+        kind, files = find_files(name, place)
+    every = [file for each in files.values() for file in each]
+    request: dict[str, Any] = {"path": str(place), "name": config}
+    if kind is not None:
+        request = _request(name, kind, files, columns)
+    with _faults(name, place, split, every), no_bars(quiet or kind is not None):
+        import datasets
+
+        with found(name, place):
+            table = datasets.load_dataset(**request, split=canonical(split), streaming=streaming)
+    if streaming:
+        return _stream(name, place, split, every, table, list(columns))
+    _check_columns(name, table.column_names, columns)
+    if not len(table):
+        raise UsageError(f"data set {name}: the split {split!r} is empty; ask for more of it")
+    table = table.select_columns(list(columns))
+    with _faults(name, place, split, every):
+        table.data.table.validate(full=True)  # readers take texts that are not UTF-8
+    _check_nulls(name, table)
+    return table
+
+
+def _describes(folder: Path) -> bool:
+    """Whether a folder's README says which files are which split, as a repository on the Hub."""
+    readme = folder / "README.md"
+    return readme.is_file() and bool(
+        re.match(r"---\n(.*\n)*?configs:", readme.read_text("utf-8", errors="replace"))
+    )
+
+
+def _request(
+    name: str, kind: Format, files: dict[str, list[Path]], columns: Sequence[str]
+) -> dict[str, Any]:
+    """The arguments of `datasets.load_dataset` for files."""
+    import datasets
+
+    request = {
+        "path": kind.reader,
+        "data_files": {
+            split: [escape(str(file.absolute())) for file in each] for split, each in files.items()
+        },
+        **kind.settings,
+    }
+    if kind.reader == "csv":
+        for each in files.values():
+            for file in each:
+                _check_columns(str(file), csv_header(name, file, kind.settings["sep"]), columns)
+        request["features"] = datasets.Features(
+            {column: datasets.Value("string") for column in columns}
+        )
+    return request
+
+
+@contextmanager
+def _faults(name: str, place: Path | str, split: str, files: list[Path]) -> Iterator[None]:
+    """Report what is wrong with a file or a request in one sentence."""
+    import datasets
+
+    level = datasets.logging.get_verbosity()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # readers log what they raise
+    try:
+        yield
+    except GenaeError as error:
+        if isinstance(error, IntegrityError) and (reason := first_fault(files)):
+            raise UsageError(f"data set {name}: {reason}") from error
+        raise
+    except Exception as error:  # `datasets` raises whatever its readers meet
+        reason = first_fault(files) or f"split {split!r}: {' '.join(str(error).split())}"
+        if EMPTY in reason:
+            reason = f"the split {split!r} is empty; ask for more of it"
+        raise UsageError(f"data set {name}: {reason}") from error
+    finally:
+        datasets.logging.set_verbosity(level)
+
+
+def _check_columns(name: str, present: Sequence[str], columns: Sequence[str]) -> None:
+    for column in columns:
+        if column not in present:
+            raise UsageError(
+                f"data set {name}: no column {column!r} among {', '.join(present)}; name one of "
+                "these"
+            )
+
+
+def _check_nulls(name: str, table: Any) -> None:
+    """Raise `UsageError` for the first cell that is null."""
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+    for column in table.column_names:
+        cells = table.data.column(column)
+        if cells.null_count:
+            raise UsageError(_null(name, column, pc.index(pc.is_null(cells), True).as_py()))
+
+
+def _null(name: str, column: str, row: int) -> str:
+    return (
+        f"data set {name}, row {row}: nothing (null) in the column {column}; leave such rows out, "
+        "or fill them"
+    )
+
+
+def _stream(
+    name: str, place: Path | str, split: str, files: list[Path], table: Any, columns: list[str]
+) -> Any:
+    """The rows of a stream, checked as they come."""
+    import datasets
+
+    def rows() -> Iterator[dict[str, Any]]:
+        number = -1
+        with _faults(name, place, split, files), found(name, place):
+            for number, row in enumerate(table):
+                if not number:
+                    _check_columns(name, list(row), columns)
+                for column in columns:
+                    if row[column] is None:
+                        raise UsageError(_null(name, column, number))
+                yield {column: row[column] for column in columns}
+        if number < 0:
+            raise UsageError(f"data set {name}: the split {split!r} is empty; ask for more of it")
+
+    features = None
+    if table.features:
+        _check_columns(name, list(table.features), columns)
+        features = datasets.Features({column: table.features[column] for column in columns})
+    return datasets.IterableDataset.from_generator(rows, features=features)

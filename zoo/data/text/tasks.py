@@ -1,0 +1,289 @@
+"""What texts are trained for: columns, heads, rows and batches of each task."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from zoo.data.sources import no_bars
+from zoo.errors import UsageError
+
+from .collators import CausalCollator, Collator, MaskingCollator
+from .encoding import Rows, check_texts, encode, jieba_numbers
+from .labels import number_labels
+from .masking import IGNORED
+from .options import TextOptions
+from .packing import Packer, blocks, renumber
+
+#: Makes rows of a batch of columns.
+Encode = Callable[[list[list[Any]], Any, TextOptions], Rows]
+BATCH_SIZE = 1000
+
+
+def encode_masked(columns: list[list[Any]], tokenizer: Any, options: TextOptions) -> Rows:
+    """Texts without a token that can be masked are left out."""
+    (texts,) = columns
+    length = None if options.packing else options.max_length
+    wanted = {"add_special_tokens": not options.packing}
+    rows = encode(tokenizer, columns, length, return_offsets_mapping=options.whole_words, **wanted)
+    special = set(tokenizer.all_special_ids)
+    rows["words"] = []
+    for number, tokens in enumerate(rows["input_ids"]):
+        words = (
+            jieba_numbers(texts[number], rows["offset_mapping"][number])
+            if options.whole_words
+            else range(len(tokens))
+        )
+        free = [-1 if t in special else w for t, w in zip(tokens, words, strict=True)]
+        rows["words"].append(renumber(free))
+    return _keep(rows, [max(words, default=-1) >= 0 for words in rows["words"]])
+
+
+def encode_causal(columns: list[list[Any]], tokenizer: Any, options: TextOptions) -> Rows:
+    """Texts with the token that ends them, where there is room for it behind the whole text."""
+    length = None if options.packing else options.max_length
+    rows = encode(tokenizer, columns, length, add_special_tokens=False)
+    end = separator(tokenizer)
+    if length is not None and end is not None:
+        rows["input_ids"] = [[*t, end] if len(t) < length else t for t in rows["input_ids"]]
+    return _keep(rows, [tokens not in ([], [end]) for tokens in rows["input_ids"]])
+
+
+def encode_pairs(columns: list[list[Any]], tokenizer: Any, options: TextOptions) -> Rows:
+    """Sources as what is read, targets as labels; pairs without either are left out."""
+    sources, targets = columns
+    rows = encode(tokenizer, [sources], options.max_length)
+    wanted = encode(tokenizer, [targets], options.max_length)
+    rows["labels"] = wanted["input_ids"]
+    rows["cut"] = [one or other for one, other in zip(rows["cut"], wanted["cut"], strict=True)]
+    present = [bool(s.strip() and t.strip()) for s, t in zip(sources, targets, strict=True)]
+    return _keep(rows, present)
+
+
+def encode_classified(columns: list[list[Any]], tokenizer: Any, options: TextOptions) -> Rows:
+    """Texts, or pairs of them, with a class each."""
+    *texts, labels = columns
+    rows = encode(tokenizer, texts, options.max_length)
+    rows["labels"] = number_labels(labels, options.labels, str(options.label))
+    return rows
+
+
+def encode_words(columns: list[list[Any]], tokenizer: Any, options: TextOptions) -> Rows:
+    """Lists of words with a class each; only the first token of a word has a label."""
+    texts, classes = columns
+    if not tokenizer.is_fast:
+        raise UsageError(
+            "this tokenizer cannot say which words its tokens are of; take a fast one"
+        )
+    rows = encode(tokenizer, [texts], options.max_length, is_split_into_words=True)
+    rows["labels"] = []
+    for number, (words, names) in enumerate(zip(texts, classes, strict=True)):
+        if len(words) != len(names):
+            raise UsageError(
+                f"a text has {len(words)} words and {len(names)} labels ({' '.join(words):.40}); "
+                "give each word one label"
+            )
+        labels = number_labels(names, options.labels, str(options.label))
+        ids = rows["word_ids"][number]
+        firsts = [word is not None and word not in ids[:at] for at, word in enumerate(ids)]
+        rows["labels"].append(
+            [labels[word] if first else IGNORED for word, first in zip(ids, firsts, strict=True)]
+        )
+    return _keep(rows, [any(label >= 0 for label in labels) for labels in rows["labels"]])
+
+
+def separator(tokenizer: Any) -> int | None:
+    """The token that ends texts, or None."""
+    end = tokenizer.eos_token_id
+    found = end if end is not None else tokenizer.sep_token_id
+    return None if found is None else int(found)
+
+
+def _keep(rows: Rows, kept: list[bool]) -> Rows:
+    if all(kept):
+        return rows
+    return {
+        name: [value for value, keep in zip(values, kept, strict=True) if keep]
+        for name, values in rows.items()
+    }
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task that texts are trained for.
+
+    Attributes:
+        name: its key in `TASKS`.
+        head: what the class of a model for it ends with.
+        columns: of texts, where none are named.
+        encode: makes rows of a batch.
+        collate: makes batches of rows.
+        label: the column of labels, where none is named; None if the task has none.
+        num_columns: how many columns of texts it takes.
+        template: the special tokens of a tokenizer that is trained for it (`train_tokenizer`).
+        packs: whether texts may be joined into blocks.
+        masks: whether tokens are hidden.
+        splits: whether its texts are lists of words.
+    """
+
+    name: str
+    head: str
+    columns: tuple[str, ...]
+    encode: Encode
+    collate: type[Collator]
+    label: str | None = None
+    num_columns: tuple[int, ...] = (1,)
+    template: str = "[CLS] [SEP]"
+    packs: bool = False
+    masks: bool = False
+    splits: bool = False
+
+    def needed(self, options: TextOptions) -> tuple[str, ...]:
+        """All columns of the data set that are read: of texts, then of labels."""
+        columns = options.columns or self.columns
+        label = options.label or self.label
+        return (*columns, label) if self.label and label else columns
+
+    def check(self, options: TextOptions, tokenizer: Any = None) -> None:
+        """Raise `UsageError` if the options ask for what the task, or the tokenizer, has not."""
+        if (count := len(options.columns or self.columns)) not in self.num_columns:
+            wanted = " or ".join(map(str, self.num_columns))
+            raise UsageError(f"{self.name} takes {wanted} columns of texts, got {count}")
+        if options.packing and not self.packs:
+            raise UsageError(f"{self.name} keeps each text by itself; leave packing out")
+        if options.whole_words and not self.masks:
+            raise UsageError(f"{self.name} masks nothing; leave whole_words out")
+        if tokenizer is None:
+            return
+        if self.masks and tokenizer.mask_token_id is None:
+            raise UsageError("this tokenizer has no mask token; take another one")
+        if options.whole_words and not tokenizer.is_fast:
+            raise UsageError(
+                "whole_words needs a fast tokenizer, which knows where its tokens are"
+            )
+
+    def prepare(self, dataset: Any, tokenizer: Any, options: TextOptions) -> Any:
+        """Tokenize a data set; stderr says how many texts were cut.
+
+        Args:
+            dataset: what `load_texts` returned.
+            tokenizer: of transformers.
+            options: of the texts; with labels, `options.labels` names all classes.
+
+        Returns:
+            A data set of the same kind, with `input_ids`, `length` (of these), and as the task
+            asks `labels`, `words`, `token_type_ids`. Texts without a token are left out.
+
+        Raises:
+            UsageError: the options do not fit, a cell is no text, a label no class, or nothing is
+                left to train on.
+        """
+        import datasets
+
+        self.check(options, tokenizer)
+        names = self.needed(options)
+        if self.label and not options.labels:
+            raise UsageError(f"{self.name} needs the names of its classes: options.labels")
+        rows = Encoder(self, tokenizer, options)
+        if isinstance(dataset, datasets.IterableDataset):
+            stream = dataset.map(
+                rows, batched=True, batch_size=BATCH_SIZE, remove_columns=list(names)
+            ).remove_columns("cut")
+            if not options.packing:
+                return stream
+            made = {"stream": stream, "make_packer": partial(self._packer, tokenizer, options)}
+            return datasets.IterableDataset.from_generator(blocks, gen_kwargs=made)
+        with no_bars():
+            tokens = _map(dataset, rows)
+            _check_some(tokens, dataset, "none has a token of the vocabulary; look at both")
+            _report_cut(tokens, len(dataset), options.max_length)
+            tokens = tokens.remove_columns("cut")
+            if options.packing:
+                tokens = _map(tokens, self._packer(tokenizer, options))
+                _check_some(
+                    tokens, dataset,
+                    f"all are less than one block of {options.max_length} tokens; lower "
+                    "max_length",
+                )  # fmt: skip
+        return tokens
+
+    def collator(self, tokenizer: Any, options: TextOptions) -> Collator:
+        """What makes batches of the rows of `prepare`."""
+        return self.collate(tokenizer, options)
+
+    def _packer(self, tokenizer: Any, options: TextOptions) -> Packer:
+        around: Any = ([], [])
+        if self.masks and tokenizer.cls_token_id is not None:
+            around = ([tokenizer.cls_token_id], [])
+        return Packer(options.max_length, separator(tokenizer), around)
+
+
+def _map(dataset: Any, rows: Callable[[Rows], Rows]) -> Any:
+    return dataset.map(
+        rows, batched=True, batch_size=BATCH_SIZE, remove_columns=dataset.column_names
+    )
+
+
+def _check_some(rows: Any, dataset: Any, reason: str) -> None:
+    if not len(rows):
+        raise UsageError(f"nothing is left of {len(dataset)} texts: {reason}")
+
+
+def _report_cut(rows: Any, total: int, max_length: int) -> None:
+    """Say on stderr how many texts were cut, if any, as it changes what is learned."""
+    batches = rows.select_columns(["cut"]).iter(batch_size=BATCH_SIZE)
+    if count := sum(sum(batch["cut"]) for batch in batches):
+        print(
+            f"{count} of {total} texts are longer than {max_length} tokens and were cut",
+            file=sys.stderr,
+        )
+
+
+class Encoder:
+    """Rows of a batch of texts, for `datasets`."""
+
+    def __init__(self, task: Task, tokenizer: Any, options: TextOptions) -> None:
+        self.task, self.tokenizer, self.options = task, tokenizer, options
+
+    def __call__(self, batch: Rows) -> Rows:
+        """The rows, without those that are empty."""
+        names = self.task.needed(self.options)
+        for name in self.options.columns or self.task.columns:
+            values = batch[name]
+            if self.task.splits:
+                values = [word for words in values for word in words or [None]]
+            check_texts(values, name)
+        columns = [batch[name] for name in names]
+        rows = self.task.encode(columns, self.tokenizer, self.options)
+        kept = ("input_ids", "token_type_ids", "labels", "words", "cut")
+        rows = {name: rows[name] for name in kept if name in rows}
+        rows["length"] = list(map(len, rows["input_ids"]))
+        return rows
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            "masked-lm", "ForMaskedLM", ("text",), encode_masked, MaskingCollator,
+            packs=True, masks=True,
+        ),
+        Task(
+            "causal-lm", "ForCausalLM", ("text",), encode_causal, CausalCollator,
+            template="", packs=True,
+        ),
+        Task(
+            "seq2seq", "ForConditionalGeneration", ("source", "target"), encode_pairs, Collator,
+            num_columns=(2,), template="[SEP]",
+        ),
+        Task(
+            "classification", "ForSequenceClassification", ("text",), encode_classified, Collator,
+            label="label", num_columns=(1, 2),
+        ),
+        Task(
+            "tokens", "ForTokenClassification", ("tokens",), encode_words, Collator, label="tags",
+            splits=True,
+        ),
+    )
+}  # fmt: skip
