@@ -1,16 +1,15 @@
-"""Energies against closed forms: chains, scores, losses, the partition function."""
+"""Energies against closed forms: chains, scores, the partition function."""
 
 import itertools
 import math
+import weakref
 
-import numpy
 import pytest
 import torch
 from torch import nn
 
 from zoo.data.planar import PLANAR
 from zoo.models import DDEConfig, DDEModel, MDSMConfig, MDSMModel
-from zoo.models.images.energies import denoising_errors
 from zoo.models.images.langevin import ChainState, hamiltonian, langevin, temperature_schedule
 from zoo.models.images.partition import StandardizedDensity, annealed_log_z, reversed_log_z
 
@@ -150,6 +149,27 @@ def test_a_walk_is_resumed_where_a_constraint_or_refusal_left_it():
     assert all(0 < state.acceptance <= 1 for state in states)
 
 
+@pytest.mark.parametrize("sampler", ["langevin", "metropolis", "hamiltonian"])
+def test_memory_does_not_grow_with_the_steps_of_a_walk(sampler):
+    model, made = linear_gaussian(), []
+    density = model.density.forward
+
+    def watched(x):
+        value = density(x)
+        made.append(weakref.ref(value))
+        return value
+
+    model.density.forward = watched
+    states = []
+    for state in model.chains(3, sampler=sampler, steps=40, seed=0):
+        states.append(weakref.ref(state.x))
+    assert len(states) == 40
+    assert len(made) >= 40
+    # What made a graph is gone, and of the states only those that the last step needs are left.
+    assert not [value for value in made if value() is not None]
+    assert sum(x() is not None for x in states) <= 2
+
+
 def test_chains_keep_no_graph_and_no_state():
     model = linear_gaussian()
     walk = model.chains(3, steps=200, seed=0)
@@ -174,80 +194,6 @@ def test_the_schedule_is_the_papers():
     assert len(model.schedule(27)) == 27
     assert model.schedule(27)[:5].eq(100).all()
     assert model.schedule(10, 2.0).tolist() == [2.0] * 10
-
-
-def hermite(mean, deviation, count=60):
-    """Nodes and weights of a Gaussian's quadrature, float64."""
-    nodes, weights = numpy.polynomial.hermite_e.hermegauss(count)
-    values = torch.from_numpy(mean + deviation * nodes)
-    return values, torch.from_numpy(weights / math.sqrt(2 * math.pi))
-
-
-MIXTURE = ((0.3, -1.0, 0.3), (0.7, 0.8, 0.5))  # weight, mean, standard deviation
-
-
-def mixture_log_density(x, sigma):
-    parts = [
-        math.log(weight)
-        + torch.distributions.Normal(mean, math.hypot(deviation, sigma)).log_prob(x[:, 0])
-        for weight, mean, deviation in MIXTURE
-    ]
-    return torch.stack(parts).logsumexp(0)
-
-
-def expected_loss(log_density, sigma, jump):
-    """The loss of a scalar over all data and all noise, by quadrature."""
-    noise, noise_weights = hermite(0.0, 1.0)
-    total = 0.0
-    for weight, mean, deviation in MIXTURE:
-        clean, weights = hermite(mean, deviation)
-        pairs = torch.cartesian_prod(clean, noise)
-        both = torch.outer(weights, noise_weights).flatten()
-        errors = denoising_errors(log_density, pairs[:, :1], pairs[:, 1:], sigma, jump)
-        total += weight * (both * errors).sum().item()
-    return total
-
-
-@pytest.mark.parametrize("sigma", [0.4, 1.0])
-def test_a_loss_is_least_at_the_exact_density(sigma):
-    def off_by(share, bump):
-        return lambda x: mixture_log_density(x, sigma) + share * bump(x[:, 0])
-
-    for bump in (torch.sin, torch.tanh, lambda x: x.square(), lambda x: (2 * x).cos()):
-        least = expected_loss(off_by(0.0, bump), sigma, sigma**2)
-        above = [expected_loss(off_by(s, bump), sigma, sigma**2) - least for s in (-0.1, 0.1)]
-        # A square's minimum: positive, and the same on both sides, so no slope is left.
-        assert min(above) > 1e-6
-        assert above[0] == pytest.approx(above[1], rel=1e-6)
-    # The least value is the variance of clean data given noisy data, and less than the noise's.
-    assert least < sigma**2
-
-
-@pytest.mark.parametrize("kind", ["dde", "mdsm"])
-def test_the_models_losses_are_the_ones_above(kind):
-    torch.manual_seed(0)
-    x, noise = torch.randn(7, 2), torch.randn(7, 2)
-    if kind == "dde":
-        model = DDEModel(DDEConfig(**VECTORS, sigma=0.4)).eval()
-        expected = 0.5 * denoising_errors(model.density, x, noise, 0.4, 0.16).mean()
-    else:
-        model = MDSMModel(MDSMConfig(**VECTORS, min_sigma=0.1, max_sigma=0.8)).eval()
-        sigma = (0.1 * 8 ** (torch.arange(7) / 6)).unsqueeze(1)
-        noisy = x + sigma * noise
-        gradient = -model.score(noisy)  # of the energy
-        # The paper's formula, times sigma0^4.
-        paper = ((x - noisy) / 0.01 + gradient).square().sum(1) / sigma[:, 0].square()
-        expected = 1e-4 * paper.mean()
-    loss = model(x, noise=noise).loss
-    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_one_level_at_the_reference_noise_teaches_the_density_there():
-    # With sigma = sigma0 the loss of many levels is that of one, so its minimum is the density.
-    model = MDSMModel(MDSMConfig(**VECTORS, min_sigma=0.1, max_sigma=0.1))
-    assert model.levels(5).eq(0.1).all()
-    assert model.jump() == pytest.approx(0.01)
-    assert model.jump(0.7) == model.jump()  # whatever level an image has
 
 
 def test_levels_cover_the_range_in_every_batch():
