@@ -1,5 +1,6 @@
 """Images in memory: decoded to bytes once, served in batches."""
 
+import copy
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from zoo.progress import track
 from .files import check_frames, decode, open_image
 from .planar import PLANAR, draw_split
 from .sources import open_rows
+from .splits import parts_of
+from .stacked import CHANNELS, SPLITS, STACKED, draw_rows, stacked_label
 
 if TYPE_CHECKING:
     from zoo.models.images.image_processing_genae import GenaeImageProcessor
@@ -97,6 +100,8 @@ def load_images(
         points, modes = draw_split(str(dataset), split, max_images)
         return Images(points, modes, str(dataset), split)
     assert processor is not None
+    if str(dataset) in STACKED:
+        return _load_stacked(str(dataset), split, processor, max_images, quiet)
     rows = open_rows(dataset, split, config=config, max_rows=max_images, quiet=quiet)
     side = processor.output_size
     pixels = np.empty((rows.count, processor.num_channels, side, side), np.uint8)
@@ -130,6 +135,32 @@ def load_images(
     return Images(
         torch.from_numpy(pixels[: len(kept)]), labels, str(dataset), split, tuple(problems)
     )
+
+
+def _load_stacked(
+    name: str, split: str, processor: "GenaeImageProcessor", max_images: int | None, quiet: bool
+) -> Images:
+    """Grey images as the channels of others; arguments as in `load_images`."""
+    if processor.num_channels != CHANNELS:
+        raise UsageError(
+            f"data set {name}: its images have {CHANNELS} channels, and the image processor makes "
+            f"{processor.num_channels}; set num_channels to {CHANNELS}"
+        )
+    grey = copy.copy(processor)
+    grey.num_channels = 1
+    pixels, labels = [], []
+    problems: list[str] = []
+    left = max_images
+    for part, chosen in parts_of(name, split, {part: size for part, (size, _) in SPLITS.items()}):
+        images = load_images(STACKED[name], part, grey, quiet=quiet)
+        rows = draw_rows(part, len(images))[chosen][:left]
+        left = None if left is None else left - len(rows)
+        pixels.append(images.pixels[rows, 0])
+        problems += images.problems
+        if images.labels is not None:
+            labels.append(stacked_label(images.labels[rows]))
+    found = torch.cat(labels) if len(labels) == len(pixels) else None
+    return Images(torch.cat(pixels), found, name, split, tuple(problems))
 
 
 def _report(shown: list[str], skipped: int, count: int) -> None:

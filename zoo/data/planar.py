@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.errors import UsageError
-
-from .splits import canonical
+from .splits import parts_of
 
 #: Points of each split, and what its seed is.
 SPLITS = {"train": (51_200, 0), "validation": (10_000, 1), "test": (10_000, 2)}
@@ -148,20 +146,11 @@ def draw_split(name: str, split: str, max_rows: int | None = None) -> tuple[Tens
     Raises:
         UsageError: there is no such split, or nothing in it.
     """
-    from datasets import ReadInstruction
-
     sizes = {name: size for name, (size, _) in SPLITS.items()}
-    try:
-        parts = ReadInstruction.from_spec(canonical(split)).to_absolute(sizes)
-    except (ValueError, AssertionError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"data set {name}, split {split!r}: {reason}") from error
     drawn = []
-    for part in parts:
-        size, seed = SPLITS[part.splitname]
+    for part, rows in parts_of(name, split, sizes):
+        size, seed = SPLITS[part]
         points, modes = PLANAR[name].sample(size, seed=seed)
-        drawn.append((points[part.from_ : part.to], modes[part.from_ : part.to]))
+        drawn.append((points[rows], modes[rows]))
     points, modes = (torch.cat(both)[:max_rows] for both in zip(*drawn, strict=True))
-    if not len(points):
-        raise UsageError(f"data set {name}: the split {split!r} is empty; ask for more of it")
     return points, modes

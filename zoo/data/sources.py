@@ -55,6 +55,7 @@ class Source:
 DATASETS: dict[str, Source] = {
     "mnist": Source("mnist", hub_id="ylecun/mnist"),
     "fashion-mnist": Source("fashion_mnist", hub_id="zalando-datasets/fashion_mnist"),
+    "stacked-mnist": Source("mnist", hub_id="ylecun/mnist"),
     "cifar10": Source("cifar10", hub_id="uoft-cs/cifar10", image_column="img"),
     "synthetic-faces": Source("synthetic_faces", config="aligned", label_column=None),
     "celeba": Source("celeba", hub_id="flwrlabs/celeba", label_column=None),

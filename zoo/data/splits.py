@@ -1,9 +1,11 @@
 """The split that an image file belongs to, by the names that `datasets` knows."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+
+from zoo.errors import UsageError
 
 #: The names of a split in folders and files, as `datasets` lists them
 #: (`SPLIT_KEYWORDS` of its `data_files.py`).
@@ -43,6 +45,30 @@ def canonical(split: str) -> str:
     return re.sub(
         r"(^|\+)(\s*)(\w+)", lambda m: m[1] + m[2] + SPLIT_OF.get(m[3], m[3]), str(split)
     )
+
+
+def parts_of(name: str, split: str, sizes: Mapping[str, int]) -> list[tuple[str, slice]]:
+    """The rows that a split names: of which splits, and which.
+
+    Args:
+        name: of the data set, for messages.
+        split: in the slicing syntax of `datasets`.
+        sizes: rows of each split there is.
+
+    Raises:
+        UsageError: there is no such split, or nothing in it.
+    """
+    from datasets import ReadInstruction
+
+    try:
+        parts = ReadInstruction.from_spec(canonical(split)).to_absolute(dict(sizes))
+    except (ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"data set {name}, split {split!r}: {reason}") from error
+    found = [(part.splitname, slice(part.from_, part.to)) for part in parts]
+    if not any(range(sizes[splitname])[rows] for splitname, rows in found):
+        raise UsageError(f"data set {name}: the split {split!r} is empty; ask for more of it")
+    return found
 
 
 def assign(paths: Sequence[PurePath]) -> list[Member]:
