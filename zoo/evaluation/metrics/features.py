@@ -19,6 +19,7 @@ from zoo.progress import items_bar
 FEATURES = {
     "mnist": "genae/classifier-mnist",
     "fashion-mnist": "genae/classifier-fashion-mnist",
+    "stacked-mnist": "genae/classifier-mnist",
     "examples-mnist": "genae/classifier-mnist",
     "examples-fashion-mnist": "genae/classifier-fashion-mnist",
 }
@@ -94,8 +95,13 @@ class Reader:
     frame: Callable[[Tensor], Tensor]
 
 
-def reader_of(subject: Subject, features: str | None) -> Reader:
+def reader_of(subject: Subject, features: str | None, num_channels: int | None = None) -> Reader:
     """The classifier of that name, or the one for the data set, loaded once.
+
+    Args:
+        subject: a model and its data set.
+        features: id or folder of a classifier; None is the one for the data set.
+        num_channels: of the images to read; None is what the model's have.
 
     Raises:
         UsageError: if there is none for the data set, or it does not fit the model.
@@ -107,11 +113,14 @@ def reader_of(subject: Subject, features: str | None) -> Reader:
             "features = 'genae/classifier-mnist'"
         )
     context = subject.context
-    return context.once(("classifier", name), lambda: load_classifier(name, context))
+    channels = num_channels or int(context.model.config.num_channels)
+    return context.once(
+        ("classifier", name, channels), lambda: load_classifier(name, context, channels)
+    )
 
 
-def load_classifier(name: str, context: Context) -> Reader:
-    """A classifier for the images of the context's model.
+def load_classifier(name: str, context: Context, num_channels: int) -> Reader:
+    """A classifier for images as large as those of the context's model.
 
     Raises:
         UsageError: if it is not a classifier, or reads images of another size than the model's.
@@ -126,16 +135,17 @@ def load_classifier(name: str, context: Context) -> Reader:
             f"features {name!r} is not a classifier; name one that `genae list` shows"
         )
     model = model.eval().to(context.device)
-    shapes = [(c.num_channels, c.image_size) for c in (model.config, context.model.config)]
+    side = context.model.config.image_size
+    shapes = [(model.config.num_channels, model.config.image_size), (num_channels, side)]
     if shapes[0] == shapes[1]:
         return Reader(name, model, lambda pixels: pixels)
     with contextlib.suppress(NotFoundError):
         own, others = processor_at(place, name), context.processor
-        if (own.num_channels, own.size) == (others.num_channels, others.size):
+        if (own.num_channels, own.size) == (num_channels, others.size):
             return Reader(name, model, lambda pixels: reframe(pixels, others, own))
     raise UsageError(
         f"features {name!r} reads {shapes[0][0]} x {shapes[0][1]} x {shapes[0][1]} images "
-        f"and the model makes {shapes[1][0]} x {shapes[1][1]} x {shapes[1][1]}; name a "
+        f"and is to read {shapes[1][0]} x {shapes[1][1]} x {shapes[1][1]}; name a "
         "classifier of the same size"
     )
 

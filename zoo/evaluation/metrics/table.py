@@ -118,6 +118,16 @@ _ROWS = (
         floor="these images, the hidden part black", ceiling="these images, whole",
     ),
     Metric(
+        "num_modes", "modes", "modes:num_modes",
+        "samples", 0, 1.0, "classes of which there are samples",
+        floor="as many real images",
+    ),
+    Metric(
+        "mode_divergence", "nats", "modes:mode_divergence",
+        "samples", 4, 0.01, "of the samples' classes from equally likely ones",
+        floor="as many real images",
+    ),
+    Metric(
         "accuracy", "share", "accuracy:accuracy",
         "classifies", 4, 0.001, "labels predicted correctly",
     ),
