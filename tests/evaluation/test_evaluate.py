@@ -305,3 +305,8 @@ def test_options_and_seeds_of_the_command_line_are_measured_and_compared(save, c
 def test_wrong_options_of_the_command_line_are_refused(save, capsys, arguments, words):
     assert run("evaluate", save("ae"), *arguments) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_model_of_vectors_has_no_images_to_measure():
+    with pytest.raises(UsageError, match="model of vectors"):
+        evaluate("genae/dde-gaussians-2d", quiet=True)

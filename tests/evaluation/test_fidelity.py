@@ -257,6 +257,14 @@ def test_an_energy_is_measured_by_its_own_sampler_and_chains_are_walked_once(
     assert walks == [20]
 
 
+def test_chains_are_fewer_unless_a_number_is_given(subject, with_classifier, monkeypatch):
+    monkeypatch.setattr(fidelity, "CHAINED", 9)
+    folder, _ = with_classifier
+    for sampler, count in (("langevin", 9), ("generator", 60)):
+        outcome = fidelity.coverage(subject("dde"), features=folder, sampler=sampler)
+        assert outcome.options["num_images"] == count
+
+
 @pytest.mark.parametrize("sampler", ["generator", "langevin"])
 def test_samples_of_an_energy_are_those_of_its_seed(subject, sampler, monkeypatch):
     from zoo.evaluation.metrics import features

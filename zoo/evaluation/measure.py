@@ -140,6 +140,11 @@ def open_context(
             f"{name} is a {entry.title}, converted from a file of another library: its card "
             "states how close it is to the original, and there are no images to measure it on"
         )
+    if getattr(model.config, "input_shape", None) is not None:
+        raise UsageError(
+            f"{name} is a model of vectors, and what is measured here is of images; "
+            "`genae density` says how likely points are"
+        )
     processor = processor_at(place, name)
     card = load_card(name) if card is None else card
     return Context(model, processor, card, device=device or "cpu", quiet=quiet)

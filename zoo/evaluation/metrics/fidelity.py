@@ -19,6 +19,7 @@ from zoo.models.images.entropy import neighbor_distances
 from .features import feature_sets, sampling_options
 
 ROWS = 1000  # compared at once
+DRAWN, CHAINED = 10_000, 500  # samples unless a number is given, the second of chains
 
 
 def frechet_distance(
@@ -29,7 +30,7 @@ def frechet_distance(
     steps: int | None = None,
     jump: bool | None = None,
     features: str | None = None,
-    num_images: int = 10_000,
+    num_images: int | None = None,
 ) -> Outcome:
     """Frechet distance between Gaussians fitted to the features of samples and of images.
 
@@ -42,8 +43,9 @@ def frechet_distance(
         jump: denoise once at the end, of an energy; None does so for chains. Results that differ
             in it alone are of the same chains.
         features: id or folder of the classifier; None is the one for the data set.
-        num_images: n, of samples and of images each; at most what the splits hold. The distance
-            falls with n, so state n with it.
+        num_images: n, of samples and of images each; at most what the splits hold. None is 10,000,
+            or 500 of chains, which take minutes for those. The distance falls with n, so state n
+            with it.
 
     Raises:
         UsageError: if there are no features for the data set or the classifier does not fit.
@@ -65,7 +67,7 @@ def _neighborhood_metric(name: str, doc: str) -> Callable[..., Outcome]:
         steps: int | None = None,
         jump: bool | None = None,
         features: str | None = None,
-        num_images: int = 10_000,
+        num_images: int | None = None,
         num_neighbors: int = 5,
     ) -> Outcome:
         check_count("num_neighbors", num_neighbors)
@@ -202,9 +204,11 @@ def _compare_sets(
     compare: Callable[[Tensor, Tensor], float],
     options: Mapping[str, Any],
     features: str | None,
-    num_images: int,
+    num_images: int | None,
 ) -> Outcome:
     """Compare the images with the samples and, for the floor, with train images."""
+    if num_images is None:
+        num_images = CHAINED if "steps" in options else DRAWN
     sets = feature_sets(subject, options=options, features=features, num_images=num_images)
     floor = None if sets.train is None else compare(sets.real, sets.train)
     used = {**options, "features": sets.features, "num_images": len(sets.real)}
