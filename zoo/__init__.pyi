@@ -1,3 +1,5 @@
+# fmt: off
+# ruff: noqa: E501, I001
 from zoo import data as data
 from zoo import evaluation as evaluation
 from zoo import models as models
@@ -36,13 +38,10 @@ from zoo.models.images.modeling_mdsm import MDSMModel as MDSMModel
 from zoo.models.images.modeling_vae import VAEModel as VAEModel
 from zoo.models.text.configuration_synthesizer import SynthesizerConfig as SynthesizerConfig
 from zoo.models.text.modeling_synthesizer import SynthesizerForCausalLM as SynthesizerForCausalLM
+from zoo.models.text.modeling_synthesizer import SynthesizerForConditionalGeneration as SynthesizerForConditionalGeneration
 from zoo.models.text.modeling_synthesizer import SynthesizerForMaskedLM as SynthesizerForMaskedLM
-from zoo.models.text.modeling_synthesizer import (
-    SynthesizerForSequenceClassification as SynthesizerForSequenceClassification,
-)
-from zoo.models.text.modeling_synthesizer import (
-    SynthesizerForTokenClassification as SynthesizerForTokenClassification,
-)
+from zoo.models.text.modeling_synthesizer import SynthesizerForSequenceClassification as SynthesizerForSequenceClassification
+from zoo.models.text.modeling_synthesizer import SynthesizerForTokenClassification as SynthesizerForTokenClassification
 from zoo.models.text.modeling_synthesizer import SynthesizerModel as SynthesizerModel
 from zoo.registry import list_models as list_models
 from zoo.registry import load_card as load_card

@@ -256,7 +256,7 @@ TEXTS = (
         processor="",
         heads=(
             "Model", "ForMaskedLM", "ForCausalLM", "ForSequenceClassification",
-            "ForTokenClassification",
+            "ForTokenClassification", "ForConditionalGeneration",
         ),
     ),
 )  # fmt: skip

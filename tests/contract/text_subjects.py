@@ -29,6 +29,7 @@ MODELS = [
     for entry in catalog.TEXTS
     if entry.own and not (config := catalog.load(entry.config)).is_encoder_decoder
     for name, auto in catalog.heads(entry).items()
+    if auto != "AutoModelForSeq2SeqLM"
 ]
 CAUSAL = [item for item in MODELS if item[2] == "AutoModelForCausalLM"]
 BACKBONES = [item for item in MODELS if item[2] == "AutoModel"]

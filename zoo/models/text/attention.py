@@ -10,7 +10,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
-from transformers.cache_utils import Cache
+from transformers.cache_utils import Cache, EncoderDecoderCache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .activations import activation
@@ -37,6 +37,7 @@ class Context:
         cache: past keys and values.
         output_attentions: whether probabilities are wanted.
         places: positions of queries and keys, where attention itself reads them.
+        source: what cross attention reads, in a decoder.
     """
 
     mask: Tensor | None
@@ -47,6 +48,22 @@ class Context:
     cache: Cache | None = None
     output_attentions: bool = False
     places: "Places | None" = None
+    source: "Source | None" = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an encoder made.
+
+    Attributes:
+        states: `(batch, source length, hidden_size)`.
+        mask: which of them are visible, bool, `(batch, 1, 1, source length)`; None for all.
+        cache: their keys and values; None for none.
+    """
+
+    states: Tensor
+    mask: Tensor | None
+    cache: EncoderDecoderCache | None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Blocks of text models: embeddings, and the four ways a block is put together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -124,7 +124,8 @@ class Intermediate(nn.Module):
 class Attention(nn.Module):
     """Attention and the map behind it, under transformers' names.
 
-    Reads and makes `(batch, length, hidden_size)`.
+    Reads and makes `(batch, length, hidden_size)`; `other` is what the mixer takes besides: the
+    scores of the previous layer, or what an encoder made.
 
     Args:
         config: of the model.
@@ -151,12 +152,12 @@ class Attention(nn.Module):
         hidden_states: Tensor,
         context: Context,
         layer_idx: int,
-        previous_scores: Tensor | None,
+        other: Tensor | None,
     ) -> Attended:
         values = hidden_states
         if self.LayerNorm is not None:
             values = self.LayerNorm(values, context.condition)
-        joined, weights, scores = self.self(values, context, layer_idx, previous_scores)
+        joined, weights, scores = self.self(values, context, layer_idx, other)
         return self.output(joined, hidden_states, context.condition), weights, scores
 
 
@@ -250,11 +251,17 @@ class Encoder(nn.Module):
     Args:
         config: of the model.
         mixers: what mixes positions in each block, instead of `SelfAttention`.
+        kinds: classes of blocks by `block_kind`.
     """
 
-    def __init__(self, config: TextConfig, mixers: Sequence[nn.Module] = ()) -> None:
+    def __init__(
+        self,
+        config: TextConfig,
+        mixers: Sequence[nn.Module] = (),
+        kinds: Mapping[str, type[nn.Module]] = BLOCKS,
+    ) -> None:
         super().__init__()
-        block = BLOCKS[config.block_kind]
+        block = kinds[config.block_kind]
         self.groups = config.num_hidden_groups or config.num_hidden_layers
         self.layers = config.num_hidden_layers
         self.layer = nn.ModuleList(

@@ -1,5 +1,6 @@
 """Configuration of the Synthesizer: what the logits of attention are made of."""
 
+import copy
 import math
 from collections.abc import Iterable
 
@@ -63,7 +64,7 @@ class SynthesizerConfig(TextConfig):
         num_decoder_layers: of an encoder-decoder; None is `num_hidden_layers`.
         decoder_attention: as `attention`, of an encoder-decoder's decoder; None is the same.
         decoder_start_token_id: what the input of a decoder begins with; None is `bos_token_id`,
-            else `pad_token_id`, else 0.
+            else `pad_token_id`, else 0, of an encoder-decoder.
     """
 
     model_type = "genae_synthesizer"
@@ -105,6 +106,31 @@ class SynthesizerConfig(TextConfig):
         if self.decoder_attention is None:
             return _by_layer("attention", self.attention, layers)
         return _by_layer("decoder_attention", self.decoder_attention, layers)
+
+    def encoder_config(self) -> "SynthesizerConfig":
+        """Settings of an encoder-decoder's encoder alone."""
+        config = copy.deepcopy(self)
+        config.is_encoder_decoder, config.attention_mask_kind = False, "full"
+        return config
+
+    def decoder_config(self) -> "SynthesizerConfig":
+        """Settings of its decoder alone."""
+        config = self.encoder_config()
+        config.attention_mask_kind, config.pooler = "causal", False
+        config.num_hidden_layers = self.num_decoder_layers or self.num_hidden_layers
+        config.attention = ["+".join(forms) for forms in self.decoder_forms()]
+        return config
+
+    def get_text_config(
+        self, decoder: bool | None = None, encoder: bool | None = None
+    ) -> "SynthesizerConfig":
+        """As transformers asks for it: a cache for the decoder has the decoder's depth.
+
+        Args:
+            decoder: ask for the decoder's settings.
+            encoder: ask for the encoder's settings.
+        """
+        return self.decoder_config() if decoder and self.is_encoder_decoder else self
 
     def validate_synthesizer(self) -> None:
         """Raise `ValueError` for forms and sizes that cannot be."""

@@ -1,5 +1,6 @@
 """Losses that text models share."""
 
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -22,3 +23,19 @@ def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
         tensor(1.3863)
     """
     return cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED)
+
+
+def shifted(labels: Tensor, start_id: int | None, pad_id: int | None) -> Tensor:
+    """What a decoder reads to predict the labels: the start token, then all but the last.
+
+    Args:
+        labels: `(batch, length)`; -100 becomes padding.
+        start_id: None is 0.
+        pad_id: None is 0.
+
+    Returns:
+        Ids, `(batch, length)`.
+    """
+    start = labels.new_full((len(labels), 1), start_id or 0)
+    ids = torch.cat([start, labels[:, :-1]], 1)
+    return ids.masked_fill(ids == IGNORED, pad_id or 0)

@@ -1,138 +1,25 @@
 """The Synthesizer: attention whose logits need no queries and keys (arXiv:2005.00743)."""
 
 import copy
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.cache_utils import Cache, DynamicLayer
+from transformers import GenerationMixin
+from transformers.cache_utils import Cache
+from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
+from transformers.utils.generic import can_return_tuple
 
-from .attention import Places
-from .attention_synthesizer import SynthesizedAttention
-from .blocks import Encoder
 from .configuration_synthesizer import SynthesizerConfig
-from .configuration_text import TextConfig
+from .decoder_synthesizer import SynthesizerDecoder
 from .heads_classification import SequenceClassification, TokenClassification
 from .heads_pretraining import CausalLM, MaskedLM
-from .modeling_text import TextModel, TextPreTrainedModel
-from .synthesizer_forms import Form, HeadMap
+from .losses import shifted, token_loss
+from .synthesizer_base import SynthesizerPreTrainedModel, SynthesizerStack
 
 
-class SynthesizerPreTrainedModel(TextPreTrainedModel):
-    """What all heads share."""
-
-    config_class = SynthesizerConfig
-    base_model_prefix = "synthesizer"
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        if isinstance(module, (SynthesizedAttention, Form, HeadMap)):
-            module.draw()
-
-
-class SynthesizerModel(SynthesizerPreTrainedModel, TextModel):
-    """Without heads; `forward` as of `TextModel`.
-
-    Logits belong to positions, so these follow the mask: absent, `position_ids` count from the
-    first visible token on. What is padded on the left therefore gives what it gives alone; padding
-    on the left without a mask is refused.
-
-    Raises:
-        ValueError: of `forward`, besides those of `TextModel`: a text longer than
-            `max_position_embeddings`; padding on the left without `attention_mask`.
-    """
-
-    def make_encoder(self, config: TextConfig) -> Encoder:
-        own = cast(SynthesizerConfig, config)
-        mixers = [SynthesizedAttention(own, forms, i) for i, forms in enumerate(own.forms())]
-        return Encoder(config, mixers)
-
-    def positions(
-        self,
-        position_ids: Tensor | None,
-        attention_mask: Tensor | None,
-        past: int,
-        embeds: Tensor,
-        cache: Cache | None,
-    ) -> tuple[Tensor, dict[str, Any]]:
-        batch, length = embeds.shape[:2]
-        compiling = torch.compiler.is_compiling()
-        order = torch.arange(past + length, device=embeds.device)[None]
-        in_order = position_ids is None
-        if position_ids is None:
-            position_ids = order[:, past:]
-            if attention_mask is not None:
-                visible = attention_mask != 0
-                if compiling or not visible[:, 0].all():
-                    first = visible.long().argmax(-1, keepdim=True)
-                    position_ids = (order - first).clamp(min=0)[:, past:]
-                    in_order = False
-        self._check_length(position_ids, past + length)
-        keys = position_ids
-        if cache is not None:
-            keys = self._remember(cache, position_ids.expand(batch, -1))
-        if not compiling:
-            in_order = torch.equal(keys, order.expand(len(keys), -1))
-        padded = compiling or attention_mask is None or not bool(attention_mask.all())
-        places = Places(
-            past,
-            None if in_order else position_ids,
-            None if in_order else keys,
-            padded,
-        )
-        return position_ids, {"places": places}
-
-    def _check_length(self, position_ids: Tensor, tokens: int) -> None:
-        """Raise `ValueError` for a text that is longer than the positions that there are."""
-        longest = self.config.max_position_embeddings
-        if tokens <= longest:
-            return
-        if torch.compiler.is_compiling() or int(position_ids.max()) >= longest:
-            raise ValueError(
-                f"a text of {tokens} tokens is longer than max_position_embeddings, {longest}; "
-                "shorten it (truncation=True of the tokenizer), or train a longer model"
-            )
-
-    def _remember(self, cache: Cache, position_ids: Tensor) -> Tensor:
-        """Add positions to those of the past, behind the layers of the cache.
-
-        There they are reordered and cropped as keys and values are.
-
-        Args:
-            cache: to be filled.
-            position_ids: `(batch, length)`.
-
-        Returns:
-            Of all keys, `(batch, past + length)`.
-        """
-        place = len(self.encoder.layer)
-        while len(cache.layers) <= place:
-            cache.layers.append(DynamicLayer())
-        column = position_ids[:, None, :, None]
-        keys: Tensor = cache.update(column, column, place)[0]
-        return keys[:, 0, :, 0]
-
-    def default_mask(self, input_ids: Tensor | None, token_type_ids: Tensor, past: int) -> Tensor:
-        """Padding is not visible where that has to be said.
-
-        With a mask of kind "causal" no token sees the padding behind it; and what is read after a
-        past is a token, as `generate` leaves out masks that hide nothing.
-
-        Raises:
-            ValueError: a text begins with padding.
-        """
-        pad, kind = self.config.pad_token_id, self.config.attention_mask_kind
-        if input_ids is None or pad is None or past:
-            return super().default_mask(None, token_type_ids, past)
-        padding = input_ids == pad
-        starts = padding[:, 0] & ~padding.all(1)
-        if not torch.compiler.is_compiling() and bool(starts.any()):
-            raise ValueError(
-                f"a text begins with the padding token {pad} and there is no attention_mask, "
-                "which says where it really begins; give the tokenizer's, or pad on the right"
-            )
-        return super().default_mask(None if kind == "causal" else input_ids, token_type_ids, past)
+class SynthesizerModel(SynthesizerStack):
+    """Without heads; `forward` as of `SynthesizerStack`."""
 
 
 class SynthesizerForMaskedLM(SynthesizerPreTrainedModel, MaskedLM):
@@ -163,3 +50,114 @@ class SynthesizerForTokenClassification(SynthesizerPreTrainedModel, TokenClassif
     """Classes of every token."""
 
     model_class = SynthesizerModel
+
+
+class SynthesizerForConditionalGeneration(SynthesizerPreTrainedModel, GenerationMixin):
+    """Encoder and decoder with a head that predicts the next token; generates.
+
+    Self-attention of both is as the configuration says, cross attention a dot product. Head,
+    encoder and decoder share the table of tokens, the head where `tie_word_embeddings` says so.
+
+    What `forward` takes: `input_ids` and `attention_mask` of the encoder `(batch, source length)`,
+    `decoder_input_ids` and `decoder_attention_mask` `(batch, length)`, or `inputs_embeds` and
+    `decoder_inputs_embeds` of the embeddings' width instead of ids; or `encoder_outputs` instead
+    of what the encoder reads; `labels` `(batch, length)`, -100 where none is asked for, which the
+    decoder reads shifted where it is given nothing else. Without masks, the encoder's padding is
+    not visible, and all that the decoder reads is.
+
+    `logits` are `(batch, length, vocab_size)`; `loss` is `token_loss`, in nats.
+
+    Raises:
+        ValueError: of `forward`, with both ids and embeddings or neither, of each half; a text
+            longer than `max_position_embeddings`; padding on the left without a mask.
+    """
+
+    _tied_weights_keys = {  # noqa: RUF012
+        "lm_head.weight": "encoder.embeddings.word_embeddings.weight"
+    }
+    base_model_prefix = ""
+
+    def __init__(self, config: SynthesizerConfig) -> None:
+        config = copy.deepcopy(config)
+        config.is_encoder_decoder = True
+        if config.decoder_start_token_id is None:
+            config.decoder_start_token_id = config.bos_token_id or config.pad_token_id or 0
+        super().__init__(config)
+        self.encoder = SynthesizerModel(config.encoder_config(), add_pooling_layer=False)
+        self.decoder = SynthesizerDecoder(config.decoder_config())
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.post_init()
+
+    def get_encoder(self, modality: str | None = None) -> SynthesizerModel:
+        """The encoder; there is one, whatever the modality."""
+        return self.encoder
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.encoder.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.encoder.set_input_embeddings(value)
+
+    def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
+        """What the decoder reads to predict the labels; data collators ask for it."""
+        return shifted(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs: BaseModelOutput | tuple[Tensor, ...] | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        **kwargs: Any,
+    ) -> Seq2SeqLMOutput:
+        if attention_mask is None and input_ids is not None:
+            segments = torch.zeros_like(input_ids)
+            attention_mask = self.encoder.default_mask(input_ids, segments, 0)
+        wanted = {
+            "output_attentions": output_attentions,
+            "output_hidden_states": output_hidden_states,
+        }
+        encoded: Any = encoder_outputs
+        if encoded is None:
+            encoded = self.encoder(
+                input_ids, attention_mask, inputs_embeds=inputs_embeds, return_dict=True, **wanted
+            )
+        elif isinstance(encoded, tuple):
+            encoded = BaseModelOutput(*encoded)
+        if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
+            decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
+        if (decoder_input_ids is None) == (decoder_inputs_embeds is None):
+            raise ValueError("give decoder_input_ids, decoder_inputs_embeds or labels")
+        if decoder_inputs_embeds is None:
+            decoder_inputs_embeds = self.get_input_embeddings()(decoder_input_ids)
+        output = self.decoder(
+            decoder_inputs_embeds,
+            decoder_attention_mask,
+            encoded.last_hidden_state,
+            attention_mask,
+            past_key_values,
+            use_cache,
+            return_dict=True,
+            **wanted,
+        )
+        logits = self.lm_head(output.last_hidden_state)
+        return Seq2SeqLMOutput(
+            loss=None if labels is None else token_loss(logits, labels),
+            logits=logits,
+            past_key_values=output.past_key_values,
+            decoder_hidden_states=output.hidden_states,
+            decoder_attentions=output.attentions,
+            cross_attentions=output.cross_attentions,
+            encoder_last_hidden_state=encoded.last_hidden_state,
+            encoder_hidden_states=encoded.hidden_states,
+            encoder_attentions=encoded.attentions,
+        )

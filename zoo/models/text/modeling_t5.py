@@ -7,7 +7,6 @@ models are better supported: these are for what it lacks.
 import copy
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 from transformers import GenerationMixin
 from transformers.cache_utils import Cache
@@ -19,7 +18,7 @@ from transformers.modeling_outputs import (
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_t5 import GenaeT5Config
-from .losses import token_loss
+from .losses import shifted, token_loss
 from .t5_base import GenaeT5PreTrainedModel, T5Seq2Seq, decoder_depth
 from .t5_bias import visible_tokens
 from .t5_blocks import T5Stack
@@ -38,21 +37,6 @@ class GenaeT5Model(T5Seq2Seq):
         self.post_init()
 
     forward = can_return_tuple(T5Seq2Seq.run)
-
-
-def shifted(labels: Tensor, config: GenaeT5Config) -> Tensor:
-    """What the decoder reads to predict the labels: the start token, then all but the last.
-
-    Args:
-        labels: `(batch, length)`; -100 becomes padding.
-        config: says the start token and padding.
-
-    Returns:
-        Ids, `(batch, length)`.
-    """
-    start = labels.new_full((len(labels), 1), config.decoder_start_token_id or 0)
-    ids = torch.cat([start, labels[:, :-1]], 1)
-    return ids.masked_fill(ids == -100, config.pad_token_id or 0)
 
 
 class GenaeT5ForConditionalGeneration(T5Seq2Seq, GenerationMixin):
@@ -75,7 +59,7 @@ class GenaeT5ForConditionalGeneration(T5Seq2Seq, GenerationMixin):
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         """What the decoder reads to predict the labels; data collators ask for it."""
-        return shifted(labels, self.config)
+        return shifted(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
 
     def prepare_inputs_for_generation(
         self,
@@ -112,7 +96,7 @@ class GenaeT5ForConditionalGeneration(T5Seq2Seq, GenerationMixin):
         **kwargs: Any,
     ) -> Seq2SeqLMOutput:
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
-            decoder_input_ids = shifted(labels, self.config)
+            decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
         output: Any = self.run(
             input_ids, attention_mask, decoder_input_ids, decoder_attention_mask,
             encoder_outputs, past_key_values, inputs_embeds, decoder_inputs_embeds, use_cache,

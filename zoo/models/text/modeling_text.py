@@ -20,7 +20,7 @@ from transformers.modeling_outputs import (
 from transformers.utils.generic import can_return_tuple
 
 from .activations import activation
-from .attention import Context, GatedAttentionUnit, relative_vectors, rotary_angles
+from .attention import Context, GatedAttentionUnit, Source, relative_vectors, rotary_angles
 from .blocks import (
     BLOCKS,
     Encoder,
@@ -119,6 +119,7 @@ class TextModel(TextPreTrainedModel):
         use_cache: bool | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
+        source: Source | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPoolingAndCrossAttentions:
         config = cast(TextConfig, self.config)
@@ -155,15 +156,19 @@ class TextModel(TextPreTrainedModel):
             condition=condition,
             cache=cache,
             output_attentions=output_attentions,
+            source=source,
             **places,
         )
-        states, attentions = [hidden], []
-        scores: Tensor | None = None
+        states, attentions, crosses = [hidden], [], []
+        # What carries gradients goes by position, as checkpointing wants it.
+        other = None if source is None else source.states
         for index, layer in enumerate(self.encoder):
-            previous = scores if config.residual_attention_scores else None
-            hidden, weights, scores = layer(hidden, context, index, previous)
+            hidden, weights, more = layer(hidden, context, index, other)
             states.append(hidden)
             attentions.append(weights)
+            crosses.append(more)  # of a decoder: the weights of cross attention
+            if config.residual_attention_scores:
+                other = more
         if self.final_norm is not None:
             hidden = states[-1] = self.final_norm(hidden, condition)
         return BaseModelOutputWithPoolingAndCrossAttentions(
@@ -172,6 +177,7 @@ class TextModel(TextPreTrainedModel):
             past_key_values=cache,
             hidden_states=tuple(states) if collect else None,
             attentions=tuple(attentions) if output_attentions else None,
+            cross_attentions=tuple(crosses) if output_attentions and source is not None else None,
         )
 
     def positions(
