@@ -108,6 +108,10 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         | GENERATING
         | {"image_size": 5, "generator": "dense_connected", "sigma": 0.3},
         "dense": ENERGY | COLOUR | {"image_size": 5, "network": "dense", "activation": "tanh"},
+        "parabola": ENERGY
+        | GENERATING
+        | {"image_size": 5, "network": "dense", "generator": "dense_connected"}
+        | {"parabola": True, "initial_sigma": 2.0, "sigma_steps": 10},
         "convolutional": ENERGY
         | GENERATING
         | {"image_size": 8, "network": "convolutional", "generator": "convolutional"}

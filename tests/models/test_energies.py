@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.tiny import TINY
 from zoo.data.planar import PLANAR
 from zoo.models import DDEConfig, DDEModel, MDSMConfig, MDSMModel
 from zoo.models.images.langevin import ChainState, hamiltonian, langevin, temperature_schedule
@@ -241,6 +242,27 @@ def test_a_generators_gradient_is_that_of_the_divergence():
     assert any(gradient.abs().max() > 1e-3 for gradient in expected)
     for parameter, gradient in zip(model.generator.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient)
+
+
+def test_with_a_parabola_the_denoised_data_is_the_gradient_of_the_network():
+    torch.manual_seed(0)
+    model = DDEModel(DDEConfig(**TINY["dde"]["parabola"]))
+    x = torch.rand(4, 1, 5, 5, requires_grad=True)
+    network = model.density.output(model.density.features(x)).sum()
+    (denoised,) = torch.autograd.grad(network, x)
+    torch.testing.assert_close(model.eval().denoise(x.detach()), denoised)
+    for sigma in (0.7, 2.0):  # at any smoothing
+        (score,) = torch.autograd.grad(model.density(x, sigma).sum(), x)
+        torch.testing.assert_close(x + sigma**2 * score, denoised)
+    # In training, the smoothing is the step's own, and so is what the loss denoises with.
+    noise = torch.randn_like(x)
+    sigma = model.train().training_sigma()
+    loss = model(x.detach(), noise=noise).density_loss
+    noisy = (x + sigma * noise).detach().requires_grad_()
+    network = model.density.output(model.density.features(noisy)).sum()
+    (denoised,) = torch.autograd.grad(network, noisy)
+    errors = (denoised - x).square().flatten(1).sum(1)
+    torch.testing.assert_close(loss, 0.5 * errors.mean())
 
 
 def test_a_residual_generator_starts_as_its_noise():

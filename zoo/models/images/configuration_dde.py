@@ -19,6 +19,9 @@ class DDEConfig(EnergyConfig):
         sigma_steps: training steps over which the initial sigma falls to sigma, geometrically.
         network: of the densities: `dense`, `dense_connected` (each layer reads all earlier ones)
             or `convolutional` (three 4x4 convolutions of stride 2, for images).
+        parabola: write the log-density as :math:`(f(x) - \|x\|^2 / 2) / \sigma^2`, so that the
+            denoised x is the gradient of the network f. Without it, as published, the network has
+            to learn the parabola of the noise, which a dense one does badly in many dimensions.
         hidden_size: width of the layers; the convolutional network has this many channels at
             first and doubles them twice.
         num_hidden_layers: of the dense networks.
@@ -39,6 +42,7 @@ class DDEConfig(EnergyConfig):
     initial_sigma: float | int | None = None
     sigma_steps: int = 0
     network: str = "dense_connected"
+    parabola: bool = False
     hidden_size: int = 256
     num_hidden_layers: int = 16
     generator: str = "none"

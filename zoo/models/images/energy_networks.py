@@ -78,9 +78,10 @@ DENSE = {"dense": DenseFeatures, "dense_connected": ConnectedFeatures}
 
 
 class LogDensity(nn.Module):
-    """A scalar of each image or vector, `(B,)`, without an additive constant (see `EnergyModel`).
+    r"""A scalar of each image or vector, `(B,)`, without an additive constant (see `EnergyModel`).
 
-    A bias at the end has no gradient under a score loss, so there is none.
+    A bias at the end has no gradient under a score loss, so there is none. With `parabola` the
+    network is f in :math:`(f(x) - \|x\|^2 / 2) / \sigma^2`: its gradient is the denoised x itself.
     """
 
     def __init__(self, config: DDEConfig) -> None:
@@ -95,9 +96,13 @@ class LogDensity(nn.Module):
                 config.data_size, width, config.num_hidden_layers, activation
             )
         self.output = nn.Linear(self.features.size, 1, bias=False)
+        self.parabola, self.sigma = config.parabola, float(config.sigma)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, sigma: float | None = None) -> Tensor:
+        """Log-densities `(B,)` of data smoothed by `sigma`; None is the config's."""
         made: Tensor = self.output(self.features(x)).squeeze(1)
+        if self.parabola:
+            made = (made - 0.5 * x.flatten(1).square().sum(1)) / (sigma or self.sigma) ** 2
         return made
 
 

@@ -1,6 +1,7 @@
 """Denoising density estimators: a smoothed log-density, and a generator trained against two."""
 
 import copy
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -134,7 +135,8 @@ class DDEModel(SamplingEnergyModel):
         shape = pixel_values.shape
         if noise is None:
             noise = standard_normal(shape, pixel_values, None)
-        errors = denoising_errors(self.density, pixel_values, noise, sigma, sigma**2)
+        density = partial(self.density, sigma=sigma)
+        errors = denoising_errors(density, pixel_values, noise, sigma, sigma**2)
         loss = density_loss = 0.5 * errors.mean()
         if not matched:
             return EnergyOutput(loss=loss, density_loss=density_loss)
@@ -143,16 +145,17 @@ class DDEModel(SamplingEnergyModel):
             samples = self.generate(batch, 1.0, None)
         fake_noise = standard_normal(shape, pixel_values, None)
         fakes = samples.detach()
-        errors = denoising_errors(self.generator_density, fakes, fake_noise, sigma, sigma**2)
+        density = partial(self.generator_density, sigma=sigma)
+        errors = denoising_errors(density, fakes, fake_noise, sigma, sigma**2)
         generator_density_loss = 0.5 * errors.mean()
         loss = loss + generator_density_loss
         if turn:
-            loss = loss + self._generator_step(samples, fakes + sigma * fake_noise)
+            loss = loss + self._generator_step(samples, fakes + sigma * fake_noise, sigma)
         divergence = None
         if not self.training:
             with torch.no_grad():
-                of_data = self._log_ratio(pixel_values + sigma * noise)
-                divergence = (self._log_ratio(fakes + sigma * fake_noise) - of_data).mean()
+                of_data = self._log_ratio(pixel_values + sigma * noise, sigma)
+                divergence = (self._log_ratio(fakes + sigma * fake_noise, sigma) - of_data).mean()
         return EnergyOutput(
             loss=loss,
             density_loss=density_loss,
@@ -160,14 +163,14 @@ class DDEModel(SamplingEnergyModel):
             divergence=divergence,
         )
 
-    def _log_ratio(self, x: Tensor) -> Tensor:
-        ratio: Tensor = self.generator_density(x) - self.density(x)
+    def _log_ratio(self, x: Tensor, sigma: float) -> Tensor:
+        ratio: Tensor = self.generator_density(x, sigma) - self.density(x, sigma)
         return ratio
 
-    def _generator_step(self, samples: Tensor, noisy: Tensor) -> Tensor:
+    def _generator_step(self, samples: Tensor, noisy: Tensor, sigma: float) -> Tensor:
         """Zero, whose gradient by the generator is that of the divergence."""
         with torch.enable_grad():
             noisy = noisy.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(self._log_ratio(noisy).sum(), noisy)
+            (gradient,) = torch.autograd.grad(self._log_ratio(noisy, sigma).sum(), noisy)
         pulled = (samples * gradient).flatten(1).sum(1).mean()
         return pulled - pulled.detach()
