@@ -14,6 +14,7 @@ from zoo.drawing import sample as sample
 from zoo.energies import denoise as denoise
 from zoo.energies import energy as energy
 from zoo.energies import inpaint as inpaint
+from zoo.evaluation.attention.run import attention as attention
 from zoo.evaluation.density.run import density as density
 from zoo.evaluation.measure import evaluate as evaluate
 from zoo.filling import fill_mask as fill_mask

@@ -64,7 +64,7 @@ ROOMS = {
         f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data",
     ),
     "zoo.evaluation": (
-        "numpy torch transformers datasets scipy sklearn matplotlib pyarrow",
+        "numpy torch transformers datasets scipy sklearn matplotlib pyarrow PIL",
         f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data "
         "zoo.training",
     ),

@@ -123,6 +123,11 @@ VERBS = {
         "Fill in the masked tokens of a text.",
         "genae fill-mask out/bert-poetry '舉頭望明[MASK]'",
     ),
+    "attention": Verb(
+        "zoo.cli.attention:attention",
+        "Show where the heads of a text model look.",
+        "genae attention genae/bert-poetry-zh 舉頭望明月 -o heads.html",
+    ),
     "pull": Verb(
         "zoo.cli.models:pull",
         "Copy a model into a folder and verify the hash of every file.",
@@ -154,7 +159,8 @@ VERBS = {
 #: Verbs that load the model they name.
 AT_THE_DOOR = (
     *("sample", "reconstruct", "interpolate", "evaluate", "compress", "geometry", "probe"),
-    *("neighbors", "density", "energy", "denoise", "inpaint", "fill-mask", "verify"),
+    *("neighbors", "density", "energy", "denoise", "inpaint", "fill-mask", "attention"),
+    "verify",
 )
 
 

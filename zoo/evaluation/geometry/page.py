@@ -1,42 +1,25 @@
-"""One self-contained HTML page: no script, and no style sheet or image from elsewhere."""
+"""The page: a paragraph, figures and statistics; no script."""
 
-import base64
 import html
-import io
 
-from matplotlib.figure import Figure
+from zoo.evaluation.page import page, png_of, png_url
 
 from .examining import Examination
 from .plots import PLOTS
 from .survey import Statistic
 from .verdict import Verdict, band
 
-DPI = 130
-# With this policy the page cannot reach the network, even by mistake.
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1d2733; background: #fff; margin: 2rem auto;
-  max-width: 60rem; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-table { border-collapse: collapse; width: 100%; font-size: .82rem; }
-th, td { text-align: left; padding: .25rem .5rem; border-bottom: 1px solid #dde3ea;
-  vertical-align: top; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-tr.off td.v { font-weight: 700; color: #a93226; }
-.verdict { background: #f3f6f9; border-left: 4px solid #33608c; padding: .8rem 1rem; }
-.facts, figcaption { color: #55606d; font-size: .85rem; }
+tr.off td.v { font-weight: 700; color: var(--off); }
+.verdict { background: var(--shade); border-left: 4px solid var(--accent); padding: .8rem 1rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 2rem; }
-figure { margin: 0; } figure img { width: 100%; height: auto; } figure h3 { font-size: 1rem;
-  margin: 0 0 .4rem; }
-.scroll { overflow-x: auto; }
+figure img { width: 100%; height: auto; } figure h3 { font-size: 1rem; margin: 0 0 .4rem; }
 """
 
 
 def render(examination: Examination, verdict: Verdict) -> str:
     """The page as text."""
     facts = examination.facts()
-    name = html.escape(str(facts["model"]))
     listed = "; ".join(
         f"{html.escape(key.replace('_', ' '))}: {html.escape(str(value))}"
         for key, value in facts.items()
@@ -51,24 +34,12 @@ def render(examination: Examination, verdict: Verdict) -> str:
     )
     figures = "\n".join(
         f'<figure id="{plot.name}"><h3>{html.escape(plot.title)}</h3>'
-        f'<img alt="{html.escape(plot.title)}" src="{_data(plot.draw(examination))}">'
+        f'<img alt="{html.escape(plot.title)}" src="{png_url(png_of(plot.draw(examination)))}">'
         f"<figcaption>{html.escape(plot.caption)}</figcaption></figure>"
         for plot in PLOTS
         if plot.fits(examination)
     )
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>Latent space of {name}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>Latent space of {name}</h1>
-<p class=facts>{listed}</p>
+    body = f"""<p class=facts>{listed}</p>
 <p class=verdict>{html.escape(verdict.paragraph)}</p>
 <h2>Figures</h2>
 <div class=figures>
@@ -85,10 +56,8 @@ first.</p>
 {rows}
 </table>
 </div>
-{missing}
-</body>
-</html>
-"""
+{missing}"""
+    return page(f"Latent space of {facts['model']}", body, style=STYLE)
 
 
 def _row(statistic: Statistic) -> str:
@@ -109,11 +78,3 @@ def _by_reason(undefined: dict[str, str]) -> dict[str, list[str]]:
     for name, reason in undefined.items():
         found.setdefault(reason, []).append(name.replace("_", " "))
     return found
-
-
-def _data(figure: Figure) -> str:
-    """A figure as a data URL."""
-    written = io.BytesIO()
-    # Without date and version in the file, the same numbers give the same page.
-    figure.savefig(written, format="png", dpi=DPI, metadata={"Software": None})
-    return "data:image/png;base64," + base64.b64encode(written.getvalue()).decode()

@@ -1,0 +1,1 @@
+"""Where the heads of text models look: read, measured and drawn."""
