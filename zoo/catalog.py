@@ -20,8 +20,11 @@ ABILITIES = {
     "samples": "draws images",
     "bounds": "bounds the log-likelihood of images from below",
     "compresses": "codes images by bits back",
-    "classifies": "predicts labels of images",
+    "classifies": "predicts labels of images or texts",
     "scores": "gives an energy and its gradient, of images or vectors",
+    "fills": "fills in masked tokens of texts",
+    "generates": "writes texts",
+    "translates": "turns texts into other texts",
 }
 AUTOENCODES = ("encodes", "reconstructs", "samples")
 
@@ -42,7 +45,8 @@ class Entry:
         type: the `model_type` of another library's model; empty for genae's own.
         rebuilt: end of the name of a tensor that its class computes anew where files lack it.
         optional: part of the names of tensors that files and class may have without each other.
-        can: what its models can do, words of `ABILITIES`.
+        can: what its models can do, words of `ABILITIES`; of a text model those of the head that
+            the row names, see `abilities`.
         heads: ends of the names of its model's classes that `zoo` itself offers, of a text model.
     """
 
@@ -171,14 +175,14 @@ def _theirs(
     name: str, title: str, stem: str, head: str, paper: str, rebuilt: str = "", optional: str = ""
 ) -> Entry:
     """The row of an architecture that transformers has."""
-    auto, task = HEADS[head]
+    auto, task, can = HEADS[head]
     config, model = f"transformers:{stem}Config", f"transformers:{stem}{head}"
-    return Entry(name, title, config, model, auto, task, paper, "", name, rebuilt, optional)
+    return Entry(name, title, config, model, auto, task, paper, "", name, rebuilt, optional, can)
 
 
 def _ours(name: str, title: str, stem: str, head: str, paper: str, module: str = "") -> Entry:
     """The row of a text model on the island."""
-    auto, task = HEADS[head]
+    auto, task, can = HEADS[head]
     return Entry(
         name=f"genae_{name}",
         title=title,
@@ -189,24 +193,37 @@ def _ours(name: str, title: str, stem: str, head: str, paper: str, module: str =
         paper=paper,
         processor="",
         type=f"genae_{name}",
+        can=can,
     )
 
 
 #: Heads of text models, as names of classes end: the Auto class that finds them, the Hub's
-#: pipeline tag. The first that fits counts.
-HEADS = {
-    "ForMaskedLM": ("AutoModelForMaskedLM", "fill-mask"),
-    "ForCausalLM": ("AutoModelForCausalLM", "text-generation"),
-    "LMHeadModel": ("AutoModelForCausalLM", "text-generation"),
-    "ForConditionalGeneration": ("AutoModelForSeq2SeqLM", "text-generation"),
-    "ForPreTraining": ("AutoModelForPreTraining", "feature-extraction"),
-    "ForNextSentencePrediction": ("AutoModelForNextSentencePrediction", "text-classification"),
-    "ForSequenceClassification": ("AutoModelForSequenceClassification", "text-classification"),
-    "ForTokenClassification": ("AutoModelForTokenClassification", "token-classification"),
-    "ForQuestionAnswering": ("AutoModelForQuestionAnswering", "question-answering"),
-    "ForMultipleChoice": ("AutoModelForMultipleChoice", "text-classification"),
-    "EncoderModel": ("AutoModelForTextEncoding", "feature-extraction"),
-    "Model": ("AutoModel", "feature-extraction"),
+#: pipeline tag, what a model with it can do. The first that fits counts.
+HEADS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "ForMaskedLM": ("AutoModelForMaskedLM", "fill-mask", ("fills",)),
+    "ForCausalLM": ("AutoModelForCausalLM", "text-generation", ("generates",)),
+    "LMHeadModel": ("AutoModelForCausalLM", "text-generation", ("generates",)),
+    "ForConditionalGeneration": (
+        "AutoModelForSeq2SeqLM",
+        "text-generation",
+        ("generates", "translates"),
+    ),
+    "ForPreTraining": ("AutoModelForPreTraining", "feature-extraction", ()),
+    "ForNextSentencePrediction": ("AutoModelForNextSentencePrediction", "text-classification", ()),
+    "ForSequenceClassification": (
+        "AutoModelForSequenceClassification",
+        "text-classification",
+        ("classifies",),
+    ),
+    "ForTokenClassification": (
+        "AutoModelForTokenClassification",
+        "token-classification",
+        ("classifies",),
+    ),
+    "ForQuestionAnswering": ("AutoModelForQuestionAnswering", "question-answering", ()),
+    "ForMultipleChoice": ("AutoModelForMultipleChoice", "text-classification", ()),
+    "EncoderModel": ("AutoModelForTextEncoding", "feature-extraction", ()),
+    "Model": ("AutoModel", "feature-extraction", ()),
 }
 
 #: What converted checkpoints become, models of transformers where it has the architecture, ours
@@ -319,6 +336,25 @@ def find_config(model_type: str | None, architectures: Iterable[str] = ()) -> En
     )
 
 
+def abilities(entry: Entry, architectures: Iterable[str] = ()) -> tuple[str, ...]:
+    """What a model can do, words of `ABILITIES`.
+
+    Args:
+        entry: its row.
+        architectures: the class names of its `config.json`; they say which head a text model has.
+
+    Example:
+        >>> abilities(find("bert"), ["BertForSequenceClassification"]), abilities(find("ae"))
+        (('classifies',), ('encodes', 'reconstructs', 'samples'))
+    """
+    names = () if entry.processor else tuple(map(str, architectures))
+    if not names:
+        return entry.can
+    return tuple(
+        each for head, (*_, can) in HEADS.items() if names[0].endswith(head) for each in can
+    )
+
+
 def able(ability: str) -> list[str]:
     """Names of the architectures that can do something, a word of `ABILITIES`."""
     return [entry.name for entry in ARCHITECTURES.values() if ability in entry.can]
@@ -334,7 +370,7 @@ def auto_class(architecture: str) -> str:
         >>> auto_class("AlbertForPreTraining"), auto_class("GenaeT5EncoderModel")
         ('AutoModelForPreTraining', 'AutoModelForTextEncoding')
     """
-    found = (auto for ending, (auto, _) in HEADS.items() if architecture.endswith(ending))
+    found = (auto for ending, (auto, *_) in HEADS.items() if architecture.endswith(ending))
     return next(found, "")
 
 

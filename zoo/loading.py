@@ -304,7 +304,7 @@ def tokenizer_at(place: str, name: str) -> Any:
     from zoo.models import seam
 
     try:
-        with seam.found(), _quietly():
+        with seam.found(), quietly():
             return transformers.AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
@@ -356,7 +356,7 @@ def _read(model_class: Any, place: str | os.PathLike[str], kwargs: dict[str, Any
     # transformers names mismatched sizes only if it is told to ignore them.
     options = kwargs | {"ignore_mismatched_sizes": True, "output_loading_info": True}
     try:
-        with seam.found(), seam.without_bar(place), _quietly():
+        with seam.found(), seam.without_bar(place), quietly():
             return model_class.from_pretrained(place, **options)
     except (StrictDataclassError, RuntimeError, TypeError) as error:
         raise IntegrityError(
@@ -365,7 +365,7 @@ def _read(model_class: Any, place: str | os.PathLike[str], kwargs: dict[str, Any
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without transformers' warnings; a user's own setting comes back."""
     from transformers.utils import logging
 

@@ -22,9 +22,10 @@ def rate(folder: Path, seconds: float, graph: bool) -> float:
 
     from zoo.card import Card
     from zoo.data import ImageDataset, Images
-    from zoo.training.recipe import build_recipe
+    from zoo.training.callbacks import without_default_output
+    from zoo.training.recipes import build_recipe
     from zoo.training.settings import with_settings
-    from zoo.training.trainer import ImageTrainer, without_default_output
+    from zoo.training.trainer import ImageTrainer
 
     endless = ["save_strategy=no", "max_steps=1_000_000", "logging_steps=1_000_000"]
     card = with_settings(Card.load(folder), endless)

@@ -48,8 +48,9 @@ def genae(net: str, batch: int, steps: int) -> tuple[float, float]:
     from transformers import TrainerCallback, TrainingArguments
 
     from zoo.data import ImageDataset
+    from zoo.training.callbacks import without_default_output
     from zoo.training.recipe import DEFAULTS
-    from zoo.training.trainer import ImageTrainer, without_default_output
+    from zoo.training.trainer import ImageTrainer
 
     marks = []
 

@@ -29,7 +29,8 @@ from zoo.registry.fit import check_fit
 from zoo.training.around.ema import WARM_UPS
 from zoo.training.fitting import stored_weights
 from zoo.training.optimizing import SAVED
-from zoo.training.recipe import build_config, build_recipe
+from zoo.training.recipe import build_config
+from zoo.training.recipes import build_recipe
 
 FOLDERS = embedded.folders()
 SHIPPED = [folder for folder in FOLDERS if embedded.ships(folder)]

@@ -127,7 +127,7 @@ def test_a_loss_that_is_not_finite_stops_at_the_next_log(card, tmp_path, monkeyp
 def test_no_run_goes_on_from_a_checkpoint_that_is_not_finite(card, tmp_path, monkeypatch):
     made = card(extra="save_total_limit = 5\n")
     with monkeypatch.context() as patch:
-        patch.setattr("zoo.training.run.finish", lambda *_: 1 / 0)
+        patch.setattr("zoo.training.images.ImageMaterial.finish", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(made, tmp_path / "out", quiet=True)
     work = tmp_path / "out.training"
@@ -152,7 +152,7 @@ def test_no_run_goes_on_from_a_checkpoint_that_is_not_finite(card, tmp_path, mon
 
 def test_there_may_be_no_checkpoint_to_go_on_from(card, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("zoo.training.run.finish", lambda *_: 1 / 0)
+        patch.setattr("zoo.training.images.ImageMaterial.finish", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(card(), tmp_path / "out", quiet=True)
     (weights,) = (tmp_path / "out.training").glob("checkpoint-*/model.safetensors")
@@ -182,15 +182,15 @@ def test_moments_of_the_optimizer_count(tiny_config):
 
 def test_what_a_model_computes_in_use_counts(tiny_config):
     model = AEModel(tiny_config("ae"))
-    values = torch.rand(2, 1, 16, 16)
-    divergence.check_outputs(model, values)
+    inputs = {"pixel_values": torch.rand(2, 1, 16, 16), "return_loss": False}
+    divergence.check_outputs(model, inputs)
     with torch.no_grad():
         model.encoder.output.weight.fill_(3e38)
         model.encoder.output.bias.fill_(3e38)
     with pytest.raises(DivergedError, match=r"encoder\.output\.weight contains values up to 3e"):
         divergence.check_model(model)
     with pytest.raises(DivergedError, match="the model's"):
-        divergence.check_outputs(model, values)
+        divergence.check_outputs(model, inputs)
 
 
 DENSE = ("network=dense", "hidden_sizes=[4]")
@@ -247,7 +247,7 @@ DAMAGE = {
 
 def test_no_run_goes_on_from_a_checkpoint_that_is_damaged(card, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("zoo.training.run.finish", lambda *_: 1 / 0)
+        patch.setattr("zoo.training.images.ImageMaterial.finish", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(card(), tmp_path / "out", quiet=True)
     (found,) = (tmp_path / "out.training").glob("checkpoint-*")

@@ -78,7 +78,7 @@ def test_an_interrupted_run_with_everything_on_ends_where_a_whole_one_does(
 
 def test_a_checkpoint_without_its_average_is_refused(card, tmp_path, monkeypatch):
     made = card(extra=EVERYTHING)
-    monkeypatch.setattr("zoo.training.run.finish", lambda *_: 1 / 0)
+    monkeypatch.setattr("zoo.training.images.ImageMaterial.finish", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(made, tmp_path / "out", quiet=True)
     (checkpoint,) = (tmp_path / "out.training").glob("checkpoint-*")

@@ -12,7 +12,7 @@ from zoo.header import safetensors_header
 from zoo.models import DDEModel
 from zoo.registry import manifest
 from zoo.training import recipe, train
-from zoo.training.recipe import build_recipe
+from zoo.training.recipes import build_recipe
 from zoo.training.settings import with_settings
 
 SHORT = ["max_steps=12", "per_device_train_batch_size=32", "hidden_size=8", "sigma_steps=6"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import catalog
-from zoo.card.schema import check_card
+from zoo.card.schema import OF_IMAGES, OF_TEXTS, check_card
 from zoo.card.toml import dumps
 from zoo.errors import NotFoundError, UsageError
 
@@ -49,6 +49,17 @@ class Data:
         augmentations: of the images in training, in this order; see `zoo.data.augmentation`.
         num_views: 2 for models that compare two augmented views of each image.
         sha256: the data files' sums by name; may be empty.
+        task: of a model of texts, a key of `zoo.data.text.TASKS`; None for images.
+        columns: of texts, in the order that the task wants them; empty for the task's own.
+        label: the column of labels.
+        max_length: number of tokens, at most, that the model is given of a text.
+        packing: whether short texts are put together, instead of padded.
+        mask_rate: share of tokens that are masked.
+        whole_words: whether words are masked as a whole.
+        group_by_length: whether batches are of texts of like length.
+        streaming: whether texts are read as they are needed.
+
+    Of texts, what is None is the default of `zoo.data.text.TextOptions`.
     """
 
     dataset: str
@@ -60,6 +71,26 @@ class Data:
     augmentations: list[str] = field(default_factory=list)
     num_views: int = 1
     sha256: dict[str, str] = field(default_factory=dict)
+    task: str | None = None
+    columns: list[str] = field(default_factory=list)
+    label: str | None = None
+    max_length: int | None = None
+    packing: bool | None = None
+    mask_rate: float | None = None
+    whole_words: bool | None = None
+    group_by_length: bool | None = None
+    streaming: bool | None = None
+
+    @property
+    def text_options(self) -> dict[str, Any]:
+        """What the card says of texts, but for the task."""
+        given = {name: getattr(self, name) for name in OF_TEXTS if name != "task"}
+        return {name: value for name, value in given.items() if value not in (None, [])}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table of the file: what was set, and nothing of images where texts are meant."""
+        apart = OF_IMAGES if self.task else ()
+        return {name: item for name, item in _plain(self).items() if name not in apart}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +108,10 @@ class Train:
             `zoo.training.OPERATIONS`, and its settings.
         ema: `decay` and `warm_up` of `zoo.training.EMA`, and whether the average is `saved`
             "instead" of the weights of the last step or "beside" them; None without one.
+        adversarial: `kind`, a name of `zoo.training.OBJECTIVES`, and its settings; None for the
+            plain loss.
+        lora: `rank`, `alpha`, `dropout` and `target_modules` of the adapters that are trained in
+            place of the weights; None to train the weights.
     """
 
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -87,6 +122,8 @@ class Train:
     rates: dict[str, Any] = field(default_factory=dict)
     gradients: list[dict[str, Any]] = field(default_factory=list)
     ema: dict[str, Any] | None = None
+    adversarial: dict[str, Any] | None = None
+    lora: dict[str, Any] | None = None
 
     @property
     def average_beside(self) -> bool:
@@ -165,6 +202,7 @@ class Card:
     reason: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
     processor: dict[str, Any] = field(default_factory=dict)
+    tokenizer: dict[str, Any] = field(default_factory=dict)
     data: Data | None = None
     train: Train = field(default_factory=Train)
     results: list[Result] = field(default_factory=list)
@@ -259,7 +297,7 @@ class Card:
                 table[f.name] = value
         if self.data is not None:
             table["config"] = self.config
-            table["data"] = _plain(self.data)
+            table["data"] = self.data.to_dict()
         if self.source is None:
             table["config"] = self.config
             table["train"] = self.train.to_dict()

@@ -1,12 +1,37 @@
 """What a card may say: one table of keys per TOML table, and the check. Standard library only."""
 
-import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 from unicodedata import category
 
+from zoo.card.keys import (
+    BOOLEAN,
+    COMMIT,
+    COUNT,
+    DATE,
+    FACTOR,
+    HASHES,
+    LINE,
+    MAGNITUDE,
+    NUMBER,
+    SHARE,
+    SIZE,
+    TABLE,
+    TEXT,
+    TEXTS,
+    Key,
+    choice,
+    is_depths,
+    is_integer,
+    is_line,
+    is_number,
+    is_tables,
+    is_texts,
+    matches,
+    optional,
+    some_of,
+)
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
@@ -21,173 +46,120 @@ STORED_AS = ("float32", "float16")
 WARM_UPS = ("none", "unbiased", "slow")  # of an average of weights
 AVERAGES = ("instead", "beside")  # where an average of weights is saved
 FORMATS = ("tf-checkpoint", "keras-hdf5", "keras-zip")
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _line(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and "\n" not in value
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_line, value))
-
-
-def _integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _count(value: Any) -> bool:
-    return _integer(value) and value >= 0
-
-
-def _number(value: Any) -> bool:
-    return _integer(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _magnitude(value: Any) -> bool:
-    return _number(value) and value >= 0
-
-
-def _table(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _hashes(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_matches(r"[0-9a-f]{64}"), value.values()))
-
-
-def _tables(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_table, value))
-
-
-def _depths(value: Any) -> bool:
-    return _count(value) or (isinstance(value, list) and bool(value) and all(map(_count, value)))
-
-
-def _positive(value: Any) -> bool:
-    return _number(value) and value > 0
-
-
-def _matches(pattern: str) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value, re.ASCII))
-
-
-def _one_of(values: tuple[str, ...]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and value in values
-
-
-def _some_of(values: tuple[str, ...]) -> Callable[[Any], bool]:
-    return lambda value: _texts(value) and set(value) <= set(values)
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key: the test its value must pass, what the test expects, whether the card needs it."""
-
-    test: Callable[[Any], bool]
-    expected: str
-    required: bool = True
-
-
-def _optional(key: Key) -> Key:
-    return Key(key.test, key.expected, required=False)
-
-
-def _choice(values: tuple[str, ...]) -> Key:
-    return Key(_one_of(values), f"one of {', '.join(values)}")
-
-
-TEXT = Key(_text, "text")
-LINE = Key(_line, "one line of text")
-TEXTS = Key(_texts, "a list of lines of text")
-NUMBER = Key(_number, "a finite number")
-INTEGER = Key(_integer, "a whole number")
-COUNT = Key(_count, "a whole number of at least 0")
-MAGNITUDE = Key(_magnitude, "a finite number of at least 0")
-TABLE = Key(_table, "a table")
-HASHES = Key(_hashes, "a table of file names and SHA-256 sums (64 hex digits)")
-DATE = Key(_matches(r"\d{4}-\d{2}-\d{2}"), 'a date in quotes, such as "2026-11-22"')
-FACTOR = Key(_positive, "a finite number above 0")
-BOOLEAN = Key(lambda value: isinstance(value, bool), "true or false")
-COMMIT = Key(_matches(r"[0-9a-f]{40}"), "a commit (40 hex digits)")
+TASKS = ("masked-lm", "causal-lm", "seq2seq", "classification", "tokens")  # of texts
+TOKENIZERS = ("characters", "wordpiece", "bytes")  # kinds that are trained from the data
+OBJECTIVES = ("fgm", "pgd", "free", "virtual", "gradient-penalty", "r-drop")
 
 CARD = {
-    "schema": Key(lambda value: _integer(value) and value == 1, "1"),
+    "schema": Key(lambda value: is_integer(value) and value == 1, "1"),
     "id": Key(lambda v: isinstance(v, str) and bool(ID.fullmatch(v)), "owner/name"),
-    "version": Key(_matches(r"\d{1,6}\.\d{1,6}\.\d{1,6}"), 'a version, such as "1.0.0"'),
+    "version": Key(matches(r"\d{1,6}\.\d{1,6}\.\d{1,6}"), 'a version, such as "1.0.0"'),
     "architecture": LINE,
-    "task": Key(_matches(r"[a-z0-9]+(-[a-z0-9]+)*"), "a pipeline tag of the Hub"),
-    "status": _choice(STATUSES),
+    "task": Key(matches(r"[a-z0-9]+(-[a-z0-9]+)*"), "a pipeline tag of the Hub"),
+    "status": choice(STATUSES),
     "license": LINE,
     "summary": LINE,
-    "papers": _optional(TEXTS),
-    "tags": _optional(TEXTS),
-    "language": _optional(TEXTS),
+    "papers": optional(TEXTS),
+    "tags": optional(TEXTS),
+    "language": optional(TEXTS),
     "intended_use": TEXT,
     "limits": TEXT,
-    "replaced_by": _optional(LINE),
-    "reason": _optional(TEXT),
-    "config": _optional(TABLE),
-    "processor": _optional(TABLE),
-    "data": _optional(TABLE),
-    "train": _optional(TABLE),
-    "results": Key(_tables, "written [[results]], once per number", required=False),
-    "source": _optional(TABLE),
-    "published": _optional(TABLE),
+    "replaced_by": optional(LINE),
+    "reason": optional(TEXT),
+    "config": optional(TABLE),
+    "processor": optional(TABLE),
+    "tokenizer": optional(TABLE),
+    "data": optional(TABLE),
+    "train": optional(TABLE),
+    "results": Key(is_tables, "written [[results]], once per number", required=False),
+    "source": optional(TABLE),
+    "published": optional(TABLE),
+}
+#: Keys of [data] about images, and about texts.
+OF_IMAGES = {
+    "binarization": optional(choice(BINARIZATIONS)),
+    "augmentations": Key(
+        some_of(AUGMENTATIONS), f"a list with any of {', '.join(AUGMENTATIONS)}", required=False
+    ),
+    "num_views": optional(Key(lambda value: is_integer(value) and value in (1, 2), "1 or 2")),
+}
+OF_TEXTS = {
+    "task": optional(choice(TASKS)),
+    "columns": optional(TEXTS),
+    "label": optional(LINE),
+    "max_length": optional(SIZE),
+    "packing": optional(BOOLEAN),
+    "mask_rate": optional(SHARE),
+    "whole_words": optional(BOOLEAN),
+    "group_by_length": optional(BOOLEAN),
+    "streaming": optional(BOOLEAN),
 }
 DATA = {
     "dataset": LINE,
-    "config": _optional(LINE),
-    "name": _optional(LINE),
+    "config": optional(LINE),
+    "name": optional(LINE),
     "train_split": LINE,
-    "validation_split": _optional(LINE),
+    "validation_split": optional(LINE),
     "license": LINE,
-    "binarization": _optional(_choice(BINARIZATIONS)),
-    "augmentations": Key(
-        _some_of(AUGMENTATIONS), f"a list with any of {', '.join(AUGMENTATIONS)}", required=False
-    ),
-    "num_views": _optional(Key(lambda value: _integer(value) and value in (1, 2), "1 or 2")),
-    "sha256": _optional(HASHES),
+    "sha256": optional(HASHES),
+    **OF_IMAGES,
+    **OF_TEXTS,
+}
+TOKENIZER = {
+    "id": optional(LINE),
+    "kind": optional(choice(TOKENIZERS)),
+    "size": optional(SIZE),
+    "lowercase": optional(BOOLEAN),
 }
 TRAIN = {  # the other keys are the training arguments', checked by building them
-    "budget": _optional(TABLE),
+    "budget": optional(TABLE),
     "samplers": Key(
-        _some_of(SAMPLERS), f"a list with any of {', '.join(SAMPLERS)}", required=False
+        some_of(SAMPLERS), f"a list with any of {', '.join(SAMPLERS)}", required=False
     ),
-    "stored_as": _optional(_choice(STORED_AS)),
-    "cuda_graph": _optional(BOOLEAN),
-    "rates": _optional(TABLE),
+    "stored_as": optional(choice(STORED_AS)),
+    "cuda_graph": optional(BOOLEAN),
+    "rates": optional(TABLE),
     "gradients": Key(
-        lambda value: _tables(value) and all(_line(item.get("op")) for item in value),
+        lambda value: is_tables(value) and all(is_line(item.get("op")) for item in value),
         "written [[train.gradients]], once per operation, each with its op",
         required=False,
     ),
-    "ema": _optional(TABLE),
+    "ema": optional(TABLE),
+    "adversarial": optional(TABLE),
+    "lora": optional(TABLE),
 }
 RATES = {
     "layer_decay": Key(
-        lambda value: _number(value) and 0 < value <= 1, "a number above 0, at most 1", False
+        lambda value: is_number(value) and 0 < value <= 1, "a number above 0, at most 1", False
     ),
-    "head": _optional(FACTOR),
-    "layers": _optional(TEXTS),
-    "rules": Key(_tables, "written [[train.rates.rules]], once per rule", required=False),
+    "head": optional(FACTOR),
+    "layers": optional(TEXTS),
+    "rules": Key(is_tables, "written [[train.rates.rules]], once per rule", required=False),
 }
 RULE = {
-    "pattern": _optional(LINE),
-    "type": _optional(LINE),
-    "depth": Key(_depths, "a depth or a list of depths", required=False),
-    "kind": _optional(LINE),
-    "scale": _optional(FACTOR),
-    "weight_decay": _optional(MAGNITUDE),
-    "freeze": _optional(BOOLEAN),
+    "pattern": optional(LINE),
+    "type": optional(LINE),
+    "depth": Key(is_depths, "a depth or a list of depths", required=False),
+    "kind": optional(LINE),
+    "scale": optional(FACTOR),
+    "weight_decay": optional(MAGNITUDE),
+    "freeze": optional(BOOLEAN),
 }
 EMA = {
-    "decay": Key(lambda value: _number(value) and 0 <= value < 1, "a number from 0, below 1"),
-    "warm_up": _optional(_choice(WARM_UPS)),
-    "saved": _optional(_choice(AVERAGES)),
+    "decay": SHARE,
+    "warm_up": optional(choice(WARM_UPS)),
+    "saved": optional(choice(AVERAGES)),
+}
+ADVERSARIAL = {"kind": choice(OBJECTIVES)}  # the other keys are the objective's own
+LORA = {
+    "rank": SIZE,
+    "alpha": optional(FACTOR),
+    "dropout": optional(SHARE),
+    "target_modules": Key(
+        lambda value: value == "all-linear" or (is_texts(value) and bool(value)),
+        'a list of names of layers, or "all-linear"',
+        required=False,
+    ),
 }
 BUDGET = {"device": LINE, "minutes": MAGNITUDE}
 RESULT = {
@@ -199,20 +171,20 @@ RESULT = {
     "tolerance": MAGNITUDE,
     "seed": COUNT,
     "protocol": LINE,
-    "options": _optional(TABLE),
-    "training": _optional(TABLE),
+    "options": optional(TABLE),
+    "training": optional(TABLE),
     "measured": TABLE,
 }
 TRAINING = {"seeds": COUNT, "mean": NUMBER, "sd": MAGNITUDE}
 MEASURED = {"date": DATE, "device": LINE, "genae": LINE}
 SOURCE = {
-    "format": _choice(FORMATS),
+    "format": choice(FORMATS),
     "family": LINE,
     "url": LINE,
     "license": LINE,
     "files": HASHES,
-    "options": _optional(TABLE),
-    "parity": _optional(TABLE),
+    "options": optional(TABLE),
+    "parity": optional(TABLE),
 }
 PARITY = {"outputs": TEXTS, "max_abs_error": MAGNITUDE, "atol": MAGNITUDE}
 PUBLISHED = {"commit": COMMIT}
@@ -220,9 +192,11 @@ PUBLISHED = {"commit": COMMIT}
 #: Tables inside the card, by their path, with the keys they may hold.
 NESTED: dict[str, Mapping[str, Key]] = {
     "data": DATA,
+    "tokenizer": TOKENIZER,
     "train.budget": BUDGET,
     "train.rates": RATES,
     "train.ema": EMA,
+    "train.lora": LORA,
     "source": SOURCE,
     "source.parity": PARITY,
     "published": PUBLISHED,
@@ -278,7 +252,10 @@ def check_card(card: Mapping[str, Any], file: str) -> None:
         elif table is not None:
             raise UsageError(f"{file}: [{path}] must be a table, not {_shown(table)}.")
     train = card.get("train", {})
-    check({name: train[name] for name in TRAIN if name in train}, TRAIN, file, "[train]")
+    check(_only(train, TRAIN), TRAIN, file, "[train]")
+    if "adversarial" in train:
+        attack = _only(train["adversarial"], ADVERSARIAL)
+        check(attack, ADVERSARIAL, file, "[train.adversarial]")
     for number, rule in enumerate(train.get("rates", {}).get("rules", []), start=1):
         check(rule, RULE, file, f"[[train.rates.rules]] number {number}")
     for number, result in enumerate(card.get("results", []), start=1):
@@ -288,6 +265,11 @@ def check_card(card: Mapping[str, Any], file: str) -> None:
         if "training" in result:
             check(result["training"], TRAINING, file, f"training of {place}")
     _check_together(card, file)
+
+
+def _only(table: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The entries of a table that have one of the names."""
+    return {name: table[name] for name in names if name in table}
 
 
 def _check_together(card: Mapping[str, Any], file: str) -> None:
@@ -300,10 +282,49 @@ def _check_together(card: Mapping[str, Any], file: str) -> None:
         raise UsageError(f"{file}: missing table [{missing}] (or [source] if it was converted).")
     if {"name", "config"} <= set(card.get("data", {})):
         raise UsageError(f"{file}: [data] has 'name' and 'config', two names of one setting.")
+    _check_material(card, file)
     if card["status"] == "deprecated":
         for name in ("replaced_by", "reason"):
             if name not in card:
                 raise UsageError(f"{file}: missing key {name!r}: a deprecated model states it.")
+
+
+#: What a card may say of images alone, and of texts alone, by table.
+IMAGES_ALONE = {"": ("processor",), "data": tuple(OF_IMAGES), "train": ("samplers", "cuda_graph")}
+TEXTS_ALONE = {"": ("tokenizer",), "data": tuple(OF_TEXTS), "train": ("adversarial", "lora")}
+
+
+def _check_material(card: Mapping[str, Any], file: str) -> None:
+    """Keys of images and of texts do not mix; a `task` in [data] makes it a card of texts."""
+    task = card.get("data", {}).get("task")
+    wrong = IMAGES_ALONE if task else TEXTS_ALONE
+    for place, names in wrong.items():
+        for name in names:
+            if name in (card.get(place, {}) if place else card):
+                said = f"[{name}]" if not place else f"{name!r} in [{place}]"
+                why = (
+                    f"is about images, and task {task!r} in [data] makes this a card of texts"
+                    if task
+                    else f"is about texts; [data] needs a task: one of {', '.join(TASKS)}"
+                )
+                raise UsageError(f"{file}: {said} {why}.")
+    if not task:
+        return
+    if "tokenizer" not in card:
+        raise UsageError(
+            f"{file}: missing table [tokenizer]: the id or folder of one, or the kind and size of "
+            "one to be trained from the data."
+        )
+    table = card["tokenizer"]
+    if ("id" in table) == ("kind" in table):
+        raise UsageError(f"{file}: [tokenizer] has an 'id', or the 'kind' of one to be trained.")
+    for name in ("size", "lowercase"):
+        if name in table and "id" in table:
+            raise UsageError(
+                f"{file}: {name!r} in [tokenizer] is of one that is trained, no 'id'."
+            )
+    if "id" not in table and "size" not in table:
+        raise UsageError(f"{file}: missing key 'size' in [tokenizer]: the number of its tokens.")
 
 
 def _check_values(value: Any, file: str, path: str = "", depth: int = 0) -> None:

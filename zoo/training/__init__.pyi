@@ -2,6 +2,7 @@ from zoo.training.adversarial.attacks import FGM as FGM
 from zoo.training.adversarial.attacks import PGD as PGD
 from zoo.training.adversarial.attacks import Free as Free
 from zoo.training.adversarial.objective import Objective as Objective
+from zoo.training.adversarial.objectives import OBJECTIVES as OBJECTIVES
 from zoo.training.adversarial.smoothness import GradientPenalty as GradientPenalty
 from zoo.training.adversarial.smoothness import RDrop as RDrop
 from zoo.training.adversarial.smoothness import VirtualAdversarial as VirtualAdversarial

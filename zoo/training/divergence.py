@@ -2,19 +2,16 @@
 
 import json
 import math
-from collections.abc import Iterable
-from inspect import signature
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import nn
 from transformers.trainer import TRAINER_STATE_NAME
 
-from zoo.data.binarization import binarize
-from zoo.data.images import Images, to_values
 from zoo.errors import DivergedError
 
 SUGGESTED_RATE = 1e-3  # or a tenth of the card's, if that is lower
@@ -28,7 +25,7 @@ MAX_WEIGHT = 1e4
 # annealed grows too, but not that much.
 GROWTH = 100
 NOTED = 0.25  # share of the loss before; a few steps on few images change it by less
-LOSS_IMAGES = 64  # enough to see a loss that exploded
+LOSS_EXAMPLES = 64  # enough to see a loss that exploded
 
 
 def check_value(name: str, value: float) -> None:
@@ -68,23 +65,24 @@ def check_optimizer(optimizer: Any) -> None:
 
 
 @torch.no_grad()
-def check_outputs(model: Any, pixel_values: Tensor) -> None:
+def check_outputs(model: Any, inputs: Mapping[str, Any]) -> None:
     """Raise `DivergedError` unless a model in eval mode gives finite outputs."""
     model.eval()
-    outputs = model(pixel_values, return_loss=False)
+    outputs = model(**inputs)
     check_tensors((f"the model's {name}", value) for name, value in outputs.items())
 
 
 @torch.no_grad()
-def loss_in_use(model: Any, images: Images, binarization: str) -> float:
-    """The loss on the first images in eval mode; mode and random state do not change."""
-    size, mode = max(LOSS_IMAGES, model.min_batch_size), model.training
+def loss_in_use(model: Any, inputs: Callable[[], Mapping[str, Any]]) -> float:
+    """The loss of a model in eval mode; mode and random state do not change.
+
+    Args:
+        model: anything that gives a loss.
+        inputs: makes what it is called with, random numbers included.
+    """
+    mode = model.training
     with torch.random.fork_rng(devices=[]):
-        pixels = to_values(images.pixels[:size].to(model.device))
-        inputs = {"pixel_values": binarize(pixels, binarization)}
-        if "labels" in signature(model.forward).parameters and images.labels is not None:
-            inputs["labels"] = images.labels[:size].to(model.device)
-        loss = model.eval()(**inputs).loss
+        loss = model.eval()(**inputs()).loss
     model.train(mode)
     return float(loss)
 

@@ -15,7 +15,8 @@ from .around.ema import EMA
 from .gradients.chain import Chain
 from .optimizing import chain_of, groups_of
 from .rates import ParameterGroups
-from .recipe import Recipe, build_recipe, one_line
+from .recipe import Recipe, one_line
+from .recipes import build_recipe
 from .settings import with_settings
 
 POINTS = (0, 5, 10, 25, 50, 75, 90, 100)  # per cent of a run
@@ -31,9 +32,9 @@ def check_steps(recipe: Recipe) -> tuple[ParameterGroups, Chain, EMA | None]:
     """
     arguments = recipe.arguments
     with torch.device("meta"):
-        model = recipe.model_class(recipe.config)
+        model = recipe.make_model()
     try:
-        groups = groups_of(model, arguments, recipe.card.train.rates)
+        groups = groups_of(model, arguments, recipe.rates)
         chain = chain_of(recipe.operations, arguments)
         kind, settings = Trainer.get_optimizer_cls_and_kwargs(arguments, model)
         optimizer = kind(**{**settings, "params": [dict(group) for group in groups]})
@@ -52,7 +53,7 @@ def check_steps(recipe: Recipe) -> tuple[ParameterGroups, Chain, EMA | None]:
 
 
 def explain(card: Card, overrides: Sequence[str] = ()) -> str:
-    """Parameter groups, schedule, operations on gradients and average, in plain text.
+    """Data, parameter groups, schedule, operations on gradients and average, in plain text.
 
     Args:
         card: with [data] and [train]; the data is not read.
@@ -65,6 +66,7 @@ def explain(card: Card, overrides: Sequence[str] = ()) -> str:
     groups, chain, average = check_steps(recipe)
     operations = [f"{number}. {each!r}" for number, each in enumerate(chain.operations, start=1)]
     parts = {
+        **recipe.in_words(),
         "Rates": groups.describe(),
         "Schedule": schedule(recipe),
         "Gradients, before each step": "\n".join(operations) or "as they are",

@@ -1,11 +1,11 @@
-"""From a card to the objects that training needs, each checked by building it."""
+"""What any card needs for training, each part checked by building it."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig, TrainingArguments
@@ -14,10 +14,8 @@ from transformers.utils.import_utils import is_torch_tf32_available
 from zoo import catalog
 from zoo.card import Card, Data
 from zoo.card.schema import TRAIN
-from zoo.data.sources import DATASETS
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
-from zoo.models.images.image_processing_genae import GenaeImageProcessor, GenaeImagesKwargs
 
 from .gradients import order
 from .gradients.accumulation import Accumulate
@@ -25,6 +23,7 @@ from .gradients.chain import Chain
 from .gradients.clipping import ClipGlobalNorm
 from .gradients.operations import build_operations
 from .gradients.transform import Transform
+from .material import Material
 from .settings import field_names
 
 # Defaults of genae in place of those of transformers; a card's [train] wins.
@@ -55,15 +54,25 @@ MIN_VALUES: dict[str, tuple[Any, float]] = {
 }
 
 
+class Parts(NamedTuple):
+    """What any recipe has, in the order of `Recipe`; see there."""
+
+    card: Card
+    entry: catalog.Entry
+    config: PreTrainedConfig
+    arguments: TrainingArguments
+    operations: tuple[Transform, ...]
+
+
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(ABC):
     """A card ready for training: everything it names exists and accepts its settings.
 
     Attributes:
         card: with [data].
         entry: the architecture's row in the catalog.
-        config: of the model.
-        processor: makes the model's images; None for a model of vectors.
+        config: of the model; where a card of texts leaves sizes to its data, until that is read
+            they are only the best guess.
         arguments: of the Trainer.
         operations: on gradients, in order, before the clipping of `max_grad_norm`.
     """
@@ -71,14 +80,30 @@ class Recipe:
     card: Card
     entry: catalog.Entry
     config: PreTrainedConfig
-    processor: GenaeImageProcessor | None
     arguments: TrainingArguments
     operations: tuple[Transform, ...]
 
+    @abstractmethod
+    def make_model(self) -> Any:
+        """A model of `config` with fresh weights, on torch's default device."""
+
+    @abstractmethod
+    def load(self, *, quiet: bool = False) -> Material:
+        """Read the train split.
+
+        Raises:
+            NotFoundError: it does not exist.
+            UsageError: it does not fit the recipe.
+        """
+
+    def in_words(self) -> dict[str, str]:
+        """What `--explain` says of data and loss, by title."""
+        return {}
+
     @property
-    def model_class(self) -> Any:
-        """The class of the model."""
-        return catalog.load(self.entry.model)
+    def rates(self) -> dict[str, Any]:
+        """Settings of `parameter_groups`."""
+        return self.card.train.rates
 
     @property
     def ema(self) -> dict[str, Any] | None:
@@ -93,26 +118,27 @@ class Recipe:
         return self.card.data
 
 
-def build_config(card: Card) -> PreTrainedConfig:
+def build_config(card: Card, **defaults: Any) -> PreTrainedConfig:
     """The architecture's config from a card's [config] table.
+
+    Args:
+        card: the card.
+        **defaults: settings that the card may leave out.
 
     Raises:
         UsageError: with the card, the key and the nearest known one, or the reason.
     """
-    return _build_config(card, catalog.find(card.architecture))
-
-
-def _build_config(card: Card, entry: catalog.Entry) -> PreTrainedConfig:
-    config_class = catalog.load(entry.config)
-    _check_known(card, "config", card.config, field_names(config_class) | {"num_labels"},
-                 f"setting of {config_class.__name__}")  # fmt: skip
+    config_class = catalog.load(catalog.find(card.architecture).config)
+    known = field_names(config_class) | set(getattr(config_class, "attribute_map", ()))
+    check_known(card, "config", card.config, known | {"num_labels", "decoder_start_token_id"},
+                f"setting of {config_class.__name__}")  # fmt: skip
     try:
-        return config_class(**card.config)
+        return config_class(**{**defaults, **card.config})
     except (StrictDataclassError, TypeError, ValueError) as error:
         raise UsageError(f"{card.path}: [config] {one_line(error)}") from error
 
 
-def _check_known(
+def check_known(
     card: Card, section: str, table: Iterable[str], known: Iterable[str], what: str
 ) -> None:
     """Raise `UsageError` for a key that its table does not have."""
@@ -128,25 +154,22 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
-    """Check a card by building its config, image processor and training arguments.
+def build_parts(card: Card, output_dir: str | Path, config: PreTrainedConfig) -> Parts:
+    """Check what any card has, by building the training arguments and operations on gradients.
 
     Args:
         card: with [data] and [train].
         output_dir: where the Trainer will keep its checkpoints; nothing is written yet.
+        config: of the model.
 
     Raises:
         UsageError: with the card, the table and the key.
     """
-    if card.data is None:
-        raise UsageError(f"{card.path}: has no [data] to train on; a converted model has none")
     options = dict(card.train.arguments)
     known = TRAIN.keys() | field_names(TrainingArguments) - {"output_dir"}
-    _check_known(card, "train", options, known, "training argument")
+    check_known(card, "train", options, known, "training argument")
     for key in options:
         check_argument(card, key)
-    _check_known(card, "processor", card.processor, GenaeImagesKwargs.__annotations__,
-                 "field of the image processor")  # fmt: skip
     if options.get("num_train_epochs") == 0 and options.get("max_steps", -1) < 1:
         raise UsageError(
             f"{card.path}: [train] num_train_epochs = 0 trains nothing; set it to 1 or more, or "
@@ -154,9 +177,8 @@ def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
         )
     if options.get("learning_rate") == 0:
         raise UsageError(f"{card.path}: [train] learning_rate = 0 trains nothing; set it above 0")
-    entry = catalog.find(card.architecture)
-    config = _build_config(card, entry)
     operations = _build_operations(card, options)
+    entry = catalog.find(card.architecture)
     model_class = catalog.load(entry.model)
     # A GPU computes convolutions in TF32 by default, so let it do the same for matrix products, or
     # neither where scores would be lost in its rounding.
@@ -164,36 +186,12 @@ def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
         {"tf32": getattr(model_class, "allows_tf32", True)} if is_torch_tf32_available() else {}
     )
     try:
-        processor = GenaeImageProcessor(**card.processor)
         arguments = TrainingArguments(
             output_dir=str(output_dir), **{**precision, **DEFAULTS, **options}
         )
     except (TypeError, ValueError) as error:
         raise UsageError(f"{card.path}: {one_line(error)}") from error
-    if card.data.num_views > 1 and "other_view" not in signature(model_class.forward).parameters:
-        raise UsageError(
-            f"{card.path}: [data] num_views {card.data.num_views}: {model_class.__name__} takes "
-            "one view of each image; leave it out"
-        )
-    vectors = getattr(config, "input_shape", None)
-    points = card.data.dataset in DATASETS and DATASETS[card.data.dataset].planar
-    wanted = [2] if points else None
-    if (None if vectors is None else list(vectors)) != wanted:
-        has, change = ("points", "set it to [2]") if points else ("images", "leave it out")
-        raise UsageError(
-            f"{card.path}: data set {card.data.dataset} has {has}, and the config's input_shape "
-            f"is {vectors}; {change}"
-        )
-    if points:
-        return Recipe(card, entry, config, None, arguments, operations)
-    made = {"image_size": processor.output_size, "num_channels": processor.num_channels}
-    for field, value in made.items():
-        if value != getattr(config, field):
-            raise UsageError(
-                f"{card.path}: the processor makes images of {field} {value}, the config's "
-                f"{field} is {getattr(config, field)}; make them equal"
-            )
-    return Recipe(card, entry, config, processor, arguments, operations)
+    return Parts(card, entry, config, arguments, operations)
 
 
 def _build_operations(card: Card, given: dict[str, Any]) -> tuple[Transform, ...]:

@@ -14,9 +14,7 @@ from torch import Tensor
 from transformers import set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
-from zoo import plots
 from zoo.card import CARD_FILE, Card
-from zoo.data.images import ImageDataset, Images, load_images
 from zoo.data.sources import locate
 from zoo.errors import (
     ConflictError,
@@ -25,34 +23,22 @@ from zoo.errors import (
     NotFoundError,
     UsageError,
 )
-from zoo.models.images.energy_sampling import CHAIN_BATCH
+from zoo.loading import quietly
 from zoo.models.seam import without_bars
 from zoo.progress import items_bar
 from zoo.registry import manifest
 
 from .around.ema import EMA
-from .batches import check_together
-from .divergence import (
-    NOTED,
-    advice,
-    check_growth,
-    check_model,
-    check_outputs,
-    check_tensors,
-    check_value,
-    is_finite,
-    loss_in_use,
-)
+from .callbacks import BarCallback, InterruptCallback, without_default_output
+from .divergence import NOTED, advice, check_growth, check_model, check_value, is_finite
 from .explaining import check_steps
-from .fitting import batches, calibrate_batch_norm, encode_all, fit_samplers, stored_weights
+from .fitting import stored_weights
+from .material import Material
 from .optimizing import AVERAGE
-from .recipe import Recipe, build_recipe, one_line
+from .recipe import Recipe, one_line
+from .recipes import build_recipe
 from .resuming import changes, check_output, explain
 from .settings import with_settings
-from .trainer import BarCallback, ImageTrainer, InterruptCallback, without_default_output
-
-SHOWN_SAMPLES = 64
-SHOWN_POINTS = 10_000
 
 
 def train(
@@ -95,19 +81,18 @@ def train(
     recipe = build_recipe(card := with_settings(card, overrides), work)
     checkpoint = find_checkpoint(card, output, work, resume)
     check_steps(recipe)
-    images = load_training_images(recipe, quiet)
+    material = recipe.load(quiet=quiet)
+    note_other_files(card)
     set_seed(recipe.arguments.seed)
-    model = recipe.model_class(recipe.config)
-    check_together(model, recipe, images)
-    if hasattr(model, "begin_training"):  # weights that start from the data
-        model.begin_training(images.pixels.double().mean(0) / 255)
-    loss = loss_in_use(model, images, recipe.data.binarization)
+    with quietly():
+        model = material.make_model()
+        loss = material.loss(model)
     with checkpoints_in(work, card), without_bars():
         try:
-            average = fit(model, recipe, images, checkpoint, quiet)
-            with finished(model, recipe, images, average) as variants:
-                check_growth(loss, trained := loss_in_use(model, images, recipe.data.binarization))
-                export(model, recipe, output, variants, quiet)
+            average = fit(model, recipe, material, checkpoint, quiet)
+            with finished(model, recipe, material, average) as (done, variants):
+                check_growth(loss, trained := material.loss(done))
+                export(done, recipe, material, output, variants, quiet)
         except DivergedError as error:
             last = next(iter(complete_checkpoints(work)[::-1]), None)
             text = advice(str(error), recipe.arguments.learning_rate, work, last)
@@ -138,7 +123,7 @@ def checkpoints_in(work: Path, card: Card) -> Iterator[None]:
 def fit(
     model: Any,
     recipe: Recipe,
-    images: Images,
+    material: Material,
     checkpoint: str | None,
     quiet: bool,
 ) -> EMA | None:
@@ -149,22 +134,15 @@ def fit(
         DivergedError: the loss or a tensor is no longer a finite number.
         InterruptedRunError: interrupted by Ctrl-C, after saving a checkpoint.
     """
-    card, data, arguments = recipe.card, recipe.data, recipe.arguments
     try:
-        trainer = ImageTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=ImageDataset(placed(images, recipe)),
-            binarization=data.binarization,
-            augmentations=data.augmentations,
-            num_views=data.num_views,
-            cuda_graph=card.train.cuda_graph,
-            rates=card.train.rates,
+        trainer = material.trainer(
+            model,
+            rates=recipe.rates,
             operations=recipe.operations,
             ema=None if recipe.ema is None else EMA(model, **recipe.ema),
         )
     except ValueError as error:  # arguments that exclude each other
-        raise UsageError(f"{card.path}: [train] {one_line(error)}") from error
+        raise UsageError(f"{recipe.card.path}: [train] {one_line(error)}") from error
     without_default_output(trainer)
     with InterruptCallback() as interrupt, items_bar("training", quiet=quiet, keep=True) as bar:
         trainer.add_callback(BarCallback(bar))
@@ -173,7 +151,7 @@ def fit(
     if interrupt.interrupted:
         raise InterruptedRunError(
             f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; saved in "
-            f"{arguments.output_dir}; the same command with --resume continues from there"
+            f"{recipe.arguments.output_dir}; the same command with --resume continues from there"
         )
     check_value("the loss", trained.training_loss)
     check_model(model)
@@ -213,29 +191,6 @@ def complete_checkpoints(work: Path) -> list[Path]:
     return sorted(folders, key=lambda folder: int(folder.name.rpartition("-")[2]))
 
 
-def load_training_images(recipe: Recipe, quiet: bool) -> Images:
-    """The train split, decoded; reports files that are not those of the card."""
-    data = recipe.data
-    images = load_images(
-        data.dataset, data.train_split, recipe.processor, config=data.config, quiet=quiet
-    )
-    note_other_files(recipe.card)
-    return images
-
-
-def placed(images: Images, recipe: Recipe) -> Images:
-    """The images, on the GPU if the card asks for graphs, whose steps are shorter than copies.
-
-    Otherwise they stay in main memory, which is larger; so do those for loaders in other processes
-    or with pinned memory, which do not take tensors of a GPU.
-    """
-    arguments = recipe.arguments
-    apart = arguments.dataloader_num_workers or arguments.dataloader_pin_memory
-    if apart or not recipe.card.train.cuda_graph:
-        return images
-    return images.to(arguments.device)
-
-
 def note_other_files(card: Card) -> None:
     """Report on stderr the data files that are not those of the card.
 
@@ -255,49 +210,30 @@ def note_other_files(card: Card) -> None:
             )
 
 
-def finish(model: Any, recipe: Recipe, images: Images) -> None:
-    """Batch-norm statistics of the whole train split, then the samplers the card names.
-
-    Raises:
-        DivergedError: a tensor or an output of the model is not finite.
-    """
-    binarization, seed = recipe.data.binarization, recipe.arguments.seed
-    set_seed(seed)
-    calibrate_batch_norm(model, images.pixels, binarization)
-    if samplers := recipe.card.train.samplers:
-        codes = encode_all(model, images.pixels, binarization, seed)
-        fit_samplers(model, codes, samplers, seed)
-    if hasattr(model, "end_training"):
-        model.end_training()
-    check_model(model)
-    check_outputs(model, next(batches(images.pixels, binarization, model.device)))
-
-
 @contextmanager
 def finished(
-    model: Any, recipe: Recipe, images: Images, average: EMA | None
-) -> Iterator[dict[str, dict[str, Tensor]]]:
-    """The model with the weights that are to be its own, finished.
+    model: Any, recipe: Recipe, material: Material, average: EMA | None
+) -> Iterator[tuple[Any, dict[str, dict[str, Tensor]]]]:
+    """The model with the weights that are to be its own, finished, and other weights of it.
 
-    Those are the average if there is one. Where the card wants it beside, they are the weights of
-    the last step, and its finished tensors are handed out under the name of their variant.
+    Its own are the average if there is one. Where the card wants it beside, they are the weights
+    of the last step, and its finished tensors are handed out under the name of their variant.
     """
     variants = {}
     with ExitStack() as applied:
         if average is not None and recipe.card.train.average_beside:
             with average.applied():
-                finish(model, recipe, images)
-                stored = stored_weights(model, recipe.card.train.stored_as)
+                stored = stored_weights(material.finish(model), recipe.card.train.stored_as)
                 variants[AVERAGE] = {name: tensor.clone() for name, tensor in stored.items()}
         elif average is not None:
             applied.enter_context(average.applied())
-        finish(model, recipe, images)
-        yield variants
+        yield material.finish(model), variants
 
 
 def export(
     model: Any,
     recipe: Recipe,
+    material: Material,
     output: Path,
     variants: Mapping[str, dict[str, Tensor]],
     quiet: bool = True,
@@ -309,6 +245,7 @@ def export(
     Args:
         model: finished.
         recipe: it was trained by.
+        material: it was trained on.
         output: the folder to write.
         variants: other weights of the model, each for a file that
             `from_pretrained(output, variant=name)` loads.
@@ -325,18 +262,8 @@ def export(
         for name, tensors in variants.items():
             kept = {key: tensor for key, tensor in tensors.items() if key in names}
             model.save_pretrained(folder, state_dict=kept, variant=name)
-        if recipe.processor is not None:
-            recipe.processor.save_pretrained(folder)
         (folder / CARD_FILE).write_text(recipe.card.text, encoding="utf-8")
-        if hasattr(model, "sample"):
-            count = SHOWN_SAMPLES if recipe.processor is not None else SHOWN_POINTS
-            samples = draw(model.to(recipe.arguments.device), count, quiet)
-            check_tensors([("a sample", samples)])
-            if recipe.processor is not None:
-                samples = recipe.processor.crop_padding(samples)
-                plots.save_grid(samples, folder / "samples.png")
-            else:
-                plots.save_points(samples, folder / "samples.png")
+        material.save(model, folder, quiet=quiet)
         made = {"by": "genae train", "from": recipe.card.id, "torch": torch.__version__}
         # The page loads from its own folder, as the id may not exist yet, or have other weights.
         manifest.write(folder, recipe.card, made, parameters=model.num_parameters(), place=".")
@@ -347,14 +274,3 @@ def export(
             return
         for file in sorted(folder.iterdir()):  # into an empty folder, as was checked
             file.rename(output / file.name)
-
-
-def draw(model: Any, count: int, quiet: bool) -> Tensor:
-    """Samples of a model for people to look at, on the CPU; chains move a bar on."""
-    steps = model.sampling_options().get("steps")
-    if steps is None:
-        drawn: Tensor = model.sample(count, seed=0)
-        return drawn.cpu()
-    with items_bar("drawing samples", steps * -(-count // CHAIN_BATCH), quiet=quiet) as bar:
-        drawn = model.sample(count, seed=0, on_step=lambda _: bar())
-    return drawn.cpu()

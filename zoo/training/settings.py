@@ -10,7 +10,8 @@ from zoo.card import Card, Data
 from zoo.card.toml import setting as parsed
 from zoo.errors import UsageError
 
-SETTABLE = ("train", "config", "data", "processor")  # tables, in the order a bare key is looked up
+#: Tables, in the order in which a bare key is looked up.
+SETTABLE = ("train", "config", "data", "processor", "tokenizer")
 
 
 def with_settings(card: Card, settings: Sequence[str]) -> Card:
@@ -19,8 +20,8 @@ def with_settings(card: Card, settings: Sequence[str]) -> Card:
     Args:
         card: not changed, and returned if there are no settings.
         settings: `train.learning_rate=1e-3`, or a bare key, looked up in [train], [config],
-            [data] and [processor]; `train.rates.layer_decay=0.9` reaches a nested table. Values
-            are TOML; anything else is text.
+            [data], [processor] and [tokenizer]; `train.rates.layer_decay=0.9` reaches a nested
+            table. Values are TOML; anything else is text.
 
     Raises:
         UsageError: a setting is not `key=value`, names no table, or makes the card invalid.

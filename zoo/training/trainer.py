@@ -1,31 +1,20 @@
 """`transformers.Trainer` for images kept as 8-bit tensors."""
 
 import inspect
-import signal
-import threading
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Trainer, TrainerCallback
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from zoo.data.augmentation import augment
 from zoo.data.binarization import binarize
 from zoo.data.images import to_values
 from zoo.errors import UsageError
-from zoo.progress import Bar
 
-from .divergence import check_model, check_optimizer, check_value
+from .checked import CheckedTrainer
 from .graphs import CapturedStep
-from .optimizing import OptimizingTrainer
-
-SHOWN_LOSSES = (
-    "loss", "reconstruction_loss", "kl", "entropy", "global_information", "local_information",
-    "global_score", "local_score",
-)  # fmt: skip
 
 
 def whole_batch(batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -33,7 +22,7 @@ def whole_batch(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return batch
 
 
-class ImageTrainer(OptimizingTrainer):
+class ImageTrainer(CheckedTrainer):
     """Trainer whose batches are 8-bit images, converted to floats in the training step.
 
     The step also augments and binarises them, with torch's global generator. The loader runs ahead
@@ -73,7 +62,6 @@ class ImageTrainer(OptimizingTrainer):
         self._captured: CapturedStep | None = None
         self._parts: dict[str, Tensor] = {}
         self._part_steps = 0
-        self._unlogged_loss = torch.zeros(())
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         inputs = super()._prepare_inputs(inputs)
@@ -132,88 +120,10 @@ class ImageTrainer(OptimizingTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Add the loss's parts to what is logged.
-
-        Raises:
-            DivergedError: the loss is no longer a finite number.
-        """
-        if "loss" in logs:
-            check_value(f"the loss, at step {self.state.global_step},", logs["loss"])
+        """Add the loss's parts to what is logged."""
         if "loss" in logs and self._part_steps:
             for name, value in self._parts.items():
                 logs[name] = value.item() / self._part_steps
                 value.zero_()
             self._part_steps = 0
         super().log(logs, *args, **kwargs)
-
-    def _maybe_log_save_evaluate(self, tr_loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        self._unlogged_loss = tr_loss
-        super()._maybe_log_save_evaluate(tr_loss, *args, **kwargs)
-
-    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        """Save finite numbers only: a later checkpoint replaces an earlier one."""
-        check_value("the loss", self._unlogged_loss.item())
-        assert self.model is not None
-        check_model(self.model)
-        check_optimizer(self.optimizer)
-        super()._save_checkpoint(*args, **kwargs)
-
-    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """Zero: the usual estimate of six operations per weight is wrong for convolutions."""
-        return 0
-
-
-class InterruptCallback(TrainerCallback):
-    """On Ctrl-C save a checkpoint after the current step and stop; a second one stops at once."""
-
-    def __init__(self) -> None:
-        self.interrupted = False
-        self._previous: Any = None
-
-    def __enter__(self) -> "InterruptCallback":
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._handle)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-
-    def _handle(self, signum: int, frame: Any) -> None:
-        if self.interrupted:  # a second Ctrl-C does not wait for the step
-            raise KeyboardInterrupt
-        self.interrupted = True
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Ask the Trainer to save and stop."""
-        if self.interrupted:
-            control.should_save = control.should_training_stop = True
-
-
-class BarCallback(TrainerCallback):
-    """Move a bar on with every step and show the loss and its parts behind it."""
-
-    def __init__(self, bar: Bar) -> None:
-        self.bar = bar
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start at the step the run starts from."""
-        self.bar.expect(state.max_steps)
-        self.bar.move_to(state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Move on by a step."""
-        self.bar.move_to(state.global_step)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Show the losses."""
-        shown = {name: value for name, value in (logs or {}).items() if name in SHOWN_LOSSES}
-        text = "  ".join(f"{name} {value:.2f}" for name, value in shown.items())
-        if text:
-            self.bar.note(text)
-
-
-def without_default_output(trainer: Trainer) -> None:
-    """Drop the Trainer's own prints and bars, which write to stdout."""
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)

@@ -1,11 +1,10 @@
 """The operations by the names that cards give them."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.errors import UsageError
-from zoo.hints import did_you_mean
+from zoo.training.tables import build
 
 from .accumulation import Accumulate
 from .clipping import AdaptiveClip, ClipGlobalNorm, ClipNorm, ClipValue
@@ -33,22 +32,12 @@ def build_operation(table: Mapping[str, Any]) -> Transform:
     Raises:
         UsageError: naming the operation, the argument and what is known.
     """
-    settings = dict(table)
-    op = settings.pop("op", None)
+    op = str(table.get("op"))
     kinds = {name: kind for name, kind in OPERATIONS.items() if kind.in_cards}
-    if str(op) not in kinds:
-        if str(op) in OPERATIONS:
-            raise UsageError(f"op {op!r} takes what a card cannot express; use it from Python")
-        hint = did_you_mean(str(op), kinds)
-        raise UsageError(f"no operation on gradients is called {op!r}. {hint}")
-    known = inspect.signature(kinds[op]).parameters
-    for name in settings:
-        if name not in known:
-            raise UsageError(f"op {op!r} has no setting {name!r}. {did_you_mean(name, known)}")
-    for name, parameter in known.items():
-        if parameter.default is parameter.empty and name not in settings:
-            raise UsageError(f"op {op!r} needs {name}; set it")
-    return kinds[op](**settings)
+    if op in OPERATIONS and op not in kinds:
+        raise UsageError(f"op {op!r} takes what a card cannot express; use it from Python")
+    made: Transform = build(table, "op", kinds, "operation on gradients")
+    return made
 
 
 def build_operations(tables: Sequence[Mapping[str, Any]]) -> list[Transform]:

@@ -1,0 +1,204 @@
+"""Training on images, or on points of the plane."""
+
+from dataclasses import dataclass
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from transformers import set_seed
+
+from zoo import catalog, plots
+from zoo.card import Card
+from zoo.data.binarization import binarize
+from zoo.data.images import ImageDataset, Images, load_images, to_values
+from zoo.data.sources import DATASETS
+from zoo.errors import UsageError
+from zoo.models.images.energy_sampling import CHAIN_BATCH
+from zoo.models.images.image_processing_genae import GenaeImageProcessor, GenaeImagesKwargs
+from zoo.progress import items_bar
+
+from .batches import check_together
+from .divergence import LOSS_EXAMPLES, check_model, check_outputs, check_tensors, loss_in_use
+from .fitting import batches, calibrate_batch_norm, encode_all, fit_samplers
+from .material import Material
+from .recipe import Recipe, build_config, build_parts, check_known, one_line
+from .trainer import ImageTrainer
+
+SHOWN_SAMPLES = 64
+SHOWN_POINTS = 10_000
+
+
+@dataclass(frozen=True)
+class ImageRecipe(Recipe):
+    """A recipe for a model of images or of points.
+
+    Attributes:
+        processor: makes the model's images; None for a model of vectors.
+    """
+
+    processor: GenaeImageProcessor | None
+
+    @property
+    def model_class(self) -> Any:
+        """The class of the model."""
+        return catalog.load(self.entry.model)
+
+    def make_model(self) -> Any:
+        """A model with fresh weights."""
+        return self.model_class(self.config)
+
+    def load(self, *, quiet: bool = False) -> "ImageMaterial":
+        """The train split, decoded."""
+        data = self.data
+        images = load_images(
+            data.dataset, data.train_split, self.processor, config=data.config, quiet=quiet
+        )
+        return ImageMaterial(self, images)
+
+
+def image_recipe(card: Card, output_dir: str | Path) -> ImageRecipe:
+    """Add the image processor to what any recipe has, and check that all fits together.
+
+    The arguments are those of `build_recipe`.
+
+    Raises:
+        UsageError: with the card, the table and the key.
+    """
+    assert card.data is not None
+    check_known(card, "processor", card.processor, GenaeImagesKwargs.__annotations__,
+                "field of the image processor")  # fmt: skip
+    config = build_config(card)
+    parts = build_parts(card, output_dir, config)
+    try:
+        processor = GenaeImageProcessor(**card.processor)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{card.path}: {one_line(error)}") from error
+    model_class = catalog.load(parts.entry.model)
+    if card.data.num_views > 1 and "other_view" not in signature(model_class.forward).parameters:
+        raise UsageError(
+            f"{card.path}: [data] num_views {card.data.num_views}: {model_class.__name__} takes "
+            "one view of each image; leave it out"
+        )
+    vectors = getattr(config, "input_shape", None)
+    points = card.data.dataset in DATASETS and DATASETS[card.data.dataset].planar
+    wanted = [2] if points else None
+    if (None if vectors is None else list(vectors)) != wanted:
+        has, change = ("points", "set it to [2]") if points else ("images", "leave it out")
+        raise UsageError(
+            f"{card.path}: data set {card.data.dataset} has {has}, and the config's input_shape "
+            f"is {vectors}; {change}"
+        )
+    if points:
+        return ImageRecipe(*parts, None)
+    made = {"image_size": processor.output_size, "num_channels": processor.num_channels}
+    for field, value in made.items():
+        if value != getattr(config, field):
+            raise UsageError(
+                f"{card.path}: the processor makes images of {field} {value}, the config's "
+                f"{field} is {getattr(config, field)}; make them equal"
+            )
+    return ImageRecipe(*parts, processor)
+
+
+@dataclass(frozen=True)
+class ImageMaterial(Material):
+    """Images in memory.
+
+    Attributes:
+        recipe: of the training.
+        images: the train split.
+    """
+
+    recipe: ImageRecipe
+    images: Images
+
+    def make_model(self) -> Any:
+        """A model that starts from the data, where its weights do."""
+        model = self.recipe.make_model()
+        check_together(model, self.recipe, self.images)
+        if hasattr(model, "begin_training"):
+            model.begin_training(self.images.pixels.double().mean(0) / 255)
+        return model
+
+    def trainer(self, model: Any, **settings: Any) -> ImageTrainer:
+        """A Trainer that augments and binarises in the step."""
+        data = self.recipe.data
+        return ImageTrainer(
+            model=model,
+            args=self.recipe.arguments,
+            train_dataset=ImageDataset(self._placed()),
+            binarization=data.binarization,
+            augmentations=data.augmentations,
+            num_views=data.num_views,
+            cuda_graph=self.recipe.card.train.cuda_graph,
+            **settings,
+        )
+
+    def _placed(self) -> Images:
+        """The images, on the GPU if the card asks for graphs, whose steps are shorter than copies.
+
+        Otherwise they stay in main memory, which is larger; so do those for loaders in other
+        processes or with pinned memory, which do not take tensors of a GPU.
+        """
+        arguments = self.recipe.arguments
+        apart = arguments.dataloader_num_workers or arguments.dataloader_pin_memory
+        if apart or not self.recipe.card.train.cuda_graph:
+            return self.images
+        return self.images.to(arguments.device)
+
+    def loss(self, model: Any) -> float:
+        """The loss on the first images."""
+
+        def inputs() -> dict[str, Any]:
+            size = max(LOSS_EXAMPLES, model.min_batch_size)
+            pixels = to_values(self.images.pixels[:size].to(model.device))
+            made = {"pixel_values": binarize(pixels, self.recipe.data.binarization)}
+            takes_labels = "labels" in signature(model.forward).parameters
+            if takes_labels and self.images.labels is not None:
+                made["labels"] = self.images.labels[:size].to(model.device)
+            return made
+
+        return loss_in_use(model, inputs)
+
+    def finish(self, model: Any) -> Any:
+        """Batch-norm statistics of the whole train split, then the samplers the card names."""
+        pixels, seed = self.images.pixels, self.recipe.arguments.seed
+        binarization = self.recipe.data.binarization
+        set_seed(seed)
+        calibrate_batch_norm(model, pixels, binarization)
+        if samplers := self.recipe.card.train.samplers:
+            codes = encode_all(model, pixels, binarization, seed)
+            fit_samplers(model, codes, samplers, seed)
+        if hasattr(model, "end_training"):
+            model.end_training()
+        check_model(model)
+        values = next(batches(pixels, binarization, model.device))
+        check_outputs(model, {"pixel_values": values, "return_loss": False})
+        return model
+
+    def save(self, model: Any, folder: Path, *, quiet: bool = True) -> None:
+        """The image processor, and an image of samples where the model draws any."""
+        processor = self.recipe.processor
+        if processor is not None:
+            processor.save_pretrained(folder)
+        if not hasattr(model, "sample"):
+            return
+        count = SHOWN_SAMPLES if processor is not None else SHOWN_POINTS
+        samples = draw(model.to(self.recipe.arguments.device), count, quiet)
+        check_tensors([("a sample", samples)])
+        if processor is not None:
+            plots.save_grid(processor.crop_padding(samples), folder / "samples.png")
+        else:
+            plots.save_points(samples, folder / "samples.png")
+
+
+def draw(model: Any, count: int, quiet: bool) -> Tensor:
+    """Samples of a model for people to look at, on the CPU; chains move a bar on."""
+    steps = model.sampling_options().get("steps")
+    if steps is None:
+        drawn: Tensor = model.sample(count, seed=0)
+        return drawn.cpu()
+    with items_bar("drawing samples", steps * -(-count // CHAIN_BATCH), quiet=quiet) as bar:
+        drawn = model.sample(count, seed=0, on_step=lambda _: bar())
+    return drawn.cpu()

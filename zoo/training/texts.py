@@ -1,0 +1,286 @@
+"""Training on texts."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import IterableDataset
+
+from zoo import catalog
+from zoo.card import Card
+from zoo.data.sources import DATASETS
+from zoo.data.text import TASKS, Task, TextOptions, find_labels, load_texts, train_tokenizer
+from zoo.errors import UsageError
+from zoo.hints import quote
+
+from . import adapters
+from .adversarial.objective import Objective
+from .adversarial.objectives import OBJECTIVES
+from .divergence import LOSS_EXAMPLES, check_model, check_outputs, loss_in_use
+from .material import Material
+from .recipe import Recipe, build_parts
+from .tables import build
+from .text_settings import auto_class, text_config, text_options
+from .text_trainer import CollatingTrainer
+from .tokenizers import TRAINED_IDS, all_texts, fitted_length, load_tokenizer, token_ids
+
+SHUFFLED = 10_000  # texts of a stream that are in memory, to be drawn from
+
+
+@dataclass(frozen=True)
+class TextRecipe(Recipe):
+    """A recipe for a model of texts.
+
+    Attributes:
+        task: what the model is trained for.
+        options: of the texts; their labels are known with the data.
+        objective: replaces the plain loss; the mean over the batches of a step in any case.
+        tokenizer: the one that the card names; None for one that is trained from the data.
+    """
+
+    task: Task
+    options: TextOptions
+    objective: Objective
+    tokenizer: Any
+
+    def make_model(self) -> Any:
+        """A model with the head of the task, and adapters where the card has them."""
+        model = auto_class(self.task).from_config(self.config)
+        if (settings := self.card.train.lora) is not None:
+            adapters.add_adapters(model, settings, head=self.task.label is not None)
+        return model
+
+    def in_words(self) -> dict[str, str]:
+        """Task and tokenizer, and what replaces the plain loss or the weights."""
+        wanted = self.card.tokenizer
+        vocabulary = (
+            f"the vocabulary of {wanted['id']}"
+            if "id" in wanted
+            else f"a vocabulary of {wanted['kind']}, {wanted['size']} at most"
+        )
+        longest = f"up to {self.options.max_length} tokens of a text"
+        train = self.card.train
+        return {
+            "Texts": f"{self.task.name}: {longest}, {vocabulary}",
+            "Objective": _in_words(train.adversarial),
+            "Adapters, trained in place of the weights": _in_words(train.lora),
+        }
+
+    @property
+    def rates(self) -> dict[str, Any]:
+        """Settings of `parameter_groups`; with adapters, they alone are trained."""
+        rates = super().rates
+        if self.card.train.lora is None:
+            return rates
+        return rates | {"rules": [*rates.get("rules", ()), adapters.FROZEN]}
+
+    def load(self, *, quiet: bool = False) -> "TextMaterial":
+        """The train split as tokens, with the tokenizer and the config that it leads to."""
+        data, options, task = self.data, self.options, self.task
+        texts = load_texts(
+            data.dataset,
+            data.train_split,
+            task.needed(options),
+            config=data.config,
+            streaming=options.streaming,
+            quiet=quiet,
+        )
+        if task.label:
+            labels = find_labels(texts, options.label or task.label)
+            options = replace(options, labels=labels)
+            if len(labels) < 2:
+                raise UsageError(
+                    f"{data.dataset} {data.train_split} has one label, {labels[0]!r}, and nothing "
+                    "to tell apart; name a split or a column with more"
+                )
+        tokenizer = self.tokenizer
+        if tokenizer is None:
+            wanted = self.card.tokenizer
+            tokenizer = train_tokenizer(
+                all_texts(texts, options.columns or task.columns),
+                wanted["kind"],
+                wanted["size"],
+                lowercase=wanted.get("lowercase", False),
+                template=task.template,
+            )
+        config = text_config(self.card, task, len(tokenizer), token_ids(tokenizer), options.labels)
+        rows = task.prepare(texts, tokenizer, options)
+        recipe = replace(self, config=config, options=options, tokenizer=tokenizer)
+        if not options.streaming:
+            check_batches(recipe, len(rows))
+        return TextMaterial(
+            recipe, Endless(rows, self.arguments.seed) if options.streaming else rows
+        )
+
+
+def _in_words(settings: dict[str, Any] | None) -> str:
+    return ", ".join(f"{name} {value}" for name, value in (settings or {}).items())
+
+
+def text_recipe(card: Card, output_dir: str | Path) -> TextRecipe:
+    """Add task, options, objective and tokenizer to what any recipe has.
+
+    The arguments are those of `build_recipe`.
+
+    Raises:
+        UsageError: with the card, the table and the key.
+    """
+    assert card.data is not None
+    task = TASKS[str(card.data.task)]
+    tag = catalog.HEADS[task.head][1]
+    if card.task != tag:
+        raise UsageError(
+            f"{card.path}: 'task' is {card.task!r}, and a model for {task.name} is found on the "
+            f"Hub as {tag!r}; write that"
+        )
+    tokenizer = load_tokenizer(card.tokenizer["id"]) if "id" in card.tokenizer else None
+    if tokenizer is None:
+        size, ids = card.tokenizer["size"], TRAINED_IDS
+    else:
+        size, ids = len(tokenizer), token_ids(tokenizer)
+    config = text_config(card, task, size, ids)
+    heads = auto_class(task)._model_mapping
+    if type(config) not in heads:
+        raise UsageError(
+            f"{card.path}: {card.architecture} has no head for {task.name} (a class whose name "
+            f"ends with {task.head}); choose another architecture or task"
+        )
+    parts = build_parts(card, output_dir, config)
+    try:
+        options = text_options(card, config)
+        task.check(options, tokenizer)
+    except UsageError as error:
+        raise UsageError(f"{card.path}: [data] {error}") from error
+    source = DATASETS.get(card.data.dataset)
+    if source is not None and not source.text_columns:
+        raise UsageError(
+            f"{card.path}: data set {card.data.dataset} has no texts; name another one"
+        )
+    if options.streaming and parts.arguments.max_steps < 1:
+        raise UsageError(
+            f"{card.path}: [data] streaming: a stream has no length, so [train] needs max_steps"
+        )
+    try:
+        objective = (
+            Objective()  # transformers would sum accumulated batches of some models
+            if card.train.adversarial is None
+            else build(card.train.adversarial, "kind", OBJECTIVES, "objective")
+        )
+    except UsageError as error:
+        raise UsageError(f"{card.path}: [train.adversarial] {error}") from error
+    return TextRecipe(*parts, task, options, objective, tokenizer)
+
+
+def check_batches(recipe: Recipe, count: int) -> None:
+    """Refuse a data set that is smaller than a batch, which would train nothing.
+
+    Raises:
+        UsageError: naming the setting that fixes it.
+    """
+    arguments = recipe.arguments
+    if count < arguments.train_batch_size and arguments.dataloader_drop_last:
+        size = max(1, count // max(1, arguments.n_gpu))
+        raise UsageError(
+            f"{recipe.data.dataset} {recipe.data.train_split} has {count} texts, fewer than one "
+            f"batch of {arguments.train_batch_size}; change it with "
+            f"--set {quote(f'per_device_train_batch_size={size}')}"
+        )
+
+
+class Endless(IterableDataset):  # type: ignore[misc]
+    """A stream that begins anew when it ends, shuffled otherwise each time.
+
+    A Trainer that resumes counts the batches since the beginning, so there is one beginning alone.
+
+    Args:
+        rows: a `datasets.IterableDataset`.
+        seed: of the order.
+    """
+
+    def __init__(self, rows: Any, seed: int) -> None:
+        self.rows = rows
+        self.shuffled = rows.shuffle(seed=seed, buffer_size=SHUFFLED)
+
+    def __iter__(self) -> Iterator[Any]:
+        for epoch in itertools.count():
+            self.shuffled.set_epoch(epoch)
+            yield from self.shuffled
+
+
+@dataclass(frozen=True)
+class TextMaterial(Material):
+    """Tokens of texts.
+
+    Attributes:
+        recipe: of the training, its config as the data wants it.
+        rows: the train split, as `Task.prepare` makes it.
+    """
+
+    recipe: TextRecipe
+    rows: Any
+
+    @cached_property
+    def collator(self) -> Any:
+        """What makes batches of rows."""
+        return self.recipe.task.collator(self.recipe.tokenizer, self.recipe.options)
+
+    def make_model(self) -> Any:
+        """A model that was seen to read no token before its time."""
+        model = self.recipe.make_model()
+        if self.recipe.task.name == "causal-lm":
+            check_causal(model)
+        return model
+
+    def trainer(self, model: Any, **settings: Any) -> CollatingTrainer:
+        """A Trainer that masks in the step."""
+        return CollatingTrainer(
+            model=model,
+            args=self.recipe.arguments,
+            train_dataset=self.rows,
+            collator=self.collator,
+            grouped=self.recipe.options.group_by_length,
+            objective=self.recipe.objective,
+            **settings,
+        )
+
+    def inputs(self, device: Any) -> dict[str, Any]:
+        """A batch of the first texts, with the same masks each time."""
+        source = self.rows.rows if isinstance(self.rows, Endless) else self.rows
+        batch = self.collator.pad(list(itertools.islice(iter(source), LOSS_EXAMPLES)))
+        made = self.collator.finish(batch, torch.Generator().manual_seed(0))
+        return {name: tensor.to(device) for name, tensor in made.items()}
+
+    def loss(self, model: Any) -> float:
+        """The loss on the first texts."""
+        return loss_in_use(model, lambda: self.inputs(model.device))
+
+    def finish(self, model: Any) -> Any:
+        """The model, its adapters merged."""
+        if self.recipe.card.train.lora is not None:
+            model = adapters.merged(model)
+        check_model(model)
+        check_outputs(model, self.inputs(model.device))
+        return model
+
+    def save(self, model: Any, folder: Path, *, quiet: bool = True) -> None:
+        """The tokenizer."""
+        fitted_length(self.recipe.tokenizer, self.recipe.options.max_length, folder)
+
+
+@torch.no_grad()
+def check_causal(model: Any) -> None:
+    """Raise `UsageError` if a model that shall write texts on reads tokens that come later."""
+    mode = model.training
+    ids = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 5]]).remainder(model.config.vocab_size)
+    mask = torch.ones_like(ids)
+    first, second = model.eval()(input_ids=ids, attention_mask=mask).logits[:, :-1]
+    model.train(mode)
+    if not torch.equal(first, second):
+        raise UsageError(
+            f"{type(model).__name__} with this config reads tokens that come later, so it cannot "
+            "learn to write texts; leave is_decoder and attention_mask_kind out of [config]"
+        )
