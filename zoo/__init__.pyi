@@ -18,6 +18,7 @@ from zoo.evaluation.attention.run import attention as attention
 from zoo.evaluation.density.run import density as density
 from zoo.evaluation.measure import evaluate as evaluate
 from zoo.filling import fill_mask as fill_mask
+from zoo.generating import generate as generate
 from zoo.loading import from_pretrained as from_pretrained
 from zoo.loading import load_image_processor as load_image_processor
 from zoo.models.images.configuration_ae import AEConfig as AEConfig

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.errors import UsageError
+from zoo.heads import HEADS as HEADS
 from zoo.hints import did_you_mean
 
 PROCESSOR = "zoo.models.images.image_processing_genae:GenaeImageProcessor"
@@ -22,6 +23,7 @@ ABILITIES = {
     "compresses": "codes images by bits back",
     "classifies": "predicts labels of images or texts",
     "scores": "gives an energy and its gradient, of images or vectors",
+    "predicts": "predicts tokens of texts",
     "fills": "fills in masked tokens of texts",
     "generates": "writes texts",
     "translates": "turns texts into other texts",
@@ -197,35 +199,6 @@ def _ours(name: str, title: str, stem: str, head: str, paper: str, module: str =
     )
 
 
-#: Heads of text models, as names of classes end: the Auto class that finds them, the Hub's
-#: pipeline tag, what a model with it can do. The first that fits counts.
-HEADS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "ForMaskedLM": ("AutoModelForMaskedLM", "fill-mask", ("fills",)),
-    "ForCausalLM": ("AutoModelForCausalLM", "text-generation", ("generates",)),
-    "LMHeadModel": ("AutoModelForCausalLM", "text-generation", ("generates",)),
-    "ForConditionalGeneration": (
-        "AutoModelForSeq2SeqLM",
-        "text-generation",
-        ("generates", "translates"),
-    ),
-    "ForPreTraining": ("AutoModelForPreTraining", "feature-extraction", ()),
-    "ForNextSentencePrediction": ("AutoModelForNextSentencePrediction", "text-classification", ()),
-    "ForSequenceClassification": (
-        "AutoModelForSequenceClassification",
-        "text-classification",
-        ("classifies",),
-    ),
-    "ForTokenClassification": (
-        "AutoModelForTokenClassification",
-        "token-classification",
-        ("classifies",),
-    ),
-    "ForQuestionAnswering": ("AutoModelForQuestionAnswering", "question-answering", ()),
-    "ForMultipleChoice": ("AutoModelForMultipleChoice", "text-classification", ()),
-    "EncoderModel": ("AutoModelForTextEncoding", "feature-extraction", ()),
-    "Model": ("AutoModel", "feature-extraction", ()),
-}
-
 #: What converted checkpoints become, models of transformers where it has the architecture, ours
 #: where it lacks it or an option; and those that are trained here.
 TEXTS = (
@@ -275,6 +248,7 @@ TEXTS = (
             "Model", "ForMaskedLM", "ForCausalLM", "ForSequenceClassification",
             "ForTokenClassification", "ForConditionalGeneration",
         ),
+        can=HEADS["ForMaskedLM"][-1],
     ),
 )  # fmt: skip
 
@@ -348,7 +322,7 @@ def abilities(entry: Entry, architectures: Iterable[str] = ()) -> tuple[str, ...
         (('classifies',), ('encodes', 'reconstructs', 'samples'))
     """
     names = () if entry.processor else tuple(map(str, architectures))
-    if not names:
+    if not names or names[0].endswith("ForPreTraining"):  # of several heads, the row's among them
         return entry.can
     return tuple(
         each for head, (*_, can) in HEADS.items() if names[0].endswith(head) for each in can

@@ -11,9 +11,9 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from zoo import catalog
+from zoo.advice import advice
 from zoo.errors import IntegrityError, MissingDependencyError, NotFoundError, UsageError
 from zoo.header import safetensors_header
-from zoo.hints import command
 from zoo.registry import embedded, resolve
 from zoo.registry.manifest import read_config
 
@@ -160,12 +160,12 @@ def check_able(model: Model, ability: str, verb: str) -> Located:
     """
     found = locate(model)
     entry = found.entry
-    if ability not in entry.can:
+    if ability not in catalog.abilities(entry, found.config.get("architectures") or ()):
         able = ", ".join(catalog.able(ability))
         raise UsageError(
             f"`genae {verb}` needs a model that {catalog.ABILITIES[ability]} ({able}), and the "
-            f"architecture of {found} is {entry.name}, {entry.title}; `genae list` shows the "
-            "models"
+            f"architecture of {found} is {entry.name}, {entry.title}; "
+            f"{advice(str(found), found.config)}"
         )
     return found
 
@@ -187,8 +187,8 @@ def load_for(model: Model, method: str) -> tuple[Any, "GenaeImageProcessor"]:
     network = model_at(name.place)
     if not hasattr(network, method):
         raise UsageError(
-            f"{name} is a {name.entry.title} and cannot {method}; `genae evaluate` measures it, "
-            "and `genae list` shows the models that draw"
+            f"{name} is a {name.entry.title} and cannot {method}; "
+            f"{advice(str(name), name.config)}; `genae list` shows the models that draw"
         )
     if getattr(network.config, "input_shape", None) is not None:
         raise UsageError(
@@ -279,14 +279,13 @@ def head_at(place: str, name: str, head: str) -> Any:
     except ValueError as error:
         reason = shorten(str(error), 200, placeholder=" ...")
         raise UsageError(
-            f"{name}: {auto} makes no model of its files: {reason}; see "
-            f"{command('genae', 'info', name)}"
+            f"{name}: {auto} makes no model of its files: {reason}; {advice(name, config)}"
         ) from error
     missing = _unexplained(report, "missing", entry)
     if missing:
         raise UsageError(
             f"{name} has no weights for {auto}, such as {_few(missing)}; it was saved without "
-            f"this head: see {command('genae', 'info', name)}"
+            f"this head; {advice(name, config)}"
         )
     _refuse(place, "mismatched", _unexplained(report, "mismatched", entry))
     return model

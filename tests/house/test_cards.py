@@ -21,11 +21,13 @@ from zoo.card.card import Train
 from zoo.data.augmentation import AUGMENTATIONS
 from zoo.data.binarization import BINARIZATIONS
 from zoo.data.sources import DATASETS
+from zoo.data.text import KINDS, TASKS
 from zoo.evaluation.density import run as density
 from zoo.evaluation.metrics import table as metrics
 from zoo.models.images.samplers import SAMPLERS
 from zoo.registry import embedded, manifest, verify
 from zoo.registry.fit import check_fit
+from zoo.training.adversarial.objectives import OBJECTIVES
 from zoo.training.around.ema import WARM_UPS
 from zoo.training.fitting import stored_weights
 from zoo.training.optimizing import SAVED
@@ -57,6 +59,9 @@ COPIES = {
     "augmentations": (schema.AUGMENTATIONS, AUGMENTATIONS),
     "warm-ups of averages": (schema.WARM_UPS, WARM_UPS),
     "averages": ((*schema.AVERAGES, "no"), SAVED),
+    "tasks of texts": (schema.TASKS, TASKS),
+    "kinds of tokenizers": (schema.TOKENIZERS, KINDS),
+    "objectives": (schema.OBJECTIVES, OBJECTIVES),
     "samplers": (("prior", *schema.SAMPLERS), SAMPLERS),
     "samplers of the command line": (drawing.SAMPLERS, SAMPLERS),
     "formats": (schema.FORMATS, READ_AS),
@@ -97,9 +102,14 @@ def card(folder):
 
 
 def build_on_meta(card):
-    """The model of a card, without memory."""
+    """The model of a card, without memory; of texts with the vocabulary that its card allows."""
     with torch.device("meta"):
-        return catalog.load(catalog.find(card.architecture).model)(build_config(card))
+        return build_recipe(card).make_model()
+
+
+def task_of(card):
+    """What a model of texts was trained for; None of images, and of what was converted."""
+    return TASKS[card.data.task] if card.data is not None and card.data.task else None
 
 
 def test_the_zoo_is_found(root):
@@ -118,13 +128,14 @@ def test_a_card_survives_being_written_again(card):
 @pytest.mark.parametrize("folder", MADE_HERE, ids=name)
 def test_a_card_can_be_followed(folder, card):
     recipe = build_recipe(card)  # config, image processor and training arguments
-    if recipe.processor is not None:
+    entry, task = catalog.find(card.architecture), task_of(card)
+    if task is None and recipe.processor is not None:
         assert recipe.config.num_channels == recipe.processor.num_channels
-    else:
+    elif task is None:
         assert recipe.config.input_shape
     model = build_on_meta(card)
     assert model.num_parameters() > 0
-    assert card.task == catalog.find(card.architecture).task
+    assert card.task == (entry.task if task is None else catalog.HEADS[task.head][1])
 
 
 @pytest.mark.parametrize("folder", MADE_HERE, ids=name)
@@ -138,9 +149,11 @@ def test_a_card_trains_on_data_that_has_a_name(folder, card):
 
 def test_results_name_metrics_that_can_measure_them(card):
     likelihood = build_config(card).to_dict().get("likelihood")
+    task = task_of(card)
+    can = None if task is None else catalog.HEADS[task.head][-1]
     for result in card.results:
         metric = metrics.find(result.metric)
-        assert metric.refusal(card.architecture, likelihood) is None
+        assert metric.refusal(card.architecture, likelihood, can) is None
         assert result.unit == metric.unit
         assert result.dataset in DATASETS
         assert result.protocol.startswith((f"genae evaluate {card.id}", "genae evaluate out/"))
@@ -193,6 +206,9 @@ class TestTrainedHere:
         for key, value in card.config.items():
             if key != "num_labels":  # stored as the labels' names
                 assert stored[key] == value, key
+        if task_of(card) is not None:  # its vocabulary is that of its tokenizer; see `check_fit`
+            assert (folder / "tokenizer.json").is_file()
+            return
         if "input_shape" not in card.config:
             file = folder / "preprocessor_config.json"
             processor = json.loads(file.read_text(encoding="utf-8"))

@@ -27,7 +27,7 @@ DISTRIBUTIONS = {
 MAX_LINES = 400
 
 #: Standard library only: one table of architectures, one set of errors for everybody.
-PLAIN = "zoo.errors zoo.hints zoo.lazy zoo.staging zoo.header zoo.catalog"
+PLAIN = "zoo.errors zoo.hints zoo.lazy zoo.staging zoo.header zoo.heads zoo.catalog zoo.advice"
 ISLAND = "torch transformers huggingface_hub.dataclasses"
 HUB = "huggingface_hub httpx2 fsspec filelock model_signing"
 
@@ -42,7 +42,9 @@ ROOMS = {
     "zoo.progress": ("rich", ""),
     "zoo.staging": ("", "zoo.errors"),
     "zoo.header": ("", "zoo.errors"),
-    "zoo.catalog": ("", "zoo.errors zoo.hints"),
+    "zoo.heads": ("", ""),
+    "zoo.catalog": ("", "zoo.errors zoo.hints zoo.heads"),
+    "zoo.advice": ("", "zoo.errors zoo.hints zoo.catalog"),
     "zoo.card": ("", PLAIN),
     # transformers' module follows relative imports as the Hub's own loader does; it has no torch.
     "zoo.registry": (f"{HUB} transformers.dynamic_module_utils", f"{PLAIN} zoo.card cards"),
@@ -60,15 +62,16 @@ ROOMS = {
         f"{PLAIN} zoo.data zoo.models.text",
     ),
     "zoo.training": (
-        "numpy torch transformers datasets safetensors sklearn huggingface_hub",
+        "numpy torch transformers datasets safetensors sklearn huggingface_hub peft",
         f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data",
     ),
     "zoo.evaluation": (
-        "numpy torch transformers datasets scipy sklearn matplotlib pyarrow PIL",
+        "numpy torch transformers datasets scipy sklearn matplotlib pyarrow PIL sacrebleu",
         f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data "
         "zoo.training",
     ),
     "zoo.filling": ("torch", f"{PLAIN} zoo.loading"),
+    "zoo.generating": ("torch", f"{PLAIN} zoo.registry zoo.loading"),
     "zoo.grids": ("torch", f"{PLAIN} zoo.plots"),
     "zoo.chains": (
         "torch numpy",
@@ -130,7 +133,10 @@ MORE = {
 }
 
 #: What a verb's module may import outside functions, so that other verbs and --help are quick.
-AT_ONCE = f"{PLAIN} zoo.cli zoo.chains zoo.drawing zoo.energies zoo.filling zoo.progress typer"
+AT_ONCE = (
+    f"{PLAIN} zoo.cli zoo.chains zoo.drawing zoo.energies zoo.filling zoo.generating "
+    "zoo.progress typer"
+)
 
 
 def within(module: str, allowed: set[str]) -> bool:
@@ -174,7 +180,7 @@ def test_dependencies_are_what_the_code_imports():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     lines = project["dependencies"] + [
         line
-        for extra in ("chinese", "signing")
+        for extra in ("chinese", "lora", "signing", "text")
         for line in project["optional-dependencies"][extra]
     ]
     declared = {re.split(r"[<>=\[]", line)[0] for line in lines}

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 import zoo
-from tests.training.text_cards import BERT, TASKS, text_card, write_rows
+from tests.training.text_cards import BERT, CHARACTERS, TASKS, text_card, write_rows
 from zoo.card import Card
 from zoo.data.text import TextOptions
 from zoo.errors import ConflictError, DivergedError, InterruptedRunError, NotFoundError, UsageError
@@ -59,7 +59,7 @@ def test_the_folder_is_a_model_with_its_tokenizer(data, tmp_path, task):
     assert model.config.vocab_size == len(tokenizer)
     assert model.config.pad_token_id == tokenizer.pad_token_id
     if task in ("classification", "tokens"):
-        names = ["long", "short"] if task == "classification" else ["e", "other"]
+        names = ["common", "rare"] if task == "classification" else ["e", "other"]
         assert list(model.config.id2label.values()) == names
     with torch.no_grad():
         logits = model(**tokenizer(["the fox"], return_tensors="pt"), **(
@@ -249,6 +249,8 @@ def test_what_a_card_alone_decides_is_refused_before_data_is_read(monkeypatch, t
     with pytest.raises(UsageError, match="gpt2 has no head for masked-lm"):
         build_recipe(text_card("absent.txt", architecture="gpt2", config=""))
     with pytest.raises(UsageError, match=r"missing table \[tokenizer\]"):
+        Card.parse(text_card("x").text.replace(f"[tokenizer]\n{CHARACTERS}", ""))
+    with pytest.raises(UsageError, match=r"\[processor\] is about images, and task 'masked-lm'"):
         Card.parse(text_card("x").text.replace("[tokenizer]", "[processor]"))
 
 

@@ -63,11 +63,12 @@ def rows(number=40):
     """Texts of several lengths, with all that a task asks of a row."""
     for index in range(number):
         words = [WORDS[(index * step + step) % len(WORDS)] for step in range(1, 2 + index % 3)]
+        kind = index % 3 == 0
         yield {
-            "text": " ".join(words),
+            "text": " ".join([("zzzz", "quux")[kind], *words]),
             "source": " ".join(words),
-            "target": " ".join(reversed(words)),
-            "label": ("short", "long")[len(words) > 2],
+            "target": " ".join(WORDS[(index + step) % len(WORDS)] for step in range(5)),
+            "label": ("common", "rare")[kind],
             "tokens": words,
             "tags": ["e" if "e" in word else "other" for word in words],
         }

@@ -151,11 +151,34 @@ POINTS = (
 )
 
 
+#: The same of a model of texts, by what it was trained for.
+TOKENIZED = (
+    "tokenizer = AutoTokenizer.from_pretrained({place})",
+    'inputs = tokenizer("a text", return_tensors="pt")',
+)
+TEXT_CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "masked-lm": ((), ('zoo.fill_mask({place}, ["[MASK]"])[0].masks  # candidates, best first',)),
+    "causal-lm": ((), ('zoo.generate({place}, "a", seed=0).texts[0]',)),
+    "seq2seq": ((), ('zoo.generate({place}, "a text", greedy=True).texts[0]',)),
+    "classification": (
+        ("from transformers import AutoTokenizer",),
+        (*TOKENIZED, "model.config.id2label[int(model(**inputs).logits.argmax())]"),
+    ),
+    "tokens": (
+        ("from transformers import AutoTokenizer",),
+        (*TOKENIZED, "model(**inputs).logits.argmax(-1)  # a label of each token"),
+    ),
+}
+
+
 def _usage(card: Card, place: str) -> str:
     """The page's code."""
-    imports, calls = (
-        ((), POINTS) if "input_shape" in card.config else CALLS.get(card.task, ((), ()))
-    )
+    if card.data is not None and card.data.task is not None:
+        imports, calls = TEXT_CALLS[card.data.task]
+    elif "input_shape" in card.config:
+        imports, calls = (), POINTS
+    else:
+        imports, calls = CALLS.get(card.task, ((), ()))
     lines = ["import zoo", *imports, "", "model = zoo.from_pretrained({place})", *calls]
     code = "\n".join(lines).replace("{place}", quoted(place))
     return f"```python\n{code}\n```"

@@ -128,6 +128,11 @@ VERBS = {
         "Show where the heads of a text model look.",
         "genae attention genae/bert-poetry-zh 舉頭望明月 -o heads.html",
     ),
+    "generate": Verb(
+        "zoo.cli.text:generate",
+        "Let a language model write a text on.",
+        "genae generate genae/tiny-gpt2 '床前' --num 3 --seed 0",
+    ),
     "pull": Verb(
         "zoo.cli.models:pull",
         "Copy a model into a folder and verify the hash of every file.",
@@ -159,8 +164,8 @@ VERBS = {
 #: Verbs that load the model they name.
 AT_THE_DOOR = (
     *("sample", "reconstruct", "interpolate", "evaluate", "compress", "geometry", "probe"),
-    *("neighbors", "density", "energy", "denoise", "inpaint", "fill-mask", "attention"),
-    "verify",
+    *("neighbors", "density", "energy", "denoise", "inpaint", "fill-mask", "generate"),
+    *("attention", "verify"),
 )
 
 

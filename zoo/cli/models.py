@@ -176,7 +176,10 @@ def info(
     place: str | Path = card.id if facts["ships"] else f"cards/{card.name}"
     if Path(model).exists():
         place = Path(model)
-    verb, following = NEXT.get(card.task, ("verify", ())) if facts["ships"] else ("train", ())
+    verb, following = NEXT.get(card.task, LAST) if facts["ships"] else ("train", ())
+    reads_texts = verb in ("fill-mask", "generate")
+    if reads_texts and not (card.path and (card.path.parent / "tokenizer.json").is_file()):
+        verb, following = LAST
     hint(command("genae", verb, place, *following), quiet=quiet)
 
 
@@ -184,7 +187,9 @@ def info(
 NEXT = {
     "unconditional-image-generation": ("sample", ("-n", "64", "-o", "samples.png")),
     "fill-mask": ("fill-mask", ("[MASK]眠不覺曉",)),
+    "text-generation": ("generate", ("的", "--seed", "0")),
 }
+LAST: tuple[str, tuple[str, ...]] = ("verify", ())
 
 
 def _show_bare(facts: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
-"""The verb that asks a masked language model."""
+"""The verbs that ask language models."""
 
+import sys
 from dataclasses import asdict
 from typing import Annotated
 
@@ -41,3 +42,61 @@ def fill_mask(
             table.add_row(answer.text if place == 1 else "", str(place), shown)
     console().print(table)
     hint(command("genae", "fill-mask", model, texts[0], "--json"), quiet=quiet)
+
+
+def generate(
+    model: Model,
+    prompt: Annotated[
+        str, typer.Argument(metavar="[PROMPT]", help="Text to begin with; - reads stdin.")
+    ] = "",
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Maximum number of tokens written; 50 if not given."),
+    ] = None,
+    num: Annotated[int, typer.Option("--num", "-n", min=1, help="Number of texts.")] = 1,
+    temperature: Annotated[
+        float | None, typer.Option(help="Divisor of the logits, above 0; 1 if not given.")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="Number of likeliest tokens to draw from.")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Total probability of the likeliest tokens to draw from.")
+    ] = None,
+    greedy: Annotated[
+        bool, typer.Option("--greedy", help="Take the likeliest token each time.")
+    ] = False,
+    beams: Annotated[
+        int | None, typer.Option(min=1, help="Number of beams of a search for the likeliest text.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the draws; another text each time if none.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Let a language model write a text on, or turn it into another one."""
+    from zoo import generating
+
+    if prompt == "-":
+        prompt = sys.stdin.read().rstrip("\n")
+    written = generating.generate(
+        model,
+        prompt,
+        max_new_tokens=max_new_tokens,
+        num=num,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        greedy=greedy,
+        beams=beams,
+        seed=seed,
+    )
+    if as_json:
+        print_json(asdict(written))
+        return
+    for text in written.texts:
+        typer.echo(text)
+    if not greedy and beams is None and seed is None:
+        again = [prompt] if prompt else []
+        hint(command("genae", "generate", model, *again, "--seed", "0"), quiet=quiet)

@@ -26,7 +26,7 @@ def train(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="DATA", help="Folder of images or data set, in place of the card's."),
+        typer.Option(metavar="DATA", help="Images, texts or data set, in place of the card's."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
     explain: Annotated[

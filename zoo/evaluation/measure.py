@@ -104,7 +104,9 @@ def evaluate(
     chosen = bool(options) or seeds is not None
     if chosen and not names:
         raise UsageError("options and seeds are of metrics; name the metric to measure")
-    context = open_context(model_id_or_dir, card, device=device, quiet=quiet)
+    context = open_context(
+        model_id_or_dir, card, device=device, quiet=quiet, texts=True, data=data
+    )
     if chosen and names:
         place = default_place(context, data, split)
         requests = [Request(name, *place, seed) for name in names for seed in seeds or (0,)]
@@ -124,30 +126,58 @@ def _choices(options: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def open_context(
-    model_id_or_dir: str | Path, card: Any = None, *, device: str | None, quiet: bool
+    model_id_or_dir: str | Path,
+    card: Any = None,
+    *,
+    device: str | None,
+    quiet: bool,
+    texts: bool = False,
+    data: str | None = None,
 ) -> Context:
-    """Load a model, its image processor and its card."""
+    """Load a model, its image processor or tokenizer, and its card.
+
+    Args:
+        model_id_or_dir: an id or a folder.
+        card: instead of the model's own.
+        device: where the model runs; None is the CPU.
+        quiet: draw no progress bars.
+        texts: whether a model of texts will do.
+        data: the data set in place of the card's.
+
+    Raises:
+        UsageError: it is a model of texts and will not do, or no card says what to measure it on.
+    """
     from zoo import catalog
-    from zoo.loading import model_at, processor_at
+    from zoo.advice import advice
+    from zoo.loading import model_at, processor_at, tokenizer_at
     from zoo.registry import resolve
+    from zoo.registry.manifest import read_config
 
     name = str(model_id_or_dir)
     place = resolve(name)
+    config = read_config(Path(place))
+    entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
+    if not entry.processor and not texts:
+        raise UsageError(f"{name} is a {entry.title}, no model of images; {advice(name, config)}")
     model = model_at(place)
-    entry = catalog.find_config(model.config.model_type)
-    if not entry.processor:
-        raise UsageError(
-            f"{name} is a {entry.title}, converted from a file of another library: its card "
-            "states how close it is to the original, and there are no images to measure it on"
-        )
+    card = load_card(name) if card is None else card
+    settings: dict[str, Any] = {"device": device or "cpu", "quiet": quiet}
     if getattr(model.config, "input_shape", None) is not None:
         raise UsageError(
             f"{name} is a model of vectors, and what is measured here is of images; "
             "`genae density` says how likely points are"
         )
-    processor = processor_at(place, name)
-    card = load_card(name) if card is None else card
-    return Context(model, processor, card, device=device or "cpu", quiet=quiet)
+    if entry.processor:
+        return Context(model, processor_at(place, name), card, **settings)
+    if getattr(card, "data", None) is None and data is None:
+        raise UsageError(
+            f"{name} is a {entry.title}, converted from a file of another library: its card "
+            "states how close it is to the original, and names no texts to measure it on; give a "
+            "data set with --data, such as wikitext2-small"
+        )
+    from .texts import TextContext
+
+    return TextContext(model, tokenizer_at(place, name), card, **settings)
 
 
 def load_card(name: str) -> Any:
@@ -162,11 +192,6 @@ def load_card(name: str) -> Any:
     return None
 
 
-def architecture(context: Context) -> str:
-    """Name of the model's architecture in the catalog."""
-    return str(context.model.config.model_type).removeprefix("genae_")
-
-
 def plan(
     context: Context, names: list[str] | None, data: str | None, split: str | None
 ) -> list[Request]:
@@ -174,7 +199,7 @@ def plan(
     stated = [_stated(context, result) for result in getattr(context.card, "results", ())]
     wanted = names
     if wanted is None:
-        default = table.defaults(architecture(context), context.likelihood)
+        default = table.defaults(context.entry.name, context.likelihood, context.can)
         wanted = list(dict.fromkeys(request.name for request in stated)) or default
     requests = []
     for name in wanted:
@@ -194,10 +219,13 @@ def measure(context: Context, request: Request) -> Measurement:
     Raises:
         UsageError: if an option is out of its range.
     """
+    from zoo.loading import quietly
+
     metric = table.METRICS[request.name]
     subject = Subject(context, request.dataset, request.split, request.seed, request.config)
     start = time.perf_counter()
-    outcome: Outcome = metric.function(subject, **request.options)
+    with quietly():
+        outcome: Outcome = metric.function(subject, **request.options)
     ok = request.stated is None or is_within(
         outcome.value, request.stated, request.tolerance or 0.0
     )
@@ -310,7 +338,7 @@ def default_place(
     candidates = ["test", *(name for name in others if name)]
     for candidate in candidates[:-1]:
         try:
-            context.images(dataset, candidate, config)
+            context.read(dataset, candidate, config)
         except UsageError:  # no such split; a data set that is missing is another error
             continue
         return dataset, candidate, config
@@ -320,7 +348,7 @@ def default_place(
 def _check(context: Context, request: Request) -> None:
     """Raise `UsageError` unless the metric fits the model and has the options."""
     metric = table.METRICS[request.name]
-    reason = metric.refusal(architecture(context), context.likelihood)
+    reason = metric.refusal(context.entry.name, context.likelihood, context.can)
     if reason is not None:
         raise UsageError(f"{reason}; it has {_fitting(context)}")
     known = inspect.signature(metric.function).parameters.values()
@@ -330,6 +358,6 @@ def _check(context: Context, request: Request) -> None:
 
 def _fitting(context: Context) -> str:
     """Names of the metrics that fit the model."""
-    kind, likelihood = architecture(context), context.likelihood
+    traits = context.entry.name, context.likelihood, context.can
     rows = table.METRICS.values()
-    return ", ".join(row.name for row in rows if row.refusal(kind, likelihood) is None)
+    return ", ".join(row.name for row in rows if row.refusal(*traits) is None) or "none"

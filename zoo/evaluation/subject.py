@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from zoo import catalog
 from zoo.data.binarization import binarize, freeze_binarized
 from zoo.data.images import Images, load_images
 from zoo.errors import MissingDependencyError, UsageError
@@ -77,6 +78,20 @@ class Context:
     def likelihood(self) -> str | None:
         """Name of the model's likelihood; None for a classifier."""
         return getattr(self.model.config, "likelihood", None)
+
+    @property
+    def entry(self) -> catalog.Entry:
+        """The architecture's row in the catalog."""
+        return catalog.find_config(self.model.config.model_type)
+
+    @property
+    def can(self) -> tuple[str, ...]:
+        """What the model can do, words of `catalog.ABILITIES`."""
+        return catalog.abilities(self.entry, [type(self.model).__name__])
+
+    def read(self, dataset: str, split: str, config: str | None = None) -> Any:
+        """One split of a data set, read once: here its images."""
+        return self.images(dataset, split, config)
 
     def once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
         """The result of `make`, computed at the first call with this key."""

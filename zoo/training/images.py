@@ -10,6 +10,7 @@ from transformers import set_seed
 
 from zoo import catalog, plots
 from zoo.card import Card
+from zoo.card.schema import TASKS
 from zoo.data.binarization import binarize
 from zoo.data.images import ImageDataset, Images, load_images, to_values
 from zoo.data.sources import DATASETS
@@ -81,7 +82,13 @@ def image_recipe(card: Card, output_dir: str | Path) -> ImageRecipe:
             "one view of each image; leave it out"
         )
     vectors = getattr(config, "input_shape", None)
-    points = card.data.dataset in DATASETS and DATASETS[card.data.dataset].planar
+    source = DATASETS.get(card.data.dataset)
+    if source is not None and source.text_columns:
+        raise UsageError(
+            f"{card.path}: data set {card.data.dataset} has texts; a card of texts says in [data] "
+            f"what for, by a task: {', '.join(TASKS)}"
+        )
+    points = source is not None and source.planar
     wanted = [2] if points else None
     if (None if vectors is None else list(vectors)) != wanted:
         has, change = ("points", "set it to [2]") if points else ("images", "leave it out")

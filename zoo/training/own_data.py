@@ -1,4 +1,4 @@
-"""A card's recipe for a user's own images: another data set and name, no stated results."""
+"""A card's recipe for a user's own images or texts: other data and name, no stated results."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,9 @@ from zoo import catalog
 from zoo.card import Card
 
 OWNER = "local"  # of unpublished models
-KEPT = ("binarization", "augmentations", "num_views")  # keys of [data] that apply to any images
+#: Keys of [data] that are of one data set: its place, its columns.
+OWN = ("dataset", "config", "name", "train_split", "validation_split", "license", "sha256",
+       "columns", "label")  # fmt: skip
 
 
 def with_data(card: Card, data: str) -> Card:
@@ -15,17 +17,20 @@ def with_data(card: Card, data: str) -> Card:
 
     Args:
         card: with [data] and [train].
-        data: a folder of images, or the name or Hub id of a data set; its `train` split is used.
+        data: a folder of images, a file or folder of texts, or the name or Hub id of a data set;
+            its `train` split is used.
 
     Returns:
         A card without results, its id `local/NAME` with the last part of the data's name.
     """
     table = card.to_dict()
-    name = re.sub(r"[^A-Za-z0-9]+", "-", Path(data).expanduser().name).strip("-").lower() or "own"
+    stem = Path(data).expanduser()
+    stem = stem.with_suffix("") if stem.is_file() else stem
+    name = re.sub(r"[^A-Za-z0-9]+", "-", stem.name).strip("-").lower() or "own"
     for key in ("results", "published", "replaced_by", "reason"):
         table.pop(key, None)
     title = catalog.find(card.architecture).title
-    kept = {key: value for key, value in table.get("data", {}).items() if key in KEPT}
+    kept = {key: value for key, value in table.get("data", {}).items() if key not in OWN}
     table |= {
         "id": f"{OWNER}/{name}",
         "version": "0.1.0",

@@ -191,7 +191,7 @@ def check_batches(recipe: Recipe, count: int) -> None:
         )
 
 
-class Endless(IterableDataset):  # type: ignore[misc]
+class Endless(IterableDataset):
     """A stream that begins anew when it ends, shuffled otherwise each time.
 
     A Trainer that resumes counts the batches since the beginning, so there is one beginning alone.

@@ -50,7 +50,7 @@ def load_tokenizer(name: str) -> Any:
 
 def token_ids(tokenizer: Any) -> dict[str, int]:
     """The special tokens that a config names, as far as a tokenizer has them."""
-    found = {}
+    found: dict[str, int] = {}
     for field, sources in TOKENS.items():
         ids = [getattr(tokenizer, source, None) for source in sources]
         known = [number for number in ids if number is not None]

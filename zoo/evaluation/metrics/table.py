@@ -1,7 +1,7 @@
 """The metrics of genae, one row each. Reading this table imports neither torch nor numpy."""
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +57,18 @@ class Metric:
         size = self.tolerance * abs(value) if self.relative else self.tolerance
         return max(round(size, self.digits), 10.0**-self.digits)
 
-    def refusal(self, kind: str, likelihood: str | None) -> str | None:
-        """Why this metric cannot measure a model, or None if it can."""
-        if self.needs not in catalog.find(kind).can:
+    def refusal(
+        self, kind: str, likelihood: str | None, can: Collection[str] | None = None
+    ) -> str | None:
+        """Why this metric cannot measure a model, or None if it can.
+
+        Args:
+            kind: name of its architecture.
+            likelihood: name of its likelihood, if it has one.
+            can: what it can do, if not all that its architecture can.
+        """
+        able = catalog.find(kind).can if can is None else can
+        if self.needs not in able:
             kinds = ", ".join(catalog.able(self.needs))
             return f"{self.name} measures {kinds} models, and this is {kind!r}"
         if self.likelihoods and likelihood not in self.likelihoods:
@@ -76,6 +85,11 @@ def _fidelity(name: str, unit: str, digits: int, tolerance: float, title: str) -
         relative=name == "frechet_distance",
     )  # fmt: skip
 
+
+#: What the floors of texts are made of.
+UNIGRAM = "the frequency of tokens in the train split"
+LABEL = "the most frequent label of the train split"
+OTHER = "the references of other texts"
 
 _ROWS = (
     Metric(
@@ -130,6 +144,32 @@ _ROWS = (
     Metric(
         "accuracy", "share", "accuracy:accuracy",
         "classifies", 4, 0.001, "labels predicted correctly",
+        floor=LABEL,
+    ),
+    Metric(
+        "macro_f1", "share", "accuracy:macro_f1",
+        "classifies", 4, 0.002, "F1 averaged over labels",
+        floor=LABEL,
+    ),
+    Metric(
+        "perplexity", "per predicted token", "tokens:perplexity",
+        "predicts", 3, 0.005, "exponential of the mean cross-entropy",
+        relative=True, floor=UNIGRAM,
+    ),
+    Metric(
+        "masked_accuracy", "share", "tokens:masked_accuracy",
+        "fills", 4, 0.003, "masked tokens filled in correctly",
+        floor=UNIGRAM,
+    ),
+    Metric(
+        "bleu", "0 to 100", "translation:bleu",
+        "translates", 2, 0.3, "n-grams of words shared with people's translations",
+        floor=OTHER,
+    ),
+    Metric(
+        "chrf", "0 to 100", "translation:chrf",
+        "translates", 2, 0.3, "n-grams of characters shared with people's translations",
+        floor=OTHER,
     ),
     Metric(
         "probe_accuracy", "share", "probe:probe_accuracy",
@@ -147,7 +187,10 @@ DEFAULTS = (
     ("bounds", "bernoulli", ("elbo", "iwae")),
     ("bounds", "discretized_logistic", ("elbo", "bits_per_dim")),
     ("bounds", "beta_binomial", ("elbo", "bits_per_dim")),
-    ("classifies", None, ("accuracy",)),
+    ("classifies", None, ("accuracy", "macro_f1")),
+    ("translates", None, ("bleu", "chrf")),
+    ("predicts", None, ("perplexity",)),
+    ("fills", None, ("masked_accuracy",)),
     ("scores", None, ("frechet_distance",)),
 )
 #: The same for a model that does none of these.
@@ -167,9 +210,9 @@ def find(name: str) -> Metric:
         raise UsageError(f"no metric named {name!r}. {hint}") from None
 
 
-def defaults(kind: str, likelihood: str | None) -> list[str]:
-    """Names of the metrics for a model whose card states no results."""
-    can = catalog.find(kind).can
+def defaults(kind: str, likelihood: str | None, can: Collection[str] | None = None) -> list[str]:
+    """Names of the metrics for a model whose card states no results; see `Metric.refusal`."""
+    can = catalog.find(kind).can if can is None else can
     rows = [names for a, q, names in DEFAULTS if a in can and q in (None, likelihood)]
     return [name for names in rows or [OTHERWISE] for name in names]
 

@@ -1,0 +1,40 @@
+"""What to do with a model that cannot do what it was asked for. Standard library only."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from zoo import catalog
+from zoo.errors import UsageError
+from zoo.hints import command
+
+#: The verb for what a model can do, by words of `catalog.ABILITIES`; the first that fits counts.
+VERBS = {
+    "fills": "fill-mask",
+    "generates": "generate",
+    "samples": "sample",
+    "encodes": "probe",
+    "classifies": "evaluate",
+}
+
+
+def advice(name: str, config: Mapping[str, Any]) -> str:
+    """What a model can do and by which command, as the end of a sentence.
+
+    Args:
+        name: of the model, as it was called.
+        config: its `config.json`.
+
+    Example:
+        >>> advice("genae/tiny-gpt", {"model_type": "genae_gpt"})
+        'it writes texts: genae generate genae/tiny-gpt'
+    """
+    architectures = config.get("architectures") or ()
+    try:
+        entry = catalog.find_config(config.get("model_type"), architectures)
+    except UsageError:  # another library's
+        return f"see {command('genae', 'info', name)}"
+    can = catalog.abilities(entry, architectures)
+    for ability, verb in VERBS.items():
+        if ability in can:
+            return f"it {catalog.ABILITIES[ability]}: {command('genae', verb, name)}"
+    return f"see {command('genae', 'info', name)}"

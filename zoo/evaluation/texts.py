@@ -1,0 +1,112 @@
+"""Texts for the metrics: a model with its tokenizer, and rows prepared as its card says."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo import catalog
+from zoo.data.text import TASKS, TextOptions, load_texts
+from zoo.errors import UsageError
+
+from .subject import Context, Subject, check_count
+
+BATCH = 32  # texts; part of what a seed means, so no option
+
+
+class TextContext(Context):
+    """A model of texts in eval mode with its tokenizer; the processor is the tokenizer.
+
+    Attributes:
+        task: what the card says the model was trained for, or its head if there is no card.
+        options: of the texts, those of the card where it has any.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        card: Any = None,
+        *,
+        device: str | torch.device = "cpu",
+        quiet: bool = False,
+    ) -> None:
+        """Find the task; raise `UsageError` for a head that none has. See `Context`."""
+        super().__init__(model, tokenizer, card, device=device, quiet=quiet)
+        auto = catalog.auto_class(type(model).__name__)
+        tasks = [task for task in TASKS.values() if catalog.HEADS[task.head][0] == auto]
+        if not tasks:
+            raise UsageError(
+                f"{type(model).__name__} has a head that no metric measures; they are for "
+                f"{', '.join(task.head for task in TASKS.values())}"
+            )
+        (self.task,) = tasks
+        data = getattr(card, "data", None)
+        given = {} if data is None else dict(data.text_options)
+        given["columns"] = tuple(given.get("columns", ()))
+        given["streaming"] = False
+        if self.task.label:
+            given["labels"] = tuple(model.config.id2label.values())
+        self.options = TextOptions(**given)
+        longest = getattr(model.config, "max_position_embeddings", None) or self.options.max_length
+        if longest < self.options.max_length:
+            self.options = replace(self.options, max_length=longest)
+
+    def read(self, dataset: str, split: str, config: str | None = None) -> Any:
+        """The columns of one split that the task needs."""
+        columns = self.task.needed(self.options)
+        if not columns:
+            raise UsageError(f"{self.task.name} needs columns; name them in the card's [data]")
+
+        def load() -> Any:
+            return load_texts(dataset, split, columns, config=config, quiet=self.quiet)
+
+        return self.once(("texts", dataset, split, config), load)
+
+    def rows(self, texts: Any) -> Any:
+        """Texts as tokens."""
+        return self.task.prepare(texts, self.processor, self.options)
+
+    def batches(  # type: ignore[override]
+        self, rows: Any, text: str, generator: torch.Generator
+    ) -> Iterator[dict[str, Tensor]]:
+        """What the model is called with, on its device; masks come from a generator of the CPU."""
+        collator = self.task.collator(self.processor, self.options)
+        starts = range(0, len(rows), BATCH)
+        for start in self.track(starts, text, len(starts)):
+            chosen = [rows[i] for i in range(start, min(start + BATCH, len(rows)))]
+            made = collator.finish(collator.pad(chosen), generator)
+            yield {name: tensor.to(self.device) for name, tensor in made.items()}
+
+
+def context_of(subject: Subject) -> TextContext:
+    """The context of a subject that is a model of texts."""
+    context = subject.context
+    assert isinstance(context, TextContext)
+    return context
+
+
+def some_texts(subject: Subject, num_texts: int | None) -> Any:
+    """The texts of a split: all, or so many of them, chosen by the seed.
+
+    Raises:
+        UsageError: the number is not at least 1.
+    """
+    check_count("num_texts", num_texts)
+    texts = context_of(subject).read(subject.dataset, subject.split, subject.config)
+    if num_texts is None or num_texts >= len(texts):
+        return texts
+    return texts.select(subject.order(len(texts), "texts")[:num_texts].sort().values.tolist())
+
+
+def train_texts(subject: Subject) -> Any:
+    """The texts that a floor is made of; None if the data set has no train split."""
+    data = getattr(subject.context.card, "data", None)
+    own = data is not None and data.dataset == subject.dataset
+    split = data.train_split if data is not None and own else "train"
+    try:
+        return context_of(subject).read(subject.dataset, split, subject.config)
+    except UsageError:  # no such split
+        return None
