@@ -82,7 +82,7 @@ DEFAULTS = {
     "ae": ["reconstruction_mse", "entropy_gap"],
     "eae": ["reconstruction_mse", "entropy_gap"],
     "vae": ["reconstruction_mse", "entropy_gap", "elbo", "iwae"],
-    "classifier": ["accuracy"],
+    "classifier": ["accuracy", "macro_f1"],
     "infomax": ["probe_accuracy"],
 }
 
