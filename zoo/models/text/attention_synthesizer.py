@@ -155,15 +155,15 @@ class SynthesizedAttention(nn.Module):
         """Attention without a dot product; as `forward`."""
         weights = self.weights(hidden_states, context)
         if self.training and self.config.attention_probs_dropout_prob:
-            full = weights.expand(len(value), *weights.shape[1:])
+            full = weights.expand(value.shape[0], *weights.shape[1:])
             dropped = dropout(full, self.config.attention_probs_dropout_prob)
         else:
             dropped = weights
-        if len(dropped) == 1 < len(value):  # one product for the whole batch
+        if dropped.shape[0] == 1 < value.shape[0]:  # one product for the whole batch
             joined = torch.einsum("hqk,bhkd->bqhd", dropped[0], value)
         else:
             joined = (dropped @ value).transpose(1, 2)
-        shown = weights.expand(len(value), *weights.shape[1:])
+        shown = weights.expand(value.shape[0], *weights.shape[1:])
         return joined.flatten(2), shown if context.output_attentions else None, None
 
     def weights(self, hidden_states: Tensor, context: Context) -> Tensor:
