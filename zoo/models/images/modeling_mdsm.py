@@ -19,7 +19,9 @@ class MDSMModel(SamplingEnergyModel):
     (times :math:`\sigma_0^4` the paper's, which is how its authors print it). The network is not
     told the noise level: :math:`\tilde x - \sigma_0^2 \nabla E(\tilde x)` is the mean of the clean
     data behind :math:`\tilde x` whatever the level was, and E the energy at the reference noise
-    :math:`\sigma_0`. The levels belong to places in the batch, over all processes, so every step
+    :math:`\sigma_0`. Where levels overlap, the minimum is at the mean of the posterior means of
+    all levels, :math:`-\sigma_0^2 \nabla E = \sum_\sigma \nabla p_\sigma / \sum_\sigma
+    p_\sigma \sigma^{-2}` with the smoothed densities :math:`p_\sigma`. The levels belong to places in the batch, over all processes, so every step
     sees all of them.
     """
 
