@@ -155,8 +155,8 @@ def test_memory_does_not_grow_with_the_steps_of_a_walk(sampler):
     model, made = linear_gaussian(), []
     density = model.density.forward
 
-    def watched(x):
-        value = density(x)
+    def watched(*arguments, **options):
+        value = density(*arguments, **options)
         made.append(weakref.ref(value))
         return value
 

@@ -183,7 +183,7 @@ def test_additive_constants_of_the_densities_change_nothing_that_is_reported():
     before = outputs()
     for density, constant in ((model.density, 5.0), (model.generator_density, -7.0)):
         plain = density.forward
-        density.forward = lambda x, plain=plain, c=constant: plain(x) + c
+        density.forward = lambda *a, f=plain, c=constant, **k: f(*a, **k) + c
     after = outputs()
     for name in ("loss", "density_loss", "generator_density_loss", "divergence"):
         torch.testing.assert_close(after[name], before[name], rtol=1e-4, atol=1e-4)

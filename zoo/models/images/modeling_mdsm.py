@@ -21,8 +21,8 @@ class MDSMModel(SamplingEnergyModel):
     data behind :math:`\tilde x` whatever the level was, and E the energy at the reference noise
     :math:`\sigma_0`. Where levels overlap, the minimum is at the mean of the posterior means of
     all levels, :math:`-\sigma_0^2 \nabla E = \sum_\sigma \nabla p_\sigma / \sum_\sigma
-    p_\sigma \sigma^{-2}` with the smoothed densities :math:`p_\sigma`. The levels belong to places in the batch, over all processes, so every step
-    sees all of them.
+    p_\sigma \sigma^{-2}` with the smoothed densities :math:`p_\sigma`. The levels belong to places
+    in the batch, over all processes, so every step sees all of them.
     """
 
     config_class = MDSMConfig
