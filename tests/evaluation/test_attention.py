@@ -168,6 +168,23 @@ def test_an_encoder_decoder_shows_its_encoder_or_with_a_target_all_three(t5):
     assert cross.statistics()[0][0].neighbors is None
 
 
+def test_tables_of_an_encoder_decoder_say_whose_they_are(saved):
+    place = saved(
+        zoo.SynthesizerForConditionalGeneration, zoo.SynthesizerConfig, vocab_size=90,
+        attention="random", decoder_attention="factorized_random+dot_product",
+        is_encoder_decoder=True, hidden_size=12, num_hidden_layers=1, num_attention_heads=3,
+        intermediate_size=8, max_position_embeddings=16,
+    )  # fmt: skip
+    reading = read(place, TEXT, "a dog")
+    assert [part.forms for part in reading.parts] == [
+        ["random"], ["factorized_random+dot_product"], [],
+    ]  # fmt: skip
+    assert [(table.part, table.form) for table in reading.tables] == [
+        *[("encoder", "random")] * 3, *[("decoder", "factorized_random")] * 3,
+    ]  # fmt: skip
+    assert {table.part for table in read(place, TEXT).tables} == {"encoder"}
+
+
 @pytest.fixture
 def fnet(saved):
     sizes = {"vocab_size": 90, "hidden_size": 8, "num_hidden_layers": 1, "intermediate_size": 8}

@@ -11,7 +11,7 @@ from torch import Tensor
 from .statistics import Statistics
 
 INK, OTHER_INK = "#1f5fcc", "#d2691e"  # of weights, and of logits above 0 and below
-LONGEST = 10  # columns of a label
+LONGEST, UPRIGHT = 10, 2  # columns of a label; of one that fits above a token
 READING = (
     "A row is the token that looks, a column the token it looks at; the weights of a row add up "
     "to 1. Ink grows with the square root of the weight, from 0 to 1, the same for all heads."

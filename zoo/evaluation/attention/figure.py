@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from zoo.evaluation.page import png_of
 from zoo.plots import MAX_GRID_PIXELS
 
-from .drawing import INK, OTHER_INK, READING, caption, columns, labels
+from .drawing import INK, OTHER_INK, READING, UPRIGHT, caption, columns, labels
 from .reading import TITLES, Part
 from .result import Attention
 from .statistics import Statistics
@@ -68,7 +68,7 @@ def draw(found: Attention) -> bytes:
     with matplotlib.rc_context({"font.family": fonts(found.text + (found.target or ""))[0]}):
         sheet = Sheet()
         names = " and ".join(reading.model for reading in found.readings)
-        sheet.text(GAP, sheet.height, f"Attention of {names}", LARGE, weight="bold")
+        sheet.text(GAP, sheet.height, f"Attention of {names}", LARGE)
         sheet.text(GAP, sheet.height + 0.2, READING, SMALL)
         sheet.height += 0.5
         for kind in dict.fromkeys(part.name for one in found.readings for part in one.parts):
@@ -148,6 +148,9 @@ def _layer(
             )  # fmt: skip
             axes.xaxis.tick_top()
             axes.set_xticks(range(len(tops)), tops, rotation=90, fontsize=LABEL)
+            for text, token in zip(axes.get_xticklabels(), tops, strict=True):
+                if columns(token) <= UPRIGHT:
+                    text.set_rotation(0)
             axes.set_yticks(range(len(rows)), rows if first else [""] * len(rows), fontsize=LABEL)
             axes.tick_params(length=0, pad=2)
             axes.spines[:].set_linewidth(0.4)

@@ -11,21 +11,20 @@ from torch import Tensor
 
 from zoo.evaluation.page import page, png_url
 
-from .drawing import COLUMNS, READING, caption, columns, ink, labels, signed_ink
+from .drawing import COLUMNS, READING, UPRIGHT, caption, columns, ink, labels, signed_ink
 from .reading import TITLES, Part
 from .result import Attention
 from .statistics import Statistics, average
 from .tables import Table
 
 CELL, COLUMN, GAP = 10, 5.4, 4  # of a map's own units: a token, a column of its label
-UPRIGHT = 2  # columns of a label that fits above a token
 CROWDED = 24  # tokens from which small maps have no labels
 STYLE = """
 :root { color-scheme: light dark; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e4e8ee; --paper: #14181d; --faint: #9fabb8; --line: #313a45; --shade: #1d232b;
     --accent: #7fb0e6; --off: #f0907f; }
-  figure svg image { filter: brightness(1.5); }
+  figure svg image { filter: brightness(1.9); }
 }
 body { max-width: 100rem; }
 h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; } h4 { font-size: .9rem; margin: 0 0 .4rem; }
@@ -35,7 +34,8 @@ blockquote { margin: 0 0 1rem; padding: .5rem 1rem; background: var(--shade);
 table { width: auto; } th.m { border-left: 1px solid var(--line); }
 td.m { border-left: 1px solid var(--line); }
 .twins { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 2rem; }
-.heads { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: 1rem; }
+.heads { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: 1rem; }
+.heads figure:not(:target) { max-width: 24rem; }
 figure svg { display: block; width: 100%; height: auto; color: var(--ink); }
 figure svg image { image-rendering: pixelated; }
 figure b { color: var(--ink); }
