@@ -172,8 +172,10 @@ def python_blocks(text):
 
 @pytest.fixture
 def workplace(root, tmp_path, monkeypatch):
-    """A folder with the checkout's cards, as if genae were run there."""
+    """A folder with the checkout's cards and a text, as if genae were run there."""
     (tmp_path / "cards").symlink_to(root / "cards")
+    lines = (f"The line number {number} of a text of one's own.\n" for number in range(200))
+    (tmp_path / "mine.txt").write_text("".join(lines), encoding="utf-8")
     (tmp_path / "out").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -15,6 +16,7 @@ from zoo.card import Card
 from zoo.data.text import TextOptions
 from zoo.errors import ConflictError, DivergedError, InterruptedRunError, NotFoundError, UsageError
 from zoo.training import FGM, explain, train
+from zoo.training.own_data import with_data
 from zoo.training.recipes import build_recipe
 from zoo.training.settings import with_settings
 from zoo.training.text_trainer import CollatingTrainer
@@ -45,7 +47,7 @@ def assert_equal(first, second):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_folder_is_a_model_with_its_tokenizer(data, tmp_path, task):
+def test_the_folder_is_a_model_with_its_tokenizer(data, tmp_path, monkeypatch, task):
     folder = train(text_card(data, task), tmp_path / "out", quiet=True)
     found = {path.name for path in folder.iterdir()} - {"generation_config.json"}
     assert found == {
@@ -66,6 +68,19 @@ def test_the_folder_is_a_model_with_its_tokenizer(data, tmp_path, task):
             {"decoder_input_ids": torch.tensor([[2]])} if task == "seq2seq" else {}
         )).logits  # fmt: skip
     assert logits.isfinite().all()
+    (code,) = re.findall(r"^```python\n(.*?)^```", (folder / "README.md").read_text(), re.M | re.S)
+    monkeypatch.chdir(folder)
+    exec(code, {})
+
+
+def test_a_packed_model_writes_without_a_prompt_and_others_need_one(data, tmp_path):
+    packed = text_card(data, "causal-lm", data="packing = true\nmax_length = 8")
+    folder = train(packed, tmp_path / "packed", overrides=["max_steps=1"], quiet=True)
+    assert zoo.generate(folder, seed=0, max_new_tokens=3).texts
+    with pytest.raises(UsageError, match="give it a prompt to begin with"):
+        zoo.generate(
+            train(text_card(data, "causal-lm"), tmp_path / "out", overrides=["max_steps=1"]), ""
+        )
 
 
 def interrupt_at(monkeypatch, step):
@@ -304,3 +319,21 @@ def test_a_card_of_texts_survives_its_own_text(data):
     )  # fmt: skip
     assert TextOptions(**again.data.text_options).label == "label"
     assert json.dumps(card.to_dict())
+
+
+def test_a_recipe_for_ones_own_texts_is_called_after_their_file(tmp_path):
+    card = text_card("tatoeba-zh-en", "seq2seq", data='columns = ["text", "english"]')
+    (tmp_path / "My Pairs.jsonl").write_text("")
+    own = with_data(card, str(tmp_path / "My Pairs.jsonl"))
+    assert own.id == "local/my-pairs"
+    assert (own.data.task, own.data.columns, own.data.train_split) == ("seq2seq", [], "train")
+    assert own.tokenizer == card.tokenizer
+    assert build_recipe(own).options.columns == ()
+
+
+def test_images_and_texts_do_not_mix(card):
+    wrong = with_settings(card(), ["data.dataset=tiny-shakespeare"])
+    with pytest.raises(UsageError, match=r"has texts; a card of texts says in \[data\] what for"):
+        build_recipe(wrong)
+    with pytest.raises(UsageError, match=r"\[tokenizer\] is about texts; \[data\] needs a task"):
+        with_settings(card(), ["tokenizer.kind=bytes"])

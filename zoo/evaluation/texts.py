@@ -76,7 +76,11 @@ class TextContext(Context):
         collator = self.task.collator(self.processor, self.options)
         starts = range(0, len(rows), BATCH)
         for start in self.track(starts, text, len(starts)):
-            chosen = [rows[i] for i in range(start, min(start + BATCH, len(rows)))]
+            columns = rows[start : start + BATCH]
+            chosen = [
+                dict(zip(columns, values, strict=True))
+                for values in zip(*columns.values(), strict=True)
+            ]
             made = collator.finish(collator.pad(chosen), generator)
             yield {name: tensor.to(self.device) for name, tensor in made.items()}
 

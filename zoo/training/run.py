@@ -52,8 +52,8 @@ def train(
     """Train the model a card describes.
 
     Checkpoints live in `OUTPUT.training` beside the output until the run is complete; then the
-    weights, config, image processor, card, manifest, README and an image of samples appear in
-    the output folder at once.
+    weights, config, image processor or tokenizer, card, manifest, README and, of images, some
+    samples appear in the output folder at once.
 
     Args:
         card: with [data] and [train].

@@ -46,7 +46,11 @@ def text_config(
     fields = field_names(config_class)
     defaults: dict[str, Any] = {"vocab_size": vocab_size, **ids}
     start = {START: defaults.pop(START)} if START in defaults else {}
-    if task.name == "causal-lm":  # of models that can do both
+    if task.name == "causal-lm":
+        # What stands before a text that was packed ended another; before others stands nothing.
+        packed = card.data is not None and card.data.packing
+        defaults["bos_token_id"] = ids.get("eos_token_id") if packed else None
+        # Of models that can do both:
         defaults |= {"is_decoder": True, "attention_mask_kind": "causal"}
     if task.name == "seq2seq":
         defaults["is_encoder_decoder"] = True
