@@ -56,12 +56,12 @@ VERBS = {
     "denoise": Verb(
         "zoo.cli.energies:denoise",
         "Add noise to images and denoise them by a model's score.",
-        "genae denoise out/mdsm-fashion-mnist IMAGES --sigma 0.3 -o denoised.png",
+        "genae denoise genae/mdsm-fashion-mnist IMAGES --sigma 0.3 -o clean.png",
     ),
     "inpaint": Verb(
         "zoo.cli.energies:inpaint",
         "Hide a part of images and fill it in.",
-        "genae inpaint out/mdsm-fashion-mnist IMAGES --mask lower -o filled.png",
+        "genae inpaint genae/dde-mnist examples-mnist --mask lower -o filled.png",
     ),
     "train": Verb(
         "zoo.cli.train:train",
