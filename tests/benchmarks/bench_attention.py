@@ -37,7 +37,8 @@ def prepare(form: str, size: int):
     read = values.clone().requires_grad_()
 
     def forward(module):
-        layer.eval()
+        if layer.training:  # else weights by position are kept, which `eval` drops
+            layer.eval()
         with torch.no_grad():
             module(values, context, 0, None)
 
@@ -55,11 +56,13 @@ def prepare(form: str, size: int):
     }
 
 
-def measure(size: int, forms: tuple[str, ...], rounds: int) -> dict[str, dict[str, float]]:
+def measure(
+    size: int, forms: tuple[str, ...], work: list[str], rounds: int
+) -> dict[str, dict[str, float]]:
     """Least CPU milliseconds of every form, by what was measured."""
     arms = {form: prepare(form, size) for form in forms}
     found: dict[str, dict[str, float]] = {}
-    for what in arms[DOT]:
+    for what in (what for what in arms[DOT] if what.rpartition(" ")[2] in work):
         # A warm-up besides: weights by position are kept from the second forward pass on.
         for form in forms:
             arms[form][what]()
@@ -78,11 +81,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512, 1024, 2048])
     parser.add_argument("--forms", nargs="+", default=list(FORMS[1:]))
+    parser.add_argument("--work", nargs="+", choices=WORK, default=list(WORK))
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     print(describe_machine())
     forms = (DOT, *options.forms)
-    found = {size: measure(size, forms, options.rounds) for size in options.sizes}
+    found = {size: measure(size, forms, options.work, options.rounds) for size in options.sizes}
     for what in next(iter(found.values())):
         rows = []
         for form in forms:
