@@ -14,7 +14,9 @@ from zoo.registry import describe, embedded, list_models, load_card, manifest
 
 BEGIN, END = "<!-- models:begin -->", "<!-- models:end -->"
 NONE = "–"
-# Columns of numbers: heading, metric, decimals; those of samples are for the prior.
+# Samplers whose numbers of samples are comparable: what models draw 10,000 of.
+SAMPLERS = ("prior", "generator")
+# Columns of numbers: heading, metric, decimals; those of samples are for these samplers.
 NUMBERS = (
     ("reconstruction error", "reconstruction_mse", 4),
     ("Fréchet distance", "frechet_distance", 1),
@@ -25,6 +27,7 @@ NUMBERS = (
 #: results, and how the number is written.
 BEST: tuple[tuple[str, str, dict[str, str], str], ...] = (
     ("bert-poetry-zh", "parity", {}, "logits within {:.0e} of the original's"),
+    ("dde-mnist", "frechet_distance", {}, "Fréchet distance {:.1f}"),
     ("eae-faces", "reconstruction_mse", {}, "reconstruction error {:.4f}"),
     ("eae-fashion-mnist", "frechet_distance", {"sampler": "prior"}, "Fréchet distance {:.1f}"),
     ("eae-mnist", "frechet_distance", {"sampler": "prior"}, "Fréchet distance {:.1f}"),
@@ -83,7 +86,7 @@ def _markdown(rows: Iterable[Iterable[str]]) -> str:
 
 def _number(results: Iterable[Result], metric: str, digits: int) -> str:
     for result in results:
-        if result.metric == metric and result.options.get("sampler", "prior") == "prior":
+        if result.metric == metric and result.options.get("sampler", "prior") in SAMPLERS:
             return f"{result.value:.{digits}f}"
     return NONE
 
