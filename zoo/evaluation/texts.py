@@ -65,9 +65,9 @@ class TextContext(Context):
 
         return self.once(("texts", dataset, split, config), load)
 
-    def rows(self, texts: Any) -> Any:
-        """Texts as tokens."""
-        return self.task.prepare(texts, self.processor, self.options)
+    def rows(self, texts: Any, **changes: Any) -> Any:
+        """Texts as tokens, by the options of the card but for some changes."""
+        return self.task.prepare(texts, self.processor, replace(self.options, **changes))
 
     def batches(  # type: ignore[override]
         self, rows: Any, text: str, generator: torch.Generator

@@ -110,7 +110,7 @@ def unigram(subject: Subject) -> Tensor | None:
         if texts is None:
             return None
         counts = torch.ones(len(context.processor), dtype=torch.float64)
-        for row in context.rows(texts):
+        for row in context.rows(texts, whole_words=False):  # words take time, and change no token
             counts += torch.bincount(
                 torch.tensor(PREDICTED[context.task.name](row), dtype=torch.int64),
                 minlength=len(counts),
