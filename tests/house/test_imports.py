@@ -58,7 +58,7 @@ ROOMS = {
         f"{PLAIN} zoo.progress zoo.registry zoo.models.images",
     ),
     "zoo.data.text": (
-        "torch datasets pyarrow tokenizers transformers",
+        "numpy torch datasets pyarrow tokenizers transformers",
         f"{PLAIN} zoo.data zoo.models.text",
     ),
     "zoo.training": (

@@ -86,6 +86,11 @@ FAULTS = {
     "json cut": ("t.jsonl", (GOOD + '{"text": "b').encode(), "line 2: is not JSON"),
     "json list": ("t.jsonl", (GOOD + "[1, 2]\n").encode(), "line 2: is not an object"),
     "json gb18030": ("t.jsonl", '{"text": "床"}'.encode("gb18030"), "line 1: is not UTF-8"),
+    "json deep": (
+        "t.jsonl",
+        b'{"text":' + b"[" * 2000 + b"]" * 2000 + b"}\n",
+        "line 1: is nested too deeply",
+    ),
     "json null": ("t.jsonl", (GOOD + '{"text": null}\n').encode(), "row 1: nothing (null)"),
     "json absent": ("t.jsonl", (GOOD + '{"other": "b"}\n').encode(), "row 1: nothing (null)"),
     "column": ("t.jsonl", b'{"words": "a", "kind": 1}\n', "no column 'text' among words, kind"),

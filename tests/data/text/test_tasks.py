@@ -1,12 +1,14 @@
 """What each task makes of texts."""
 
+import sys
+
 import datasets
 import pytest
 import torch
 
 from zoo.data.text import TASKS, TextOptions, find_labels, train_tokenizer
 from zoo.data.text.collators import IGNORED
-from zoo.errors import UsageError
+from zoo.errors import MissingDependencyError, UsageError
 
 
 def rows_of(task, table, tokenizer, **options):
@@ -26,8 +28,7 @@ def test_masked_texts(table, characters, poems):
     batch = collator.finish(padded)
     assert set(batch) == {"input_ids", "attention_mask", "labels"}
     chosen = batch["labels"] != IGNORED
-    assert not (chosen & (padded["words"] < 0)).any()
-    assert torch.equal(padded["words"] < 0, padded["input_ids"] < 5)
+    assert not (chosen & (padded["input_ids"] < 5)).any()
 
 
 def test_a_step_masks_by_torchs_random_state_and_padding_does_not(table, characters):
@@ -46,15 +47,36 @@ def test_a_step_masks_by_torchs_random_state_and_padding_does_not(table, charact
     assert torch.equal(collator(list(rows))["input_ids"], first["input_ids"])
 
 
-def test_whole_words_are_those_of_jieba(characters):
-    pytest.importorskip("jieba")
-    table = datasets.Dataset.from_dict({"text": ["春眠不觉晓", "hello 明月"]})
+def test_whole_words_are_masked_whole(characters, monkeypatch):
+    monkeypatch.setattr("zoo.data.text.encoding.jieba_words", lambda text: ["he", "l", text[3:]])
+    rows, collator = rows_of(
+        "masked-lm",
+        datasets.Dataset.from_dict({"text": ["hello☃!"]}),
+        characters,
+        whole_words=True,
+    )
+    # h, e; l; l, o and two characters that are not in the vocabulary, which cannot be masked.
+    assert rows[0]["words"] == [-1, 0, 0, 1, 2, 2, -1, -1, -1]
+    for _ in range(30):
+        first, second, _, third, fourth = (
+            collator(list(rows))["labels"][0, 1:6] != IGNORED
+        ).tolist()
+        assert (first, third) == (second, fourth)
+
+
+@pytest.mark.slow
+def test_whole_words_are_those_of_jieba():
+    table = datasets.Dataset.from_dict({"text": ["自然语言处理", "hello 明月"]})
     tokenizer = train_tokenizer(table["text"], "characters", 99)
     rows, _ = rows_of("masked-lm", table, tokenizer, whole_words=True)
-    words = rows[1]["words"]
-    assert words == [-1, 0, 0, 0, 0, 0, 1, 2, 2, -1]
-    assert rows[0]["words"][0] == -1
-    assert max(rows[0]["words"]) < 4  # at least two characters are one word
+    assert rows[0]["words"] == [-1, 0, 0, 0, 0, 1, 1, -1]
+    assert rows[1]["words"] == [-1, 0, 0, 0, 0, 0, 1, 2, 2, -1]
+
+
+def test_whole_words_without_jieba(table, characters, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jieba", None)
+    with pytest.raises(MissingDependencyError, match=r"genae\[chinese\]"):
+        rows_of("masked-lm", table, characters, whole_words=True)
 
 
 def test_causal_labels_are_the_tokens_without_padding(table, characters, poems):
@@ -95,6 +117,21 @@ def test_packing_joins_all_texts(task, streaming, table, characters, poems):
     else:
         assert (batch["input_ids"][:, 0] == 2).all()
         assert (batch["labels"][:, 0] == IGNORED).all()
+
+
+def test_streams_can_be_shuffled(table, characters):
+    for packing in (False, True):
+        rows, _ = rows_of(
+            "causal-lm", table.to_iterable_dataset(), characters, packing=packing, max_length=16
+        )
+        plain = sorted(row["input_ids"] for row in rows)
+        shuffled = rows.shuffle(seed=0, buffer_size=10)
+        orders = []
+        for epoch in (0, 1, 0):
+            shuffled.set_epoch(epoch)
+            orders.append([row["input_ids"] for row in shuffled])
+        assert orders[0] == orders[2] != orders[1]
+        assert sorted(orders[0]) == sorted(orders[1]) == plain
 
 
 def test_packing_keeps_words_apart():
@@ -179,12 +216,14 @@ def test_what_has_no_token_is_left_out(characters):
     assert list(rows["length"]) == [3]
     with pytest.raises(UsageError, match="nothing is left of 2 texts"):
         rows_of("masked-lm", table.select([0, 2]), characters)
+    with pytest.raises(UsageError, match="nothing is left"):
+        list(rows_of("masked-lm", table.select([0, 2]).to_iterable_dataset(), characters)[0])
     with pytest.raises(UsageError, match="less than one block of 64 tokens"):
         rows_of("causal-lm", table, characters, packing=True, max_length=64)
 
 
 REFUSED = [
-    ("masked-lm", {"text": [1, 2]}, {}, "has 1 where a text should be"),
+    ("masked-lm", {"text": [1, 2]}, {}, "row 0: the column text has 1 where"),
     ("masked-lm", {"text": ["a"]}, {"columns": ("a", "b")}, "takes 1 columns of texts, got 2"),
     ("seq2seq", {"text": ["a"]}, {"columns": ("text",)}, "takes 2 columns of texts, got 1"),
     ("seq2seq", {"source": ["a"], "target": ["b"]}, {"packing": True}, "leave packing out"),

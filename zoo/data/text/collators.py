@@ -80,14 +80,21 @@ class MaskingCollator(Collator):
     def __init__(self, tokenizer: Any, options: TextOptions) -> None:
         super().__init__(tokenizer, options)
         self.mask_id = tokenizer.mask_token_id
+        self.special_ids = torch.tensor(sorted(set(tokenizer.all_special_ids)))
         self.ordinary_ids = ordinary_ids(tokenizer)
 
     def finish(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
         """Mask tokens, and label those; see `mask_tokens`."""
         batch = dict(batch)
+        input_ids = batch["input_ids"]
+        words = batch.pop("words", None)
+        if words is None:  # each token is one
+            special = torch.isin(input_ids, self.special_ids.to(input_ids.device))
+            places = torch.arange(input_ids.shape[1], device=input_ids.device)
+            words = places.masked_fill(special | (batch["attention_mask"] == 0), -1)
         batch["input_ids"], batch["labels"] = mask_tokens(
-            batch["input_ids"],
-            batch.pop("words"),
+            input_ids,
+            words,
             rate=self.options.mask_rate,
             mask_id=self.mask_id,
             ordinary_ids=self.ordinary_ids,

@@ -72,12 +72,12 @@ def jieba_numbers(text: str, offsets: Iterable[tuple[int, int]]) -> list[int]:
     return [numbers[begin] if begin < end else -1 for begin, end in offsets]
 
 
-def check_texts(values: Iterable[Any], column: str) -> None:
-    """Raise `UsageError` unless all values are texts."""
-    for value in values:
+def check_texts(values: Iterable[tuple[int, Any]], column: str) -> None:
+    """Raise `UsageError` unless all values are texts; each comes with its row."""
+    for row, value in values:
         if not isinstance(value, str):
             what = "nothing (null)" if value is None else f"{value!r:.40}"
             raise UsageError(
-                f"the column {column} has {what} where a text should be; name the column of "
-                "texts, or leave those rows out"
+                f"row {row}: the column {column} has {what} where a text should be; name the "
+                "column of texts, or leave those rows out"
             )

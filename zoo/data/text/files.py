@@ -118,6 +118,8 @@ def fault(file: Path) -> str | None:
                     f"{file}, line {number}: is not JSON ({error.msg}, at character "
                     f"{error.colno}); write one object a line"
                 )
+            except RecursionError:
+                return f"{file}, line {number}: is nested too deeply"
     return None
 
 

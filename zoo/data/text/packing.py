@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from zoo.errors import UsageError
+
 Rows = dict[str, list[list[int]]]
 
 
@@ -60,10 +62,23 @@ def renumber(words: Sequence[int]) -> list[int]:
     return [word if word < 0 else seen.setdefault(word, len(seen)) for word in words]
 
 
-def blocks(stream: Any, make_packer: Callable[[], Packer]) -> Iterator[dict[str, list[int]]]:
-    """Blocks of a data set that is streamed, one at a time; each time from its beginning."""
-    packer = make_packer()
+def stream_rows(
+    stream: Any, make_packer: Callable[[], Packer] | None
+) -> Iterator[dict[str, list[int]]]:
+    """Rows of a data set that is streamed, or blocks of them; each time from its beginning.
+
+    Raises:
+        UsageError: there are none.
+    """
+    packer = make_packer() if make_packer else None
+    some = False
     for rows in stream.iter(batch_size=1000):
-        full = packer(rows)
-        for number in range(len(full["input_ids"])):
-            yield {name: values[number] for name, values in full.items()}
+        full = packer(rows) if packer else rows
+        for values in zip(*full.values(), strict=True):
+            some = True
+            yield dict(zip(full, values, strict=True))
+    if not some:
+        raise UsageError(
+            "nothing is left of the texts: none has a token of the vocabulary"
+            + (", or all are less than one block" if packer else "")
+        )

@@ -1,10 +1,14 @@
 """What texts are trained for: columns, heads, rows and batches of each task."""
 
+import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from zoo.data.sources import no_bars
 from zoo.errors import UsageError
@@ -14,7 +18,7 @@ from .encoding import Rows, check_texts, encode, jieba_numbers
 from .labels import number_labels
 from .masking import IGNORED
 from .options import TextOptions
-from .packing import Packer, blocks, renumber
+from .packing import Packer, renumber, stream_rows
 
 #: Makes rows of a batch of columns.
 Encode = Callable[[list[list[Any]], Any, TextOptions], Rows]
@@ -28,16 +32,14 @@ def encode_masked(columns: list[list[Any]], tokenizer: Any, options: TextOptions
     wanted = {"add_special_tokens": not options.packing}
     rows = encode(tokenizer, columns, length, return_offsets_mapping=options.whole_words, **wanted)
     special = set(tokenizer.all_special_ids)
-    rows["words"] = []
-    for number, tokens in enumerate(rows["input_ids"]):
-        words = (
-            jieba_numbers(texts[number], rows["offset_mapping"][number])
-            if options.whole_words
-            else range(len(tokens))
-        )
-        free = [-1 if t in special else w for t, w in zip(tokens, words, strict=True)]
-        rows["words"].append(renumber(free))
-    return _keep(rows, [max(words, default=-1) >= 0 for words in rows["words"]])
+    if options.whole_words:
+        rows["words"] = [
+            renumber([-1 if t in special else w for t, w in zip(tokens, words, strict=True)])
+            for tokens, words in zip(
+                rows["input_ids"], map(jieba_numbers, texts, rows["offset_mapping"]), strict=True
+            )
+        ]
+    return _keep(rows, [not special.issuperset(tokens) for tokens in rows["input_ids"]])
 
 
 def encode_causal(columns: list[list[Any]], tokenizer: Any, options: TextOptions) -> Rows:
@@ -185,17 +187,21 @@ class Task:
         names = self.needed(options)
         if self.label and not options.labels:
             raise UsageError(f"{self.name} needs the names of its classes: options.labels")
-        rows = Encoder(self, tokenizer, options)
-        if isinstance(dataset, datasets.IterableDataset):
+        stored = not isinstance(dataset, datasets.IterableDataset)
+        rows = Encoder(self, tokenizer, options, stored)
+        if not stored:
             stream = dataset.map(
-                rows, batched=True, batch_size=BATCH_SIZE, remove_columns=list(names)
+                rows,
+                batched=True,
+                with_indices=True,
+                batch_size=BATCH_SIZE,
+                remove_columns=list(names),
             ).remove_columns("cut")
-            if not options.packing:
-                return stream
-            made = {"stream": stream, "make_packer": partial(self._packer, tokenizer, options)}
-            return datasets.IterableDataset.from_generator(blocks, gen_kwargs=made)
+            packer = partial(self._packer, tokenizer, options) if options.packing else None
+            made = {"stream": stream, "make_packer": packer}
+            return datasets.IterableDataset.from_generator(stream_rows, gen_kwargs=made)
         with no_bars():
-            tokens = _map(dataset, rows)
+            tokens = _map(dataset, rows, with_indices=True)
             _check_some(tokens, dataset, "none has a token of the vocabulary; look at both")
             _report_cut(tokens, len(dataset), options.max_length)
             tokens = tokens.remove_columns("cut")
@@ -219,9 +225,9 @@ class Task:
         return Packer(options.max_length, separator(tokenizer), around)
 
 
-def _map(dataset: Any, rows: Callable[[Rows], Rows]) -> Any:
+def _map(dataset: Any, rows: Callable[..., Rows], **settings: Any) -> Any:
     return dataset.map(
-        rows, batched=True, batch_size=BATCH_SIZE, remove_columns=dataset.column_names
+        rows, batched=True, batch_size=BATCH_SIZE, remove_columns=dataset.column_names, **settings
     )
 
 
@@ -241,25 +247,48 @@ def _report_cut(rows: Any, total: int, max_length: int) -> None:
 
 
 class Encoder:
-    """Rows of a batch of texts, for `datasets`."""
+    """Rows of a batch of texts, for `datasets`, which stores them under a hash of this object.
 
-    def __init__(self, task: Task, tokenizer: Any, options: TextOptions) -> None:
+    Args:
+        task: of the texts.
+        tokenizer: of transformers.
+        options: of the texts.
+        stored: whether rows go to disk, in half the space that lists of numbers would take.
+    """
+
+    def __init__(self, task: Task, tokenizer: Any, options: TextOptions, stored: bool) -> None:
         self.task, self.tokenizer, self.options = task, tokenizer, options
+        self.stored = stored
+        self.code = code_digest()  # what another version stored is no use
 
-    def __call__(self, batch: Rows) -> Rows:
+    def __call__(self, batch: Rows, numbers: list[int]) -> Rows:
         """The rows, without those that are empty."""
         names = self.task.needed(self.options)
         for name in self.options.columns or self.task.columns:
-            values = batch[name]
+            values: Any = zip(numbers, batch[name], strict=True)
             if self.task.splits:
-                values = [word for words in values for word in words or [None]]
+                values = ((row, word) for row, words in values for word in words or [None])
             check_texts(values, name)
         columns = [batch[name] for name in names]
         rows = self.task.encode(columns, self.tokenizer, self.options)
         kept = ("input_ids", "token_type_ids", "labels", "words", "cut")
         rows = {name: rows[name] for name in kept if name in rows}
         rows["length"] = list(map(len, rows["input_ids"]))
-        return rows
+        return {name: _narrow(each) for name, each in rows.items()} if self.stored else rows
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 of the modules that make rows."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _narrow(values: list[Any]) -> list[Any]:
+    """Lists of numbers in half the space that they would take on disk."""
+    if not values or not isinstance(values[0], list):
+        return values
+    return [np.array(value, dtype=np.int32) for value in values]
 
 
 TASKS = {

@@ -54,11 +54,17 @@ def train_wordpiece(texts: Iterable[str], size: int, lowercase: bool) -> Tokeniz
     """BERT's WordPiece: words cut at spaces and punctuation, Chinese characters one by one."""
     normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     cutter = pre_tokenizers.BertPreTokenizer()
-    words: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for text in texts:
-        pieces = cutter.pre_tokenize_str(normalizer.normalize_str(text))
-        words.update(piece for piece, _ in pieces)
-    alphabet = _alphabet(words, size - len(SPECIAL_TOKENS))
+        counts.update(normalizer.normalize_str(text))
+    alphabet: list[str] = []
+    for character in sorted(counts, key=lambda each: (-counts[each], each)):
+        cut = cutter.pre_tokenize_str(normalizer.normalize_str(f"a{character}"))
+        joins = [piece for piece, _ in cut] == [f"a{character}"]
+        forms = [character, f"##{character}"] if joins else [character]
+        if len(SPECIAL_TOKENS) + len(alphabet) + len(forms) > size:
+            break
+        alphabet += [] if character.isspace() else forms
     # The trainer numbers the pieces of its alphabet as its hash table has them, and breaks ties
     # by these numbers; as special tokens they have the same number every time.
     trainer = trainers.WordPieceTrainer(
@@ -74,23 +80,6 @@ def train_wordpiece(texts: Iterable[str], size: int, lowercase: bool) -> Tokeniz
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, cutter
     tokenizer.decoder = decoders.WordPiece()
     return tokenizer
-
-
-def _alphabet(words: Counter[str], size: int) -> list[str]:
-    """The most frequent characters, each also as the inside of a word if it is ever there."""
-    counts: Counter[str] = Counter()
-    inside: set[str] = set()
-    for word, count in words.items():
-        inside.update(word[1:])
-        for character in word:
-            counts[character] += count
-    alphabet: list[str] = []
-    for character in sorted(counts, key=lambda each: (-counts[each], each)):
-        forms = [character, f"##{character}"] if character in inside else [character]
-        if len(alphabet) + len(forms) > size:
-            break
-        alphabet += forms
-    return alphabet
 
 
 def train_bytes(texts: Iterable[str], size: int, lowercase: bool) -> Tokenizer:
