@@ -13,7 +13,15 @@ from torch.utils.data import IterableDataset
 from zoo import catalog
 from zoo.card import Card
 from zoo.data.sources import DATASETS
-from zoo.data.text import TASKS, Task, TextOptions, find_labels, load_texts, train_tokenizer
+from zoo.data.text import (
+    TASKS,
+    Task,
+    TextOptions,
+    Texts,
+    find_labels,
+    load_texts,
+    train_tokenizer,
+)
 from zoo.errors import UsageError
 from zoo.hints import quote
 
@@ -26,7 +34,7 @@ from .recipe import Recipe, build_parts
 from .tables import build
 from .text_settings import auto_class, text_config, text_options
 from .text_trainer import CollatingTrainer
-from .tokenizers import TRAINED_IDS, all_texts, fitted_length, load_tokenizer, token_ids
+from .tokenizers import TRAINED_IDS, fitted_length, load_tokenizer, token_ids
 
 SHUFFLED = 10_000  # texts of a stream that are in memory, to be drawn from
 
@@ -101,7 +109,7 @@ class TextRecipe(Recipe):
         if tokenizer is None:
             wanted = self.card.tokenizer
             tokenizer = train_tokenizer(
-                all_texts(texts, options.columns or task.columns),
+                Texts(texts, options.columns or task.columns),
                 wanted["kind"],
                 wanted["size"],
                 lowercase=wanted.get("lowercase", False),

@@ -1,8 +1,6 @@
 """The tokenizer that a card of texts names, and what a model's config takes from it."""
 
 import os
-from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +54,6 @@ def token_ids(tokenizer: Any) -> dict[str, int]:
         known = [number for number in ids if number is not None]
         found |= {field: known[0]} if known else {}
     return found
-
-
-def all_texts(dataset: Any, columns: tuple[str, ...]) -> Iterator[str]:
-    """Every text of some columns, row by row; lists of words as their words."""
-    for batch in dataset.iter(batch_size=1000):
-        for row in zip(*(batch[column] for column in columns), strict=True):
-            yield from chain.from_iterable([x] if isinstance(x, str) else x for x in row)
 
 
 def fitted_length(tokenizer: Any, max_length: int, folder: Path) -> None:

@@ -111,7 +111,7 @@ def test_the_same_texts_give_the_same_tokenizer_in_every_process(poems):
 
 def test_texts_are_read_from_several_columns_and_of_words(table):
     pairs = table.add_column("words", [["a", "b"]] * len(table))
-    assert list(Texts(pairs, ["text", "words"]))[len(table) :] == ["a b"] * len(table)
+    assert list(Texts(pairs, ["text", "words"]))[len(table) :] == ["a", "b"] * len(table)
     assert list(Texts(pairs, ["text"])) == list(Texts(pairs.to_iterable_dataset(), ["text"]))
     for kind in KINDS:
         one = train_tokenizer(Texts(pairs, ["text"]), kind, 300).get_vocab()

@@ -123,7 +123,7 @@ class Texts:
 
     Args:
         dataset: of `datasets`, streamed or not.
-        columns: of texts, or of lists of words.
+        columns: of texts, or of lists of words, which are texts then.
     """
 
     def __init__(self, dataset: Any, columns: Iterable[str]) -> None:
@@ -133,7 +133,7 @@ class Texts:
         for batch in self.dataset.select_columns(list(self.columns)).iter(batch_size=1000):
             for column in self.columns:
                 for text in batch[column]:
-                    yield text if isinstance(text, str) else " ".join(text)
+                    yield from [text] if isinstance(text, str) else text
 
 
 def train_tokenizer(
