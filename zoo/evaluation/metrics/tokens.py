@@ -12,13 +12,11 @@ from zoo.evaluation.subject import Outcome, Subject
 from zoo.evaluation.texts import context_of, some_texts, train_texts
 
 IGNORED = -100
-#: The tokens of a row that a model of each task predicts, or may have to.
-PREDICTED: dict[str, Callable[[dict[str, Any]], list[int]]] = {
-    "masked-lm": lambda row: [
-        token for token, word in zip(row["input_ids"], row["words"], strict=True) if word >= 0
-    ],
-    "causal-lm": lambda row: row["input_ids"][1:],
-    "seq2seq": lambda row: row["labels"],
+#: The tokens of a row that a model of each task predicts, or may have to; special ones are given.
+PREDICTED: dict[str, Callable[[dict[str, Any], set[int]], list[int]]] = {
+    "masked-lm": lambda row, special: [t for t in row["input_ids"] if t not in special],
+    "causal-lm": lambda row, special: row["input_ids"][1:],
+    "seq2seq": lambda row, special: row["labels"],
 }
 
 
@@ -110,10 +108,11 @@ def unigram(subject: Subject) -> Tensor | None:
         if texts is None:
             return None
         counts = torch.ones(len(context.processor), dtype=torch.float64)
+        special = set(context.processor.all_special_ids)
         for row in context.rows(texts, whole_words=False):  # words take time, and change no token
+            tokens = PREDICTED[context.task.name](row, special)
             counts += torch.bincount(
-                torch.tensor(PREDICTED[context.task.name](row), dtype=torch.int64),
-                minlength=len(counts),
+                torch.tensor(tokens, dtype=torch.int64), minlength=len(counts)
             )
         return counts / counts.sum()
 
