@@ -76,6 +76,7 @@ def test_the_recipe_of_stacked_digits_trains(root, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(1200)
 def test_the_recipe_of_stacked_digits_starts_to_learn(root, shared_data, tmp_path, monkeypatch):
     """Its first 200 steps as written, but for smaller batches: a few minutes of a core."""

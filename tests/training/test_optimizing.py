@@ -231,9 +231,10 @@ def test_the_model_of_a_card_with_rates_is_the_same_class(card, tmp_path):
 
 def test_the_tables_of_the_page_fit_a_card(root):
     page = (root / "zoo/training/README.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (block,) = (found for found in map(tomllib.loads, blocks) if "rates" in found["train"])
     table = Card.load(root / "cards/vae-mnist").to_dict()
-    table["train"] |= tomllib.loads(block)["train"]
+    table["train"] |= block["train"]
     shown = explain(Card.of(table))
     for words in (
         "Rule('encoder.*', scale=0.1)",

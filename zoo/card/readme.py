@@ -131,7 +131,7 @@ READ = (
 CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "unconditional-image-generation": (
         (),
-        ("images = model.sample(16, seed=0)  # (16, channels, height, width), in [0, 1]",),
+        ("images = model.sample(4, seed=0)  # (4, channels, height, width), in [0, 1]",),
     ),
     "image-feature-extraction": (
         ("from PIL import Image",),

@@ -176,15 +176,17 @@ def info(
     place: str | Path = card.id if facts["ships"] else f"cards/{card.name}"
     if Path(model).exists():
         place = Path(model)
-    verb, following = NEXT.get(card.task, LAST) if facts["ships"] else ("train", ())
+    first = NEXT.get(card.architecture) or NEXT.get(card.task, LAST)
+    verb, following = first if facts["ships"] else ("train", ())
     reads_texts = verb in ("fill-mask", "generate")
     if reads_texts and not (card.path and (card.path.parent / "tokenizer.json").is_file()):
         verb, following = LAST
     hint(command("genae", verb, place, *following), quiet=quiet)
 
 
-#: What to try first with a model that ships, by its task: the verb, and what follows the model.
+#: What to try first with a model that ships, by architecture or task: the verb, what follows.
 NEXT = {
+    "mdsm": ("sample", ("-n", "4", "-o", "samples.png")),  # whose chains take seconds an image
     "unconditional-image-generation": ("sample", ("-n", "64", "-o", "samples.png")),
     "fill-mask": ("fill-mask", ("[MASK]眠不覺曉",)),
     "text-generation": ("generate", ("的", "--seed", "0")),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import IntegrityError, NotAllowedError, NotFoundError, UsageError
+from zoo.errors import GenaeError, IntegrityError, NotAllowedError, NotFoundError, UsageError
 from zoo.hints import did_you_mean
 from zoo.registry import embedded
 
@@ -202,6 +202,8 @@ def _load_table(
                 note_unnamed(name, Path(place), sum(map(len, tables.values())))
                 return numbered(tables, canonical(split))
             return datasets.load_dataset(str(place), name=config, split=split)
+    except GenaeError:  # in words already
+        raise
     except (ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())
         if described and "file_name" in reason:
