@@ -8,7 +8,7 @@ blocks, as FNet has no mask. Needs this data set and `tatoeba-zh-en` in GENAE_DA
 
 A run is a process of one thread, --jobs at once. A finished one is a line of JSON in --output, so
 that the same call goes on where it was interrupted; a run that needs more CPU minutes than
---minutes is given up and reported. With the defaults 38 runs, of translation about four minutes of
+--minutes is given up and reported. With the defaults 38 runs, of translation about three minutes of
 one core each, of the others one to two.
 Run: GENAE_DATA=FOLDER python tests/benchmarks/synthesizers.py [--tasks masked-lm] [--arms mean]
 """
@@ -78,7 +78,7 @@ class Setting:
 SETTINGS = {
     "masked-lm": Setting(
         "Masked characters of chinese-classics", "chinese-classics", ("text",),
-        ("characters", 4000), 64, 32, 640, 2e-3, FORMS, 3, "ForMaskedLM",
+        ("characters", 4000), 64, 32, 600, 2e-3, FORMS, 3, "ForMaskedLM",
     ),
     "causal-lm": Setting(
         "Next characters of chinese-classics", "chinese-classics", ("text",),
@@ -86,7 +86,7 @@ SETTINGS = {
     ),
     "seq2seq": Setting(
         "Translation of tatoeba-zh-en into English", "tatoeba-zh-en", ("text", "english"),
-        ("wordpiece", 6000), 32, 64, 1000, 2e-3, FEW, 1, "ForConditionalGeneration",
+        ("wordpiece", 6000), 32, 64, 800, 2e-3, FEW, 1, "ForConditionalGeneration",
     ),
 }  # fmt: skip
 
