@@ -8,8 +8,8 @@ blocks, as FNet has no mask. Needs this data set and `tatoeba-zh-en` in GENAE_DA
 
 A run is a process of one thread, --jobs at once. A finished one is a line of JSON in --output, so
 that the same call goes on where it was interrupted; a run that needs more CPU minutes than
---minutes is given up and reported. With the defaults 38 runs, of translation about three minutes of
-one core each, of the others one to two.
+--minutes is given up and reported. With the defaults 38 runs, of translation about three minutes
+of one core each, of the others one to two.
 Run: GENAE_DATA=FOLDER python tests/benchmarks/synthesizers.py [--tasks masked-lm] [--arms mean]
 """
 
