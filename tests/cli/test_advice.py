@@ -13,6 +13,8 @@ from zoo.evaluation.metrics.table import METRICS
 from zoo.registry import embedded
 
 SHIPPED = [folder.name for folder in embedded.folders() if embedded.ships(folder)]
+#: The same, those that draw by long chains in the full suite alone.
+DRAWN = [pytest.param(n, marks=[pytest.mark.slow] * n.startswith("mdsm")) for n in SHIPPED]
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def here(tmp_path, monkeypatch):
     return place
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", DRAWN)
 def test_the_code_of_every_shipped_page_runs(name):
     page = (embedded.ROOT / name / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", page, re.M | re.S)
@@ -91,7 +93,7 @@ def test_the_commands_of_every_shipped_page_are_commands(name):
         assert all(words[i + 1] in METRICS for i, word in enumerate(words) if word == "--metric")
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", DRAWN)
 def test_what_follows_info_runs(name, follow):
     follow("info", f"genae/{name}", most=1)
 

@@ -320,6 +320,7 @@ def exact_denoised(planar, x, levels):
     return mean / total
 
 
+@pytest.mark.slow
 def test_one_energy_denoises_every_level_without_being_told_it():
     torch.manual_seed(0)
     planar, steps = PLANAR["gaussians-2d"], 1500

@@ -176,6 +176,7 @@ def test_processes_share_one_transfer(server, open_hub, client, release, tmp_pat
         assert content(folder) == content(made.folder)
 
 
+@pytest.mark.slow
 @few_or(20, 1)
 def test_writers_on_one_branch_lose_nothing(server, open_hub, client, release, rounds):
     for number in range(rounds):
