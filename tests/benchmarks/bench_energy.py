@@ -69,7 +69,7 @@ def their_step(loss: type, model: Any, x: Any) -> Callable[[], Any]:
     """Their loss of a batch on the model's network."""
     from torchebm.core import BaseModel
 
-    class Energy(BaseModel):  # type: ignore[misc]
+    class Energy(BaseModel):
         def __init__(self) -> None:
             super().__init__(device="cpu")
             self.inner = model

@@ -229,7 +229,7 @@ def found(name: str, place: Path | str) -> Iterator[None]:
         name: what messages call the data set.
         place: its folder or file, or its id on the Hub.
     """
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
     from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
     try:

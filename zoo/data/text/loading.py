@@ -148,7 +148,7 @@ def _check_columns(name: str, present: Sequence[str], columns: Sequence[str]) ->
 
 def _check_nulls(name: str, table: Any) -> None:
     """Raise `UsageError` for the first cell that is null."""
-    import pyarrow.compute as pc  # type: ignore[import-untyped]
+    import pyarrow.compute as pc
 
     for column in table.column_names:
         cells = table.data.column(column)

@@ -1,6 +1,7 @@
 """What a head's weights of attention say in a few numbers."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,4 +75,5 @@ def average(found: list[Statistics]) -> Statistics:
         values = [getattr(one, name) for one in found]
         return None if None in values else sum(values) / len(values)
 
-    return Statistics(**{name: mean(name) for name in Statistics.__dataclass_fields__})  # type: ignore[arg-type]
+    means: dict[str, Any] = {name: mean(name) for name in Statistics.__dataclass_fields__}
+    return Statistics(**means)

@@ -93,8 +93,8 @@ def write_parquet(
         columns: name and values, in order.
         facts: kept as the file's metadata `genae`, in JSON.
     """
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     table = pa.table({name: list(values) for name, values in columns.items()})
     table = table.replace_schema_metadata({"genae": json.dumps(dict(facts), default=str)})

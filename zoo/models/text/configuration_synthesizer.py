@@ -81,6 +81,7 @@ class SynthesizerConfig(TextConfig):
     decoder_attention: str | list[str] | None = None
     decoder_start_token_id: int | None = None
 
+    # Class variables of the other families, which follow from `norm` here: so mypy objects.
     @property
     def block_kind(self) -> str:  # type: ignore[override]
         """How a block is put together."""
