@@ -69,7 +69,7 @@ class TextContext(Context):
         """Texts as tokens, by the options of the card but for some changes."""
         return self.task.prepare(texts, self.processor, replace(self.options, **changes))
 
-    def batches(  # type: ignore[override]
+    def text_batches(
         self, rows: Any, text: str, generator: torch.Generator
     ) -> Iterator[dict[str, Tensor]]:
         """What the model is called with, on its device; masks come from a generator of the CPU."""

@@ -94,7 +94,7 @@ def of_texts(subject: Subject, count: int | None) -> tuple[Tensor, Tensor, dict[
     texts = some_texts(subject, count)
     rows = context.rows(texts)
     predicted, labels = [], []
-    for inputs in context.batches(rows, "classifying", subject.generator("none")):
+    for inputs in context.text_batches(rows, "classifying", subject.generator("none")):
         wanted = inputs["labels"]
         asked = wanted != IGNORED
         predicted.append(context.model(**inputs).logits.argmax(-1)[asked].cpu())

@@ -46,7 +46,7 @@ def predict(subject: Subject, num_texts: int | None) -> Scores:
         texts = some_texts(subject, num_texts)
         rows = context.rows(texts)
         nats, correct, found = 0.0, 0, []
-        for inputs in context.batches(rows, "predicting", subject.generator("masks")):
+        for inputs in context.text_batches(rows, "predicting", subject.generator("masks")):
             logits, labels = context.model(**inputs).logits, inputs["labels"]
             if context.task.name == "causal-lm":
                 logits, labels = logits[:, :-1], labels[:, 1:]

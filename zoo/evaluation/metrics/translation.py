@@ -92,7 +92,7 @@ def translate(
         whole = [i for i, pair in enumerate(pairs) if all(text.strip() for text in pair)]
         texts = texts.select(whole)
         rows, made = context.rows(texts), []
-        for inputs in context.batches(rows, "translating", subject.generator("none")):
+        for inputs in context.text_batches(rows, "translating", subject.generator("none")):
             inputs.pop("labels")
             ids = context.model.generate(
                 **inputs,
