@@ -240,6 +240,12 @@ class SelfAttention(nn.Module):
         return attend(self, query, key, value, context, self.scaling, previous_scores)
 
 
+def split_heads(values: Tensor, num_heads: int) -> Tensor:
+    """`(batch, length, num_heads * size)` as `(batch, num_heads, length, size)`."""
+    heads: Tensor = values.unflatten(-1, (num_heads, -1))
+    return heads.transpose(1, 2)
+
+
 def attend(
     module: nn.Module,
     query: Tensor,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 from transformers import initialization as init
 
-from .attention import Attended, Context, attend
+from .attention import Attended, Context, attend, split_heads
 from .configuration_synthesizer import DOT_PRODUCT, SynthesizerConfig
 from .synthesizer_forms import MODULES, Form
 
@@ -113,22 +113,23 @@ class SynthesizedAttention(nn.Module):
         layer_idx: int,
         previous_scores: Tensor | None = None,
     ) -> Attended:
-        value = self._split(self.value, hidden_states)
-        key = self._split(self.key, hidden_states) if self.dot_product else value[:, :1, :, :1]
+        heads = self.config.num_attention_heads
+        value = split_heads(self.value(hidden_states), heads)
+        key = (
+            split_heads(self.key(hidden_states), heads)
+            if self.dot_product
+            else value[:, :1, :, :1]
+        )
         if context.cache is not None:
             key, value = context.cache.update(key, value, layer_idx)
         if not self.dot_product:
             return self._attend(hidden_states, value, context)
-        query = self._split(self.query, hidden_states)
+        query = split_heads(self.query(hidden_states), heads)
         if len(self.names) == 1:
             return attend(self, query, key, value, context, self.scaling)
         share = self.shares()[self.names.index(DOT_PRODUCT)]
         bias = self.logits(hidden_states, context)
         return attend(self, query * share, key, value, context, self.scaling, bias)
-
-    def _split(self, dense: nn.Linear, values: Tensor) -> Tensor:
-        heads: Tensor = dense(values).unflatten(-1, (self.config.num_attention_heads, -1))
-        return heads.transpose(1, 2)
 
     def logits(self, hidden_states: Tensor, context: Context) -> Tensor:
         """The mixture of synthesized logits, dot products left out.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
 
-from .attention import Attended, Context, SelfAttention, Source, attend
+from .attention import Attended, Context, SelfAttention, Source, attend, split_heads
 from .blocks import Attention, AttentionFeedForward, Encoder, PostNormBlock, PreNormBlock
 from .configuration_synthesizer import SynthesizerConfig
 from .configuration_text import TextConfig
@@ -29,6 +29,7 @@ class CrossAttention(SelfAttention):
         previous_scores: Tensor | None = None,
     ) -> Attended:
         source, states = context.source, previous_scores
+        heads = self.config.num_attention_heads
         assert source is not None
         assert states is not None
         cache = source.cache if context.cache is not None else None
@@ -36,17 +37,14 @@ class CrossAttention(SelfAttention):
             layer: Any = cache.cross_attention_cache.layers[layer_idx]
             key, value = layer.keys, layer.values
         else:
-            key, value = self._split(self.key, states), self._split(self.value, states)
+            key = split_heads(self.key(states), heads)
+            value = split_heads(self.value(states), heads)
             if cache is not None:
                 cache.is_updated[layer_idx] = True
                 key, value = cache.cross_attention_cache.update(key, value, layer_idx)
-        query = self._split(self.query, hidden_states)
+        query = split_heads(self.query(hidden_states), heads)
         across = replace(context, mask=source.mask)
         return attend(self, query, key, value, across, self.scaling)
-
-    def _split(self, dense: nn.Linear, values: Tensor) -> Tensor:
-        heads: Tensor = dense(values).unflatten(-1, (self.config.num_attention_heads, -1))
-        return heads.transpose(1, 2)
 
 
 class DecoderBlock(AttentionFeedForward):
