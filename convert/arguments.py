@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import IntegrityError, NotFoundError, UsageError
+from zoo.hints import correction
 
 DTYPES = ("float32", "float16", "bfloat16", "float64")  # of a result
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -25,7 +26,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
     path = path_of(path)
     if not path.is_file():
-        raise NotFoundError(f"{path} does not exist; check the name")
+        raise NotFoundError(f"{path} does not exist; {correction(path)}")
     check_content(path)
     try:
         table = json.loads(path.read_bytes().decode("utf-8-sig"))

@@ -1,6 +1,6 @@
 """What to do with a model that cannot do what it was asked for. Standard library only."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from zoo import catalog
@@ -17,12 +17,13 @@ VERBS = {
 }
 
 
-def advice(name: str, config: Mapping[str, Any]) -> str:
+def advice(name: str, config: Mapping[str, Any], lacks: Collection[str] = ()) -> str:
     """What a model can do and by which command, as the end of a sentence.
 
     Args:
         name: of the model, as it was called.
         config: its `config.json`.
+        lacks: abilities that its files have turned out to lack.
 
     Example:
         >>> advice("genae/tiny-gpt", {"model_type": "genae_gpt"})
@@ -35,6 +36,6 @@ def advice(name: str, config: Mapping[str, Any]) -> str:
         return f"see {command('genae', 'info', name)}"
     can = catalog.abilities(entry, architectures)
     for ability, verb in VERBS.items():
-        if ability in can:
+        if ability in can and ability not in lacks:
             return f"it {catalog.ABILITIES[ability]}: {command('genae', verb, name)}"
     return f"see {command('genae', 'info', name)}"

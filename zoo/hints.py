@@ -22,6 +22,22 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return table[found[0]] if found else None
 
 
+def neighbor(path: str | os.PathLike[str]) -> str | None:
+    """What lies beside a path that leads nowhere, under a similar name; None if nothing does."""
+    folder, name = os.path.split(os.path.expanduser(path).rstrip("/"))
+    try:
+        near = nearest(name, os.listdir(folder or "."))
+    except OSError:
+        return None
+    return near and os.path.join(folder, near)
+
+
+def correction(path: str | os.PathLike[str]) -> str:
+    """The next step for a path that leads nowhere, as the end of a sentence."""
+    near = neighbor(path)
+    return f"did you mean {near!r}?" if near else "check the name"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with the closest known name, else with all of them; empty if none is known.
 

@@ -269,7 +269,7 @@ def head_at(place: str, name: str, head: str) -> Any:
 
     config = read_config(Path(place))
     _check_weights_exist(place)
-    auto = catalog.HEADS[head][0]
+    auto, _, can = catalog.HEADS[head]
     try:
         entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
     except UsageError:
@@ -279,13 +279,13 @@ def head_at(place: str, name: str, head: str) -> Any:
     except ValueError as error:
         reason = shorten(str(error), 200, placeholder=" ...")
         raise UsageError(
-            f"{name}: {auto} makes no model of its files: {reason}; {advice(name, config)}"
+            f"{name}: {auto} makes no model of its files: {reason}; {advice(name, config, can)}"
         ) from error
     missing = _unexplained(report, "missing", entry)
     if missing:
         raise UsageError(
             f"{name} has no weights for {auto}, such as {_few(missing)}; it was saved without "
-            f"this head; {advice(name, config)}"
+            f"this head; {advice(name, config, can)}"
         )
     _refuse(place, "mismatched", _unexplained(report, "mismatched", entry))
     return model

@@ -11,6 +11,7 @@ from convert.readers.archive import SIGN, is_archive
 from convert.readers.contents import UNFINISHED, refusal
 from convert.readers.tensorflow.checkpoint_file import NAMED, named_in, visible_files
 from zoo.errors import IntegrityError, NotFoundError, UsageError
+from zoo.hints import correction
 
 #: What names of TensorFlow's files have behind their prefix.
 ENDINGS = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
@@ -49,7 +50,7 @@ def absent(path: Path, index: Path) -> Exception:
                 return NotFoundError(
                     f"no checkpoint {path}: a place in an archive is given as {place}"
                 )
-        step = "check the name"
+        step = correction(folder)
         if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", path.as_posix(), re.ASCII):
             step += "; a model of a hub is downloaded first, and its folder given"
         return NotFoundError(f"no checkpoint {path}: there is no folder {folder}; {step}")
@@ -69,8 +70,10 @@ def absent(path: Path, index: Path) -> Exception:
             f"no checkpoint {path}: {alike[0]} looks the same, but its letters and accents are "
             "other characters (macOS writes them apart); rename it, or give the folder it is in"
         )
-    hint = f"; there is {', '.join(near[:SHOWN])}" if near else "; check the name"
-    return NotFoundError(f"no checkpoint {path}: neither {index.name} nor this file exists{hint}")
+    hint = f"there is {', '.join(near[:SHOWN])}" if near else correction(path)
+    return NotFoundError(
+        f"no checkpoint {path}: neither {index.name} nor this file exists; {hint}"
+    )
 
 
 def _composed(name: str) -> str:

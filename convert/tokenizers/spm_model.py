@@ -18,6 +18,7 @@ from convert.readers.archive import path_of
 from convert.readers.contents import what_is
 from convert.wire.protobuf import WireError, bytes_of, fields, number_of
 from zoo.errors import IntegrityError, NotFoundError, UsageError
+from zoo.hints import correction
 
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # what a space is written as in pieces
 MAX_SCORE = 1e30  # scores are logarithms; of such as these, sums would leave the range of floats
@@ -93,7 +94,7 @@ def read_spm(path: str | Path) -> SpmModel:
     """
     path = path_of(path)
     if not path.is_file():
-        raise NotFoundError(f"{path} does not exist; check the name")
+        raise NotFoundError(f"{path} does not exist; {correction(path)}")
     if (instead := what_is(path, raw=path.stat().st_size > 0)) is not None:
         raise IntegrityError(
             f"{path}: no SentencePiece model, or a damaged one ({instead.words}); {instead.step}"

@@ -13,6 +13,7 @@ from convert.readers.contents import check_content
 from convert.tokenizers import cjk
 from convert.tokenizers.spm_model import SPACE
 from zoo.errors import IntegrityError, NotFoundError, UsageError
+from zoo.hints import correction
 
 UNKNOWN = "[UNK]"
 #: What `simplify_vocab` puts first in every example of bert4keras's.
@@ -58,7 +59,7 @@ def read_words(path: str | Path) -> list[str]:
 def _read(path: Path) -> tuple[list[str], list[str]]:
     """The words, and the second columns where there are such."""
     if not path.is_file():
-        raise NotFoundError(f"{path} does not exist; check the name")
+        raise NotFoundError(f"{path} does not exist; {correction(path)}")
     check_content(path)
     data = path.read_bytes()
     try:

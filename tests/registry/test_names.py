@@ -133,7 +133,9 @@ def test_a_folder_that_is_not_there_is_named_as_one(text, words, tmp_path, monke
 
 def test_an_id_that_could_be_a_folder_is_told_as_both(tmp_path, monkeypatch):
     (tmp_path / "out" / "model").mkdir(parents=True)
-    with pytest.raises(NotFoundError, match="There is no folder 'oout/model' here either"):
+    with pytest.raises(
+        NotFoundError, match=r"There is no folder 'oout/model' here[.] oout/model at main"
+    ):
         registry.resolve("oout/model")
     with pytest.raises(NotFoundError, match="'out/modle' here; did you mean 'out/model'"):
         registry.resolve("out/modle")

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from zoo.cli import calls
+
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress bars and hints.")]
 Model = Annotated[
@@ -40,7 +42,8 @@ def complete_models(incomplete: str) -> list[str]:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON on stdout; paths and other objects become text."""
+    """Print the answer as JSON on stdout; paths and other objects become text."""
+    calls.current().answered = True
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
@@ -51,8 +54,8 @@ def say(text: str, *, quiet: bool = False) -> None:
 
 
 def hint(command: str, *, quiet: bool = False) -> None:
-    """Print what to try next, `try: genae ...`, on stderr, unless quiet."""
-    say(f"try: {command}", quiet=quiet)
+    """Print what to try next, `try: genae ...`, on stderr, unless quiet or answering in JSON."""
+    say(f"try: {command}", quiet=quiet or calls.current().as_json)
 
 
 def console(*, width_if_piped: int = 160) -> Any:

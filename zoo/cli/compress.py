@@ -49,7 +49,7 @@ def compress(
         folder = free_folder(Path(images[-1].stem))
         options: list[str | Path] = ["--model", Path(model)] if Path(model).exists() else []
         again = command("genae", "decompress", images[-1], folder, *options)
-        hint(again, quiet=quiet or as_json)
+        hint(again, quiet=quiet)
 
 
 def decompress(

@@ -134,7 +134,7 @@ def inspect(
         if one is not None
         for part in (word, one)
     ]
-    hint(command("genae", "convert", source, out or "OUT", *words), quiet=quiet or as_json)
+    hint(command("genae", "convert", source, out or "OUT", *words), quiet=quiet)
 
 
 def convert(
@@ -175,7 +175,7 @@ def convert(
         release=release,
     )
     _answer(report, as_json, quiet)
-    hint(load_command(report), quiet=quiet or as_json)
+    hint(load_command(report), quiet=quiet)
 
 
 def export(
@@ -209,7 +209,7 @@ def export(
         progress=partial(bytes_bar, "exporting", quiet=quiet),
     )
     _answer(report, as_json, quiet)
-    hint(build_call(report), quiet=quiet or as_json)
+    hint(build_call(report), quiet=quiet)
 
 
 def _options(words: list[str] | None, file: Path | None) -> dict[str, Any]:

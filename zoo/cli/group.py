@@ -12,6 +12,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from zoo import catalog
+from zoo.cli import calls
+from zoo.cli.common import print_json
 from zoo.errors import INTERRUPTED, GenaeError, MissingDependencyError, NotAllowedError
 
 #: A path under `~` that the shell did not expand, as happens in `--option=~/x`.
@@ -178,6 +180,7 @@ class VerbCommand(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; a model that is not here is located before torch is imported."""
+        calls.current().context = ctx
         model = ctx.params.get("model")
         if ctx.info_name not in AT_THE_DOOR or not isinstance(model, str):
             return super().invoke(ctx)
@@ -212,13 +215,14 @@ class VerbGroup(TyperGroup):
     ) -> Any:
         """Run, and exit with the code of the error, if there is one.
 
-        An error of genae prints its message, any other one line. `--debug`, before or after the
-        verb, adds the traceback.
+        An error of genae prints its message, any other one line; with `--json` it is JSON on
+        stdout. `--debug`, before or after the verb, adds the traceback.
         """
         arguments = list(sys.argv[1:] if args is None else args)
         end = arguments.index("--") if "--" in arguments else len(arguments)
         debug = "--debug" in arguments[:end]
         arguments = [one for i, one in enumerate(arguments) if one != "--debug" or i >= end]
+        call = calls.begin("--json" in arguments[:end])
         arguments = [
             HOME.sub(lambda found: f"{found[1]}{os.path.expanduser('~')}", one)
             for one in arguments
@@ -228,7 +232,7 @@ class VerbGroup(TyperGroup):
         try:
             code = super().main(arguments, **{**settings, "standalone_mode": False})
             if code == INTERRUPTED:  # typer handled Ctrl-C itself
-                report(KeyboardInterrupt())
+                report(KeyboardInterrupt(), call)
             sys.stdout.flush()  # a closed pipe is noticed here, not while the interpreter exits
         except BrokenPipeError:
             _forget_stdout()
@@ -236,7 +240,7 @@ class VerbGroup(TyperGroup):
         except (Exception, KeyboardInterrupt) as error:
             if debug:
                 traceback.print_exc()
-            code = report(error)
+            code = report(error, call)
         if not settings.get("standalone_mode", True):
             return code
         sys.exit(code if isinstance(code, int) else 0)
@@ -269,41 +273,50 @@ def load_verb(name: str) -> Any:
     return typer.main.get_command(single)
 
 
-def report(error: Any) -> int:
-    """Print on stderr what went wrong and return the exit code."""
+def report(error: Any, call: calls.Call) -> int:
+    """Print what went wrong and return the exit code.
+
+    On stderr; of a call that answers in JSON on stdout, unless its answer stands there already.
+    """
+    text, code = explain(error)
+    shown = "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+    if call.as_json and not call.answered:
+        kind = type(error).__name__
+        print_json({"error": shown, "kind": kind, "exit_code": code})
+    else:
+        print(f"genae: {shown}", file=sys.stderr)
+    return code
+
+
+def explain(error: Any) -> tuple[str, int]:
+    """What went wrong, in words, and the exit code."""
     if isinstance(error, GenaeError):
-        return _say(str(error), error.exit_code)
+        return str(error), error.exit_code
     if hasattr(error, "format_message"):  # the command line itself: an unknown option or verb
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "genae"
         text = str(error.format_message()).rstrip(" .")
         end = "" if text.endswith("?") else "."
-        return _say(f"{text}{end} See `{path} --help`.", int(error.exit_code))
+        return f"{text}{end} See `{path} --help`.", int(error.exit_code)
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
-        return _say("interrupted", INTERRUPTED)
+        return "interrupted", INTERRUPTED
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return _say(f"{text}: free some space.", MissingDependencyError.exit_code)
+        return f"{text}: free some space.", MissingDependencyError.exit_code
     if isinstance(error, PermissionError):
-        return _say(f"{text}: no permission; choose another place.", NotAllowedError.exit_code)
+        return f"{text}: no permission; choose another place.", NotAllowedError.exit_code
     if isinstance(error, ImportError):
-        return _say(text, MissingDependencyError.exit_code)
+        return text, MissingDependencyError.exit_code
     if isinstance(error, ValueError):
         from zoo.registry.order import check_settings
 
         try:
             check_settings()
         except GenaeError as cause:
-            return _say(str(cause), cause.exit_code)
+            return str(cause), cause.exit_code
     if isinstance(error, ValueError | OSError) and text:
-        return _say(text, 1)
-    return _say(f"{type(error).__name__}: {text} (`--debug` shows where)", 1)
-
-
-def _say(text: str, code: int) -> int:
-    shown = "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
-    print(f"genae: {shown}", file=sys.stderr)
-    return code
+        return text, 1
+    return f"{type(error).__name__}: {text} (`--debug` shows where)", 1
 
 
 def _forget_stdout() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zoo.chains import CHAINS
+from zoo.cli.calls import again
 from zoo.cli.common import Json, Model, Quiet, hint, print_json, say
 from zoo.drawing import MAX_SAMPLES, MAX_STEPS, SAMPLERS
 from zoo.errors import UsageError
@@ -108,19 +109,19 @@ def sample(
         print_json({"output": output and places[0], **found, **grid.facts})
     else:
         typer.echo("\n".join(map(str, places)))
-    again = ("genae", "sample", model, "-n", str(number), "--seed", str(grid.facts["seed"]))
+    seeded = {"number": number, "seed": grid.facts["seed"]}
     first = places[0]
     if fitted and sampler in (None, "prior"):
         name = first.with_stem(f"{first.stem}-{fitted[-1]}")
-        hint(command(*again, "--sampler", fitted[-1], "-o", name), quiet=quiet)
+        hint(again(sampler=fitted[-1], output=name, **seeded), quiet=quiet)
     elif grid.facts["sampler"] in CHAINS and grid.trace is None:
         name = first.with_stem(f"{first.stem}-trace")
-        hint(command(*again, "--sampler", "langevin", "--trace", name), quiet=quiet)
-    elif grid.trace is None and Path(model).is_dir() and not (Path(model) / "card.toml").is_file():
-        name = first.with_stem(f"{first.stem}-0.7")
-        hint(command(*again, "--temperature", "0.7", "-o", name), quiet=quiet)
-    else:
+        hint(again(output=None, trace=name, **seeded), quiet=quiet)
+    elif not Path(model).is_dir() or (Path(model) / "card.toml").is_file():
         hint(command("genae", "info", model), quiet=quiet)
+    elif grid.trace is None and temperature is None:
+        name = first.with_stem(f"{first.stem}-0.7")
+        hint(again(temperature=0.7, output=name, **seeded), quiet=quiet)
 
 
 def reconstruct(

@@ -11,6 +11,7 @@ from PIL import Image
 
 from zoo.data.files import list_images, open_image
 from zoo.errors import ConflictError, NotFoundError, UnsafeError, UsageError
+from zoo.hints import correction
 
 from .container import MAX_IMAGES, MODES
 
@@ -102,7 +103,7 @@ def _listed(paths: Sequence[str | Path]) -> list[tuple[str, Path]]:
         elif path.exists():
             found.append((Path(path.name), path))
         else:
-            raise NotFoundError(f"{path}: no such file or folder; check the name")
+            raise NotFoundError(f"{path}: no such file or folder; {correction(path)}")
     return [(check_name(name.with_suffix(".png").as_posix(), str(f)), f) for name, f in found]
 
 

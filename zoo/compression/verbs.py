@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import ConflictError, IntegrityError, NotFoundError
+from zoo.hints import correction
 from zoo.progress import items_bar
 from zoo.staging import check_new_folder, new_folder, umask
 
@@ -122,7 +123,7 @@ def decompress(
     try:
         content = Path(os.path.expanduser(source)).read_bytes()
     except (FileNotFoundError, IsADirectoryError):
-        raise NotFoundError(f"{source}: no such file; check the name") from None
+        raise NotFoundError(f"{source}: no such file; {correction(source)}") from None
     container = Container.from_bytes(content, str(source))
     codec = find_codec(container.identity, model)
     if codec.shape != container.shape:

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from zoo.errors import GenaeError, NotFoundError, UnsafeError, UsageError
+from zoo.hints import correction
 
 IMAGE_SUFFIXES = frozenset(
     ".png .apng .jpg .jpeg .jpe .jfif .jp2 .j2k .jpx .jpf .bmp .dib .gif .tif .tiff .tga .webp "
@@ -104,7 +105,7 @@ def open_image(path: Path, *, exact: bool = False) -> Image.Image:
         UsageError: if it is empty, not an image, damaged, animated, or of an unsupported mode.
     """
     if not path.exists():
-        raise NotFoundError(f"{path}: no such file; check the name")
+        raise NotFoundError(f"{path}: no such file; {correction(path)}")
     if not path.is_file():
         raise UsageError(f"{path}: is not a regular file; give an image or a folder of them")
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import GenaeError, IntegrityError, NotAllowedError, NotFoundError, UsageError
-from zoo.hints import did_you_mean
+from zoo.hints import did_you_mean, neighbor
 from zoo.registry import embedded
 
 from .folders import (
@@ -152,7 +152,9 @@ def locate(name: str) -> Path | str:
     if name not in DATASETS and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return name
     looked = ", ".join(str(root / source.folder) for root in roots)
-    hint = "" if name in DATASETS else f" {did_you_mean(name, DATASETS)}"
+    near = neighbor(name)  # what lies here comes before what is known by name
+    hint = f" Did you mean {near!r}?" if near else f" {did_you_mean(name, DATASETS)}"
+    hint = "" if name in DATASETS else hint
     raise NotFoundError(
         f"no data set {name!r} (looked for {looked}).{hint} Set GENAE_DATA to the folder that "
         "holds data sets, or give a folder, a Parquet file or a Hub id."

@@ -63,7 +63,7 @@ def load_card(name: str | os.PathLike[str]) -> Card:
         own = f"{embedded.OWNER}/{own.removeprefix('cards/').removesuffix(f'/{CARD_FILE}')}"
     if embedded.owns(own):
         return Card.load(embedded.folder(own))
-    raise NotFoundError(f"no model, folder or card {text!r}.{embedded.own_name(text)}")
+    raise NotFoundError(f"no model, folder or card {text!r}.{names.suggestion(text)}")
 
 
 def describe(card: Card) -> dict[str, Any]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from zoo.errors import NotFoundError, UsageError
-from zoo.hints import nearest
-from zoo.registry import order
+from zoo.hints import neighbor
+from zoo.registry import embedded, order
 from zoo.registry.shown import bare, notice
 from zoo.registry.types import ID, REVISION, check_id
 
@@ -99,16 +98,26 @@ def id_of(text: str) -> str:
 
 
 def no_folder(text: str) -> str:
-    """What to add to the error of an id that could have been a folder's path."""
+    """What to say first where an id is not found that could have been a folder's path."""
     if "/" not in text:
         return ""
-    parent = os.path.dirname(text)
-    near = None
-    if os.path.isdir(parent):
-        near = nearest(os.path.basename(text), (p.name for p in Path(parent).iterdir()))
-    return f" There is no folder {text!r} here" + (
-        f"; did you mean {os.path.join(parent, near)!r}?" if near else " either."
+    near = neighbor(text)
+    return f"There is no folder {text!r} here" + (f"; did you mean {near!r}? " if near else ". ")
+
+
+def no_model(text: str) -> NotFoundError:
+    """The error for a name without an owner, which is a folder's and no id to ask for."""
+    near = suggestion(text) or (
+        " An id has an owner, such as genae/eae-mnist (`genae list`); of the Hub's few models "
+        f"without one, this is hf.co/{text}."
     )
+    return NotFoundError(f"no folder {text!r} here.{near}")
+
+
+def suggestion(text: str) -> str:
+    """What is near a name that nothing has: a neighbour on disk, else a model of genae's own."""
+    near = neighbor(text)
+    return f" Did you mean {near!r}?" if near else embedded.own_name(text)
 
 
 def _refuse_folder(text: str) -> None:
@@ -133,12 +142,8 @@ def _refuse_folder(text: str) -> None:
         )
     elif "://" in text:
         hint = "give an id, with the place to ask after --from."
-    else:
-        parent, last = os.path.split(os.path.expanduser(plain))
-        if os.path.isdir(parent) and (
-            near := nearest(last, (p.name for p in Path(parent).iterdir()))
-        ):
-            hint = f"did you mean {os.path.join(parent, near)!r}?"
+    elif near := neighbor(text):
+        hint = f"did you mean {near!r}?"
     raise NotFoundError(f"no folder {bare(text)!r}: {hint}")
 
 

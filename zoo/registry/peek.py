@@ -46,7 +46,7 @@ def peek(
         except NotFoundError as error:
             failure = error
     if failure is not None and not source:
-        raise type(failure)(f"{failure}{names.no_folder(name)}")
+        raise type(failure)(f"{names.no_folder(name)}{failure}")
     raise failure or NotFoundError(f"no registry to ask for {name}: see `genae registry`.")
 
 

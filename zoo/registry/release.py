@@ -16,7 +16,7 @@ from zoo import catalog
 from zoo.card import CARD_FILE, Card
 from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UsageError
 from zoo.header import refuse_pickled_content
-from zoo.hints import command, nearest
+from zoo.hints import command, neighbor
 from zoo.registry import embedded, manifest, names, signing, transfer, verification
 from zoo.registry.fit import check_fit
 from zoo.registry.snapshots import PIECE
@@ -129,7 +129,7 @@ def _folder(source: str | os.PathLike[str]) -> Path:
         own = f"{embedded.OWNER}/{own.removeprefix('cards/')}"
         return transfer.locate(own)
     if "/" not in own and not Path(text).exists():  # no id of a model that has a card
-        near = nearest(own, (place.name for place in Path().iterdir()))
+        near = neighbor(own)
         hint = f"; did you mean {near!r}?" if near else ": give a model's folder or its card.toml."
         raise NotFoundError(f"no folder {text!r} here{hint}")
     return transfer.locate(source)

@@ -67,8 +67,8 @@ def locate(
     if found is not None and asked in found:
         return found[asked]
     model, revision, source = names.parse(text, revision, source)
-    if hint := embedded.own_name(model):
-        raise NotFoundError(f"no folder {text!r}.{hint}")
+    if source is None and revision is None and model == text and "/" not in text:
+        raise names.no_model(text)
     if source is not None:
         place = order.open_registry(source).folder(model, revision, progress)
     else:
@@ -77,7 +77,7 @@ def locate(
         except NotFoundError as error:
             if model != text or revision is not None or embedded.owns(model):
                 raise
-            raise type(error)(f"{error}{names.no_folder(text)}") from None
+            raise type(error)(f"{names.no_folder(text)}{error}") from None
     if found is not None:
         found[asked] = place
     return place
