@@ -133,6 +133,7 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
     "albert": {"groups": TEXT | NARROW | {"num_hidden_groups": 2}, "shared": TEXT | NARROW},
     "roformer": {"plain": TEXT, "values": TEXT | NARROW | {"rotary_value": True}},
     "electra": {"plain": TEXT | NARROW},
+    "fnet": {"plain": {n: v for n, v in TEXT.items() if n != "num_attention_heads"}},
     "gpt2": {
         "plain": {"vocab_size": 30, "n_embd": 12, "n_layer": 2, "n_head": 3, "n_positions": 16}
         | {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
@@ -171,5 +172,11 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 #: First parts of the names of parameters that the loss of a first step does not reach: a
-#: generator learns at every tenth step.
-NOT_AT_FIRST: dict[str, tuple[str, ...]] = {"dde": ("generator.",)}
+#: generator learns at every tenth step; of transformers' FNet no masked token reads the pooler.
+NOT_AT_FIRST: dict[str, tuple[str, ...]] = {"dde": ("generator.",), "fnet": ("fnet.pooler.",)}
+
+#: Names of tensors that another library leaves unset where a file lacks them.
+LEFT_UNSET: dict[str, tuple[str, ...]] = {"fnet": ("cls.predictions.bias",)}
+
+#: Models that torch cannot compute in half precision: it has no Fourier transform of bfloat16.
+NOT_IN_HALF = {"fnet"}

@@ -50,6 +50,8 @@ class Entry:
         can: what its models can do, words of `ABILITIES`; of a text model those of the head that
             the row names, see `abilities`.
         heads: ends of the names of its model's classes that `zoo` itself offers, of a text model.
+        reads_mask: whether its models, of texts, are told by a mask which tokens are padding;
+            texts for others are all padded to one length.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Entry:
     optional: str = ""
     can: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
+    reads_mask: bool = True
 
     @property
     def own(self) -> bool:
@@ -173,13 +176,11 @@ IMAGES = (
 POOLER = "pooler."
 
 
-def _theirs(
-    name: str, title: str, stem: str, head: str, paper: str, rebuilt: str = "", optional: str = ""
-) -> Entry:
-    """The row of an architecture that transformers has."""
+def _theirs(name: str, title: str, stem: str, head: str, paper: str, **more: Any) -> Entry:
+    """The row of an architecture that transformers has; what else it says is given by name."""
     auto, task, can = HEADS[head]
     config, model = f"transformers:{stem}Config", f"transformers:{stem}{head}"
-    return Entry(name, title, config, model, auto, task, paper, "", name, rebuilt, optional, can)
+    return Entry(name, title, config, model, auto, task, paper, "", name, can=can, **more)
 
 
 def _ours(name: str, title: str, stem: str, head: str, paper: str, module: str = "") -> Entry:
@@ -206,9 +207,10 @@ TEXTS = (
     _theirs("albert", "ALBERT", "Albert", "ForMaskedLM", "arXiv:1909.11942", optional=POOLER),
     _theirs(
         "roformer", "RoFormer", "RoFormer", "ForMaskedLM", "arXiv:2104.09864",
-        "encoder.embed_positions.weight",
+        rebuilt="encoder.embed_positions.weight",
     ),
     _theirs("electra", "ELECTRA", "Electra", "ForPreTraining", "arXiv:2003.10555"),
+    _theirs("fnet", "FNet", "FNet", "ForMaskedLM", "arXiv:2105.03824", reads_mask=False),
     _theirs("gpt2", "GPT-2", "GPT2", "LMHeadModel", "arXiv:2012.00413"),
     _theirs("t5", "T5", "T5", "ForConditionalGeneration", "arXiv:1910.10683"),
     _theirs("mt5", "mT5", "MT5", "ForConditionalGeneration", "arXiv:2010.11934"),

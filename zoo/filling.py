@@ -77,7 +77,9 @@ def _candidates(network: Any, tokenizer: Any, text: str, number: int) -> list[li
     """The likeliest tokens for each mask of a text."""
     import torch
 
-    inputs = tokenizer(text, return_tensors="pt", truncation=True)
+    # Without a mask a model has learned from texts of one length, padding included.
+    padding = False if "attention_mask" in tokenizer.model_input_names else "max_length"
+    inputs = tokenizer(text, return_tensors="pt", truncation=True, padding=padding)
     positions = (inputs["input_ids"][0] == tokenizer.mask_token_id).nonzero().flatten()
     if len(positions) != text.count(MASK):
         raise UsageError(

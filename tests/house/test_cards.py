@@ -276,9 +276,13 @@ class TestConverted:
         assert type(zoo.from_pretrained(f"genae/{folder.name}")).__name__ == named
 
 
+#: Architectures that are trained here to compare with, and that no legacy files become.
+BASELINES = {"fnet"}
+
+
 def test_every_converted_architecture_has_a_card_and_every_family_ships_a_model():
     cards = [Card.load(folder) for folder in WITH_SOURCE]
-    assert {entry.name for entry in catalog.TEXTS if not entry.heads} == {
+    assert {entry.name for entry in catalog.TEXTS if not entry.heads} - BASELINES == {
         card.architecture for card in cards
     }
     shipped = [Card.load(folder) for folder in CONVERTED]

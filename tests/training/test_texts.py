@@ -83,6 +83,31 @@ def test_a_packed_model_writes_without_a_prompt_and_others_need_one(data, tmp_pa
         )
 
 
+def test_a_model_without_a_mask_sees_texts_of_one_length(data, tmp_path, monkeypatch):
+    sizes = BERT.replace("num_attention_heads = 2\n", "")
+    card = text_card(data, "classification", architecture="fnet", config=sizes)
+    folder = train(card, tmp_path / "out", overrides=["max_steps=1"], quiet=True)
+    model, tokenizer = zoo.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    assert set(tokenizer("the fox")) == {"input_ids"}
+    material = build_recipe(card).load(quiet=True)
+    rows = [material.rows[0], max(material.rows, key=lambda row: row["length"])]
+    alone, together = (material.collator(chosen)["input_ids"] for chosen in (rows[:1], rows))
+    assert alone.shape[1] == together.shape[1] == 16 > rows[0]["length"]
+    with torch.no_grad():
+        torch.testing.assert_close(model(alone).logits, model(together).logits[:1])
+    page = (folder / "README.md").read_text()
+    assert 'return_tensors="pt", padding="max_length")' in page
+    masked = text_card(data, architecture="fnet", config=sizes)
+    folder = train(masked, tmp_path / "masked", overrides=["max_steps=1"], quiet=True)
+    ((best, *_),) = zoo.fill_mask(folder, ["the [MASK]"])[0].masks
+    model = zoo.from_pretrained(folder)
+    ids = tokenizer(["the [MASK]"], padding="max_length", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        (place,) = (ids == tokenizer.mask_token_id).nonzero()
+        wanted = model(ids).logits[tuple(place)].softmax(-1).max()
+    assert best.probability == pytest.approx(float(wanted), abs=2e-6)
+
+
 def interrupt_at(monkeypatch, step):
     """Send Ctrl-C while the given step is computed."""
     original = CollatingTrainer.training_step

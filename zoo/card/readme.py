@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from zoo import catalog
 from zoo.card.toml import inline, quoted
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ POINTS = (
 #: The same of a model of texts, by what it was trained for.
 TOKENIZED = (
     "tokenizer = AutoTokenizer.from_pretrained({place})",
-    'inputs = tokenizer("a text", return_tensors="pt")',
+    'inputs = tokenizer("a text", return_tensors="pt"{padding})',
 )
 TEXT_CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "masked-lm": ((), ('zoo.fill_mask({place}, ["[MASK]"])[0].masks  # candidates, best first',)),
@@ -180,7 +181,9 @@ def _usage(card: Card, place: str) -> str:
     else:
         imports, calls = CALLS.get(card.task, ((), ()))
     lines = ["import zoo", *imports, "", "model = zoo.from_pretrained({place})", *calls]
+    reads_mask = catalog.find(card.architecture).reads_mask
     code = "\n".join(lines).replace("{place}", quoted(place))
+    code = code.replace("{padding}", "" if reads_mask else ', padding="max_length"')
     return f"```python\n{code}\n```"
 
 

@@ -34,7 +34,7 @@ from .recipe import Recipe, build_parts
 from .tables import build
 from .text_settings import auto_class, text_config, text_options
 from .text_trainer import CollatingTrainer
-from .tokenizers import TRAINED_IDS, fitted_length, load_tokenizer, token_ids
+from .tokenizers import TRAINED_IDS, fit_inputs, fitted_length, load_tokenizer, token_ids
 
 SHUFFLED = 10_000  # texts of a stream that are in memory, to be drawn from
 
@@ -115,6 +115,7 @@ class TextRecipe(Recipe):
                 lowercase=wanted.get("lowercase", False),
                 template=task.template,
             )
+        fit_inputs(tokenizer, catalog.find(self.card.architecture).reads_mask)
         config = text_config(self.card, task, len(tokenizer), token_ids(tokenizer), options.labels)
         rows = task.prepare(texts, tokenizer, options)
         recipe = replace(self, config=config, options=options, tokenizer=tokenizer)

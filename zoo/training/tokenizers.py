@@ -18,6 +18,7 @@ TOKENS = {
     "eos_token_id": ("eos_token_id", "sep_token_id"),
     "decoder_start_token_id": ("bos_token_id", "cls_token_id", "pad_token_id"),
 }
+MASK_INPUT = "attention_mask"
 #: The ids of a tokenizer that is still to be trained.
 TRAINED_IDS = {field: 0 if field == "pad_token_id" else 2 for field in TOKENS} | {
     "eos_token_id": 3
@@ -54,6 +55,18 @@ def token_ids(tokenizer: Any) -> dict[str, int]:
         known = [number for number in ids if number is not None]
         found |= {field: known[0]} if known else {}
     return found
+
+
+def fit_inputs(tokenizer: Any, reads_mask: bool) -> None:
+    """Let a tokenizer make masks for a model that reads them, and for that alone.
+
+    Args:
+        tokenizer: of transformers, saved with the model.
+        reads_mask: as the catalog's row says.
+    """
+    names = [name for name in tokenizer.model_input_names if name != MASK_INPUT]
+    tokenizer.model_input_names = [*names, MASK_INPUT] if reads_mask else names
+    tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names
 
 
 def fitted_length(tokenizer: Any, max_length: int, folder: Path) -> None:

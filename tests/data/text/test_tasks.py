@@ -31,6 +31,23 @@ def test_masked_texts(table, characters, poems):
     assert not (chosen & (padded["input_ids"] < 5)).any()
 
 
+def test_for_a_model_without_a_mask_a_batch_is_as_long_as_any(table, poems):
+    tokenizer = train_tokenizer(poems, "characters", 500)
+    rows, collator = rows_of("masked-lm", table, tokenizer, max_length=50)
+    with_mask = collator.pad(list(rows))
+    assert with_mask["input_ids"].shape[1] < 50
+    tokenizer.model_input_names = ["input_ids"]
+    collator = TASKS["masked-lm"].collator(tokenizer, collator.options)
+    padded = collator.pad(list(rows))
+    batch = collator.finish(padded)
+    assert set(batch) == {"input_ids", "labels"}
+    assert {tuple(each.shape) for each in batch.values()} == {(6, 50)}
+    length = with_mask["input_ids"].shape[1]
+    assert torch.equal(padded["input_ids"][:, :length], with_mask["input_ids"])
+    assert not padded["input_ids"][:, length:].any()
+    assert (batch["labels"][:, length:] == IGNORED).all()
+
+
 def test_a_step_masks_by_torchs_random_state_and_padding_does_not(table, characters):
     rows, collator = rows_of("masked-lm", table, characters)
     padded = collator.pad(list(rows))

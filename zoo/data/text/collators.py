@@ -10,20 +10,25 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from .masking import IGNORED, mask_tokens, ordinary_ids
 from .options import TextOptions
 
 Batch = dict[str, Tensor]
+MASK = "attention_mask"
 
 
 class Collator:
     """Pads on the right to the longest row of the batch; labels with -100.
 
+    Where a model reads no mask, all batches are padded to `max_length`, and have none: what is
+    made of a text then does not depend on the texts that it is with.
+
     Args:
         tokenizer: whose token pads. Without one it does not matter what pads: `attention_mask`
-            and labels leave it out.
+            and labels leave it out. Its `model_input_names` say whether the model reads a mask.
         options: of the texts.
     """
 
@@ -33,16 +38,17 @@ class Collator:
         pad = tokenizer.pad_token_id
         self.padding = {"input_ids": pad or 0, "labels": IGNORED, "words": IGNORED}
         self.options = options
+        self.masked = MASK in tokenizer.model_input_names
 
     def pad(self, rows: Sequence[dict[str, Any]]) -> Batch:
         """Rows as tensors `(B, N)`, with `attention_mask`; a label a row as `(B,)`."""
+        length = 0 if self.masked else self.options.max_length
         batch = {
-            name: _tensor([row[name] for row in rows], self.padding.get(name, 0))
+            name: _tensor([row[name] for row in rows], self.padding.get(name, 0), length)
             for name in self.fields
             if name in rows[0]
         }
-        ones = [torch.ones(len(row["input_ids"]), dtype=torch.int64) for row in rows]
-        batch["attention_mask"] = pad_sequence(ones, batch_first=True)
+        batch[MASK] = _tensor([[1] * len(row["input_ids"]) for row in rows], 0, length)
         return batch
 
     def finish(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
@@ -55,7 +61,7 @@ class Collator:
         Returns:
             What the forward of the model takes.
         """
-        return batch
+        return batch if self.masked else {n: v for n, v in batch.items() if n != MASK}
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> Batch:
         """Pad and finish."""
@@ -68,7 +74,7 @@ class CausalCollator(Collator):
     def pad(self, rows: Sequence[dict[str, Any]]) -> Batch:
         """As `Collator.pad`."""
         batch = super().pad(rows)
-        batch["labels"] = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, IGNORED)
+        batch["labels"] = batch["input_ids"].masked_fill(batch[MASK] == 0, IGNORED)
         return batch
 
 
@@ -91,7 +97,7 @@ class MaskingCollator(Collator):
         if words is None:  # each token is one
             special = torch.isin(input_ids, self.special_ids.to(input_ids.device))
             places = torch.arange(input_ids.shape[1], device=input_ids.device)
-            words = places.masked_fill(special | (batch["attention_mask"] == 0), -1)
+            words = places.masked_fill(special | (batch[MASK] == 0), -1)
         batch["input_ids"], batch["labels"] = mask_tokens(
             input_ids,
             words,
@@ -100,11 +106,13 @@ class MaskingCollator(Collator):
             ordinary_ids=self.ordinary_ids,
             generator=generator,
         )
-        return batch
+        return super().finish(batch)
 
 
-def _tensor(values: list[Any], padding: int) -> Tensor:
+def _tensor(values: list[Any], padding: int, length: int = 0) -> Tensor:
+    """Values as they are, lists padded to the longest or to a length that is more."""
     if not isinstance(values[0], list):
         return torch.tensor(values)
     rows = [torch.tensor(value, dtype=torch.int64) for value in values]
-    return pad_sequence(rows, batch_first=True, padding_value=padding)
+    made = pad_sequence(rows, batch_first=True, padding_value=padding)
+    return functional.pad(made, (0, max(0, length - made.shape[1])), value=padding)
