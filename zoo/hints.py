@@ -1,9 +1,11 @@
 """Hints in messages: similar names, and commands to paste. Standard library only."""
 
+import contextlib
 import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 
 #: Text that no shell interprets.
 PLAIN = re.compile(r"[\w./:@+-][\w./:@+=-]*", re.ASCII)
@@ -11,6 +13,10 @@ PLAIN = re.compile(r"[\w./:@+-][\w./:@+=-]*", re.ASCII)
 SPECIAL_IN_SH = frozenset('$`"!' if os.sep == "\\" else '$`"!\\')
 #: Characters of a Python literal that sh or cmd could interpret in double quotes.
 ESCAPED = frozenset("'%$`\"!\\")
+#: How models were found in this call: name, then what else a command must say of it.
+_FOUND: ContextVar[Mapping[str, tuple[str, str | None]] | None] = ContextVar(
+    "genae_places", default=None
+)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -75,6 +81,26 @@ def quote(argument: str | os.PathLike[str]) -> str:
     return shlex.quote(text) if SPECIAL_IN_SH & set(text) else f'"{text}"'
 
 
+@contextlib.contextmanager
+def found(models: Mapping[str, tuple[str, str | None]]) -> Iterator[None]:
+    """Within it, commands that name one of these models say how it was found.
+
+    Args:
+        models: by the name that was given: the name with its version, and the place of `--from`,
+            None without one.
+
+    Example:
+        >>> with found({"me/vae": ("me/vae@v1.0.0", "./models")}):
+        ...     command("genae", "sample", "me/vae", "-n", "64")
+        'genae sample me/vae@v1.0.0 --from ./models -n 64'
+    """
+    token = _FOUND.set(models)
+    try:
+        yield
+    finally:
+        _FOUND.reset(token)
+
+
 def command(*arguments: str | os.PathLike[str]) -> str:
     """A command line, with every argument quoted if it needs to be.
 
@@ -82,7 +108,14 @@ def command(*arguments: str | os.PathLike[str]) -> str:
         >>> command("genae", "sample", "my models/vae", "-n", "64")
         'genae sample "my models/vae" -n 64'
     """
-    return " ".join(map(quote, arguments))
+    words: list[str | os.PathLike[str]] = []
+    for argument in arguments:
+        known = (_FOUND.get() or {}).get(argument) if isinstance(argument, str) else None
+        full, place = known or (argument, None)
+        words.append(argument if "--revision" in arguments else full)
+        if place is not None and "--from" not in (*words, *arguments):
+            words += ["--from", place]
+    return " ".join(map(quote, words))
 
 
 def literal(text: str | os.PathLike[str]) -> str:

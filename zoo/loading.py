@@ -22,16 +22,21 @@ if TYPE_CHECKING:
 
 
 def from_pretrained(
-    name: str | os.PathLike[str], *, revision: str | None = None, **kwargs: Any
+    name: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    source: str | None = None,
+    **kwargs: Any,
 ) -> Any:
     """Load a model without knowing its class.
 
-    `transformers.AutoModel` does the same for folders, once `zoo.models` is imported; ids go
-    through genae's registry here and in each class's own `from_pretrained`, not there.
+    `transformers.AutoModel` does the same for folders, once `zoo.models` is imported; ids are for
+    here and for each class's own `from_pretrained`.
 
     Args:
-        name: an id such as `genae/vae-mnist`, or a folder.
+        name: an id such as `genae/vae-mnist` or `genae/vae-mnist@v1.0.1`, or a folder.
         revision: a version of the model, such as `v1.0.0`.
+        source: the only registry to ask, such as a folder of models.
         **kwargs: passed on to the class's own `from_pretrained`. Code in the folder of a model of
             another architecture runs only with `trust_remote_code=True`.
 
@@ -39,14 +44,13 @@ def from_pretrained(
         The model, in evaluation mode.
 
     Raises:
-        NotFoundError: the model does not exist, or its folder has no weights; the message names
-            similar models, or how to train it.
+        NotFoundError: there is no such model, or it has no weights; the message says what to do.
         NotAllowedError: it is gated on the Hub.
         IntegrityError: its files differ from their manifest.
         UsageError: the model is of another library, or the name is empty.
         UnsafeError: its only weights are pickled.
     """
-    return model_at(resolve(name, revision), **kwargs)
+    return model_at(resolve(name, revision, source=source), **kwargs)
 
 
 def model_at(place: str, **kwargs: Any) -> Any:
@@ -75,15 +79,16 @@ def _load_with_its_code(place: str, config: dict[str, Any], kwargs: dict[str, An
     return finder.from_pretrained(place, **kwargs)
 
 
-def load_image_processor(name: str | os.PathLike[str]) -> "GenaeImageProcessor":
-    """The image processor of a model: an id or a folder.
+def load_image_processor(
+    name: str | os.PathLike[str], *, revision: str | None = None, source: str | None = None
+) -> "GenaeImageProcessor":
+    """The image processor of a model; arguments as of `from_pretrained`.
 
     Raises:
         NotFoundError: there is no such model, or its folder has no `preprocessor_config.json`.
-        NotAllowedError: it is gated on the Hub.
         IntegrityError: that file is malformed.
     """
-    return processor_at(resolve(name), str(name))
+    return processor_at(resolve(name, revision, source=source), str(name))
 
 
 def processor_at(place: str, name: str) -> "GenaeImageProcessor":

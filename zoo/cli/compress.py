@@ -20,7 +20,13 @@ def compress(
         ),
     ],
     model: Annotated[
-        str, typer.Option("--model", "-m", help="Id such as genae/vae-mnist-8bit, or a folder.")
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Id such as genae/vae-mnist-8bit, or a folder.",
+        ),
     ],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Predict the size from the ELBO; write nothing.")
@@ -46,8 +52,13 @@ def compress(
     else:
         typer.echo(_summary(facts))
     if not dry_run:
+        from zoo.registry import embedded
+
         folder = free_folder(Path(images[-1].stem))
-        options: list[str | Path] = ["--model", Path(model)] if Path(model).exists() else []
+        here = Path(model).exists()
+        options: list[str | Path] = ["--model", Path(model) if here else model]
+        if not here and embedded.owns(model):
+            options = []
         again = command("genae", "decompress", images[-1], folder, *options)
         hint(again, quiet=quiet)
 
@@ -61,7 +72,12 @@ def decompress(
     ],
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Folder of the model, if its id is not known here."),
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Folder or id of the model, if it is not found by the id in the file.",
+        ),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,

@@ -179,8 +179,9 @@ def convert(
 
 
 def export(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of a converted or fine-tuned model.")
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="Folder or id of a converted or fine-tuned model."),
     ],
     out: Out,
     to: Annotated[
@@ -197,9 +198,10 @@ def export(
     """Turn a model's folder into a checkpoint that bert4keras loads, without TensorFlow."""
     from convert.backward.export import export_checkpoint
     from convert.report import build_call
+    from zoo.registry import transfer
 
     report = export_checkpoint(
-        folder,
+        transfer.locate(model),
         out,
         to=to,
         family=family,

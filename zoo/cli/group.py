@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from zoo import catalog
-from zoo.cli import calls
+from zoo.cli import calls, door
 from zoo.cli.common import print_json
 from zoo.errors import INTERRUPTED, GenaeError, MissingDependencyError, NotAllowedError
 
@@ -163,14 +163,6 @@ VERBS = {
 }
 
 
-#: Verbs that load the model they name.
-AT_THE_DOOR = (
-    *("sample", "reconstruct", "interpolate", "evaluate", "compress", "geometry", "probe"),
-    *("neighbors", "density", "energy", "denoise", "inpaint", "fill-mask", "generate"),
-    *("attention", "verify"),
-)
-
-
 class VerbCommand(TyperCommand):
     """One verb."""
 
@@ -181,14 +173,9 @@ class VerbCommand(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; a model that is not here is located before torch is imported."""
         calls.current().context = ctx
-        model = ctx.params.get("model")
-        if ctx.info_name not in AT_THE_DOOR or not isinstance(model, str):
+        if not door.looks_up(self.callback):
             return super().invoke(ctx)
-        from zoo.registry import embedded, names, transfer
-
-        with transfer.once():
-            if names.here(model) is None and not embedded.owns(model):
-                transfer.locate(model, ctx.params.get("revision"))
+        with door.looked_up(ctx):
             return super().invoke(ctx)
 
 
@@ -263,7 +250,7 @@ def load_verb(name: str) -> Any:
     """Import a verb's module and make its command."""
     verb = VERBS[name]
     try:
-        function = catalog.load(verb.function)
+        function = door.with_place(catalog.load(verb.function))
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"`genae {name}` needs the package {error.name!r}, which is not installed."

@@ -249,12 +249,16 @@ def pull(
 
 
 def verify(
-    model: Model, revision: Revision = None, as_json: Json = False, quiet: Quiet = False
+    model: Model,
+    revision: Revision = None,
+    source: From = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Check files, manifest, safetensors header, card and catalog against each other, offline."""
     from zoo import registry
 
-    report = registry.verify(model, revision)
+    report = registry.verify(model, revision, source=source)
     if as_json:
         print_json(
             {

@@ -23,7 +23,7 @@ At = Annotated[
 
 def push(
     model: Annotated[
-        str, typer.Argument(metavar="DIR|CARD", help="Folder of a model, or its card.toml.")
+        str, typer.Argument(metavar="MODEL", help="Folder of a model, its card.toml, or an id.")
     ],
     name: Annotated[str, typer.Argument(metavar="ID", help="Id to publish under: owner/name.")],
     to: At = "hub",
@@ -37,6 +37,7 @@ def push(
             help="Add the modelling files, so that transformers loads it without genae.",
         ),
     ] = False,
+    source: From = None,
     private: Annotated[
         bool,
         typer.Option("--private", help="Make the repository private, if it has to be created."),
@@ -53,9 +54,10 @@ def push(
     """
     from zoo import registry
 
+    folder = model if source is None else registry.fetch(model, source=source)
     with bytes_bar("sending", quiet=quiet or dry_run) as progress:
         done = registry.push(
-            model,
+            folder,
             name,
             to=to,
             version=version,
@@ -79,16 +81,17 @@ def push(
     if dry_run:
         say(f"would send {len(done.sent)} files: {', '.join(done.sent)}", quiet=quiet)
         typer.echo(f"{done.id} v{done.version} can be published at {done.where}")
-        again = [model, name, *(["--to", to] if to != "hub" else [])]
+        again = [model, *(["--from", source] if source else []), name]
+        again += ["--to", to] if to != "hub" else []
         again += ["--version", version] if version else []
         again += ["--with-code"] if with_code else []
         again += ["--private"] if private else []
         hint(command("genae", "push", *again), quiet=quiet)
         return
     typer.echo(f"{done.id} v{done.version} {done.where} {done.commit}")
-    source = [] if to == "hub" else ["--from", to]
-    folder = free_folder(Path("out", name.partition("/")[2]))
-    hint(command("genae", "pull", name, *source, "--to", folder), quiet=quiet)
+    place = [] if to == "hub" else ["--from", to]
+    target = free_folder(Path("out", name.partition("/")[2]))
+    hint(command("genae", "pull", name, *place, "--to", target), quiet=quiet)
 
 
 def registry_(

@@ -64,7 +64,8 @@ def install(classes: Iterable[type], find: Callable[..., str], check: Callable[.
 
     Args:
         classes: models, configurations, processors and tokenizers, each with `from_pretrained`.
-        find: `(name, revision) -> folder`; called once for a model, its configuration included.
+        find: `(name, revision, source=source) -> folder`; called once for a model, its
+            configuration included.
         check: `(class, name, folder, subfolder)`, raises where another class is the right one;
             called without a folder before it is looked for, then with it.
     """
@@ -83,13 +84,19 @@ def _by_id(
 ) -> "classmethod[Any, ..., Any]":
     @wraps(load)
     def from_pretrained(
-        cls: type, name: Any, *args: Any, revision: str | None = None, **kwargs: Any
+        cls: type,
+        name: Any,
+        *args: Any,
+        revision: str | None = None,
+        source: str | None = None,
+        **kwargs: Any,
     ) -> Any:
         if _FOUND.get():
             return load(cls, name, *args, revision=revision or "main", **kwargs)
         folder = kwargs.get("subfolder") or ""
-        check(cls, name, None, folder)
-        place = find(name, revision)
+        if source is None:  # whose place alone knows what it is
+            check(cls, name, None, folder)
+        place = find(name, revision, source=source)
         check(cls, name, place, folder)
         with found(), without_bar(Path(place, folder)):
             return load(cls, place, *args, revision=revision or "main", **kwargs)

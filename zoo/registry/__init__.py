@@ -6,14 +6,14 @@ Importing it costs little: the standard library, no torch, numpy or huggingface_
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from zoo.card import CARD_FILE, Card
 from zoo.errors import IntegrityError, NotFoundError, UnsafeError
 from zoo.header import is_pickle, safetensors_header
 from zoo.registry import embedded, manifest, names
 from zoo.registry.order import open_remote
-from zoo.registry.transfer import locate, pull
+from zoo.registry.peek import describe
+from zoo.registry.transfer import found, locate, pull
 from zoo.registry.types import Published, Report
 from zoo.registry.verification import verify
 
@@ -56,6 +56,8 @@ def load_card(name: str | os.PathLike[str]) -> Card:
         UsageError: the card is malformed, or the name empty.
     """
     text = embedded.text_of(name)
+    if (folder := found(text)) is not None:
+        return Card.load(folder)
     if Path(text).exists():
         return Card.load(text)
     own = text.rstrip("/\\").replace("\\", "/")
@@ -66,38 +68,9 @@ def load_card(name: str | os.PathLike[str]) -> Card:
     raise NotFoundError(f"no model, folder or card {text!r}.{names.suggestion(text)}")
 
 
-def describe(card: Card) -> dict[str, Any]:
-    """What `genae list` and `genae info` show of a card and its manifest, ready for JSON.
-
-    Returns:
-        `id`, `version`, `status`, `architecture`, `task`, `parameters` and `bytes` (of the
-        weights; None where there are none), `license`, `summary`, `ships` (weights lie next to the
-        card), `published` (the Hub's commit or None).
-    """
-    folder = card.path.parent if card.path else None
-    ships = folder is not None and embedded.ships(folder)
-    known: dict[str, Any] = {}
-    if folder is not None and (folder / manifest.MANIFEST_FILE).is_file():
-        known = manifest.read(folder)
-    sizes = [e["size"] for e in known.get("files", []) if e["path"].endswith(".safetensors")]
-    if ships and not sizes and folder is not None:
-        sizes = [path.stat().st_size for path in folder.glob("*.safetensors")]
-    return {
-        "id": card.id,
-        "version": card.version,
-        "status": card.status,
-        "architecture": card.architecture,
-        "task": card.task,
-        "parameters": known.get("parameters"),
-        "bytes": sum(sizes) or None,
-        "license": card.license,
-        "summary": card.summary,
-        "ships": ships,
-        "published": (card.published or {}).get("commit"),
-    }
-
-
-def resolve(name: str | os.PathLike[str], revision: str | None = None) -> str:
+def resolve(
+    name: str | os.PathLike[str], revision: str | None = None, *, source: str | None = None
+) -> str:
     """Where `from_pretrained` finds a model's files.
 
     An existing local folder wins over an id. The address of a model's page on a hub is its id
@@ -110,6 +83,7 @@ def resolve(name: str | os.PathLike[str], revision: str | None = None) -> str:
         name: folder, id or the address of a model's page.
         revision: a version of the model (`v1.0.0`, `1.0.0`, `main`), a branch or a commit; a
             local folder has no revisions and ignores it.
+        source: the only registry to ask, in place of the search order; a local folder is none.
 
     Returns:
         A folder.
@@ -122,11 +96,12 @@ def resolve(name: str | os.PathLike[str], revision: str | None = None) -> str:
         UsageError: the name is empty.
     """
     text = embedded.text_of(name)
-    if (place := names.here(text)) is not None:  # transformers also accepts a JSON file's path
+    # transformers also accepts a JSON file's path
+    if source is None and found(text) is None and (place := names.here(text)) is not None:
         if os.path.isdir(place):
             _check_folder(Path(place))
         return place
-    folder = locate(text, revision)
+    folder = locate(text, revision, source=source)
     _check_folder(folder)
     return str(folder)
 

@@ -17,6 +17,37 @@ DESCRIBING = {CARD_FILE: CARD_BYTES, manifest.MANIFEST_FILE: manifest.MAX_BYTES,
               "config.json": manifest.MAX_BYTES}  # fmt: skip
 
 
+def describe(card: Card) -> dict[str, Any]:
+    """What `genae list` and `genae info` show of a card and its manifest, ready for JSON.
+
+    Returns:
+        `id`, `version`, `status`, `architecture`, `task`, `parameters` and `bytes` (of the
+        weights; None where there are none), `license`, `summary`, `ships` (weights lie next to the
+        card), `published` (the Hub's commit or None).
+    """
+    folder = card.path.parent if card.path else None
+    ships = folder is not None and embedded.ships(folder)
+    known: dict[str, Any] = {}
+    if folder is not None and (folder / manifest.MANIFEST_FILE).is_file():
+        known = manifest.read(folder)
+    sizes = [e["size"] for e in known.get("files", []) if e["path"].endswith(".safetensors")]
+    if ships and not sizes and folder is not None:
+        sizes = [path.stat().st_size for path in folder.glob("*.safetensors")]
+    return {
+        "id": card.id,
+        "version": card.version,
+        "status": card.status,
+        "architecture": card.architecture,
+        "task": card.task,
+        "parameters": known.get("parameters"),
+        "bytes": sum(sizes) or None,
+        "license": card.license,
+        "summary": card.summary,
+        "ships": ships,
+        "published": (card.published or {}).get("commit"),
+    }
+
+
 def peek(
     name: str, revision: str | None = None, source: str | None = None
 ) -> tuple[dict[str, Any], Card | None]:
@@ -28,8 +59,8 @@ def peek(
         source: the only registry to ask, in place of the search order.
 
     Returns:
-        The fields of `registry.describe`, with `registry`, `revision`, `commit`, `versions` and
-        `files`; and the card, None where there is none.
+        The fields of `describe`, and for what did not come with genae `registry`, `revision`,
+        `commit`, `versions` and `files`; and the card, None where there is none.
 
     Raises:
         NotFoundError: no registry has it.
@@ -39,6 +70,9 @@ def peek(
     name, revision, source = names.parse(name, revision, source)
     failure: NotFoundError | None = None
     for place in [source] if source else order.order():
+        if place == "embedded" and embedded.owns(name):
+            found = Card.load(embedded.Embedded().folder(name, revision))
+            return describe(found), found
         if place == "embedded" or (place == "hub" and not source and embedded.owns(name)):
             continue
         try:

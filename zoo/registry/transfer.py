@@ -37,6 +37,18 @@ def once() -> Iterator[None]:
         _FOUND.reset(token)
 
 
+def found(name: str) -> Path | None:
+    """The folder that a name was found to mean within `once`, None if it was not looked up."""
+    return (_FOUND.get() or {}).get((name, None, None))
+
+
+def means(name: str, folder: Path) -> None:
+    """Let a name mean a folder within `once`, whatever exists here under it."""
+    table = _FOUND.get()
+    assert table is not None
+    table[embedded.text_of(name), None, None] = folder
+
+
 def locate(
     name: str | os.PathLike[str],
     revision: str | None = None,
@@ -61,11 +73,11 @@ def locate(
     """
     text = embedded.text_of(name)
     order.check_settings()
+    known, asked = _FOUND.get(), (text, revision, source)
+    if known is not None and asked in known:
+        return known[asked]
     if source is None and os.path.isdir(folder := names.here(text) or ""):
         return Path(folder)
-    found, asked = _FOUND.get(), (text, revision, source)
-    if found is not None and asked in found:
-        return found[asked]
     model, revision, source = names.parse(text, revision, source)
     if source is None and revision is None and model == text and "/" not in text:
         raise names.no_model(text)
@@ -78,8 +90,8 @@ def locate(
             if model != text or revision is not None or embedded.owns(model):
                 raise
             raise type(error)(f"{names.no_folder(text)}{error}") from None
-    if found is not None:
-        found[asked] = place
+    if known is not None:
+        known[asked] = place
     return place
 
 

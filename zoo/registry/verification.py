@@ -15,7 +15,9 @@ from zoo.registry.transfer import check_sums, in_cache, locate, stated_of
 from zoo.registry.types import Report
 
 
-def verify(name: str | os.PathLike[str], revision: str | None = None) -> Report:
+def verify(
+    name: str | os.PathLike[str], revision: str | None = None, *, source: str | None = None
+) -> Report:
     """Check that files, manifest, safetensors header, card and catalog agree; works offline.
 
     Nothing is imported but the standard library, or huggingface_hub where the model lies in its
@@ -27,6 +29,7 @@ def verify(name: str | os.PathLike[str], revision: str | None = None) -> Report:
     Args:
         name: an id or a folder.
         revision: of an id: a version, branch, tag or commit.
+        source: the only registry to ask, in place of the search order.
 
     Returns:
         A report with every difference found.
@@ -35,7 +38,7 @@ def verify(name: str | os.PathLike[str], revision: str | None = None) -> Report:
         NotFoundError: no such model, or it is not published.
         UnsafeError: there is a pickle, or the manifest names a path outside the folder.
     """
-    folder = locate(name, revision)
+    folder = locate(name, revision, source=source)
     asked = os.fspath(name)
     report = examine(folder, asked if here(asked) else parse(asked, revision).id)
     try:
