@@ -108,8 +108,10 @@ def _print(found: "Densities") -> None:
     """Print a row for each of a few images, and the means."""
     from rich.table import Table
 
+    from zoo.cli.tables import Name
+
     table = Table(box=None, pad_edge=False)
-    table.add_column("image", overflow="fold")
+    table.add_column("image")
     titles = {
         "energy": "energy, nats",
         "log_prob": "log p, nats", "bits_per_dim": "bits/dim", "standard_error": "± nats",
@@ -123,7 +125,7 @@ def _print(found: "Densities") -> None:
         cells = (
             "–" if row[name] is None else f"{row[name]:.{DIGITS[name]}f}" for name in found.columns
         )
-        table.add_row(str(row["name"]), *cells)
+        table.add_row(Name(str(row["name"])), *cells)
     console().print(table)
     error = summary["standard_error_of_mean"]
     if error is not None:

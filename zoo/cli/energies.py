@@ -81,14 +81,16 @@ def _print(facts: dict[str, Any]) -> None:
     """Print a row for each image, and the mean."""
     from rich.table import Table
 
+    from zoo.cli.tables import Name
+
     table = Table(box=None, pad_edge=False)
-    table.add_column("image", overflow="fold")
+    table.add_column("image")
     table.add_column("energy, nats", justify="right")
     if facts["log_z"]:
         table.add_column("log p, nats", justify="right")
     for row in facts["images"]:
         cells = [row["energy"], row["log_density"]] if facts["log_z"] else [row["energy"]]
-        table.add_row(row["file"], *(f"{value:.2f}" for value in cells))
+        table.add_row(Name(row["file"]), *(f"{value:.2f}" for value in cells))
     console().print(table)
     typer.echo(f"mean energy of {len(facts['images'])}: {facts['mean_energy']:.2f} nats")
 

@@ -29,7 +29,7 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "list": Verb("zoo.cli.models:list_", "Show the zoo as a table.", "genae list --json"),
+    "list": Verb("zoo.cli.models:list_", "Show the zoo as a table.", "genae list vae"),
     "info": Verb(
         "zoo.cli.models:info",
         "Show a model's card and its measured numbers.",
@@ -167,8 +167,8 @@ class VerbCommand(TyperCommand):
     """One verb."""
 
     def get_params(self, ctx: Any) -> Any:
-        """The verb's parameters, with defaults for flags."""
-        return _default_flags(super().get_params(ctx))
+        """The verb's parameters, made light."""
+        return _light(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; a model that is not here is located before torch is imported."""
@@ -189,8 +189,8 @@ class VerbGroup(TyperGroup):
             self.commands[name] = TyperCommand(name=name, help=verb.help)
 
     def get_params(self, ctx: Any) -> Any:
-        """The parameters before the verb, with defaults for flags."""
-        return _default_flags(super().get_params(ctx))
+        """The parameters before the verb, made light."""
+        return _light(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The real command in place of the line in the table."""
@@ -233,17 +233,27 @@ class VerbGroup(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _default_flags(params: list[Any]) -> list[Any]:
-    """Make a flag that is not given false instead of None.
+def _light(params: list[Any]) -> list[Any]:
+    """Parameters that need no pydantic, whose import takes a quarter of a second, if they can.
 
-    For None typer imports pydantic, which takes a quarter of a second; `genae list` has nothing
-    but flags. A flag with a way to say no may be neither.
+    For None and for text typer imports it. A flag that is not given becomes false, but one with a
+    way to say no, which may be neither.
     """
     for param in params:
         flag = getattr(param, "is_flag", False) and not param.secondary_opts
         if flag and param.default is None:
             param.default = False
+        if param.type_descriptor.annotation is str:
+            param.get_runtime_param = Text
     return params
+
+
+class Text:
+    """What typer makes of text, which is the text."""
+
+    def coerce(self, value: str | None, **_: Any) -> str | None:
+        """The text as it was given."""
+        return value
 
 
 def load_verb(name: str) -> Any:

@@ -15,8 +15,8 @@ from zoo.cli.common import (
     hint,
     print_json,
 )
-from zoo.errors import IntegrityError
-from zoo.hints import command
+from zoo.errors import IntegrityError, NotFoundError
+from zoo.hints import command, nearest
 from zoo.progress import bytes_bar
 from zoo.staging import free_folder
 
@@ -27,40 +27,65 @@ UNITS = ((10**3, "kB"), (10**6, "MB"), (10**9, "GB"))
 
 
 def list_(
+    text: Annotated[
+        str,
+        typer.Argument(
+            metavar="[TEXT]", help="Text in the id, architecture, task or tags of what is shown."
+        ),
+    ] = "",
     everything: Annotated[
         bool, typer.Option("--all", help="Include models with random weights, which serve tests.")
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show every model: what it is, its size, its licence and whether its weights are included."""
+    """Show every model in a line: what it is, its size, whether its weights are included.
+
+    A wide terminal and a pipe show everything; a narrow one leaves columns out.
+    """
     from zoo.registry import describe, list_models
 
-    rows = [describe(card) for card in list_models(fixtures=everything)]
+    cards = list_models(fixtures=everything)
+    rows = [describe(card) for card in cards if _matches(card, text)]
+    if not rows:
+        known = {word for card in list_models(fixtures=True) for word in _words(card)}
+        near = nearest(text, known)
+        step = f"did you mean {near!r}?" if near else "`genae list` shows all."
+        raise NotFoundError(f"no model has {text!r} in its id, architecture, task or tags; {step}")
     if as_json:
         print_json(rows)
         return
-    from rich.table import Table
+    from zoo.cli.tables import WHOLE, fitting
 
-    table = Table(box=None, pad_edge=False)
-    for heading in ("id", "status", "architecture", "parameters", "size", "licence", "weights"):
-        right = heading in ("parameters", "size")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "id")
-    table.add_column("summary", min_width=24)
-    for row in rows:
-        table.add_row(
-            row["id"],
-            row["status"],
-            row["architecture"],
-            _count(row["parameters"]),
-            size(row["bytes"]),
-            row["license"],
-            _weights(row),
-            row["summary"],
-        )
-    console().print(table)
+    shown = console(width_if_piped=WHOLE)
+    lines = [
+        {
+            "id": row["id"],
+            "status": row["status"],
+            "architecture": row["architecture"],
+            "parameters": _count(row["parameters"]),
+            "size": size(row["bytes"]),
+            "licence": row["license"],
+            "weights": _weights(row),
+            "summary": row["summary"],
+        }
+        for row in rows
+    ]
+    spare = ("licence", "parameters", "status", "weights")
+    shown.print(fitting(lines, shown.width, name="id", rest="summary", spare=spare))
     if example := _example(rows):
-        hint(command("genae", "sample", example, "-n", "64", "-o", "digits.png"), quiet=quiet)
+        hint(command("genae", "sample", example, "-n", "64", "-o", "samples.png"), quiet=quiet)
+    else:
+        hint(command("genae", "info", rows[0]["id"]), quiet=quiet)
+
+
+def _matches(card: "Card", text: str) -> bool:
+    return any(text.lower() in word.lower() for word in _words(card))
+
+
+def _words(card: "Card") -> tuple[str, ...]:
+    """What a card is found by."""
+    return (card.id, card.architecture, card.task, *card.tags)
 
 
 def _example(rows: list[dict[str, Any]]) -> str | None:
