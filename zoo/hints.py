@@ -44,6 +44,23 @@ def correction(path: str | os.PathLike[str]) -> str:
     return f"did you mean {near!r}?" if near else "check the name"
 
 
+def nearest_names(name: str, known: Iterable[str], number: int) -> list[str]:
+    """The known names closest to `name`, the closest first; dotted ones by their last part, too.
+
+    Example:
+        >>> nearest_names("latent_siz", ["train.seed", "config.latent_size"], 3)
+        ['config.latent_size']
+    """
+    from difflib import SequenceMatcher
+
+    def likeness(other: str) -> float:
+        parts = {other, other.rpartition(".")[2]}
+        return max(SequenceMatcher(None, name.lower(), part.lower()).ratio() for part in parts)
+
+    ranked = sorted(((likeness(other), other) for other in known), key=lambda one: -one[0])
+    return [other for ratio, other in ranked[:number] if ratio >= 0.5]
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with the closest known name, else with all of them; empty if none is known.
 

@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zoo import catalog
-from zoo.card import Card, dumps, render_readme
+from zoo.card import Card, dumps, render_readme, schema
+from zoo.card.meanings import MEANINGS
 from zoo.errors import NotFoundError, UsageError
 
 ANY_TEXT = st.text(max_size=12)
@@ -134,6 +135,28 @@ def test_what_is_wrong_is_one_line_with_file_and_key(tmp_path, card_table, chang
     assert str(caught.value).startswith(f"{file}: ")
     assert "\n" not in str(caught.value)
     assert "\x1b" not in str(caught.value)
+
+
+def test_all_that_is_missing_is_named_at_once(card_table):
+    lacking = {key: card_table[key] for key in ("schema", "id", "version", "data", "results")}
+    lacking["data"] = {"dataset": "mnist"}
+    lacking["results"] = [{"value": 1.0}]
+    with pytest.raises(UsageError) as caught:
+        Card.parse(dumps(lacking))
+    said = str(caught.value)
+    assert said.count("missing") == 1
+    for name in ("'license' (one line of text)", "'train_split' in [data] (", "table [config]"):
+        assert name in said
+    for name in ("'metric' in [[results]] number 1 (", "'measured' in [[results]] number 1 ("):
+        assert name in said
+    assert said.endswith("`genae new` writes a card that has everything.")
+    assert "\n" not in said
+
+
+def test_every_key_has_a_meaning():
+    assert {place: set(keys) for place, keys in schema.TABLES.items()} == {
+        place: set(keys) for place, keys in MEANINGS.items()
+    }
 
 
 HOSTILE = {

@@ -16,10 +16,10 @@ from zoo.card import Card
 from zoo.data.text import TextOptions
 from zoo.errors import ConflictError, DivergedError, InterruptedRunError, NotFoundError, UsageError
 from zoo.training import FGM, explain, train
-from zoo.training.own_data import with_data
 from zoo.training.recipes import build_recipe
 from zoo.training.settings import with_settings
 from zoo.training.text_trainer import CollatingTrainer
+from zoo.training.variants import with_data
 
 HEADS = {
     "masked-lm": "ForMaskedLM",

@@ -16,6 +16,7 @@ from zoo.card.toml import dumps
 from zoo.errors import NotFoundError, UsageError
 
 CARD_FILE = "card.toml"
+LOCAL = "local"  # owner of what is published nowhere
 #: Fields that are no keys of the card's top level in the same form.
 NOT_TOP_LEVEL = {"path", "text", "data", "results", "train"}
 MAX_BYTES = 256 * 1024  # a hand-written page is a few kilobytes
@@ -198,6 +199,7 @@ class Card:
     papers: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     language: list[str] = field(default_factory=list)
+    base_model: str | None = None
     replaced_by: str | None = None
     reason: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
@@ -222,6 +224,11 @@ class Card:
     def name(self) -> str:
         """The second half of the id, which is also the folder's name in `cards/`."""
         return self.id.partition("/")[2]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its id is that of a model that is published nowhere."""
+        return self.id.startswith(f"{LOCAL}/")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Card":

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoo import catalog
+from zoo.card.card import LOCAL, Card, Result
 from zoo.card.toml import inline, quoted
-
-if TYPE_CHECKING:
-    from zoo.card.card import Card, Result
 
 
 def render_readme(
@@ -23,9 +21,9 @@ def render_readme(
     Args:
         card: the model's card.
         manifest: the model's manifest, for its parameter count; None while there are no weights.
-        base_model: id of the model this one was made from, if any.
+        base_model: id of the model this one was made from, if it is another than the card says.
         place: what the page's code loads: an id, or `.` for the folder in which the page stands.
-            The card's id unless given.
+            The card's id unless given; of a model that is published nowhere, `.`.
 
     Returns:
         Text of `README.md`, ending with a newline; the same for the same arguments.
@@ -40,7 +38,8 @@ def _front_matter(card: Card, base_model: str | None) -> dict[str, Any]:
         "pipeline_tag": card.task,
         "tags": ["genae", *(tag for tag in card.tags if tag != "genae")],
     }
-    if base_model:
+    base_model = base_model or card.base_model
+    if base_model and not base_model.startswith(f"{LOCAL}/"):
         matter["base_model"] = base_model
     if card.language:
         matter["language"] = card.language
@@ -103,7 +102,7 @@ def _body(card: Card, manifest: Mapping[str, Any] | None, place: str | None) -> 
     parts = [f"# {card.name}", card.summary, " · ".join(facts)]
     if card.status == "deprecated":
         parts.append(f"**Deprecated**: use `{card.replaced_by}`. {card.reason}")
-    parts.append(_usage(card, place or card.id))
+    parts.append(_usage(card, place or ("." if card.is_local else card.id)))
     parts += _images(manifest or {})
     if card.results:
         parts += ["## Measured results", _results(card)]

@@ -62,6 +62,7 @@ CARD = {
     "papers": optional(TEXTS),
     "tags": optional(TEXTS),
     "language": optional(TEXTS),
+    "base_model": optional(LINE),
     "intended_use": TEXT,
     "limits": TEXT,
     "replaced_by": optional(LINE),
@@ -189,6 +190,9 @@ SOURCE = {
 PARITY = {"outputs": TEXTS, "max_abs_error": MAGNITUDE, "atol": MAGNITUDE}
 PUBLISHED = {"commit": COMMIT}
 
+#: The next step of a card that lacks several things.
+MEND = " `genae new` writes a card that has everything."
+
 #: Tables inside the card, by their path, with the keys they may hold.
 NESTED: dict[str, Mapping[str, Key]] = {
     "data": DATA,
@@ -201,9 +205,22 @@ NESTED: dict[str, Mapping[str, Key]] = {
     "source.parity": PARITY,
     "published": PUBLISHED,
 }
+#: Every table of a card by its place, with its keys.
+TABLES: dict[str, Mapping[str, Key]] = {
+    "": CARD,
+    **NESTED,
+    "train": TRAIN,
+    "train.rates.rules": RULE,
+    "train.adversarial": ADVERSARIAL,
+    "results": RESULT,
+    "results.measured": MEASURED,
+    "results.training": TRAINING,
+}
 
 
-def check(table: Mapping[str, Any], keys: Mapping[str, Key], file: str, place: str = "") -> None:
+def check(
+    table: Mapping[str, Any], keys: Mapping[str, Key], file: str, place: str = ""
+) -> list[str]:
     """Compare one TOML table with its keys.
 
     Args:
@@ -212,58 +229,61 @@ def check(table: Mapping[str, Any], keys: Mapping[str, Key], file: str, place: s
         file: the card's name, for the message.
         place: the table's own name, such as `[data]`; empty at the top.
 
+    Returns:
+        What is missing: the name of each such key, and what it expects.
+
     Raises:
-        UsageError: an unknown key, a missing key or a wrong value; names the file, the key, and
-            for an unknown key the nearest known one.
+        UsageError: an unknown key or a wrong value; names the file, the key, and for an unknown
+            key the nearest known one.
     """
     where = f" in {place}" if place else ""
     for name in table:
         if name not in keys:
             hint = did_you_mean(name, keys)
             raise UsageError(f"{file}: unknown key {name!r}{where}. {hint}")
-    for name, key in keys.items():
-        if name not in table:
-            if key.required:
-                near = [word for word in table if word not in keys]
-                raise UsageError(
-                    f"{file}: missing key {name!r}{where}: {key.expected}."
-                    + (f" {did_you_mean(name, near)}" if near else "")
-                )
-        elif not key.test(table[name]):
+    for name, value in table.items():
+        if not keys[name].test(value):
             raise UsageError(
-                f"{file}: {name!r}{where} must be {key.expected}, not {_shown(table[name])}."
+                f"{file}: {name!r}{where} must be {keys[name].expected}, not {_shown(value)}."
             )
+    return [
+        f"key {name!r}{where} ({key.expected})"
+        for name, key in keys.items()
+        if key.required and name not in table
+    ]
 
 
 def check_card(card: Mapping[str, Any], file: str) -> None:
     """Check every table of a card, the rules between its keys, and that all text is printable.
 
     Raises:
-        UsageError: as `check`; the first thing wrong is reported.
+        UsageError: as `check`; of what is wrong the first, of what is missing all.
     """
     _check_values(card, file)
-    check(card, CARD, file)
+    missing = check(card, CARD, file)
     for path, keys in NESTED.items():
         table: Any = card
         for part in path.split("."):
             table = table.get(part) if isinstance(table, dict) else None
         if isinstance(table, dict):
-            check(table, keys, file, f"[{path}]")
+            missing += check(table, keys, file, f"[{path}]")
         elif table is not None:
             raise UsageError(f"{file}: [{path}] must be a table, not {_shown(table)}.")
     train = card.get("train", {})
-    check(_only(train, TRAIN), TRAIN, file, "[train]")
+    missing += check(_only(train, TRAIN), TRAIN, file, "[train]")
     if "adversarial" in train:
         attack = _only(train["adversarial"], ADVERSARIAL)
-        check(attack, ADVERSARIAL, file, "[train.adversarial]")
+        missing += check(attack, ADVERSARIAL, file, "[train.adversarial]")
     for number, rule in enumerate(train.get("rates", {}).get("rules", []), start=1):
-        check(rule, RULE, file, f"[[train.rates.rules]] number {number}")
+        missing += check(rule, RULE, file, f"[[train.rates.rules]] number {number}")
     for number, result in enumerate(card.get("results", []), start=1):
         place = f"[[results]] number {number}"
-        check(result, RESULT, file, place)
-        check(result["measured"], MEASURED, file, f"measured of {place}")
-        if "training" in result:
-            check(result["training"], TRAINING, file, f"training of {place}")
+        missing += check(result, RESULT, file, place)
+        for name, keys in (("measured", MEASURED), ("training", TRAINING)):
+            if name in result:
+                missing += check(result[name], keys, file, f"{name} of {place}")
+    if missing := [*missing, *_missing_together(card)]:
+        raise UsageError(f"{file}: missing {', '.join(missing)}.{MEND if missing[1:] else ''}")
     _check_together(card, file)
 
 
@@ -272,21 +292,33 @@ def _only(table: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: table[name] for name in names if name in table}
 
 
+def _missing_together(card: Mapping[str, Any]) -> list[str]:
+    """What other keys ask for."""
+    missing = []
+    if "source" not in card:
+        missing += [f"table [{name}]" for name in ("config", "data", "train") if name not in card]
+        missing[-1:] = [f"{last} (or [source] if it was converted)" for last in missing[-1:]]
+    if card.get("status") == "deprecated":
+        wanted = [name for name in ("replaced_by", "reason") if name not in card]
+        missing += [f"key {name!r} (a deprecated model states it)" for name in wanted]
+    if card.get("data", {}).get("task"):
+        if "tokenizer" not in card:
+            missing.append(
+                "table [tokenizer] (the id or folder of one, or the kind and size of one to be "
+                "trained from the data)"
+            )
+        elif "kind" in card["tokenizer"] and "size" not in card["tokenizer"]:
+            missing.append("key 'size' in [tokenizer] (the number of its tokens)")
+    return missing
+
+
 def _check_together(card: Mapping[str, Any], file: str) -> None:
     """The rules that concern more than one key."""
-    made = [name for name in ("config", "data", "train") if name in card]
     if "source" in card and "train" in card:
         raise UsageError(f"{file}: a card has [source] or [train], not both.")
-    if "source" not in card and len(made) < 3:
-        missing = next(name for name in ("config", "data", "train") if name not in card)
-        raise UsageError(f"{file}: missing table [{missing}] (or [source] if it was converted).")
     if {"name", "config"} <= set(card.get("data", {})):
         raise UsageError(f"{file}: [data] has 'name' and 'config', two names of one setting.")
     _check_material(card, file)
-    if card["status"] == "deprecated":
-        for name in ("replaced_by", "reason"):
-            if name not in card:
-                raise UsageError(f"{file}: missing key {name!r}: a deprecated model states it.")
 
 
 #: What a card may say of images alone, and of texts alone, by table.
@@ -310,11 +342,6 @@ def _check_material(card: Mapping[str, Any], file: str) -> None:
                 raise UsageError(f"{file}: {said} {why}.")
     if not task:
         return
-    if "tokenizer" not in card:
-        raise UsageError(
-            f"{file}: missing table [tokenizer]: the id or folder of one, or the kind and size of "
-            "one to be trained from the data."
-        )
     table = card["tokenizer"]
     if ("id" in table) == ("kind" in table):
         raise UsageError(f"{file}: [tokenizer] has an 'id', or the 'kind' of one to be trained.")
@@ -323,8 +350,6 @@ def _check_material(card: Mapping[str, Any], file: str) -> None:
             raise UsageError(
                 f"{file}: {name!r} in [tokenizer] is of one that is trained, no 'id'."
             )
-    if "id" not in table and "size" not in table:
-        raise UsageError(f"{file}: missing key 'size' in [tokenizer]: the number of its tokens.")
 
 
 def _check_values(value: Any, file: str, path: str = "", depth: int = 0) -> None:

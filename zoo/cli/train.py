@@ -1,12 +1,15 @@
 """The verb that trains a model from its card."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.cli.common import Quiet, hint, say
+from zoo.cli.common import Quiet, console, hint, say
 from zoo.hints import command
+
+if TYPE_CHECKING:
+    from zoo.card import Card
 
 
 def train(
@@ -29,6 +32,12 @@ def train(
         typer.Option(metavar="DATA", help="Images, texts or data set, in place of the card's."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
+    list_all: Annotated[
+        bool,
+        typer.Option(
+            "--settings", help="List what --set takes, with values and defaults; no run."
+        ),
+    ] = False,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Print rates, schedule and gradient operations; no run."),
@@ -43,9 +52,16 @@ def train(
 
     found = load_card(card)
     if data is not None:
-        from zoo.training.own_data import with_data
+        from zoo.training.variants import with_data
 
         found = with_data(found, data)
+    if list_all or settings:  # before torch is imported, which takes seconds
+        from zoo.training.settings import with_settings
+
+        changed = with_settings(found, settings or ())
+        if list_all:
+            show_settings(changed)
+            return
     if explain:
         from zoo.training import explain as explanation
 
@@ -66,3 +82,19 @@ def train(
 
     typer.echo(str(run(found, output, overrides=settings or (), resume=resume, quiet=quiet)))
     hint(command("genae", "evaluate", output), quiet=quiet)
+
+
+def show_settings(card: "Card") -> None:
+    """Print every setting of a card, by table."""
+    from rich.table import Table
+
+    from zoo.training.known import list_settings
+
+    for section, settings in list_settings(card).items():
+        table = Table(box=None, pad_edge=False, title=f"[{section}]", title_justify="left")
+        for heading in ("setting", "value", "default", "meaning"):
+            table.add_column(heading, no_wrap=heading == "setting", overflow="fold")
+        for each in settings:
+            table.add_row(each.name, each.value, each.default, each.meaning)
+        console().print(table)
+        typer.echo()

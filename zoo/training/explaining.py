@@ -17,7 +17,7 @@ from .optimizing import chain_of, groups_of
 from .rates import ParameterGroups
 from .recipe import Recipe, one_line
 from .recipes import build_recipe
-from .settings import with_settings
+from .settings import blamed, with_settings
 
 POINTS = (0, 5, 10, 25, 50, 75, 90, 100)  # per cent of a run
 NOMINAL_STEPS = 1000  # of a run whose length is not known without its data
@@ -62,8 +62,10 @@ def explain(card: Card, overrides: Sequence[str] = ()) -> str:
     Raises:
         UsageError: the card is wrong, or its parts do not fit each other.
     """
-    recipe = build_recipe(with_settings(card, overrides))
-    groups, chain, average = check_steps(recipe)
+    card = with_settings(card, overrides)
+    with blamed(card, overrides):
+        recipe = build_recipe(card)
+        groups, chain, average = check_steps(recipe)
     operations = [f"{number}. {each!r}" for number, each in enumerate(chain.operations, start=1)]
     parts = {
         **recipe.in_words(),

@@ -23,23 +23,10 @@ from .gradients.chain import Chain
 from .gradients.clipping import ClipGlobalNorm
 from .gradients.operations import build_operations
 from .gradients.transform import Transform
+from .known import DEFAULTS
 from .material import Material
 from .settings import field_names
 
-# Defaults of genae in place of those of transformers; a card's [train] wins.
-DEFAULTS: dict[str, Any] = {
-    "optim": "adamw_torch_fused",
-    "dataloader_drop_last": True,  # an entropy or a batch norm of a small last batch misleads
-    "logging_steps": 20,
-    "logging_nan_inf_filter": False,
-    "save_strategy": "epoch",
-    "save_total_limit": 1,
-    "report_to": [],
-    "log_level": "error",
-    "remove_unused_columns": False,
-    "disable_tqdm": True,
-    "dataloader_pin_memory": False,
-}
 # Minimum values that transformers does not check before the middle of a run.
 MIN_VALUES: dict[str, tuple[Any, float]] = {
     "per_device_train_batch_size": (int, 1),

@@ -38,7 +38,8 @@ from .optimizing import AVERAGE
 from .recipe import Recipe, one_line
 from .recipes import build_recipe
 from .resuming import changes, check_output, explain
-from .settings import with_settings
+from .settings import blamed, with_settings
+from .variants import card_of_weights
 
 
 def train(
@@ -58,8 +59,8 @@ def train(
     Args:
         card: with [data] and [train].
         output: folder to write; must not hold anything yet.
-        overrides: `key=value` settings in place of the card's; the stated results, which are of
-            the card as it stands, are then left out of the copy.
+        overrides: `key=value` settings in place of the card's. Where they make another model, its
+            card is that of a variant, named after the output: see `card_of_weights`.
         resume: continue from the last checkpoint of an interrupted run.
         quiet: draw no progress bar.
 
@@ -78,10 +79,12 @@ def train(
     output = Path(os.path.expanduser(output))
     output = output if output.name else output.absolute()
     work = output.with_name(output.name + ".training")
-    recipe = build_recipe(card := with_settings(card, overrides), work)
-    checkpoint = find_checkpoint(card, output, work, resume)
-    check_steps(recipe)
-    material = recipe.load(quiet=quiet)
+    original, card = card, with_settings(card, overrides)
+    with blamed(card, overrides):
+        recipe = build_recipe(card, work)
+        checkpoint = find_checkpoint(card, output, work, resume)
+        check_steps(recipe)
+        material = recipe.load(quiet=quiet)
     note_other_files(card)
     set_seed(recipe.arguments.seed)
     with quietly():
@@ -92,7 +95,8 @@ def train(
             average = fit(model, recipe, material, checkpoint, quiet)
             with finished(model, recipe, material, average) as (done, variants):
                 check_growth(loss, trained := material.loss(done))
-                export(done, recipe, material, output, variants, quiet)
+                named = card_of_weights(card, original, output)
+                export(done, recipe, named, material, output, variants, quiet)
         except DivergedError as error:
             last = next(iter(complete_checkpoints(work)[::-1]), None)
             text = advice(str(error), recipe.arguments.learning_rate, work, last)
@@ -233,6 +237,7 @@ def finished(
 def export(
     model: Any,
     recipe: Recipe,
+    card: Card,
     material: Material,
     output: Path,
     variants: Mapping[str, dict[str, Tensor]],
@@ -245,6 +250,7 @@ def export(
     Args:
         model: finished.
         recipe: it was trained by.
+        card: that goes with the weights.
         material: it was trained on.
         output: the folder to write.
         variants: other weights of the model, each for a file that
@@ -262,11 +268,11 @@ def export(
         for name, tensors in variants.items():
             kept = {key: tensor for key, tensor in tensors.items() if key in names}
             model.save_pretrained(folder, state_dict=kept, variant=name)
-        (folder / CARD_FILE).write_text(recipe.card.text, encoding="utf-8")
+        (folder / CARD_FILE).write_text(card.text, encoding="utf-8")
         material.save(model, folder, quiet=quiet)
         made = {"by": "genae train", "from": recipe.card.id, "torch": torch.__version__}
         # The page loads from its own folder, as the id may not exist yet, or have other weights.
-        manifest.write(folder, recipe.card, made, parameters=model.num_parameters(), place=".")
+        manifest.write(folder, card, made, parameters=model.num_parameters(), place=".")
         for file in folder.iterdir():  # safetensors makes its file private
             file.chmod(0o644)
         if not output.exists():

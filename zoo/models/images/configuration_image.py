@@ -15,9 +15,14 @@ ACTIVATIONS = ("relu", "tanh")
 
 @strict
 class ImageConfig(PreTrainedConfig):
-    """A model that reads square images, `pixel_values` of shape `(B, C, H, W)` in [0, 1]."""
+    """A model that reads square images, `pixel_values` of shape `(B, C, H, W)` in [0, 1].
 
-    image_size: int = 32  # height and width
+    Attributes:
+        image_size: height and width, in pixels.
+        num_channels: 1 for grey images, 3 for coloured ones.
+    """
+
+    image_size: int = 32
     num_channels: int = 1
 
     @property
