@@ -12,8 +12,9 @@ import zoo
 from zoo import catalog
 from zoo.card import Card
 from zoo.cli import app
-from zoo.evaluation.measure import Request, measure, open_context
+from zoo.evaluation.measure import measure, open_context
 from zoo.evaluation.metrics.table import METRICS, defaults
+from zoo.evaluation.planning import Request
 
 EXAMPLES = "cards/examples/mnist"
 

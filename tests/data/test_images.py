@@ -2,6 +2,7 @@
 
 import bz2
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -277,6 +278,20 @@ def test_genae_data_comes_before_the_local_data_folder(tmp_path, cells, monkeypa
     write_parquet(tmp_path / "mine" / "mnist" / "train-0.parquet", cells[:2], label=[0] * 2)
     monkeypatch.setenv("GENAE_DATA", str(tmp_path / "mine"))
     assert len(load_images("mnist", "train", GREY)) == 2
+    folders = [tmp_path / "empty", tmp_path / "mine", tmp_path / "data"]
+    monkeypatch.setenv("GENAE_DATA", os.pathsep.join(map(str, folders)))
+    assert len(load_images("mnist", "train", GREY)) == 2
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [("train[:7]", ""), ("train[2:12]", "has 8 rows, not 10"), ("train[50%:]", "")],
+)
+def test_a_slice_with_fewer_rows_than_it_names_is_told(tmp_path, cells, capsys, split, said):
+    write_parquet(tmp_path / "train-0.parquet", cells, label=[0] * 10)
+    load_images(tmp_path, split, GREY)
+    assert said in (err := capsys.readouterr().err)
+    assert bool(said) == bool(err)
 
 
 @pytest.mark.parametrize(

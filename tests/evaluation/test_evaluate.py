@@ -9,7 +9,7 @@ import pytest
 
 from zoo.card import Card, is_within
 from zoo.errors import NotFoundError, UsageError
-from zoo.evaluation import evaluate
+from zoo.evaluation import compare, evaluate
 from zoo.evaluation.results import results_toml
 
 HEAD = """
@@ -93,7 +93,7 @@ def test_a_card_without_results_is_measured_by_default(save, architecture, image
     found = evaluate(folder, quiet=True)
     assert [measurement.name for measurement in found] == DEFAULTS[architecture]
     for measurement in found:
-        assert measurement.ok
+        assert measurement.ok is None
         assert measurement.stated is None
         assert measurement.split == "test"
         assert measurement.dataset == str(image_folder)
@@ -154,10 +154,10 @@ def test_a_result_stated_twice_with_other_options_is_measured_twice(save):
 def test_another_split_is_compared_with_nothing(save):
     folder = save("ae", state("reconstruction_mse", 99, 0.1, options="{ num_images = 7 }"))
     (elsewhere,) = evaluate(folder, split="train", quiet=True)
-    assert (elsewhere.stated, elsewhere.ok, elsewhere.split) == (None, True, "train")
+    assert (elsewhere.stated, elsewhere.ok, elsewhere.split) == (None, None, "train")
     assert elsewhere.options["num_images"] == 7
     (same,) = evaluate(folder, split="test", quiet=True)
-    assert (same.stated, same.ok) == (99, False)
+    assert (same.stated, same.ok, same.apart) == (99, False, "")
 
 
 def test_a_folder_without_a_card_needs_data(save, image_folder):
@@ -174,7 +174,7 @@ def test_a_folder_without_a_card_needs_data(save, image_folder):
         ("ae", ["reconstruction_msе"], "reconstruction_mse"),  # noqa: RUF001
         ("ae", ["precison"], "'precision'"),
         ("ae", ["elbo"], "elbo measures vae"),
-        ("ae", ["accuracy"], "it has reconstruction_mse"),
+        ("ae", ["accuracy"], "measure it with reconstruction_mse"),
         ("classifier", ["recall"], "classifier"),
         ("vae", ["bits_per_dim"], "discretized_logistic"),
         ("vae", ["elbo"], "cross-entropy"),
@@ -310,3 +310,109 @@ def test_wrong_options_of_the_command_line_are_refused(save, capsys, arguments, 
 def test_a_model_of_vectors_has_no_images_to_measure():
     with pytest.raises(UsageError, match="model of vectors"):
         evaluate("genae/dde-gaussians-2d", quiet=True)
+
+
+def state_mse(value, num_images):
+    options = f'{{ binarization = "none", num_images = {num_images} }}'
+    return state("reconstruction_mse", value, 2.0, options=options)
+
+
+def test_a_number_is_not_judged_by_another_protocol(save, capsys):
+    """The card states 10,000 images, and the split has 60."""
+    folder = save("ae", state_mse(0.5, 10_000))
+    words = ("evaluate", folder, "--json")
+    assert run(*words) == 0
+    printed = capsys.readouterr()
+    (row,) = json.loads(printed.out)
+    assert (row["ok"], row["stated"], row["options"]["num_images"]) == (None, None, 60)
+    assert "num_images 60 in place of 10000" in printed.err
+    assert run(*words, "--require-stated") == 9
+    assert "does not state reconstruction_mse on" in capsys.readouterr().err
+
+
+def test_where_nothing_is_compared_a_line_says_so(save, capsys):
+    folder = save("ae", state_mse(0.5, 60))
+    measured = ("evaluate", folder, "--metric", "reconstruction_mse")
+    assert run(*measured, "--require-stated") == 0
+    assert "compared" not in capsys.readouterr().err
+    assert run(*measured, "--set", "num_images=7", "--json") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)[0]["ok"] is None
+    assert "nothing compared: the card states no number for this data" in printed.err
+
+
+def test_data_is_known_by_its_files_wherever_it_lies(save, image_folder, tmp_path):
+    folder = save("ae", state_mse(99.0, 60))
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(image_folder, copy)
+    (found,) = evaluate(folder, data=str(copy), quiet=True)
+    assert (found.stated, found.ok, found.dataset) == (99.0, False, str(image_folder))
+    (copy / "test" / "0000-0.png").unlink()
+    other = tmp_path / "other"
+    copy.rename(other)  # as files are hashed once
+    (found,) = evaluate(folder, data=str(other), quiet=True)
+    assert (found.stated, found.ok, found.dataset) == (None, None, str(other))
+
+
+def test_a_data_set_is_found_beside_the_card(save, image_folder, tmp_path, monkeypatch):
+    folder = save("ae", state_mse(0.5, 60))
+    text = (folder / "card.toml").read_text().replace(str(image_folder), "../bars")
+    (folder / "card.toml").write_text(text)
+    shutil.copytree(image_folder, tmp_path / "bars")
+    monkeypatch.chdir(folder)
+    (found,) = evaluate(folder, quiet=True)
+    assert (found.dataset, found.ok) == ("../bars", True)
+    (same,) = evaluate(folder, data=str(tmp_path / "bars"), quiet=True)
+    assert (same.measured, same.ok, same.dataset) == (found.measured, True, "../bars")
+
+
+def test_measuring_on_the_images_of_training_is_told(save, image_folder, tmp_path, capsys):
+    (tmp_path / "bars").mkdir()
+    shutil.copytree(image_folder / "train", tmp_path / "bars" / "train")
+    folder = save("ae")
+    text = (folder / "card.toml").read_text().replace(str(image_folder), "../bars")
+    (folder / "card.toml").write_text(text)
+    evaluate(folder)
+    told = "data set ../bars has no test split: measured on train, which the model was trained on"
+    assert capsys.readouterr().err.splitlines().count(told) == 1
+
+
+def test_models_are_compared_by_one_protocol_or_not_at_all(save, capsys):
+    ae, eae = save("ae"), save("eae", state_mse(0.5, 60))
+    words = ("evaluate", ae, eae, "--metric", "reconstruction_mse")
+    assert run(*words) == 0
+    printed = capsys.readouterr()
+    single = [
+        evaluate(model, metrics=["reconstruction_mse"], quiet=True)[0] for model in (ae, eae)
+    ]
+    for found in single:
+        assert f"{found.measured:.5f}" in printed.out
+    assert run(*words, "--set", "num_images=[7, 9]", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    made = [(row["model"], row["options"]["num_images"]) for row in rows]
+    assert made == [(str(model), count) for count in (7, 9) for model in (ae, eae)]
+    for wrong, said in (
+        (("evaluate", ae, eae), "name it with --metric: reconstruction_mse"),
+        ((*words, "--toml"), "--toml are of one model"),
+        (("evaluate", ae, eae, "--metric", "elbo"), "elbo measures vae"),
+        ((*words, "--set", "sampler=prior"), "no option 'sampler'"),
+    ):
+        assert run(*wrong) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_what_would_not_be_measured_alike_is_not_compared(save, image_folder, tmp_path):
+    ae = save("ae")
+    gaussian = tmp_path / "gaussian"
+    save("vae", likelihood="gaussian").rename(gaussian)
+    vae = save("vae", binarization="stochastic")
+    with pytest.raises(UsageError, match=r"binarization is stochastic for .* none for "):
+        compare([vae, gaussian], ["elbo"], quiet=True)
+    text = (ae / "card.toml").read_text()
+    (ae / "card.toml").write_text(text.replace("dataset = ", "dataset = 'mnist'\n# "))
+    with pytest.raises(UsageError, match="with --data and --split"):
+        compare([vae, ae], ["reconstruction_mse"], split="test", quiet=True)
+    settings = json.loads((ae / "preprocessor_config.json").read_text())
+    (ae / "preprocessor_config.json").write_text(json.dumps({**settings, "size": 8}))
+    with pytest.raises(UsageError, match=r"size is 12 for .* and 8 for "):
+        compare([vae, ae], ["reconstruction_mse"], data=str(image_folder), quiet=True)

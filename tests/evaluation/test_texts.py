@@ -12,8 +12,9 @@ from tests.training.text_cards import text_card, write_rows
 from zoo.data.text import load_texts, train_tokenizer
 from zoo.errors import UsageError
 from zoo.evaluation import METRICS, evaluate
-from zoo.evaluation.measure import Request, measure
+from zoo.evaluation.measure import measure
 from zoo.evaluation.metrics import translation
+from zoo.evaluation.planning import Request
 from zoo.evaluation.texts import TextContext
 from zoo.training import train
 

@@ -21,8 +21,14 @@ Model = Annotated[
         autocompletion=lambda incomplete: complete_models(incomplete),
     ),
 ]
-
-
+Models = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODEL...",
+        help="Ids such as genae/eae-mnist, or folders; a folder wins.",
+        autocompletion=lambda incomplete: complete_models(incomplete),
+    ),
+]
 Revision = Annotated[
     str | None,
     typer.Option("--revision", help="Version such as v1.0.0, branch, tag or commit."),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli.common import Json, Model, Quiet, console, print_json, say
+from zoo.cli.common import Json, Models, Quiet, console, print_json, say
 from zoo.errors import ToleranceError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.table import Table
 
     from zoo.evaluation import Measurement
@@ -19,7 +21,7 @@ BOUNDS = ("floor", "ceiling")  # beside a number, of those metrics that have the
 
 
 def evaluate(
-    model: Model,
+    models: Models,
     metric: Annotated[
         list[str] | None,
         typer.Option(help="Metric to measure; repeatable; all of the card's if not given."),
@@ -49,13 +51,20 @@ def evaluate(
         bool,
         typer.Option("--record", help="Record the numbers in the folder's manifest, for a push."),
     ] = False,
+    require_stated: Annotated[
+        bool,
+        typer.Option(
+            "--require-stated", help="Exit with code 9 if the card does not state a number, too."
+        ),
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure a model; exit with code 9 if a number is outside its stated tolerance.
 
     Without --metric, everything the card states is measured again. With --set or --seed a metric
-    is measured so, and compared with the card where it states the same.
+    is measured so, and compared with the card where it states the same. Several models are
+    measured by --metric alike, on the same data, or refused: a column each.
     """
     from zoo.card.toml import setting
     from zoo.evaluation.metrics import table
@@ -70,20 +79,22 @@ def evaluate(
         )
     if (options or seed) and not metric:
         raise UsageError("--set and --seed are of metrics; name one with --metric")
+    if len(models) > 1 and (record or as_toml):
+        raise UsageError("--record and --toml are of one model; leave the others out")
     chosen = dict(setting(text) for text in options or ())
-    from zoo.evaluation import measure
+    settings: dict[str, Any] = {
+        "data": data, "split": split, "options": chosen, "seeds": seed or None, "quiet": quiet,
+        "device": device,
+    }  # fmt: skip
+    from zoo.evaluation import comparing, measure
 
-    measured = measure.evaluate(
-        model,
-        metrics=metric or None,
-        data=data,
-        split=split,
-        options=chosen,
-        seeds=seed or None,
-        quiet=quiet,
-        device=device,
-    )
-    failed = measure.failures(measured)
+    model = models[0]
+    if len(models) > 1:
+        rows = comparing.compare(models, metric or (), **settings)
+    else:
+        rows = [[m] for m in measure.evaluate(model, metrics=metric or None, **settings)]
+    measured = [found for row in rows for found in row]
+    named = list(zip(models * len(rows), measured, strict=True))
     if record:
         _record(model, measured, device or "cpu")
     if as_toml:
@@ -91,15 +102,38 @@ def evaluate(
     elif as_json:
         from zoo.evaluation.results import as_dict
 
-        print_json([as_dict(measurement) for measurement in measured])
+        print_json([{"model": name, **as_dict(found)} for name, found in named])
     else:
-        console().print(_table(measured))
+        console().print(_table(measured) if len(models) == 1 else _side_by_side(models, rows))
         for bound in BOUNDS:
-            found = [m for m in measured if getattr(m, bound) is not None]
-            for text in dict.fromkeys(getattr(table.METRICS[m.name], bound) for m in found):
+            kinds = [m for m in measured if getattr(m, bound) is not None]
+            for text in dict.fromkeys(getattr(table.METRICS[m.name], bound) for m in kinds):
                 say(f"{bound}: the same metric of {text}", quiet=quiet)
+    for line in _not_compared(named, alone=len(models) == 1):
+        say(line, quiet=quiet)
+    failed = measure.failures(measured)
     if failed:
         raise ToleranceError(f"outside the stated tolerance: {'; '.join(failed)}")
+    if require_stated and (left := [m for m in measured if m.ok is None]):
+        texts = (f"{m.metric} on {m.dataset} {m.split}" for m in left)
+        raise ToleranceError(f"the card does not state {'; '.join(texts)} as measured")
+
+
+def _not_compared(named: list[tuple[str, Measurement]], *, alone: bool) -> Iterator[str]:
+    """One line for each measurement that the card states otherwise, and one for those it leaves.
+
+    Args:
+        named: models and what was measured on each.
+        alone: whether there is one model.
+    """
+    for name, found in named:
+        if found.apart:
+            yield f"{name} states {found.metric} otherwise, so it was not compared: {found.apart}"
+    left = [found for _, found in named if found.ok is None and not found.apart]
+    if left and (alone or len(left) == len(named)):
+        what = "nothing" if len(left) == len(named) else f"{len(left)} of {len(named)} numbers not"
+        card = "the card states" if alone else "the cards state"
+        yield f"{what} compared: {card} no number for this data, split, seed and these options"
 
 
 def _record(model: str, measured: list[Measurement], device: str) -> None:
@@ -155,7 +189,7 @@ def _table(measured: list[Measurement]) -> Table:
     for m in measured:
         digits = METRICS[m.name].digits
         stated = "" if m.stated is None else f"{m.stated:.{digits}f} ± {m.tolerance or 0:.2g}"
-        verdict = "" if m.stated is None else "ok" if m.ok else "OFF"
+        verdict = {None: "", True: "ok", False: "OFF"}[m.ok]
         table.add_row(
             Text.assemble(m.metric, "\n", (options_text(m.options), "dim")),
             f"{m.dataset}, {m.split}",
@@ -163,6 +197,39 @@ def _table(measured: list[Measurement]) -> Table:
             f"{m.measured:.{digits}f}",
             *("" if (n := getattr(m, b)) is None else f"{n:.{digits}f}" for b in bounds),
             m.unit,
-            Text(verdict, style="" if m.ok else "bold red"),
+            Text(verdict, style="bold red" if m.ok is False else ""),
+        )
+    return table
+
+
+def _side_by_side(models: list[str], rows: list[list[Measurement]]) -> Table:
+    """What was measured, one row for each protocol, one column for each model."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from zoo.evaluation.metrics.table import METRICS
+    from zoo.evaluation.results import options_text
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("metric", "data", *models, "floor", "unit"):
+        right = title in (*models, "floor")
+        table.add_column(title, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        first, digits = row[0], METRICS[row[0].name].digits
+        floors = {found.floor for found in row}  # of an encoder's probe, one for each model
+        floor = floors.pop() if len(floors) == 1 else None
+        details = [f"seed {first.seed}", options_text(first.options)]
+        table.add_row(
+            Text.assemble(first.metric, "\n", (", ".join(filter(None, details)), "dim")),
+            f"{first.dataset}, {first.split}",
+            *(
+                Text(
+                    f"{m.measured:.{digits}f}{' OFF' * (m.ok is False)}",
+                    style="bold red" if m.ok is False else "",
+                )
+                for m in row
+            ),
+            "" if floor is None else f"{floor:.{digits}f}",
+            first.unit,
         )
     return table

@@ -60,7 +60,8 @@ def geometry(
 
     from zoo.evaluation.geometry.examining import examine
     from zoo.evaluation.geometry.verdict import verdict
-    from zoo.evaluation.measure import default_place, open_context
+    from zoo.evaluation.measure import open_context
+    from zoo.evaluation.planning import default_place
     from zoo.evaluation.subject import Subject
 
     # transformers draws a bar even for a file of 4 MB.

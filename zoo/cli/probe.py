@@ -61,11 +61,13 @@ def probe(
     for name in kind or ():
         if name not in PROBES:
             raise UsageError(f"no probe {name!r}. {did_you_mean(name, PROBES)}")
-    from zoo.evaluation.measure import Request, measure_all, open_context
+    from zoo.evaluation.measure import measure_all, open_context
+    from zoo.evaluation.planning import Request
     from zoo.evaluation.representations import check_tap, taps
 
     context = open_context(model, device=device, quiet=quiet)
     wanted = [check_tap(context.model, name) for name in tap or ()] or taps(context.model)
+    data = data and context.recognize(data)
     trained: Any = getattr(context.card, "data", None)
     own: Any = trained if trained is not None and data in (None, trained.dataset) else None
     if own is None and data is None:

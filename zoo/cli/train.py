@@ -46,7 +46,7 @@ def train(
 ) -> None:
     """Train a model; Ctrl-C saves a checkpoint, from which --resume continues.
 
-    Data is looked for in the folder that GENAE_DATA names, in ./data and on the Hub.
+    Data is looked for in the folders that GENAE_DATA names, in ./data and on the Hub.
     """
     from zoo.registry import load_card
 

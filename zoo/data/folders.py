@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.errors import NotFoundError, UsageError
+from zoo.errors import NotFoundError
 
 from .files import list_images
-from .splits import KEYWORDS, assign, canonical, labels_of
+from .splits import KEYWORDS, assign, labels_of, parts_of
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # which `datasets` reads
 TABLES = (".csv", ".tsv", ".jsonl", ".xlsx")
@@ -49,8 +49,6 @@ def open_folder(name: str, folder: Path, split: str, max_rows: int | None) -> Ro
         NotFoundError: if there are no images.
         UsageError: if the split is absent, malformed or empty.
     """
-    from datasets import ReadInstruction
-
     paths = _listed(folder)
     members = assign(paths)
     labels = labels_of(members)
@@ -60,16 +58,9 @@ def open_folder(name: str, folder: Path, split: str, max_rows: int | None) -> Ro
         for each in KEYWORDS
     }
     splits = {each: rows for each, rows in splits.items() if rows}
-    try:
-        lengths = {each: len(rows) for each, rows in splits.items()}
-        wanted = ReadInstruction.from_spec(canonical(split)).to_absolute(lengths)
-    except (ValueError, AssertionError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"data set {name}, split {split!r}: {reason}") from error
-    rows = [row for part in wanted for row in splits[part.splitname][part.from_ or 0 : part.to]]
-    rows = rows[:max_rows]
-    if not rows:
-        raise UsageError(f"data set {name}: the split {split!r} is empty; ask for more of it")
+    lengths = {each: len(rows) for each, rows in splits.items()}
+    parts = parts_of(name, split, lengths)
+    rows = [row for part, chosen in parts for row in splits[part][chosen]][:max_rows]
     files = [folder / members[row].path for row in rows]
     return Rows(
         contents=iter(files),

@@ -22,7 +22,7 @@ from .folders import (
     note_unread,
     open_folder,
 )
-from .splits import canonical
+from .splits import canonical, in_words, note_fewer
 from .tables import cells, image_column, label_column, numbered
 
 
@@ -31,7 +31,7 @@ class Source:
     """What is known about a data set.
 
     Attributes:
-        folder: its name in `GENAE_DATA` or `./data`; a path in `cards/examples` if
+        folder: its name in a folder of `GENAE_DATA` or `./data`; a path in `cards/examples` if
             `embedded`.
         config: the configuration to read, if there are several.
         hub_id: its repository on the Hub, if there is one.
@@ -86,7 +86,8 @@ def open_rows(
 
     Args:
         dataset: a name of `DATASETS`, a folder (of Parquet files or of images), a Parquet file
-            or a Hub id. A name is looked for in `GENAE_DATA`, in `./data` and on the Hub.
+            or a Hub id. A name is looked for in the folders of `GENAE_DATA`, in `./data` and on
+            the Hub.
         split: in the slicing syntax of `datasets`: "train", "train[:500]", "train[90%:]".
         config: the configuration, where a data set has several.
         max_rows: read only the first rows, this many.
@@ -111,6 +112,7 @@ def open_rows(
     if isinstance(place, Path) and place.is_file():
         _check_table(str(dataset), place)
     table = _load_table(str(dataset), place, config or source.config, split, quiet, described)
+    note_fewer(str(dataset), split, len(table))
     if max_rows is not None:
         table = table.select(range(min(max_rows, len(table))))
     if not len(table):
@@ -122,6 +124,25 @@ def open_rows(
         labels=label_column(str(dataset), source.label_column, table),
         names=[f"row {number}" for number in range(len(table))],
     )
+
+
+def roots() -> list[Path]:
+    """Where data sets are looked for by name: the folders of `GENAE_DATA`, then `./data`."""
+    given = os.environ.get("GENAE_DATA", "").split(os.pathsep)
+    return [*(Path(os.path.expanduser(each)) for each in given if each), Path("data")]
+
+
+def beside(name: str, card: Path | None) -> str:
+    """A data set that a card names: the path of what stands beside the card, else the name.
+
+    Args:
+        name: as the card says it.
+        card: the card's file, if it is one.
+    """
+    if card is None or name in DATASETS or os.path.isabs(name) or name.startswith("~"):
+        return name
+    place = card.parent / name
+    return os.path.normpath(place) if place.exists() else name
 
 
 def locate(name: str) -> Path | str:
@@ -141,17 +162,15 @@ def locate(name: str) -> Path | str:
         return place
     if name not in DATASETS and Path(name).exists():
         return Path(name)
-    roots = [Path("data")]
-    if os.environ.get("GENAE_DATA"):
-        roots.insert(0, Path(os.path.expanduser(os.environ["GENAE_DATA"])))
-    for root in roots:
-        if (root / source.folder).is_dir():
-            return root / source.folder
+    found = [root / source.folder for root in roots()]
+    for place in found:
+        if place.is_dir():
+            return place
     if source.hub_id is not None:
         return source.hub_id
     if name not in DATASETS and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return name
-    looked = ", ".join(str(root / source.folder) for root in roots)
+    looked = ", ".join(map(str, found))
     near = neighbor(name)  # what lies here comes before what is known by name
     hint = f" Did you mean {near!r}?" if near else f" {did_you_mean(name, DATASETS)}"
     hint = "" if name in DATASETS else hint
@@ -207,11 +226,11 @@ def _load_table(
     except GenaeError:  # in words already
         raise
     except (ValueError, AssertionError) as error:
-        reason = " ".join(str(error).split())
+        reason = in_words(name, split, error)
         if described and "file_name" in reason:
             files = ", ".join(itertools.chain(*described.values()))
             reason += f" ({files}); name that column, or rename the file so that it is not read"
-        raise UsageError(f"data set {name}, split {split!r}: {reason}") from error
+        raise UsageError(reason) from error
     except Exception as error:  # `datasets` raises whatever its readers of tables meet
         if not described:
             raise
@@ -258,7 +277,8 @@ def _absent(name: str, place: Path | str) -> str:
     folder = source.folder if source else Path(name).name
     return (
         f"data set {name}: not in GENAE_DATA or ./data (as {folder}), and {place} cannot be "
-        "reached on the Hub; set GENAE_DATA to the folder that holds data sets, or go online"
+        "reached on the Hub; set GENAE_DATA to the folder that holds data sets (several, joined "
+        f"by {os.pathsep!r}, are searched in order), or go online"
     )
 
 

@@ -1,6 +1,7 @@
 """The split that an image file belongs to, by the names that `datasets` knows."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -63,12 +64,34 @@ def parts_of(name: str, split: str, sizes: Mapping[str, int]) -> list[tuple[str,
     try:
         parts = ReadInstruction.from_spec(canonical(split)).to_absolute(dict(sizes))
     except (ValueError, AssertionError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"data set {name}, split {split!r}: {reason}") from error
+        raise UsageError(in_words(name, split, error)) from error
     found = [(part.splitname, slice(part.from_, part.to)) for part in parts]
-    if not any(range(sizes[splitname])[rows] for splitname, rows in found):
+    count = sum(len(range(sizes[splitname])[rows]) for splitname, rows in found)
+    if not count:
         raise UsageError(f"data set {name}: the split {split!r} is empty; ask for more of it")
+    note_fewer(name, split, count)
     return found
+
+
+def in_words(name: str, split: str, error: Exception) -> str:
+    """What `datasets` has against a split, as a message; for an absent one, which there are."""
+    reason = " ".join(str(error).split())
+    known = re.search(r"Should be one of \[(.*)\]", reason)
+    if not known:
+        return f"data set {name}, split {split!r}: {reason}"
+    there = known[1].replace("'", "")
+    return (
+        f"data set {name} has no split {split!r}, only {there}; a part of one is written "
+        f"{there.partition(',')[0]}[90%:]"
+    )
+
+
+def note_fewer(name: str, split: str, count: int) -> None:
+    """Report on stderr that there are fewer rows than a slice such as `train[:500]` names."""
+    slices = [re.fullmatch(r"\s*\w+\[(\d*):(\d+)\]\s*", part) for part in split.split("+")]
+    wanted = sum(int(found[2]) - int(found[1] or 0) for found in slices if found)
+    if all(slices) and count < wanted:
+        print(f"data set {name}: {split} has {count:,} rows, not {wanted:,}", file=sys.stderr)
 
 
 def assign(paths: Sequence[PurePath]) -> list[Member]:

@@ -1,3 +1,4 @@
+from zoo.evaluation.comparing import compare as compare
 from zoo.evaluation.measure import Measurement as Measurement
 from zoo.evaluation.measure import evaluate as evaluate
 from zoo.evaluation.metrics.table import METRICS as METRICS

@@ -1,17 +1,18 @@
 """Measure a model and compare with what its card states."""
 
-import inspect
-import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from zoo import catalog
 from zoo.card import is_within
+from zoo.data.splits import canonical
 from zoo.errors import NotFoundError, UsageError
 
 from .metrics import table
+from .planning import Request, check, choices_of, default_place, plan, stated_request
 from .subject import Context, Outcome, Subject
 
 
@@ -25,15 +26,16 @@ class Measurement:
         dataset: what it was measured on.
         split: of the data set.
         unit: of the value.
-        stated: the number in the card; None if it states none.
+        stated: the number in the card; None if it states none for this protocol.
         measured: the number measured.
         tolerance: how far apart the two may be; None if nothing is stated.
-        ok: whether they are within the tolerance; true if nothing is stated.
+        ok: whether they are within the tolerance; None if nothing was compared.
         floor: the same metric of real train images, if it has a floor.
         seed: of everything random.
         options: every option of the metric as used.
         seconds: duration.
         ceiling: the same metric of what cannot be surpassed, if it has a ceiling.
+        apart: what was measured otherwise than the card states, if that kept them apart.
     """
 
     name: str
@@ -44,26 +46,13 @@ class Measurement:
     stated: float | None
     measured: float
     tolerance: float | None
-    ok: bool
+    ok: bool | None
     floor: float | None = None
     seed: int = 0
     options: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     ceiling: float | None = None
-
-
-@dataclass(frozen=True)
-class Request:
-    """One thing to measure, before it is measured."""
-
-    name: str
-    dataset: str
-    split: str
-    config: str | None = None
-    seed: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
-    stated: float | None = None
-    tolerance: float | None = None
+    apart: str = ""
 
 
 def evaluate(
@@ -84,8 +73,9 @@ def evaluate(
         model_id_or_dir: an id, or a folder made by `genae train` or `genae pull`.
         card: a `zoo.card.Card` to use instead of the model's own.
         metrics: names of `METRICS` to measure; None for all that the card states.
-        data: a data set in place of the card's; its numbers are not compared with the card's.
-        split: a split in place of the card's, likewise.
+        data: a data set in place of the card's. If its files are those of the card's, the numbers
+            are compared with the card's, wherever it lies; otherwise with nothing.
+        split: a split in place of the card's; its numbers are compared with nothing.
         options: of the metrics named, in place of those of the card; a list measures each.
         seeds: of the metrics named, in place of the card's or of 0; each is measured.
         quiet: draw no progress bars.
@@ -107,22 +97,17 @@ def evaluate(
     context = open_context(
         model_id_or_dir, card, device=device, quiet=quiet, texts=True, data=data
     )
+    data = data and context.recognize(data)
     if chosen and names:
         place = default_place(context, data, split)
         requests = [Request(name, *place, seed) for name in names for seed in seeds or (0,)]
-        choices = _choices(options or {})
+        choices = choices_of(options or {})
         for request in requests:  # all of them, before minutes are spent on the first
             for choice in choices:
-                _check(context, replace(request, options=choice))
+                check(context, replace(request, options=choice))
         return [found for each in requests for found in measure_all(context, each, choices)]
     requests = plan(context, names, data, split)
     return [measure(context, request) for request in requests]
-
-
-def _choices(options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every combination of options, of which a list gives several."""
-    lists = [value if isinstance(value, list) else [value] for value in options.values()]
-    return [dict(zip(options, values, strict=True)) for values in itertools.product(*lists)]
 
 
 def open_context(
@@ -147,7 +132,6 @@ def open_context(
     Raises:
         UsageError: it is a model of texts and will not do, or no card says what to measure it on.
     """
-    from zoo import catalog
     from zoo.advice import advice
     from zoo.loading import model_at, processor_at, tokenizer_at
     from zoo.registry import resolve
@@ -192,27 +176,6 @@ def load_card(name: str) -> Any:
     return None
 
 
-def plan(
-    context: Context, names: list[str] | None, data: str | None, split: str | None
-) -> list[Request]:
-    """What to measure: the card's results, restricted and redirected, or defaults."""
-    stated = [_stated(context, result) for result in getattr(context.card, "results", ())]
-    wanted = names
-    if wanted is None:
-        default = table.defaults(context.entry.name, context.likelihood, context.can)
-        wanted = list(dict.fromkeys(request.name for request in stated)) or default
-    requests = []
-    for name in wanted:
-        of_name = [request for request in stated if request.name == name]
-        if not of_name:
-            place = default_place(context, data, split)
-            requests.append(Request(name, *place))
-        requests += [_redirected(request, data, split) for request in of_name]
-    for request in requests:  # check all of them before spending minutes on the first
-        _check(context, request)
-    return requests
-
-
 def measure(context: Context, request: Request) -> Measurement:
     """Measure one thing.
 
@@ -226,25 +189,40 @@ def measure(context: Context, request: Request) -> Measurement:
     start = time.perf_counter()
     with quietly():
         outcome: Outcome = metric.function(subject, **request.options)
-    ok = request.stated is None or is_within(
-        outcome.value, request.stated, request.tolerance or 0.0
-    )
-    return Measurement(
+    apart = "" if request.stated is None else _apart(request.options, outcome.options)
+    found = Measurement(
         name=metric.name,
         metric=table.display_name(metric.name, dict(outcome.options)),
         dataset=request.dataset,
         split=request.split,
         unit=metric.unit,
-        stated=request.stated,
+        stated=None,
         measured=outcome.value,
-        tolerance=request.tolerance,
-        ok=ok,
+        tolerance=None,
+        ok=None,
         floor=outcome.floor,
         seed=request.seed,
         options=dict(outcome.options),
         seconds=round(time.perf_counter() - start, 3),
         ceiling=outcome.ceiling,
+        apart=apart,
     )
+    return found if apart else _judged(found, request)
+
+
+def _apart(stated: Mapping[str, Any], used: Mapping[str, Any]) -> str:
+    """Which options were used otherwise than stated, in words: data can be fewer than named."""
+    different = {name: value for name, value in stated.items() if used.get(name, value) != value}
+    return ", ".join(f"{name} {used[name]} in place of {different[name]}" for name in different)
+
+
+def _judged(found: Measurement, stated: Request) -> Measurement:
+    """A measurement compared with a number that is stated for it, if there is one."""
+    if stated.stated is None:
+        return found
+    tolerance = stated.tolerance or 0.0
+    ok = is_within(found.measured, stated.stated, tolerance)
+    return replace(found, stated=stated.stated, tolerance=tolerance, ok=ok)
 
 
 def measure_all(
@@ -260,26 +238,23 @@ def measure_all(
     Raises:
         UsageError: the metric does not fit the model or the options.
     """
-    stated = [_stated(context, result) for result in getattr(context.card, "results", ())]
-    _check(context, request)
+    stated = [stated_request(context, result) for result in getattr(context.card, "results", ())]
+    check(context, request)
     measured = []
     for options in choices:
         found = measure(context, replace(request, options=options))
         match = next((s for s in stated if _same(s, found)), None)
-        if match is not None and match.stated is not None and match.tolerance is not None:
-            ok = is_within(found.measured, match.stated, match.tolerance)
-            found = replace(found, stated=match.stated, tolerance=match.tolerance, ok=ok)
-        measured.append(found)
+        measured.append(found if match is None else _judged(found, match))
     return measured
 
 
 def _same(stated: Request, found: Measurement) -> bool:
     """Whether a card states a result for what was measured, with the same options."""
     used = {name: value for name, value in found.options.items() if value is not None}
-    return (stated.name, stated.dataset, stated.split, stated.seed, stated.options) == (
+    return (stated.name, stated.dataset, canonical(stated.split), stated.seed, stated.options) == (
         found.name,
         found.dataset,
-        found.split,
+        canonical(found.split),
         found.seed,
         used,
     )
@@ -291,73 +266,5 @@ def failures(measurements: Iterable[Measurement]) -> list[str]:
         f"{m.metric} on {m.dataset} {m.split} is {m.measured:.6g}, stated {m.stated:.6g} "
         f"within {m.tolerance or 0:.2g}"
         for m in measurements
-        if not m.ok
+        if m.ok is False
     ]
-
-
-def _stated(context: Context, result: Any) -> Request:
-    """A result of the card as a request."""
-    data = getattr(context.card, "data", None)
-    config = data.config if data is not None and data.dataset == result.dataset else None
-    return Request(
-        name=table.find(result.metric).name,
-        dataset=result.dataset,
-        split=result.split,
-        config=config,
-        seed=result.seed,
-        options=dict(result.options or {}),
-        stated=result.value,
-        tolerance=result.tolerance,
-    )
-
-
-def _redirected(request: Request, data: str | None, split: str | None) -> Request:
-    """The same metric on other data, for which the card states nothing."""
-    dataset, part = data or request.dataset, split or request.split
-    if (dataset, part) == (request.dataset, request.split):
-        return request
-    config = request.config if dataset == request.dataset else None
-    return Request(request.name, dataset, part, config, request.seed, request.options)
-
-
-def default_place(
-    context: Context, data: str | None, split: str | None
-) -> tuple[str, str, str | None]:
-    """Data set, split and configuration if the card states none: the test split, if it exists."""
-    trained: Any = getattr(context.card, "data", None)
-    if data is None and trained is None:
-        raise UsageError(
-            "the model has no card that names a data set; give one with --data, such as mnist"
-        )
-    dataset = data or trained.dataset
-    own = None if trained is None or trained.dataset != dataset else trained
-    config = None if own is None else own.config
-    if split is not None:
-        return dataset, split, config
-    others = ["train"] if own is None else [own.validation_split, own.train_split]
-    candidates = ["test", *(name for name in others if name)]
-    for candidate in candidates[:-1]:
-        try:
-            context.read(dataset, candidate, config)
-        except UsageError:  # no such split; a data set that is missing is another error
-            continue
-        return dataset, candidate, config
-    return dataset, candidates[-1], config
-
-
-def _check(context: Context, request: Request) -> None:
-    """Raise `UsageError` unless the metric fits the model and has the options."""
-    metric = table.METRICS[request.name]
-    reason = metric.refusal(context.entry.name, context.likelihood, context.can)
-    if reason is not None:
-        raise UsageError(f"{reason}; it has {_fitting(context)}")
-    known = inspect.signature(metric.function).parameters.values()
-    options = [p.name for p in known if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    table.check_options(metric.name, request.options, options)
-
-
-def _fitting(context: Context) -> str:
-    """Names of the metrics that fit the model."""
-    traits = context.entry.name, context.likelihood, context.can
-    rows = table.METRICS.values()
-    return ", ".join(row.name for row in rows if row.refusal(*traits) is None) or "none"

@@ -1,5 +1,7 @@
 """What metrics measure: a model, its images, and everything that is computed once per call."""
 
+import os
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +12,9 @@ from torch import Tensor
 
 from zoo import catalog
 from zoo.data.binarization import binarize, freeze_binarized
+from zoo.data.identity import WHOLE, fingerprint, plain_place, same_data
 from zoo.data.images import Images, load_images
+from zoo.data.sources import DATASETS, beside
 from zoo.errors import MissingDependencyError, UsageError
 from zoo.progress import track
 
@@ -71,6 +75,12 @@ class Context:
         self.processor = processor
         self.card = card
         self.quiet = quiet
+        #: Where a data set that the card names is read from, if not under its name.
+        self.places = {
+            name: place
+            for name in self._named
+            if (place := beside(name, getattr(card, "path", None))) != name
+        }
         self._memory: dict[tuple[Any, ...], Any] = {}
         self._latest: dict[str, tuple[tuple[Any, ...], Any]] = {}
 
@@ -89,9 +99,61 @@ class Context:
         """What the model can do, words of `catalog.ABILITIES`."""
         return catalog.abilities(self.entry, [type(self.model).__name__])
 
+    @property
+    def _named(self) -> list[str]:
+        """The data sets that the card names."""
+        data = getattr(self.card, "data", None)
+        results = getattr(self.card, "results", ())
+        return list(
+            dict.fromkeys([*([data.dataset] if data else []), *(r.dataset for r in results)])
+        )
+
+    def recognize(self, data: str) -> str:
+        """The name under which the card, or genae, knows a data set; what it is called if neither.
+
+        A data set that the card names is known by the hash of its files wherever it lies, and is
+        read from there. What the card states is then of this data, too.
+
+        Args:
+            data: as a person gave it: a name, a folder, a file or a Hub id.
+        """
+        for name in self._named:
+            if name == data and name not in self.places:
+                return name
+            if same_data(self.places.get(name, name), data) or self._has_sum(name, data):
+                self.places[name] = data
+                return name
+        place = None if data in DATASETS else plain_place(data)
+        for name in DATASETS if place is not None else ():
+            known = plain_place(name)
+            if known is not None and place is not None and known.samefile(place):
+                return name
+        if data in self.places and os.path.exists(data):  # other data, here under the same name
+            return os.path.abspath(data)
+        return data
+
+    def _has_sum(self, name: str, data: str) -> bool:
+        """Whether a data set has the sum that the card states of one."""
+        own = getattr(self.card, "data", None)
+        if own is None or own.dataset != name or WHOLE not in own.sha256:
+            return False
+        place = plain_place(data)
+        return place is not None and fingerprint(place) == own.sha256[WHOLE]
+
     def read(self, dataset: str, split: str, config: str | None = None) -> Any:
         """One split of a data set, read once: here its images."""
         return self.images(dataset, split, config)
+
+    @property
+    def preparation(self) -> dict[str, Any]:
+        """How data is made ready for the model; numbers of other preparations do not compare."""
+        names = ("size", "num_channels", "crop_size", "resample")
+        return {name: getattr(self.processor, name, None) for name in names}
+
+    def note(self, text: str) -> None:
+        """Say something on stderr once, unless quiet."""
+        if not self.quiet:
+            self.once(("note", text), lambda: print(text, file=sys.stderr))
 
     def once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
         """The result of `make`, computed at the first call with this key."""
@@ -112,7 +174,8 @@ class Context:
         """One split of a data set, decoded once."""
 
         def load() -> Images:
-            return load_images(dataset, split, self.processor, config=config, quiet=self.quiet)
+            place = self.places.get(dataset, dataset)
+            return load_images(place, split, self.processor, config=config, quiet=self.quiet)
 
         return self.once(("images", dataset, split, config), load)
 

@@ -1,7 +1,9 @@
 """Texts for the metrics: a model with its tokenizer, and rows prepared as its card says."""
 
+import json
+import zlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -54,6 +56,17 @@ class TextContext(Context):
         if longest < self.options.max_length:
             self.options = replace(self.options, max_length=longest)
 
+    @property
+    def preparation(self) -> dict[str, Any]:
+        """How texts become tokens, and which of them are predicted."""
+        options = asdict(self.options)
+        apart = ("labels", "group_by_length", "streaming")
+        kept = {name: value for name, value in options.items() if name not in apart}
+        vocabulary = json.dumps(self.processor.get_vocab(), sort_keys=True).encode()
+        return (
+            {"task": self.task.name} | kept | {"the vocabulary": f"{zlib.crc32(vocabulary):08x}"}
+        )
+
     def read(self, dataset: str, split: str, config: str | None = None) -> Any:
         """The columns of one split that the task needs."""
         columns = self.task.needed(self.options)
@@ -61,7 +74,8 @@ class TextContext(Context):
             raise UsageError(f"{self.task.name} needs columns; name them in the card's [data]")
 
         def load() -> Any:
-            return load_texts(dataset, split, columns, config=config, quiet=self.quiet)
+            place = self.places.get(dataset, dataset)
+            return load_texts(place, split, columns, config=config, quiet=self.quiet)
 
         return self.once(("texts", dataset, split, config), load)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.data.sources import DATASETS, found, locate, no_bars
-from zoo.data.splits import canonical
+from zoo.data.splits import canonical, in_words, note_fewer
 from zoo.errors import GenaeError, IntegrityError, UsageError
 
 from .files import Format, csv_header, find_files, first_fault
@@ -77,6 +77,7 @@ def load_texts(
     _check_columns(name, table.column_names, columns)
     if not len(table):
         raise UsageError(f"data set {name}: the split {split!r} is empty; ask for more of it")
+    note_fewer(name, split, len(table))
     table = table.select_columns(list(columns))
     with _faults(name, place, split, every):
         table.data.table.validate(full=True)  # readers take texts that are not UTF-8
@@ -129,9 +130,10 @@ def _faults(name: str, place: Path | str, split: str, files: list[Path]) -> Iter
             raise UsageError(f"data set {name}: {reason}") from error
         raise
     except Exception as error:  # `datasets` raises whatever its readers meet
-        reason = first_fault(files) or f"split {split!r}: {' '.join(str(error).split())}"
-        if EMPTY in reason:
-            reason = f"the split {split!r} is empty; ask for more of it"
+        fault = first_fault(files)
+        if fault is None and EMPTY not in str(error):
+            raise UsageError(in_words(name, split, error)) from error
+        reason = fault or f"the split {split!r} is empty; ask for more of it"
         raise UsageError(f"data set {name}: {reason}") from error
     finally:
         datasets.logging.set_verbosity(level)
