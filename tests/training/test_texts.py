@@ -108,6 +108,20 @@ def test_a_model_without_a_mask_sees_texts_of_one_length(data, tmp_path, monkeyp
     assert best.probability == pytest.approx(float(wanted), abs=2e-6)
 
 
+def test_the_recipe_for_listops_begins_to_learn(root, tmp_path):
+    small = ["hidden_size=16", "num_hidden_layers=1", "num_attention_heads=2"]
+    small += ["intermediate_size=16", "data.train_split=train[:6]", "use_cpu=true"]
+    small += ["max_steps=1", "per_device_train_batch_size=3", "save_strategy=no"]
+    card = Card.load(root / "cards/synthesizer-listops")
+    folder = train(card, tmp_path / "out", overrides=small, quiet=True)
+    model, tokenizer = zoo.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    assert list(model.config.id2label.values()) == list("0123456789")
+    with torch.no_grad():
+        logits = model(**tokenizer("[MAX 2 9 [MIN 4 7 ] 0 ]", return_tensors="pt")).logits
+    assert logits.shape == (1, 10)
+    assert logits.isfinite().all()
+
+
 def interrupt_at(monkeypatch, step):
     """Send Ctrl-C while the given step is computed."""
     original = CollatingTrainer.training_step

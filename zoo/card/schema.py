@@ -47,7 +47,7 @@ WARM_UPS = ("none", "unbiased", "slow")  # of an average of weights
 AVERAGES = ("instead", "beside")  # where an average of weights is saved
 FORMATS = ("tf-checkpoint", "keras-hdf5", "keras-zip")
 TASKS = ("masked-lm", "causal-lm", "seq2seq", "classification", "tokens")  # of texts
-TOKENIZERS = ("characters", "wordpiece", "bytes")  # kinds that are trained from the data
+TOKENIZERS = ("characters", "wordpiece", "bytes", "words")  # kinds that are trained from the data
 OBJECTIVES = ("fgm", "pgd", "free", "virtual", "gradient-penalty", "r-drop")
 
 CARD = {

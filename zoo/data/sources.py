@@ -40,6 +40,7 @@ class Source:
         embedded: whether it ships with the package.
         planar: whether it is drawn, points of the plane (`zoo.data.planar`), and has no images.
         text_columns: its columns of texts; if there are any, it has no images.
+        generated: whether its texts are made by code (`zoo.data.text.loading.GENERATED`).
     """
 
     folder: str
@@ -50,6 +51,7 @@ class Source:
     embedded: bool = False
     planar: bool = False
     text_columns: tuple[str, ...] = ()
+    generated: bool = False
 
 
 DATASETS: dict[str, Source] = {
@@ -71,6 +73,7 @@ DATASETS: dict[str, Source] = {
     "wikitext2-small": Source("wikitext2_small", label_column=None, text_columns=("text",)),
     "tatoeba-zh-en": Source("tatoeba_zh_en", label_column=None, text_columns=("text", "english")),
     "zh-sentiment": Source("zh_sentiment", text_columns=("text",)),
+    "listops": Source("", text_columns=("text",), generated=True),
 }
 
 
@@ -155,6 +158,10 @@ def locate(name: str) -> Path | str:
     source = DATASETS.get(name, Source(name))
     if source.planar:
         raise UsageError(f"data set {name}: points of the plane, not images; use it for vectors")
+    if source.generated:
+        raise UsageError(
+            f"data set {name}: made by code, in no folder; use it for models of texts"
+        )
     if source.embedded:
         place = embedded.ROOT / "examples" / source.folder
         if not place.is_dir():

@@ -1,7 +1,7 @@
 """Texts of a data set: found by name, in files, in a folder or on the Hub."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -12,7 +12,10 @@ from zoo.data.splits import canonical, in_words, note_fewer
 from zoo.errors import GenaeError, IntegrityError, UsageError
 
 from .files import Format, csv_header, find_files, first_fault
+from .listops import load_listops
 
+#: Data sets that are made by code: from a split, and whether it is streamed.
+GENERATED: dict[str, Callable[[str, bool], Any]] = {"listops": load_listops}
 EMPTY = "corresponds to no data"  # what `datasets` says of a data set without rows
 
 
@@ -57,6 +60,10 @@ def load_texts(
             f"data set {name}: the split {split!r} is cut, and a stream has whole ones alone; "
             "give its name, or leave streaming out"
         )
+    if name in GENERATED:
+        table = GENERATED[name](split, streaming)
+        _check_columns(name, list(table.features), columns)
+        return table.select_columns(list(columns))
     place = locate(name)
     config = config or (DATASETS[name].config if name in DATASETS else None)
     kind: Format | None = None

@@ -99,6 +99,22 @@ def train_bytes(texts: Iterable[str], size: int, lowercase: bool) -> Tokenizer:
     return tokenizer
 
 
+def train_words(texts: Iterable[str], size: int, lowercase: bool) -> Tokenizer:
+    """Every word between white space a token; the less frequent ones are unknown."""
+    lower = normalizers.Lowercase()
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update((lower.normalize_str(text) if lowercase else text).split())
+    kept = sorted(counts.keys() - set(SPECIAL_TOKENS), key=lambda word: (-counts[word], word))
+    tokens = [*SPECIAL_TOKENS, *kept[: size - len(SPECIAL_TOKENS)]]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token=UNK))
+    if lowercase:
+        tokenizer.normalizer = lower
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return tokenizer
+
+
 class Kind(NamedTuple):
     """A way to cut texts into tokens.
 
@@ -115,6 +131,7 @@ KINDS = {
     "characters": Kind(train_characters, len(SPECIAL_TOKENS) + 1),
     "wordpiece": Kind(train_wordpiece, len(SPECIAL_TOKENS) + 1),
     "bytes": Kind(train_bytes, len(SPECIAL_TOKENS) + NUM_BYTES),
+    "words": Kind(train_words, len(SPECIAL_TOKENS) + 1),
 }
 
 
@@ -149,8 +166,9 @@ def train_tokenizer(
     Args:
         texts: `Texts`, a column of a data set, or any other collection; they need not fit into
             memory, but for those of an iterator.
-        kind: `characters`, `wordpiece`, or `bytes` (pairs of bytes, of which any text comes back
-            exactly; characters give back texts whose characters they all know).
+        kind: `characters`, `wordpiece`, `bytes` (pairs of bytes, of which any text comes back
+            exactly; characters give back texts whose characters they all know), or `words`
+            (what stands between white space).
         size: of the vocabulary at most, special tokens included; smaller if the texts have no
             more tokens.
         lowercase: lower-case texts first; they then come back in lower case.
