@@ -77,6 +77,10 @@ class ConflictError(GenaeError):
     exit_code = 7
 
 
+class FrozenError(ConflictError):
+    """A version is published already, and never changes."""
+
+
 class UnsafeError(GenaeError):
     """Refused because it could harm: a pickle, a decompression bomb, a path outside the target."""
 

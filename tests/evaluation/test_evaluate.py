@@ -299,7 +299,7 @@ def test_options_and_seeds_of_the_command_line_are_measured_and_compared(save, c
         (("--metric", "reconstruction_mse", "--set", "num_images"), "key=value"),
         (("--metric", "reconstruction_mse", "--set", "num_image=7"), "num_images"),
         (("--metric", "reconstruction_mse", "--set", "num_images=x"), "whole number"),
-        (("--metric", "reconstruction_mse", "--seed", "7", "--record"), "--record"),
+        (("--metric", "reconstruction_mse", "--restate"), "--record"),
     ],
 )
 def test_wrong_options_of_the_command_line_are_refused(save, capsys, arguments, words):

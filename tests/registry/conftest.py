@@ -9,7 +9,7 @@ import pytest
 
 from zoo import catalog
 from zoo.card import Card, dumps
-from zoo.registry import embedded, manifest
+from zoo.registry import embedded, manifest, upkeep
 
 #: The full numbers of the reliability tests.
 SOAK = (pytest.mark.slow, pytest.mark.soak)
@@ -95,7 +95,7 @@ def ready(tmp_path, make_model, card_table):
     """A model's folder that may be pushed: its results are measured."""
     table = card_table | {"id": "alice/toy", "version": "1.0.0", "status": "recipe"}
     folder = make_model(tmp_path / "ready", table)
-    manifest.record(folder, card_table["results"])
+    upkeep.record(folder, card_table["results"])
     return folder
 
 

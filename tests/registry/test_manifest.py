@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 from zoo.card import Card
 from zoo.errors import IntegrityError, NotFoundError, UnsafeError
 from zoo.header import MAX_HEADER_BYTES, elements, safetensors_header
-from zoo.registry import manifest
+from zoo.registry import manifest, upkeep
 
 
 def _file(path, header, data=b"", length=None):
@@ -141,13 +141,13 @@ def test_refresh_follows_an_edited_card_but_not_changed_weights(registry_root):
     card = folder / "card.toml"
     card.write_text(card.read_text().replace("A toy |", "A better toy |"))
     assert manifest.check_hashes(folder)
-    manifest.refresh(folder)
+    upkeep.renew(folder)
     assert manifest.check_hashes(folder) == []
     assert "A better toy" in (folder / "README.md").read_text()
     with (folder / "config.json").open("a") as file:
         file.write(" ")
     with pytest.raises(IntegrityError, match=r"config\.json"):
-        manifest.refresh(folder)
+        upkeep.renew(folder)
 
 
 GOOD = {"path": "a.json", "size": 1, "sha256": "0" * 64}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zoo.cli.calls import again
 from zoo.cli.common import Json, Models, Quiet, console, print_json, say
 from zoo.errors import ToleranceError, UsageError
 
@@ -49,7 +51,15 @@ def evaluate(
     ] = False,
     record: Annotated[
         bool,
-        typer.Option("--record", help="Record the numbers in the folder's manifest, for a push."),
+        typer.Option(
+            "--record", help="Record the numbers in the folder's card, README and manifest."
+        ),
+    ] = False,
+    restate: Annotated[
+        bool,
+        typer.Option(
+            "--restate", help="With --record: state what was measured where the card is off."
+        ),
     ] = False,
     require_stated: Annotated[
         bool,
@@ -73,10 +83,8 @@ def evaluate(
         raise UsageError("--toml and --json are two formats; give one of them")
     for name in metric or ():
         table.find(name)  # before torch is imported, which takes seconds
-    if record and (data or split or options or seed):
-        raise UsageError(
-            "--record keeps what the card states; leave --data, --split, --set and --seed out"
-        )
+    if restate and not record:
+        raise UsageError("--restate changes the numbers that --record records; give both")
     if (options or seed) and not metric:
         raise UsageError("--set and --seed are of metrics; name one with --metric")
     if len(models) > 1 and (record or as_toml):
@@ -86,17 +94,18 @@ def evaluate(
         "data": data, "split": split, "options": chosen, "seeds": seed or None, "quiet": quiet,
         "device": device,
     }  # fmt: skip
+    model = models[0]
+    folder = _recordable(model) if record else None
     from zoo.evaluation import comparing, measure
 
-    model = models[0]
     if len(models) > 1:
         rows = comparing.compare(models, metric or (), **settings)
     else:
         rows = [[m] for m in measure.evaluate(model, metrics=metric or None, **settings)]
     measured = [found for row in rows for found in row]
     named = list(zip(models * len(rows), measured, strict=True))
-    if record:
-        _record(model, measured, device or "cpu")
+    if folder is not None:
+        _record(folder, model, measured, device or "cpu", restate=restate)
     if as_toml:
         typer.echo(toml_blocks(model, measured, device or "cpu"), nl=False)
     elif as_json:
@@ -109,12 +118,19 @@ def evaluate(
             kinds = [m for m in measured if getattr(m, bound) is not None]
             for text in dict.fromkeys(getattr(table.METRICS[m.name], bound) for m in kinds):
                 say(f"{bound}: the same metric of {text}", quiet=quiet)
-    for line in _not_compared(named, alone=len(models) == 1):
-        say(line, quiet=quiet)
     failed = measure.failures(measured)
+    if folder is not None:
+        say(f"{folder}: recorded in card, README and manifest", quiet=quiet or bool(failed))
+        if failed and restate:
+            return
+    else:
+        for line in _not_compared(named, alone=len(models) == 1):
+            say(line, quiet=quiet)
     if failed:
+        if folder is not None:
+            failed[-1] += f". `{again(restate=True)}` has the card state what was measured"
         raise ToleranceError(f"outside the stated tolerance: {'; '.join(failed)}")
-    if require_stated and (left := [m for m in measured if m.ok is None]):
+    if require_stated and folder is None and (left := [m for m in measured if m.ok is None]):
         texts = (f"{m.metric} on {m.dataset} {m.split}" for m in left)
         raise ToleranceError(f"the card does not state {'; '.join(texts)} as measured")
 
@@ -136,32 +152,37 @@ def _not_compared(named: list[tuple[str, Measurement]], *, alone: bool) -> Itera
         yield f"{what} compared: {card} no number for this data, split, seed and these options"
 
 
-def _record(model: str, measured: list[Measurement], device: str) -> None:
-    """Put the numbers into the manifest of the model's own folder."""
-    import zoo
-    from zoo.evaluation.measure import load_card
-    from zoo.evaluation.results import results
-    from zoo.registry import manifest, transfer
+def _recordable(model: str) -> Path:
+    """The folder whose card is to state the numbers; checked before minutes are spent on them."""
+    from zoo.card import Card
+    from zoo.registry import upkeep
 
-    card = load_card(model)
-    if card is None:
-        raise UsageError(f"{model} has no card whose numbers could be confirmed")
-    folder = transfer.locate(model)
-    if transfer.in_cache(folder):
-        raise UsageError(
-            f"{model} is in the cache, where nothing is changed; "
-            f"`genae pull {model} --to FOLDER` copies it"
-        )
-    manifest.record(
+    folder = upkeep.own_folder(model)
+    upkeep.check_unchanged(folder)
+    Card.load(folder)
+    return folder
+
+
+def _record(
+    folder: Path, model: str, measured: list[Measurement], device: str, *, restate: bool
+) -> None:
+    """Put the numbers into the model's own folder."""
+    import zoo
+    from zoo.card import Card
+    from zoo.evaluation.results import results
+    from zoo.registry import upkeep
+
+    new = [one for one in measured if one.ok is None]
+    upkeep.record(
         folder,
-        results(measured, card.id, device=device, version=zoo.__version__),
+        results(measured, Card.load(folder).id, device=device, version=zoo.__version__),
+        toml_blocks(model, new, device) if new else "",
+        restate=restate,
     )
 
 
 def toml_blocks(model: str, measured: list[Measurement], device: str) -> str:
     """`[[results]]` blocks that name the model by the id of its card."""
-    from pathlib import Path
-
     import zoo
     from zoo.evaluation.measure import load_card
     from zoo.evaluation.results import results_toml

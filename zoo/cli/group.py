@@ -135,6 +135,11 @@ VERBS = {
         "Let a language model write a text on.",
         "genae generate genae/tiny-gpt2 '床前' --num 3 --seed 0",
     ),
+    "card": Verb(
+        "zoo.cli.card:card",
+        "Write a model's README and manifest again after its card changed.",
+        "genae card out/vae-mnist --set license=mit",
+    ),
     "pull": Verb(
         "zoo.cli.models:pull",
         "Copy a model into a folder and verify the hash of every file.",

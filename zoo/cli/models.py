@@ -292,6 +292,7 @@ def verify(
                 "ok": report.ok,
                 "files": report.files,
                 "problems": report.problems,
+                "remedy": report.remedy or None,
             }
         )
     elif report.ok and not quiet:
@@ -300,4 +301,5 @@ def verify(
         if as_json:
             raise typer.Exit(IntegrityError.exit_code)
         lines = "".join(f"\n  {problem}" for problem in report.problems)
-        raise IntegrityError(f"{report.folder} is not what it should be:{lines}")
+        end = f"\n{report.remedy}" if report.remedy else ""
+        raise IntegrityError(f"{report.folder} is not what it should be:{lines}{end}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from zoo import catalog
 from zoo.card import Card, Result
 from zoo.errors import UsageError
-from zoo.registry import describe, embedded, list_models, load_card, manifest
+from zoo.registry import describe, embedded, list_models, load_card, manifest, upkeep
 
 BEGIN, END = "<!-- models:begin -->", "<!-- models:end -->"
 NONE = "–"
@@ -108,11 +108,11 @@ def main(root: Path) -> None:
     """Bring the shipped folders up to their cards, and the tables of a checkout's pages.
 
     Raises:
-        IntegrityError: more than text changed in a shipped folder; see `manifest.refresh`.
+        IntegrityError: more than text changed in a shipped folder; see `upkeep.renew`.
     """
     for folder in embedded.folders():
         if (folder / manifest.MANIFEST_FILE).is_file():
-            manifest.refresh(folder)
+            upkeep.renew(folder)
     for name, table in tables().items():
         text = replace_table((root / name).read_text(encoding="utf-8"), table)
         (root / name).write_text(text, encoding="utf-8", newline="\n")

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zoo.card import CARD_FILE, Card
-from zoo.errors import IntegrityError, NotFoundError, UnsafeError
+from zoo.errors import FrozenError, IntegrityError, NotFoundError, UnsafeError
 from zoo.header import is_pickle, safetensors_header
+from zoo.hints import command
 from zoo.registry import embedded, manifest, names
 from zoo.registry.order import open_remote
 from zoo.registry.peek import describe
+from zoo.registry.remedies import remedy
 from zoo.registry.transfer import found, locate, pull
-from zoo.registry.types import Published, Report
+from zoo.registry.types import Published, Report, next_version
 from zoo.registry.verification import verify
 
 __all__ = [
@@ -99,15 +101,15 @@ def resolve(
     # transformers also accepts a JSON file's path
     if source is None and found(text) is None and (place := names.here(text)) is not None:
         if os.path.isdir(place):
-            _check_folder(Path(place))
+            _check_folder(Path(place), own=True)
         return place
     folder = locate(text, revision, source=source)
     _check_folder(folder)
     return str(folder)
 
 
-def _check_folder(folder: Path) -> None:
-    """What every loading checks of a folder, with or without a manifest."""
+def _check_folder(folder: Path, *, own: bool = False) -> None:
+    """What every loading checks of a folder, with or without a manifest, the user's own or not."""
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         for path in sorted(folder.glob("pytorch_model*")):
@@ -122,10 +124,8 @@ def _check_folder(folder: Path) -> None:
     always = os.environ.get("GENAE_VERIFY", "").lower() == "always"
     problems = manifest.check_hashes(folder) if always else manifest.check_sizes(folder)
     if problems:
-        raise IntegrityError(
-            f"{folder}: {'; '.join(problems)}. Pull it again; if you changed it on purpose, "
-            f"delete its {manifest.MANIFEST_FILE}."
-        )
+        mended = remedy(folder, problems) if own else "Pull it again."
+        raise IntegrityError(f"{folder}: {'; '.join(problems)}. {mended}")
 
 
 def fetch(
@@ -147,7 +147,7 @@ def fetch(
         GenaeError: as `resolve`.
     """
     folder = locate(name, revision, source=source, progress=progress)
-    _check_folder(folder)
+    _check_folder(folder, own=source is None and names.here(embedded.text_of(name)) is not None)
     return folder
 
 
@@ -187,7 +187,17 @@ def push(
     """
     from zoo.registry.release import prepare
 
-    prepared = prepare(source, name, version=version, private=private, with_code=with_code)
+    options = ["--to", to] if to != "hub" else []
+    options += ["--private"] * private
+    prepared = prepare(
+        source, name, version=version, private=private, with_code=with_code, options=options
+    )
     registry = open_remote(to)  # after what costs less to refuse
     with prepared as release:
-        return registry.push(release, dry_run=dry_run, progress=progress)
+        try:
+            return registry.push(release, dry_run=dry_run, progress=progress)
+        except FrozenError as error:
+            options += ["--with-code"] * with_code
+            options += ["--version", next_version(release.version)]
+            again = command("genae", "push", source, release.id, *options)
+            raise FrozenError(f"{error} Push the next one: `{again}`.") from None

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -28,12 +29,25 @@ def link(blob: Path, path: Path) -> None:
 def write(path: Path, text: str) -> None:
     """Replace a small file as a whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".genae-", dir=path.parent)
+    write_all(path.parent, {path.name: text.encode("utf-8")})
+
+
+def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Replace small files of a folder, none before all of them are written.
+
+    Args:
+        folder: that exists.
+        files: name -> content, in the order in which they are to appear.
+    """
+    partial: dict[str, str] = {}
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        for name, content in files.items():
+            handle, partial[name] = tempfile.mkstemp(prefix=".genae-", dir=folder)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.chmod(partial[name], 0o644)
+        for name, place in partial.items():
+            os.replace(place, folder / name)
+    finally:
+        for place in partial.values():
+            Path(place).unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from fsspec.implementations.local import LocalFileSystem
 from huggingface_hub import constants
 
 from zoo.errors import (
-    ConflictError,
+    FrozenError,
     IntegrityError,
     MissingDependencyError,
     NotFoundError,
@@ -272,10 +272,9 @@ class Folder:
         target = f"{base}/{release.version}-{own.sha256[:12]}"
         if (pointer := self._pointer(release.id, release.tag)) is not None:
             same = pointer["sha256"] == own.sha256
-            raise ConflictError(
+            raise FrozenError(
                 f"{release.id} {release.tag} is published already, with "
-                f"{'these very' if same else 'other'} files; a published version never changes: "
-                "push the next one with --version."
+                f"{'these very' if same else 'other'} files; a published version never changes."
             )
         sent = []
         expect(progress, release.size)
@@ -338,10 +337,7 @@ class Folder:
 
     def _create(self, path: str, text: bytes, release: Release) -> None:
         """Make a file that must not be there yet."""
-        taken = ConflictError(
-            f"{release.id} {release.tag} was published by someone else meanwhile; push the next "
-            "version with --version."
-        )
+        taken = FrozenError(f"{release.id} {release.tag} was published by someone else meanwhile.")
         with self._talk():
             try:
                 if self.here:  # whole at once, even if this process is killed

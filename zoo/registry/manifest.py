@@ -9,13 +9,15 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from zoo.card import CARD_FILE, Card, Result, is_within, render_readme
 from zoo.errors import IntegrityError, NotFoundError, UnsafeError
 from zoo.header import elements, refuse_pickle, safetensors_header
+from zoo.registry import atomic
+from zoo.registry.remedies import ACCEPT, Problem
 from zoo.registry.signing import SIGNATURE
 from zoo.registry.types import MAX_FILES, check_path
 
@@ -24,11 +26,10 @@ __all__ = [
     "build",
     "check_hashes",
     "check_sizes",
+    "outside",
     "read",
-    "record",
-    "refresh",
     "safetensors_header",
-    "unmet",
+    "unmeasured",
     "write",
 ]
 
@@ -49,6 +50,7 @@ def build(
     parameters: int | None = None,
     results: Sequence[Mapping[str, Any]] = (),
     sums: Mapping[str, str] | None = None,
+    texts: Mapping[str, bytes] | None = None,
 ) -> dict[str, Any]:
     """Describe every file of a model's folder.
 
@@ -60,6 +62,7 @@ def build(
             buffers included.
         results: results that a machine measured, in the card's form.
         sums: SHA-256 sums of files that were hashed already, by path; the others are hashed.
+        texts: content of files that are about to be written, by path.
 
     Returns:
         The manifest, ready for JSON; files are in the order of their paths.
@@ -68,8 +71,8 @@ def build(
         UnsafeError: a file is a pickle.
         IntegrityError: the weights are not sound.
     """
-    root = Path(folder)
-    names = list_files(root)
+    root, texts = Path(folder), texts or {}
+    names = sorted({*list_files(root), *texts})
     if parameters is None:
         headers = [safetensors_header(root / n) for n in names if n.endswith(".safetensors")]
         parameters = sum(map(elements, headers))
@@ -77,7 +80,10 @@ def build(
         "schema": 1,
         "id": card.id,
         "version": card.version,
-        "files": [_entry(root, name, sums or {}) for name in names],
+        "files": [
+            _described(name, texts[name]) if name in texts else _entry(root, name, sums or {})
+            for name in names
+        ],
         "parameters": parameters,
         "results": [dict(result) for result in results],
         "made": dict(made),
@@ -87,6 +93,10 @@ def build(
 def _entry(root: Path, name: str, sums: Mapping[str, str]) -> dict[str, Any]:
     path = root / name
     return {"path": name, "size": path.stat().st_size, "sha256": sums.get(name) or sha256(path)}
+
+
+def _described(name: str, content: bytes) -> dict[str, Any]:
+    return {"path": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def write(
@@ -99,96 +109,73 @@ def write(
     sums: Mapping[str, str] | None = None,
     base_model: str | None = None,
     place: str | None = None,
+    texts: Mapping[str, bytes] | None = None,
 ) -> dict[str, Any]:
     """Write `README.md` and `manifest.json` for a folder that contains everything else.
 
     The arguments, result and errors are those of `build`; `base_model` and `place`
-    are those of `render_readme`.
+    are those of `render_readme`. With `texts`, they are written too; nothing of it before all is
+    known.
     """
-    root = Path(folder)
-    manifest = build(root, card, made, parameters=parameters, results=results, sums=sums)
-    page = render_readme(card, manifest, base_model, place)
-    (root / README_FILE).write_text(page, encoding="utf-8", newline="\n")
+    root, texts = Path(folder), dict(texts or {})
+    manifest = build(
+        root, card, made, parameters=parameters, results=results, sums=sums, texts=texts
+    )
+    texts[README_FILE] = render_readme(card, manifest, base_model, place).encode("utf-8")
     others = [entry for entry in manifest["files"] if entry["path"] != README_FILE]
     manifest["files"] = sorted(
-        [*others, _entry(root, README_FILE, {})], key=lambda entry: entry["path"]
+        [*others, _described(README_FILE, texts[README_FILE])], key=lambda entry: entry["path"]
     )
-    _save(root, manifest)
+    atomic.write_all(root, texts | {MANIFEST_FILE: _text(manifest)})
     return manifest
 
 
-def _save(root: Path, manifest: Mapping[str, Any]) -> None:
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    partial = root / f".{MANIFEST_FILE}.partial"
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(root / MANIFEST_FILE)
+def _text(manifest: Mapping[str, Any]) -> bytes:
+    return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-def refresh(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Write README and manifest again after the card or an image was edited.
+def merged(
+    manifest: Mapping[str, Any], results: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """A manifest's results, with newer ones in place of older ones of the same."""
+    older = [r for r in manifest.get("results", []) if not any(same(r, new) for new in results)]
+    return [*older, *map(dict, results)]
 
-    Raises:
-        IntegrityError: a file that loading needs (weights, configuration) differs as well; such a
-            change is a new training, not an edit.
+
+def unmeasured(card: Card, manifest: Mapping[str, Any]) -> list[str]:
+    """What a card states that was not measured on these weights, one line each.
+
+    A card that states nothing is a line too, but of a conversion, whose tensors are those of the
+    original, and of a model of vectors, of which `genae evaluate` measures nothing.
     """
-    root = Path(folder)
-    old = read(root)
-    edited = set(_prose(old))
-    if problems := check_hashes(root, skip=edited):
-        raise IntegrityError(
-            f"{root}: more than text was changed: {problems[0]}. Train or convert it again."
-        )
-    return write(
-        root,
-        Card.load(root),
-        old.get("made", {}),
-        parameters=old["parameters"],
-        results=old.get("results", []),
-    )
-
-
-def record(folder: str | os.PathLike[str], results: Sequence[Mapping[str, Any]]) -> None:
-    """Keep what was measured on a folder's weights, in place of older measurements of the same.
-
-    Args:
-        folder: the model's folder; its files must be those of its manifest.
-        results: in the card's form, without tolerances.
-
-    Raises:
-        NotFoundError: the folder has no manifest.
-        IntegrityError: its files differ from the manifest, so the numbers are of another model.
-    """
-    root = Path(folder)
-    if problems := check_hashes(root, skip=set(_prose(read(root)))):
-        raise IntegrityError(f"{root}: {problems[0]}. The measurements are not kept.")
-    manifest = read(root)
-    older = [r for r in manifest.get("results", []) if not any(_same(r, new) for new in results)]
-    manifest["results"] = [*older, *map(dict, results)]
-    _save(root, manifest)
-
-
-def unmet(card: Card, manifest: Mapping[str, Any]) -> list[str]:
-    """What a card states and the manifest's measurements do not bear out, one line each."""
-    if card.source is not None and not card.results:
-        parity = card.source.get("parity")
-        if parity is None:
-            return ["its [source] has no parity with the original: convert it with --verify"]
-        error, atol = parity["max_abs_error"], parity["atol"]
-        return [] if error <= atol else [f"parity: measured {error:g}, allowed {atol:g}"]
-    if not card.results:
+    if not card.results and card.source is None and "input_shape" not in card.config:
         return ["it states no [[results]]"]
-    lines = []
+    return [
+        f"{_label(r)}: not measured on these weights" for r, m in _both(card, manifest) if not m
+    ]
+
+
+def outside(card: Card, manifest: Mapping[str, Any]) -> list[str]:
+    """What was measured outside the tolerance that a card states, one line each."""
+    return [
+        f"{_label(result)}: measured {found['value']:g}, stated {result.value:g} ± "
+        f"{result.tolerance:g}"
+        for result, found in _both(card, manifest)
+        if found and not is_within(found["value"], result.value, result.tolerance)
+    ]
+
+
+def _both(
+    card: Card, manifest: Mapping[str, Any]
+) -> Iterator[tuple[Result, Mapping[str, Any] | None]]:
+    """Each stated result and the last measurement of it."""
     for result in card.results:
-        label = f"{result.metric} on {result.dataset}, {result.split}"
-        found = [m for m in manifest.get("results", []) if _same(m, identity_of(result))]
-        if not found:
-            lines.append(f"{label}: not measured on these weights")
-        elif not is_within(found[-1]["value"], result.value, result.tolerance):
-            lines.append(
-                f"{label}: measured {found[-1]['value']:g}, stated {result.value:g} ± "
-                f"{result.tolerance:g}"
-            )
-    return lines
+        found = [m for m in manifest.get("results", []) if same(m, identity_of(result))]
+        yield result, found[-1] if found else None
+
+
+def _label(result: Result) -> str:
+    return f"{result.metric} on {result.dataset}, {result.split}"
 
 
 def identity_of(result: Result) -> dict[str, Any]:
@@ -196,7 +183,7 @@ def identity_of(result: Result) -> dict[str, Any]:
     return {name: getattr(result, name) for name in (*NUMBER, "options")}
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two results are the same number; options that only one states do not count."""
     first, second = one.get("options", {}), other.get("options", {})
     return all(one.get(name) == other.get(name) for name in NUMBER) and all(
@@ -214,10 +201,15 @@ def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(folder) / MANIFEST_FILE
     if not path.is_file():
-        raise NotFoundError(f"{path} does not exist: nothing says what the files should be.")
+        raise NotFoundError(absent(path.parent))
     if path.stat().st_size > MAX_BYTES:
         raise IntegrityError(f"{path}: larger than {MAX_BYTES} bytes, too large for a manifest.")
     return parse(path.read_bytes(), path)
+
+
+def absent(folder: Path) -> str:
+    """What to say of a folder without a manifest."""
+    return f"{folder / MANIFEST_FILE} does not exist: nothing says what the files should be."
 
 
 def parse(content: bytes, path: Path) -> dict[str, Any]:
@@ -281,7 +273,7 @@ def check_name(name: str) -> None:
     refuse_pickle(name)
 
 
-def check_sizes(folder: str | os.PathLike[str], skip: set[str] | None = None) -> list[str]:
+def check_sizes(folder: str | os.PathLike[str], skip: set[str] | None = None) -> list[Problem]:
     """Compare the files' sizes with the manifest.
 
     Args:
@@ -292,7 +284,7 @@ def check_sizes(folder: str | os.PathLike[str], skip: set[str] | None = None) ->
         One line per difference; empty if there is none.
     """
     manifest = read(folder)
-    skip = set(_prose(manifest)) if skip is None else skip
+    skip = prose(manifest) if skip is None else skip
     found = (_size_problem(Path(folder), e) for e in manifest["files"] if e["path"] not in skip)
     return [problem for problem in found if problem]
 
@@ -301,7 +293,7 @@ def check_hashes(
     folder: str | os.PathLike[str],
     skip: set[str] | None = None,
     digest: Callable[[Path], str] | None = None,
-) -> list[str]:
+) -> list[Problem]:
     """Compare every file's size and SHA-256 with the manifest; one line per difference.
 
     Args:
@@ -315,23 +307,36 @@ def check_hashes(
             path = Path(folder) / entry["path"]
             problem = _size_problem(Path(folder), entry)
             if not problem and (digest or sha256)(path) != entry["sha256"]:
-                problem = f"{entry['path']}: its SHA-256 differs from the manifest's"
+                problem = differs(entry["path"], "its SHA-256 differs from the manifest's")
             problems += [problem] if problem else []
     return problems
 
 
-def _size_problem(folder: Path, entry: Mapping[str, Any]) -> str:
+def _size_problem(folder: Path, entry: Mapping[str, Any]) -> Problem | None:
     path = folder / entry["path"]
     if not path.is_file():
-        return f"{entry['path']}: missing"
+        if entry["path"].endswith((".safetensors", "config.json")):
+            return Problem(f"{entry['path']}: missing", None)
+        return differs(entry["path"], "missing")
     size = path.stat().st_size
     if size != entry["size"]:
-        return f"{entry['path']}: {size} bytes where the manifest says {entry['size']}"
-    return ""
+        return differs(entry["path"], f"{size} bytes where the manifest says {entry['size']}")
+    return None
 
 
-def _prose(manifest: Mapping[str, Any]) -> list[str]:
-    return [e["path"] for e in manifest["files"] if e["path"].lower().endswith(PROSE)]
+def differs(path: str, how: str) -> Problem:
+    """The line about a file that is not as the manifest says, and what mends it."""
+    return Problem(f"{path}: {how}", () if is_prose(path) else ACCEPT)
+
+
+def prose(manifest: Mapping[str, Any]) -> set[str]:
+    """The paths of what only people read."""
+    return {e["path"] for e in manifest["files"] if is_prose(e["path"])}
+
+
+def is_prose(path: str) -> bool:
+    """Whether only people read a file."""
+    return path.lower().endswith(PROSE)
 
 
 def list_files(folder: Path) -> list[str]:

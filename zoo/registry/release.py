@@ -2,12 +2,10 @@
 
 import contextlib
 import hashlib
-import json
 import os
 import re
-import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,14 @@ from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UsageError
 from zoo.header import refuse_pickled_content
 from zoo.hints import command, neighbor
 from zoo.registry import embedded, manifest, names, signing, transfer, verification
+from zoo.registry.code import add_code
 from zoo.registry.fit import check_fit
+from zoo.registry.remedies import ACCEPT, Problem, remedy
 from zoo.registry.snapshots import PIECE
 from zoo.registry.types import File, Release, version_key
+
+#: What a card says of a licence that nobody has looked up.
+UNKNOWN = "unknown"
 
 
 def prepare(
@@ -30,6 +33,7 @@ def prepare(
     version: str | None = None,
     private: bool = False,
     with_code: bool = False,
+    options: Sequence[str] = (),
 ) -> AbstractContextManager[Release]:
     """Check a model and lay it out as it is to be published, in a temporary folder.
 
@@ -42,6 +46,7 @@ def prepare(
         version: instead of the card's.
         private: make the repository private if it has to be made.
         with_code: add the modelling files, so that transformers loads it without genae.
+        options: what else the command was given, for messages that write it out.
 
     Returns:
         A context manager that gives the release; its folder is removed afterwards.
@@ -52,22 +57,31 @@ def prepare(
             configuration.
         ToleranceError: a stated result is not measured, or measured outside its tolerance.
         UnsafeError: there is a pickle.
-        UsageError: no id or version, a recipe, or an architecture without code of genae's.
+        UsageError: no id or version, an unknown licence, or an architecture without code of
+            genae's.
     """
     name = names.id_of(name)
     if "/" not in name:
-        raise UsageError(f"{name!r} has no owner: push as owner/{name}.")
-    version = None if version is None else _version(version)
+        again = command("genae", "push", _words(source), f"OWNER/{name}", *options)
+        raise UsageError(f"{name!r} has no owner: `{again}`, with yours in place of OWNER.")
+    if version is not None:
+        again = command("genae", "push", _words(source), name, *options, "--version", "1.2.0")
+        version = _version(version, again)
     folder = _folder(source)
-    card = Card.load(folder / CARD_FILE)
+    try:
+        card = Card.load(folder)
+    except NotFoundError as error:
+        raise NotFoundError(f"{error} {remedy(folder, [str(error)])}") from None
     if with_code and not catalog.find(card.architecture).own:
+        again = command("genae", "push", _words(source), name, *options)
         raise UsageError(
             f"{card.architecture!r} is transformers' own architecture, which loads it without "
-            "code: leave --with-code out."
+            f"code: leave --with-code out, `{again}`."
         )
-    listed = manifest.read(folder)
-    if card.status == "recipe" and not embedded.ships(folder):
-        raise NotFoundError(f"{folder} contains no weights: train {card.id} first.")
+    if not embedded.ships(folder):
+        raise NotFoundError(f"{folder} contains no weights. {remedy(folder, [Problem('', None)])}")
+    _require_license(folder, card)
+    listed = _listed(folder)
     return _laid_out(folder, card, listed, name, version, private, with_code)
 
 
@@ -89,7 +103,8 @@ def _laid_out(
         text = _edited(card, name, version)
         (root / CARD_FILE).write_text(text, encoding="utf-8", newline="\n")
         released = Card.parse(text, root / CARD_FILE)
-        written = {CARD_FILE} | (_add_code(root, released) if with_code else set())
+        entry = catalog.find(card.architecture)
+        written = {CARD_FILE} | (add_code(root, entry) if with_code else set())
         stated = manifest.write(
             root,
             released,
@@ -97,7 +112,7 @@ def _laid_out(
             parameters=listed["parameters"],
             results=listed.get("results", []),
             sums={e["path"]: e["sha256"] for e in listed["files"] if e["path"] not in written},
-            base_model=card.id if card.id != name else None,
+            base_model=None if card.id == name or card.is_local else card.id,
         )
         signing.sign(root)
         files = [File(e["path"], e["size"], e["sha256"]) for e in stated["files"]]
@@ -108,7 +123,43 @@ def _laid_out(
         yield Release(name, released.version, root, tuple(files), private)
 
 
-def _version(text: str) -> str:
+def _words(source: str | os.PathLike[str]) -> str | Path:
+    """A source as an argument of a command: a folder is a path, whatever it begins with."""
+    return Path(source) if Path(source).exists() else os.fspath(source)
+
+
+def _require_license(folder: Path, card: Card) -> None:
+    """Raise unless somebody has said which licence holds.
+
+    Raises:
+        UsageError: the card says that it is not known.
+    """
+    keys = ["license"] * (card.license == UNKNOWN)
+    keys += ["source.license"] * ((card.source or {}).get("license") == UNKNOWN)
+    if keys:
+        run = command("genae", "card", folder, *(f"--set={key}=apache-2.0" for key in keys))
+        raise UsageError(
+            f"{folder}: its card says that the license is unknown. Look it up where the original "
+            f"was published, and state it: `{run}`, or another of the Hub's identifiers."
+        )
+
+
+def _listed(folder: Path) -> dict[str, Any]:
+    """The manifest of a folder that is to be published.
+
+    Raises:
+        NotFoundError: there is none.
+        IntegrityError: it is malformed.
+    """
+    try:
+        return manifest.read(folder)
+    except NotFoundError as error:
+        raise NotFoundError(f"{error} {remedy(folder, [str(error)])}") from None
+    except IntegrityError as error:
+        raise IntegrityError(f"{error} {remedy(folder, [Problem(str(error), ACCEPT)])}") from None
+
+
+def _version(text: str, again: str) -> str:
     """`1.2.0`, however it was written.
 
     Raises:
@@ -116,7 +167,7 @@ def _version(text: str) -> str:
     """
     key = version_key(text)
     if key is None:
-        raise UsageError(f"version {text!r} is not three numbers, such as 1.2.0.")
+        raise UsageError(f"version {text!r} is not three numbers, as in `{again}`.")
     return ".".join(map(str, key))
 
 
@@ -142,21 +193,26 @@ def _check(folder: Path, card: Card, listed: dict[str, Any], root: Path) -> None
         return _copy(path, root / path.relative_to(folder))
 
     _refuse(folder, verification.examine(folder, digest=digest).problems)
-    if lines := manifest.unmet(card, listed):
-        again = command("genae", "evaluate", folder, "--record")
-        raise ToleranceError(
-            f"{folder}: {'; '.join(lines)}. Run `{again}`, and correct the card where the model "
-            "is other than it says."
-        )
+    parity = (card.source or {}).get("parity")
+    if parity and parity["max_abs_error"] > parity["atol"]:
+        line = f"parity: measured {parity['max_abs_error']:g}, allowed {parity['atol']:g}"
+        raise ToleranceError(f"{folder}: {line}. {remedy(folder, [Problem(line, None)])}")
+    missing, outside = manifest.unmeasured(card, listed), manifest.outside(card, listed)
+    if missing or outside:
+        run = command("genae", "evaluate", folder, "--record", *["--restate"] * bool(outside))
+        more = ", which has the card state what was measured" if outside else ""
+        raise ToleranceError(f"{folder}: {'; '.join(missing + outside)}. Run `{run}`{more}.")
     for entry in listed["files"]:
         if not entry["path"].endswith(".safetensors"):
             refuse_pickled_content(root / entry["path"])
-    _refuse(folder, check_fit(root))
+    _refuse(folder, [Problem(line, None) for line in check_fit(root)])
 
 
 def _refuse(folder: Path, problems: list[str]) -> None:
     if problems:
-        raise IntegrityError(f"{folder}: {'; '.join(problems)}. Nothing was pushed.")
+        raise IntegrityError(
+            f"{folder}: {'; '.join(problems)}. Nothing was pushed. {remedy(folder, problems)}"
+        )
 
 
 def _copy(source: Path, target: Path) -> str:
@@ -190,38 +246,3 @@ def _edited(card: Card, name: str, version: str | None) -> str:
     if version is not None and version != card.version:
         text = re.sub(r"(?m)^version *=.*$", f'version = "{version}"', text, count=1)
     return text
-
-
-def _add_code(root: Path, card: Card) -> set[str]:
-    """Copy the modelling files and say in the configurations which class is whose.
-
-    Returns:
-        The paths of what was written.
-    """
-    from transformers.dynamic_module_utils import get_relative_import_files
-
-    entry = catalog.find(card.architecture)
-    root_of_code = Path(catalog.__file__).parents[1]
-    heads = {auto: f"{entry.module}:{name}" for name, auto in catalog.heads(entry).items()}
-    classes = {"config.json": {"AutoConfig": entry.config} | heads}
-    if (root / "preprocessor_config.json").is_file():
-        classes["preprocessor_config.json"] = {"AutoImageProcessor": entry.processor}
-        classes["config.json"]["AutoImageProcessor"] = entry.processor
-    written = set(classes)
-    for file, references in classes.items():
-        config = manifest.read_config(root, file)
-        config["auto_map"] = {auto: _in_repo(ref) for auto, ref in sorted(references.items())}
-        text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
-        (root / file).write_text(text, encoding="utf-8", newline="\n")
-        for reference in references.values():
-            start = root_of_code / f"{reference.partition(':')[0].replace('.', '/')}.py"
-            for path in (start, *map(Path, get_relative_import_files(str(start)))):
-                shutil.copyfile(path, root / path.name)
-                written.add(path.name)
-    return written
-
-
-def _in_repo(reference: str) -> str:
-    """`zoo.models.images.modeling_eae:EAEModel` -> `modeling_eae.EAEModel`."""
-    module, _, name = reference.partition(":")
-    return f"{module.rpartition('.')[2]}.{name}"

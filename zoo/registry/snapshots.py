@@ -32,6 +32,11 @@ class LackingError(NotFoundError):
     """A snapshot that is not there, not whole, or damaged; the message may be empty."""
 
 
+def in_cache(folder: Path) -> bool:
+    """Whether a folder is a snapshot in a cache of fetched models."""
+    return folder.parent.name == "snapshots" and folder.parents[1].name.startswith("models--")
+
+
 def wanted(files: Iterable[File]) -> tuple[File, ...]:
     """The files to fetch: all but hidden ones, pickles and other libraries' weights.
 

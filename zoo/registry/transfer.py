@@ -16,8 +16,10 @@ from zoo.errors import (
 )
 from zoo.header import inspect
 from zoo.registry import embedded, manifest, names, order
+from zoo.registry.remedies import remedy
 from zoo.registry.signing import SIGNATURE
 from zoo.registry.signing import check as check_signature
+from zoo.registry.snapshots import in_cache
 from zoo.registry.types import File, Progress
 from zoo.staging import check_new_folder, new_folder
 
@@ -161,25 +163,21 @@ def _copy(source: Path, target: Path) -> None:
     """Copy what the manifest lists, or without one what the cache vouches for."""
     listed = (source / manifest.MANIFEST_FILE).is_file()
     if not listed and not in_cache(source):
-        manifest.read(source)  # raises: nothing says what the files should be
+        raise NotFoundError(f"{manifest.absent(source)} {remedy(source, ['no manifest'])}")
     paths = [e["path"] for e in manifest.read(source)["files"]] if listed else stated_of(source)
     extra = [name for name in (manifest.MANIFEST_FILE, SIGNATURE) if (source / name).is_file()]
     for path in dict.fromkeys([*paths, *extra]):
         origin, copy = source / path, target / path
         if not origin.is_file():
-            raise IntegrityError(f"{origin}: missing, though the manifest lists it.")
+            lack = manifest.differs(path, "missing, though the manifest lists it")
+            raise IntegrityError(f"{source}: {lack}. {remedy(source, [lack])}")
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(origin, copy)
     problems = manifest.check_hashes(target) if listed else check_sums(source, target)
     if problems:
-        raise IntegrityError(f"{source}: {'; '.join(problems)}.")
+        raise IntegrityError(f"{source}: {'; '.join(problems)}. {remedy(source, problems)}")
     inspect(target)
     check_signature(target)
-
-
-def in_cache(folder: Path) -> bool:
-    """Whether a folder is a snapshot in a cache of fetched models."""
-    return folder.parent.name == "snapshots" and folder.parents[1].name.startswith("models--")
 
 
 def stated_of(cached: Path) -> list[str]:

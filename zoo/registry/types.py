@@ -185,12 +185,14 @@ class Report:
         files: paths whose size and SHA-256 agree with the manifest.
         problems: one line per difference; empty when all agrees.
         id: the model's id as the manifest states it; empty without a manifest.
+        remedy: which command mends a folder of one's own, a sentence; empty where none does.
     """
 
     folder: Path
     files: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     id: str = ""
+    remedy: str = ""
 
     @property
     def ok(self) -> bool:
@@ -246,6 +248,12 @@ def version_key(tag: str) -> tuple[int, int, int] | None:
     """`v1.10.0` -> (1, 10, 0), so that versions sort; None for other tags."""
     match = VERSION.fullmatch(tag)
     return (int(match[1]), int(match[2]), int(match[3])) if match else None
+
+
+def next_version(version: str) -> str:
+    """`1.0.9` -> `1.0.10`, the smallest change."""
+    head, _, patch = version.rpartition(".")
+    return f"{head}.{int(patch) + 1}"
 
 
 def newest_first(tags: Mapping[str, str]) -> dict[str, str]:

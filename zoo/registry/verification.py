@@ -7,11 +7,13 @@ from typing import Any
 
 from zoo import catalog
 from zoo.card import CARD_FILE, Card
-from zoo.errors import GenaeError, IntegrityError, UnsafeError
+from zoo.errors import GenaeError, IntegrityError, NotFoundError, UnsafeError, UsageError
 from zoo.header import elements, inspect, safetensors_header
 from zoo.registry import manifest, signing
 from zoo.registry.names import here, parse
-from zoo.registry.transfer import check_sums, in_cache, locate, stated_of
+from zoo.registry.remedies import ACCEPT, Problem, remedy
+from zoo.registry.snapshots import in_cache
+from zoo.registry.transfer import check_sums, locate, stated_of
 from zoo.registry.types import Report
 
 
@@ -41,6 +43,8 @@ def verify(
     folder = locate(name, revision, source=source)
     asked = os.fspath(name)
     report = examine(folder, asked if here(asked) else parse(asked, revision).id)
+    if here(asked) and report.problems:
+        report.remedy = remedy(folder, report.problems)
     try:
         signing.check(folder)
     except IntegrityError as error:
@@ -79,14 +83,16 @@ def examine(
         report.problems += manifest.check_hashes(folder, digest=digest)
     except UnsafeError:
         raise
+    except NotFoundError as error:
+        report.problems.append(Problem(str(error)))
     except GenaeError as error:
-        report.problems.append(str(error))
+        report.problems.append(Problem(str(error), ACCEPT))
     names = [entry["path"] for entry in listed["files"]]
     different = {problem.partition(":")[0] for problem in report.problems}
     report.files = [path for path in names if path not in different]
     if names:
         extra = sorted(set(manifest.list_files(folder)) - set(names))
-        report.problems += [f"{path}: not in the manifest" for path in extra]
+        report.problems += [Problem(f"{path}: not in the manifest") for path in extra]
     else:
         manifest.list_files(folder)  # for the pickles
     report.problems += _check_weights(folder, listed["parameters"])
@@ -94,45 +100,58 @@ def examine(
     return report
 
 
-def _check_weights(folder: Path, parameters: int) -> list[str]:
+def _check_weights(folder: Path, parameters: int) -> list[Problem]:
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        return ["no safetensors file: the folder contains no weights"]
+        return [Problem("no safetensors file: the folder contains no weights", None)]
     try:
         headers = [safetensors_header(path) for path in weights]
     except IntegrityError as error:
-        return [str(error)]
+        return [Problem(str(error), None)]
     total = sum(map(elements, headers))
     if parameters > total:
-        return [f"the manifest counts {parameters} parameters, the weights have {total} values"]
+        counted = f"the manifest counts {parameters} parameters, the weights have {total} values"
+        return [Problem(counted, ACCEPT)]
     return []
 
 
-def _check_card(folder: Path, listed: dict[str, Any]) -> list[str]:
+def _check_card(folder: Path, listed: dict[str, Any]) -> list[Problem]:
     """The card against the manifest, and `config.json` against the card's catalog row."""
     try:
         card = Card.load(folder / CARD_FILE)
     except GenaeError as error:
-        return [str(error)]
+        return [Problem(str(error))]
     problems = [
-        f"{CARD_FILE}: {key} is {getattr(card, key)!r}, in the manifest {listed[key]!r}"
+        Problem(f"{CARD_FILE}: {key} is {getattr(card, key)!r}, in the manifest {listed[key]!r}")
         for key in ("id", "version")
         if key in listed and listed[key] != getattr(card, key)
     ]
     try:
         config = manifest.read_config(folder)
     except GenaeError as error:
-        return [*problems, str(error)]
+        return [*problems, Problem(str(error), None)]
     entry = catalog.find(card.architecture)
     if config.get("model_type") != entry.model_type:
-        problems.append(
+        text = (
             f"config.json: model_type is {config.get('model_type')!r}, "
             f"but architecture {entry.name!r} has {entry.model_type!r}"
         )
+        problems.append(Problem(text, _architecture(config)))
+        return problems
     names = config.get("architectures")
     if names is not None and not (len(names) == 1 and entry.has_class(names[0])):
-        problems.append(
+        text = (
             f"config.json: architectures is {config['architectures']!r}, "
             f"but architecture {entry.name!r} has {[entry.model_class]!r}"
         )
+        problems.append(Problem(text, None))
     return problems
+
+
+def _architecture(config: dict[str, Any]) -> tuple[str, ...] | None:
+    """What makes a card name the architecture that a configuration has."""
+    try:
+        entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
+    except UsageError:
+        return None
+    return (f"--set=architecture={entry.name}",)

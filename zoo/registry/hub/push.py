@@ -16,7 +16,14 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.utils import logging
 
-from zoo.errors import ConflictError, GenaeError, IntegrityError, NotFoundError, UnreachableError
+from zoo.errors import (
+    ConflictError,
+    FrozenError,
+    GenaeError,
+    IntegrityError,
+    NotFoundError,
+    UnreachableError,
+)
 from zoo.registry import manifest
 from zoo.registry.hub.client import PUBLIC, Client, Refs
 from zoo.registry.hub.guard import Guard, again, guarded
@@ -99,9 +106,9 @@ class Publisher:
         if (commit := refs["tags"].get(self.release.tag)) is None:
             return
         how = "these very" if self._equal(self._tree(commit)) else "other"
-        raise ConflictError(
+        raise FrozenError(
             f"{self.name} {self.release.tag} is published already, with {how} files (commit "
-            f"{commit[:12]}); a published version never changes: push the next one with --version."
+            f"{commit[:12]}); a published version never changes."
         )
 
     def _newest(self, refs: Refs, files: tuple[File, ...]) -> tuple[int, int, int]:
@@ -180,9 +187,9 @@ class Publisher:
         except ConflictError:  # also after an answer that was lost
             there = self._refs()["tags"].get(self.release.tag)
             if there != commit:
-                raise ConflictError(
+                raise FrozenError(
                     f"{self.name} {self.release.tag} was published by someone else meanwhile "
-                    f"(commit {str(there)[:12]}); push the next version with --version."
+                    f"(commit {str(there)[:12]})."
                 ) from None
         if branch != "main":
             with contextlib.suppress(NotFoundError):
