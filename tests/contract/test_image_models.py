@@ -8,6 +8,7 @@ from transformers import AutoImageProcessor
 from tests.contract.subjects import BATCH, OF_IMAGES, images, inputs, represent
 from zoo import catalog
 from zoo.models import GenaeImageProcessor
+from zoo.models.images.annealing import annealed_log_prob
 
 # Those that decode, told from the catalog: the others have promises of their own below.
 AUTOENCODERS = {entry.name for entry in catalog.IMAGES if "reconstructs" in entry.can}
@@ -117,3 +118,76 @@ def test_images_from_the_processor_go_in(model, config):
     assert tensors
     assert all(tensor.isfinite().all() for tensor in tensors)
     assert any(len(tensor) == 2 for tensor in tensors if tensor.ndim)
+
+
+encoders = pytest.mark.parametrize(
+    "entry",
+    [case for case in OF_IMAGES if "encodes" in catalog.ARCHITECTURES[case[0]].can],
+    indirect=True,
+    ids="-".join,
+)
+
+
+@encoders
+def test_codes_have_a_gradient_only_where_it_is_asked_for(entry, model, config):
+    model.eval()
+    values = images(config)
+    calls = [model.encode, model.encode_sample]
+    if getattr(model, "gaussian_posterior", False):
+        calls.append(lambda given: model.posterior(given)[1])
+    for call in calls:
+        assert call(values).numpy().dtype == numpy.float32
+        (parameter, *_) = model.encoder.parameters()
+        asking = call(values.clone().requires_grad_())
+        (gradient,) = torch.autograd.grad(asking.square().sum(), parameter)
+        assert gradient.any()
+        model.train()
+        assert call(values).requires_grad
+        with torch.no_grad():
+            assert not call(values).requires_grad
+        model.eval()
+    assert torch.is_grad_enabled()
+    if hasattr(model, "decode"):
+        codes = model.encode(values)
+        assert model.decode(codes).numpy().shape == values.shape
+        assert model.decode(codes.requires_grad_()).requires_grad
+    if model.min_batch_size == 1:
+        assert model(values).loss.requires_grad  # a loss always has one
+
+
+@encoders
+def test_models_in_half_precision_read_images_in_single(entry, model, config):
+    """And answer in single precision what the same weights say in it, within their rounding."""
+    model.eval().bfloat16()
+    values = images(config)
+
+    def answers():
+        torch.manual_seed(0)
+        found = {"codes": model.encode(values), "of doubles": model.encode(values.double())}
+        if hasattr(model, "log_prob"):
+            found["log_prob"] = model.log_prob(values, 8, seed=0)
+        if hasattr(model, "decode"):
+            found["images"] = model.decode(torch.ones(2, config.latent_size))
+            found["reconstruction_loss"] = model(values).reconstruction_loss
+        return found
+
+    half = answers()
+    model.float()
+    for name, expected in answers().items():
+        assert half[name].dtype == torch.float32, name
+        error = (half[name] - expected).abs().max()
+        assert error < 0.03 * (1 + expected.abs().max()), name
+
+
+@encoders
+def test_grey_images_have_no_probability_under_a_bernoulli(entry, model, config):
+    if getattr(config, "likelihood", "") != "bernoulli" or not hasattr(model, "log_prob"):
+        return
+    values = images(config)
+    values[1, 0, 0, 0] = 0.5
+    for call in (model.log_prob, model.elbo, model.estimate):
+        with pytest.raises(ValueError, match=r"1 of 6 images are grey.*binarize"):
+            call(values)
+    with pytest.raises(ValueError, match="grey"):
+        annealed_log_prob(model, values, num_temperatures=1, num_chains=1)
+    assert model(values).loss.isfinite()  # training may well ask for it

@@ -249,6 +249,47 @@ def test_grey_images_are_binarised_on_request(run, folder, tmp_path):
         assert json.loads(out)["binarization"] == mode
 
 
+def test_images_of_another_form_are_refused_unless_asked_for(run, folder, drawings, tmp_path):
+    colours = tmp_path / "colours"
+    colours.mkdir()
+    for number in range(2):
+        Image.new("RGB", (8, 9), (255, 255, 255)).save(colours / f"{number}.png")
+    Image.new("L", (5, 5), 255).save(colours / "z.png")
+    words = ("density", folder, "--binarize", "threshold", "--samples", 2)
+    for given in (("--data", colours, "--split", "train"), (colours,)):
+        code, out, err = run(*words, *given)
+        assert (code, out) == (2, "")
+        assert "reads images of 5 x 5 grey, and these are not: 2 of 8 x 9 RGB; --convert" in err
+        code, out, err = run(*words, *given, "--convert", "--json")
+        assert code == 0
+        assert json.loads(out)["converted"] == {"8 x 9 RGB": 2}
+        assert "converted, as the model reads images: 2 of 8 x 9 RGB" in err
+    assert json.loads(run(*words, drawings, "--json")[1])["converted"] == {}
+
+
+@pytest.mark.parametrize(
+    ("channels", "image", "form"),
+    [
+        (1, Image.new("L", (5, 5)), ""),
+        (1, Image.new("1", (5, 5)), ""),
+        (3, Image.new("P", (5, 5)), ""),
+        (1, Image.new("P", (5, 5)), "5 x 5 colours of a palette"),
+        (3, Image.new("L", (5, 5)), "5 x 5 grey"),
+        (3, Image.new("RGBA", (5, 5)), "5 x 5 RGB with transparency"),
+        (1, Image.new("I;16", (5, 5)), "5 x 5 grey of more than 8 bits"),
+        (3, Image.new("CMYK", (5, 4)), "5 x 4 CMYK"),
+    ],
+)
+def test_forms_that_a_processor_changes_are_named(channels, image, form):
+    """And those it does not change come back pixel for pixel."""
+    processor = GenaeImageProcessor(num_channels=channels, size=5, pad_size=8)
+    assert processor.changed_form(image) == form
+    if not form:
+        image.putdata([number % 2 for number in range(25)])
+        whole = np.asarray(image.convert({1: "L", 3: "RGB"}[channels])).reshape(5, 5, channels)
+        assert np.array_equal(processor.to_uint8(image)[:, 1:6, 1:6], whole.transpose(2, 0, 1))
+
+
 def test_models_without_a_decoder_are_refused(run, tmp_path, tiny_config, drawings):
     config = tiny_config("classifier")
     place = tmp_path / "classifier"

@@ -3,10 +3,12 @@
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from torch import nn
 
-from zoo.models import AEConfig, AEModel, EAEConfig, EAEModel
+from zoo.models import AEConfig, AEModel, EAEConfig, EAEModel, VAEConfig, VAEModel
 from zoo.models.images.entropy import kozachenko_leonenko_entropy
-from zoo.models.images.modeling_autoencoder import interpolate_latents
+from zoo.models.images.interpolation import interpolate_latents
+from zoo.models.images.networks import check_network
 from zoo.models.images.samplers import FullGaussian, GaussianMixture
 
 TINY = {"image_size": 8, "width_multiplier": 0.02, "latent_size": 3}
@@ -81,7 +83,10 @@ def test_every_sampler_works_in_half_precision(model):
             buffer.fill_(0.5)
     half = model.to(torch.bfloat16)
     for sampler in ("prior", "gaussian", "mixture"):
-        assert half.sample(2, sampler=sampler, seed=0).dtype == torch.bfloat16
+        images = half.sample(2, sampler=sampler, seed=0)
+        assert images.dtype == torch.float32  # which numpy knows; the weights stay as they are
+        assert images.isfinite().all()
+    assert half.dtype == torch.bfloat16
 
 
 def test_sampling_leaves_frozen_parts_in_eval_mode(model):
@@ -180,3 +185,69 @@ def test_eae_needs_more_images_than_neighbours_only_for_the_entropy():
     with pytest.raises(ValueError, match="at least 2 points"):
         model(one)
     assert model(one, return_loss=False).loss is None
+
+
+def own_networks(encoder=None, decoder=None):
+    """A VAE of 8 x 8 colours, 3 dimensions and a beta-binomial, with networks of its own."""
+
+    class Own(VAEModel):
+        def make_encoder(self, config):
+            return super().make_encoder(config) if encoder is None else encoder()
+
+        def make_decoder(self, config, num_outputs):
+            if decoder is None:
+                return super().make_decoder(config, num_outputs)
+            return decoder(num_outputs)
+
+    config = VAEConfig(image_size=8, num_channels=3, latent_size=3, likelihood="beta_binomial",
+                       width_multiplier=0.02)  # fmt: skip
+    return Own(config)
+
+
+def test_networks_of_ones_own_that_keep_the_contract_make_a_model():
+    norm = nn.BatchNorm1d(192)
+    model = own_networks(lambda: nn.Sequential(nn.Flatten(), norm, nn.Linear(192, 6)))
+    assert norm.training
+    assert not norm.num_batches_tracked  # by the check, which is no step of training
+    assert model.encode(torch.rand(2, 3, 8, 8)).shape == (2, 3)
+    assert model.log_prob(torch.rand(2, 3, 8, 8), 2).isfinite().all()
+
+
+def test_checking_a_network_draws_no_random_numbers():
+    class Noisy(nn.Module):
+        def forward(self, values):
+            return values + torch.rand_like(values)
+
+    state = torch.get_rng_state()
+    check_network("make_encoder", Noisy(), (3,), (3,))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "word"),
+    [
+        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), r"\(2, 3\)"),
+        (lambda: nn.Linear(7, 6), r"\(batch, 3, 8, 8\).*fails"),
+        (lambda: torch.sin, "builtin"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.LSTM(192, 6)), "tuple"),
+    ],
+)
+def test_an_encoder_that_breaks_the_contract_is_refused_when_it_is_made(encoder, word):
+    with pytest.raises(ValueError, match=rf"make_encoder .*\(batch, 6\).*{word}"):
+        own_networks(encoder)
+
+
+def test_a_decoder_that_breaks_the_contract_is_refused_when_it_is_made():
+    def one_parameter(num_outputs):
+        assert num_outputs == 6  # two of a beta-binomial for each of three channels
+        return nn.Sequential(nn.Linear(3, 192), nn.Unflatten(1, (3, 8, 8)))
+
+    with pytest.raises(ValueError, match=r"make_decoder .*\(batch, 6, 8, 8\).*\(2, 3, 8, 8\)"):
+        own_networks(decoder=one_parameter)
+
+
+def test_the_contract_is_checked_on_the_meta_device_too():
+    with torch.device("meta"):
+        own_networks(lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 6)))
+        with pytest.raises(ValueError, match="make_encoder"):
+            own_networks(lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 5)))

@@ -47,6 +47,12 @@ def density(
         str,
         typer.Option(help="Binarisation of grey images: none, stochastic, threshold or frozen."),
     ] = "none",
+    convert: Annotated[
+        bool,
+        typer.Option(
+            "--convert", help="Take images of other sizes and colours, as the model sees them."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the estimate.")] = 0,
     parquet: Annotated[
         Path | None,
@@ -76,6 +82,7 @@ def density(
         temperatures=temperatures,
         gap=gap,
         binarize=binarize,
+        convert=convert,
         seed=seed,
         parquet=parquet,
         device=device,
@@ -90,6 +97,8 @@ def density(
         _print(found)
         if parquet:
             typer.echo(str(parquet))
+    if converted := found.facts["converted"]:
+        say(f"converted, as the model reads images: {run.in_words(converted)}", quiet=quiet)
     if found.facts["likelihood"] == "gaussian":
         say("the density is of continuous images, (k + u) / 256; bits are of the 8-bit values",
             quiet=quiet)  # fmt: skip
@@ -100,6 +109,7 @@ def density(
         options += ["--method", method] if method != "importance" else []
         options += ["--temperatures", str(temperatures)] if method == "annealed" else []
         options += ["--binarize", binarize] if binarize != "none" else []
+        options += ["--convert"] if convert else []
         options += ["--seed", str(seed), "--parquet", "densities.parquet"]
         hint(command("genae", "density", model, *options), quiet=quiet)
 

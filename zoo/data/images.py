@@ -2,8 +2,9 @@
 
 import copy
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ class Images:
         name: the data set.
         split: the split, as requested.
         problems: one line for each image skipped because it could not be decoded.
+        changed: how many images had each of the forms that the processor changed.
     """
 
     pixels: Tensor
@@ -45,6 +47,7 @@ class Images:
     name: str
     split: str
     problems: tuple[str, ...] = ()
+    changed: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many images there are."""
@@ -107,6 +110,7 @@ def load_images(
     pixels = np.empty((rows.count, processor.num_channels, side, side), np.uint8)
     kept: list[int] = []
     problems: list[str] = []
+    changed: Counter[str] = Counter()
     cells = zip(rows.names, rows.contents, strict=True)
     for row, (name, content) in enumerate(
         track(cells, f"decoding {dataset}", total=rows.count, quiet=quiet)
@@ -127,14 +131,15 @@ def load_images(
             problems.append(f"{label}: {error}")
         else:
             kept.append(row)
+            if form := processor.changed_form(opened):
+                changed[form] += 1
     if not kept:
         raise UsageError(f"no image of {rows.count} could be decoded; the first: {problems[0]}")
     if problems:
         _report([] if quiet else problems, len(problems), rows.count)
     labels = None if rows.labels is None else torch.tensor(rows.labels, dtype=torch.int64)[kept]
-    return Images(
-        torch.from_numpy(pixels[: len(kept)]), labels, str(dataset), split, tuple(problems)
-    )
+    made = torch.from_numpy(pixels[: len(kept)])
+    return Images(made, labels, str(dataset), split, tuple(problems), changed)
 
 
 def _load_stacked(
@@ -150,6 +155,7 @@ def _load_stacked(
     grey.num_channels = 1
     pixels, labels = [], []
     problems: list[str] = []
+    changed: Counter[str] = Counter()
     left = max_images
     for part, chosen in parts_of(name, split, {part: size for part, (size, _) in SPLITS.items()}):
         images = load_images(STACKED[name], part, grey, quiet=quiet)
@@ -157,10 +163,11 @@ def _load_stacked(
         left = None if left is None else left - len(rows)
         pixels.append(images.pixels[rows, 0])
         problems += images.problems
+        changed += Counter(images.changed)
         if images.labels is not None:
             labels.append(stacked_label(images.labels[rows]))
     found = torch.cat(labels) if len(labels) == len(pixels) else None
-    return Images(torch.cat(pixels), found, name, split, tuple(problems))
+    return Images(torch.cat(pixels), found, name, split, tuple(problems), changed)
 
 
 def _report(shown: list[str], skipped: int, count: int) -> None:

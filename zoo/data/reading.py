@@ -1,6 +1,7 @@
 """Images named by a user, as the bytes that a model's processor makes of them."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,11 +21,13 @@ class Read(NamedTuple):
         pixels: uint8 `(N, C, S, S)`.
         files: of each image.
         problems: a line for each file that was skipped.
+        changed: how many images had each of the forms that the processor changes.
     """
 
     pixels: "Tensor"
     files: list[Path]
     problems: list[str]
+    changed: Counter[str]
 
     def skipped(self) -> tuple[list[str], int]:
         """The problems, and how many files there were in total."""
@@ -54,14 +57,17 @@ def read_images(
     problems: list[str] = []
     files: list[Path] = []
     pixels: list[np.ndarray] = []
+    changed: Counter[str] = Counter()
     places = [path_of(name) for name in names]
     found = iter_images(places, skip_bad=skip_bad, problems=problems)
     for file, image in track(found, "reading", quiet=quiet):
         files.append(file)
+        if form := processor.changed_form(image):
+            changed[form] += 1
         pixels.append(processor.to_uint8(image))
     if not pixels:
         raise UsageError(no_images_message(problems))
-    return Read(torch.from_numpy(np.stack(pixels)), files, problems)
+    return Read(torch.from_numpy(np.stack(pixels)), files, problems, changed)
 
 
 def check_exist(names: Iterable[str], *, skip_bad: bool = False) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import math
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,7 @@ def density(
     temperatures: int = TEMPERATURES,
     gap: int = 0,
     binarize: str = "none",
+    convert: bool = False,
     seed: int = 0,
     parquet: str | os.PathLike[str] | None = None,
     device: str | None = None,
@@ -78,13 +79,18 @@ def density(
         temperatures: number of annealing temperatures.
         gap: number of images of the model's own to bound from both sides.
         binarize: binarisation of grey images: `none`, `stochastic`, `threshold` or `frozen`.
+        convert: take images of another size or other colours than the model reads, as its image
+            processor makes them; `facts["converted"]` has the forms that were converted, and how
+            many images of each there are, of a data set in the whole split. Without it they are
+            refused.
         seed: of everything random.
         parquet: a table to write; the same call resumes it after an interrupt or a kill.
         device: of the model; None is the CPU.
         quiet: draw no progress bar.
 
     Raises:
-        UsageError: arguments exclude each other, or do not fit the model.
+        UsageError: arguments exclude each other or do not fit the model, or images are of another
+            form than it reads and `convert` is False.
         NotFoundError: the model, a file or the data set does not exist.
         ConflictError: the table exists, or an interrupted one has other settings.
         InterruptedRunError: interrupted while writing a table; finished batches are saved.
@@ -126,14 +132,20 @@ def density(
         binarization=binarize,
         seed=seed,
     )
-    pixels, names = _images(context, images, data, split, number, seed, quiet)
+    pixels, names, converted = _images(context, images, data, split, number, seed, quiet)
+    if converted and not convert:
+        raise UsageError(
+            f"{model} reads images of {context.processor.form}, and these are not: "
+            f"{in_words(converted)}; --convert makes them so, and then the density is that of "
+            "what was made of them"
+        )
     if binarize != "none" and context.likelihood != "bernoulli":
         raise UsageError(
             f"--binarize {binarize} is for a Bernoulli likelihood, and {model} has a "
             f"{context.likelihood} one; leave it out"
         )
     facts = {"model": str(model), "data": data, "split": split if data else None, **vars(plan)}
-    facts["likelihood"] = context.likelihood
+    facts |= {"likelihood": context.likelihood, "converted": dict(converted)}
     if scores:
         stored = network.stored_log_z
         facts |= {"noise_level": network.noise_level, "log_z": stored and stored._asdict()}
@@ -161,16 +173,21 @@ def check_arguments(
         raise UsageError("--number chooses from a data set; give one with --data")
 
 
+def in_words(forms: Mapping[str, int]) -> str:
+    """Forms and their counts, such as "3 of 64 x 64 RGB"."""
+    return ", ".join(f"{count} of {form}" for form, count in forms.items())
+
+
 def _images(
     context: "Context", images: Sequence[str], data: str | None, split: str,
     number: int | None, seed: int, quiet: bool,
-) -> tuple["Tensor", list[str]]:  # fmt: skip
-    """Images as bytes, and a name for each."""
+) -> tuple["Tensor", list[str], Mapping[str, int]]:  # fmt: skip
+    """Images as bytes, a name for each, and the forms of those that were converted."""
     if data is None:
         from zoo.data.reading import read_images
 
         read = read_images(list(images), context.processor, quiet=quiet)
-        return read.pixels, [str(file) for file in read.files]
+        return read.pixels, [str(file) for file in read.files], read.changed
     from zoo.evaluation.subject import Subject
 
     subject = Subject(context, data, split, seed)
@@ -179,7 +196,8 @@ def _images(
     if number is not None and number < len(pixels):
         # A seeded choice, as the first images of MNIST are the easier ones.
         order = sorted(subject.order(len(pixels), "images")[:number].tolist())
-    return pixels[order], [f"{data} {split} {place}" for place in order]
+    names = [f"{data} {split} {place}" for place in order]
+    return pixels[order], names, subject.images.changed
 
 
 def _run(

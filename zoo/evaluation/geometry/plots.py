@@ -14,7 +14,7 @@ from scipy import stats
 from torch import Tensor
 
 from zoo.evaluation.subject import generator_of
-from zoo.models.images.modeling_autoencoder import interpolate_latents
+from zoo.models.images.interpolation import interpolate_latents
 from zoo.plots import grid
 
 from .examining import Examination

@@ -17,6 +17,7 @@ from .bounds import ImportanceWeightedBound
 from .hamiltonian import Chains, check_count, temperatures
 from .importance import standard_normal
 from .modeling_autoencoder import DECODE_BATCH, AutoencoderModel, random_generator
+from .networks import apply_network
 
 
 class AnnealedEstimate(NamedTuple):
@@ -58,7 +59,8 @@ def _log_likelihood(model: AutoencoderModel, pixel_values: Tensor) -> Callable[[
     """The value of log q(x|z), `(C, B)`, of codes `(C, B, d)`."""
 
     def log_prob(latents: Tensor) -> Tensor:
-        params = model.decoder(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
+        params = apply_network(model.decoder, latents.flatten(0, 1))
+        params = params.unflatten(0, latents.shape[:2])
         return model.likelihood.log_prob(params, pixel_values)
 
     return log_prob
@@ -86,7 +88,8 @@ def annealed_log_prob(
         generator: in place of a seed.
 
     Raises:
-        ValueError: for a number below 1, or images of another shape or range.
+        ValueError: for a number below 1, images of another shape or range, or grey ones under a
+            Bernoulli.
     """
     check_count("num_chains", num_chains)
     betas = temperatures(num_temperatures)
@@ -94,6 +97,7 @@ def annealed_log_prob(
     found = []
     with model.inference():
         model.check_pixel_values(pixel_values)
+        model.likelihood.check_values(pixel_values)
         for images in pixel_values.split(max(1, DECODE_BATCH // num_chains)):
             shape = (num_chains, len(images), model.config.latent_size)
             latents = standard_normal(shape, images, generator)

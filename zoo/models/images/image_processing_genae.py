@@ -25,6 +25,10 @@ ImageInput = Image.Image | np.ndarray | torch.Tensor
 
 CHANNEL_MODES = {1: "L", 3: "RGB"}
 ARRAY_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+#: Modes whose images come back from `to_uint8` pixel for pixel.
+SAME_MODES = {1: ("1", "L"), 3: ("RGB", "P")}
+COLOURS = {1: "grey", 3: "RGB"}
+MODE_WORDS = {"1": "grey", "L": "grey", "LA": "grey", "P": "colours of a palette", "RGBA": "RGB"}
 PLAIN_MODES = ("1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV", "RGBX")
 WIDE_FILES = ("PNG", "PPM")  # Pillow may open their 16-bit greys as 32-bit integers
 
@@ -97,6 +101,25 @@ class GenaeImageProcessor(BaseImageProcessor):
     def output_size(self) -> int:
         """Side of the output in pixels, padding included."""
         return self.size if self.pad_size is None else self.pad_size
+
+    @property
+    def form(self) -> str:
+        """Size and colours of the images made, without padding, such as "28 x 28 grey"."""
+        return f"{self.size} x {self.size} {COLOURS[self.num_channels]}"
+
+    def changed_form(self, image: Image.Image) -> str:
+        """The form of an image that `to_uint8` changes, such as "64 x 64 RGB"; else empty.
+
+        Rotating an image as its EXIF says, writing out a palette and padding change no pixel of
+        what it shows, and do not count.
+        """
+        wide, transparent = _range(image) is not None, image.has_transparency_data
+        same = image.mode in SAME_MODES[self.num_channels] and not (wide or transparent)
+        if same and image.size == (self.size, self.size):
+            return ""
+        words = "grey of more than 8 bits" if wide else MODE_WORDS.get(image.mode, image.mode)
+        more = " with transparency" if transparent else ""
+        return f"{image.width} x {image.height} {words}{more}"
 
     def to_uint8(self, image: ImageInput) -> np.ndarray:
         """One image as bytes.

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .bounds import Estimate, ImportanceWeightedBound
 from .modeling_autoencoder import DECODE_BATCH, AutoencoderModel, random_generator
+from .networks import apply_network
 
 ADDED_AT_ONCE = 32  # chunks of log-weights: adding up each alone costs a tenth of a small decoder
 LOG_VARIANCE_RANGE = (-10.0, 10.0)
@@ -58,8 +59,7 @@ class ImportanceModel(AutoencoderModel):
 
     def decode_draws(self, latents: Tensor) -> Tensor:
         """The likelihood's parameters for codes `(N, s)` that a proposal drew."""
-        params: Tensor = self.decoder(latents)
-        return params
+        return apply_network(self.decoder, latents)
 
     def encode_sample(
         self, pixel_values: Tensor, generator: torch.Generator | None = None
@@ -90,11 +90,13 @@ class ImportanceModel(AutoencoderModel):
             Nats, each field of shape `(B,)`; see `Estimate`.
 
         Raises:
-            ValueError: for fewer than one sample, or images of another shape or range.
+            ValueError: for fewer than one sample, images of another shape or range, or grey ones
+                under a Bernoulli.
         """
         with self.inference():
             bound = ImportanceWeightedBound()
             draw = self.propose(pixel_values)
+            self.likelihood.check_values(pixel_values)
             chunks = self._draws(
                 draw, pixel_values, num_samples, random_generator(seed, generator)
             )

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .networks import at_least_float32
+
 NO_PAIR = -math.inf  # the score of an example with itself among its negatives
 
 
@@ -209,8 +211,3 @@ PAIRINGS = {
     "all_locations": all_locations,
     "derangement": derangement,
 }
-
-
-def at_least_float32(values: Tensor) -> Tensor:
-    """Half precision, which autocast makes, widened before exponentials are taken."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))

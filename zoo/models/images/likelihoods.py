@@ -47,6 +47,12 @@ class Likelihood(nn.Module):
             return params, params.new_tensor(self.initial_log_scale)
         return params, log_scale.clamp(self.min_log_scale, self.max_log_scale)
 
+    def check_values(self, pixel_values: Tensor) -> None:
+        """Raise `ValueError` unless `log_prob` is a probability or density of the images.
+
+        Training does not ask: a Bernoulli likelihood may well be trained on grey images.
+        """
+
     def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:
         """Log-likelihood in nats, shape `(B,)`."""
         raise NotImplementedError
@@ -73,6 +79,15 @@ class Bernoulli(Likelihood):
 
     has_scale = False
     is_discrete = True
+
+    def check_values(self, pixel_values: Tensor) -> None:
+        grey = ((pixel_values != 0) & (pixel_values != 1)).flatten(1).any(1)
+        if not pixel_values.is_meta and grey.any():
+            raise ValueError(
+                f"pixel_values: {int(grey.sum())} of {len(grey)} images are grey, and a Bernoulli "
+                "likelihood of grey images is a cross-entropy, not a probability; make every "
+                "pixel 0 or 1 first, as zoo.data.binarize(pixel_values) does"
+            )
 
     def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:
         # Two sums and not one: a fifth less time, forwards and back, than the sum of differences.

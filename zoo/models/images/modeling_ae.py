@@ -21,7 +21,7 @@ class AEModel(AutoencoderModel):
 
     def forward(self, pixel_values: Tensor, return_loss: bool = True) -> AutoencoderOutput:
         """Reconstruct a batch; see `AutoencoderOutput`."""
-        latents = self.encode(pixel_values)
+        latents = self._encode(pixel_values)
         reconstruction, loss = self._reconstruction(latents, pixel_values)
         return AutoencoderOutput(
             loss=loss if return_loss else None,

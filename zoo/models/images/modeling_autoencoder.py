@@ -14,12 +14,12 @@ from transformers.utils.generic import ModelOutput
 
 from .checks import one_of
 from .configuration_image import AutoencoderConfig, ImageConfig
+from .interpolation import INTERPOLATIONS, interpolate_latents
 from .likelihoods import LIKELIHOODS, Likelihood
-from .networks import DECODERS, ENCODERS
+from .networks import DECODERS, ENCODERS, apply_network, check_network
 from .samplers import SAMPLERS, LatentSampler
 
 DECODE_BATCH = 256  # codes; limits the memory of sampling, and fits the caches of a CPU
-INTERPOLATIONS = ("slerp", "linear")
 
 
 class GenaePreTrainedModel(PreTrainedModel):
@@ -71,6 +71,17 @@ class GenaePreTrainedModel(PreTrainedModel):
                     f"pixel_values must lie in [0, 1], got [{lowest:g}, {highest:g}]; divide "
                     "8-bit images by 255 or use the model's image processor"
                 )
+
+    def gradient_if_asked(self, values: Tensor) -> contextlib.AbstractContextManager[Any]:
+        """A `with` block that keeps a graph only for those who ask for one.
+
+        A gradient is asked for in training mode, and by values that require one; so outside of
+        training `model.encode(pixel_values).numpy()` works, and whoever wants the gradient of the
+        weights in eval mode passes `pixel_values.requires_grad_()`. Under `torch.no_grad()` there
+        is none. `forward` does not ask: its losses always have one.
+        """
+        asked = self.training or values.requires_grad
+        return torch.set_grad_enabled(asked and torch.is_grad_enabled())
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
@@ -153,35 +164,99 @@ class AutoencoderModel(GenaePreTrainedModel):
         super().__init__(config)
         self.likelihood = LIKELIHOODS[config.likelihood](config)
         self.encoder = self.make_encoder(config)
-        self.decoder = self.make_decoder(
-            config, self.likelihood.parameters_per_channel * config.num_channels
-        )
+        num_outputs = self.likelihood.parameters_per_channel * config.num_channels
+        self.decoder = self.make_decoder(config, num_outputs)
+        self._check_networks(config, num_outputs)
         self.samplers = nn.ModuleDict({name: made(config) for name, made in SAMPLERS.items()})
 
+    def encoder_width(self, config: AutoencoderConfig) -> int:
+        """Number of the encoder's outputs for an image: `outputs_per_latent` for each of d."""
+        return self.outputs_per_latent * config.latent_size
+
     def make_encoder(self, config: AutoencoderConfig) -> nn.Module:
-        """Images to vectors."""
-        return ENCODERS[config.network](config, self.outputs_per_latent * config.latent_size)
+        """Make the encoder; override it, or `make_decoder`, for networks of your own.
+
+        The module reads images `(B, C, H, W)`, floats in [0, 1], and returns floats
+        `(B, encoder_width)`, of any range. Of a VAE these are means and then log-variances, d of
+        each, which are cut to [-10, 10]. Every model with a network of its own is checked when it
+        is made.
+
+        Raises:
+            ValueError: from the constructor, where the module makes something else.
+
+        Example:
+            >>> from torch import nn
+            >>> from zoo.models import VAEConfig, VAEModel
+            >>> class LinearVAE(VAEModel):
+            ...     def make_encoder(self, config):
+            ...         pixels = config.num_channels * config.image_size**2
+            ...         layer = nn.Linear(pixels, self.encoder_width(config))
+            ...         return nn.Sequential(nn.Flatten(), layer)
+            ...
+            ...     def make_decoder(self, config, num_outputs):
+            ...         shape = (num_outputs, config.image_size, config.image_size)
+            ...         layer = nn.Linear(config.latent_size, math.prod(shape))
+            ...         return nn.Sequential(layer, nn.Unflatten(1, shape))
+            >>> LinearVAE(VAEConfig(image_size=8, latent_size=2)).sample(4, seed=0).shape
+            torch.Size([4, 1, 8, 8])
+        """
+        return ENCODERS[config.network](config, self.encoder_width(config))
 
     def make_decoder(self, config: AutoencoderConfig, num_outputs: int) -> nn.Module:
-        """Codes `(B, d)` to the likelihood's parameters `(B, num_outputs, H, W)`."""
+        """Make the decoder; see `make_encoder`, whose example has one.
+
+        The module reads codes `(B, d)` and returns the likelihood's parameters
+        `(B, num_outputs, H, W)`, floats of any range; `num_outputs` is the number of channels
+        times `likelihood.parameters_per_channel`, the first parameter of all channels first.
+        """
         return DECODERS[config.network](config, num_outputs)
 
+    def _check_networks(self, config: AutoencoderConfig, num_outputs: int) -> None:
+        """Hold networks that a subclass makes to the contract of `make_encoder`."""
+        code, shape = (config.latent_size,), config.data_shape
+        parameters = (num_outputs, *shape[1:])
+        contracts = {
+            "make_encoder": (self.encoder, shape, (self.encoder_width(config),)),
+            "make_decoder": (self.decoder, code, parameters),
+        }
+        for name, contract in contracts.items():
+            if getattr(type(self), name) is not getattr(AutoencoderModel, name):
+                check_network(name, *contract)
+
     def encode(self, pixel_values: Tensor) -> Tensor:
-        """Codes of images, shape `(B, d)`, with gradient, in the model's current mode."""
+        """Codes of images, shape `(B, d)`, float32, in the model's current mode.
+
+        With gradient where it is asked for, in training mode or by `pixel_values` that require
+        one; see `gradient_if_asked`.
+
+        Raises:
+            ValueError: for images of another shape or range, or integers.
+        """
+        with self.gradient_if_asked(pixel_values):
+            return self._encode(pixel_values)
+
+    def _encode(self, pixel_values: Tensor) -> Tensor:
+        """Codes as `encode` gives them, with gradient: what forward uses, subclasses override."""
         self.check_pixel_values(pixel_values)
-        codes: Tensor = self.encoder(pixel_values)
-        return codes
+        return apply_network(self.encoder, pixel_values)
 
     def encode_sample(
         self, pixel_values: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Codes as the decoder reads them in training, `(B, d)`: posterior samples, if any."""
+        """Codes as the decoder reads them in training, `(B, d)`: posterior samples, if any.
+
+        Type, mode, gradient and errors as of `encode`.
+        """
         return self.encode(pixel_values)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Expected images of codes, shape `(B, C, H, W)`, in [0, 1], with gradient."""
+        """Expected images of codes, shape `(B, C, H, W)`, float32 in [0, 1].
+
+        With gradient in training mode and for codes that require one; see `gradient_if_asked`.
+        """
         self.check_latents(latents)
-        return self.likelihood.mean(self.decoder(latents))
+        with self.gradient_if_asked(latents):
+            return self.likelihood.mean(apply_network(self.decoder, latents))
 
     def check_latents(self, latents: Tensor) -> None:
         """Raise `ValueError` unless codes have shape `(B, d)`."""
@@ -262,7 +337,7 @@ class AutoencoderModel(GenaePreTrainedModel):
         elif len(latents) != num_samples:
             raise ValueError(f"num_samples is {num_samples}, but there are {len(latents)} latents")
         with self.inference():
-            return self._decode_in_chunks(latents.to(self.device, self.dtype))
+            return self._decode_in_chunks(latents.to(self.device))
 
     def sampling_options(
         self,
@@ -319,27 +394,6 @@ class AutoencoderModel(GenaePreTrainedModel):
 
     def _reconstruction(self, latents: Tensor, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Expected images, and minus their log-likelihood averaged over the batch."""
-        params = self.decoder(latents)
+        params = apply_network(self.decoder, latents)
         loss = -self.likelihood.log_prob(params, pixel_values).mean()
         return self.likelihood.mean(params), loss
-
-
-def interpolate_latents(start: Tensor, end: Tensor, steps: int, mode: str) -> Tensor:
-    """Codes from start to end, both `(B, d)`, as `(B, steps, d)`.
-
-    The spherical path turns the direction evenly and changes the norm evenly; where the two
-    directions are (anti)parallel, or one code is zero, it is the straight line.
-    """
-    share = torch.linspace(0, 1, steps, device=start.device, dtype=start.dtype)[None, :, None]
-    start, end = start[:, None], end[:, None]
-    straight = start + share * (end - start)
-    if mode == "linear":
-        return straight
-    norms = [code.norm(dim=-1, keepdim=True).clamp(min=1e-12) for code in (start, end)]
-    directions = start / norms[0], end / norms[1]
-    angle = (directions[0] * directions[1]).sum(-1, keepdim=True).clamp(-1, 1).acos()
-    sine = angle.sin()
-    turned = ((1 - share) * angle).sin() * directions[0] + (share * angle).sin() * directions[1]
-    norm = norms[0] + share * (norms[1] - norms[0])
-    bent = (sine > 1e-4) & (torch.minimum(*norms) > 1e-6)
-    return torch.where(bent, norm * turned / sine.clamp(min=1e-4), straight)

@@ -8,7 +8,7 @@ from transformers.modeling_outputs import ImageClassifierOutput
 
 from .configuration_classifier import ClassifierConfig
 from .modeling_autoencoder import GenaePreTrainedModel
-from .networks import ConvEncoder
+from .networks import ConvEncoder, as_input
 
 
 class ClassifierModel(GenaePreTrainedModel):
@@ -26,7 +26,8 @@ class ClassifierModel(GenaePreTrainedModel):
     def features(self, pixel_values: Tensor) -> Tensor:
         """What the labels are read from, shape `(B, feature_size)`, 0 or more."""
         self.check_pixel_values(pixel_values)
-        return functional.relu(self.feature_norm(self.encoder(pixel_values)))
+        encoded = self.encoder(as_input(self.encoder, pixel_values))
+        return functional.relu(self.feature_norm(encoded))
 
     def forward(
         self, pixel_values: Tensor, labels: Tensor | None = None, return_loss: bool = True

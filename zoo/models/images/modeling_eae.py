@@ -6,6 +6,7 @@ from .configuration_eae import EAEConfig
 from .distributed import gather_batch
 from .entropy import kozachenko_leonenko_entropy
 from .modeling_autoencoder import AutoencoderModel, AutoencoderOutput
+from .networks import at_least_float32
 
 
 class EAEModel(AutoencoderModel):
@@ -35,17 +36,17 @@ class EAEModel(AutoencoderModel):
         neighbors: int = self.config.num_neighbors
         return max(2, neighbors + 1)
 
-    def encode(self, pixel_values: Tensor) -> Tensor:
+    def _encode(self, pixel_values: Tensor) -> Tensor:
         """Batch-normalised codes, shape `(B, d)`; training mode needs at least 2 images."""
         codes, own = self._batch_codes(pixel_values)
         return codes[own]
 
     def _batch_codes(self, pixel_values: Tensor) -> tuple[Tensor, slice]:
         """Codes of the batch, of all processes when training, and where our own are."""
-        codes, own = super().encode(pixel_values), slice(None)
+        codes, own = super()._encode(pixel_values), slice(None)
         if self.training:
             codes, own = gather_batch(codes)
-        return self.code_norm(codes), own
+        return at_least_float32(self.code_norm(codes.to(self.code_norm.running_mean))), own
 
     def forward(self, pixel_values: Tensor, return_loss: bool = True) -> AutoencoderOutput:
         """Reconstruct a batch; see `AutoencoderOutput`.

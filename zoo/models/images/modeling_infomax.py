@@ -18,12 +18,11 @@ from .information import (
     PAIRINGS,
     SCORE_NETWORKS,
     Score,
-    at_least_float32,
     information_cap,
 )
 from .modeling_autoencoder import GenaePreTrainedModel
 from .modeling_vae import reparametrize
-from .networks import normalized, scaled
+from .networks import as_input, at_least_float32, normalized, scaled
 
 CHANNELS = (64, 128, 256)
 SLOPE = 0.2  # of the leaky ReLU
@@ -159,7 +158,9 @@ class InfoMaxModel(GenaePreTrainedModel):
         return 2
 
     def encode(self, pixel_values: Tensor, tap: str = "code") -> Tensor:
-        """A layer's output for images, with gradient, in the model's current mode.
+        """A layer's output for images, float32, in the model's current mode.
+
+        With gradient where it is asked for, see `gradient_if_asked`.
 
         Args:
             pixel_values: shape `(B, C, H, W)`, floats in [0, 1].
@@ -174,20 +175,23 @@ class InfoMaxModel(GenaePreTrainedModel):
         """
         one_of("tap", tap, TAPS)
         self.check_pixel_values(pixel_values)
-        _, conv, features, outputs = self.encoder(pixel_values)
-        layers: dict[str, Tensor] = {
-            "conv": conv.flatten(1),
-            "features": features,
-            "code": self._code(outputs)[0],
-        }
-        return layers[tap]
+        with self.gradient_if_asked(pixel_values):
+            _, conv, features, outputs = self.encoder(as_input(self.encoder, pixel_values))
+            layers: dict[str, Tensor] = {
+                "conv": conv.flatten(1),
+                "features": features,
+                "code": self._code(outputs)[0],
+            }
+            return at_least_float32(layers[tap])
 
     def encode_sample(
         self, pixel_values: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
         """Codes as the score networks receive them, `(B, d)`: samples where there is a prior."""
         self.check_pixel_values(pixel_values)
-        return self._sample(*self._code(self.encoder(pixel_values)[-1]), generator)
+        with self.gradient_if_asked(pixel_values):
+            outputs = self.encoder(as_input(self.encoder, pixel_values))[-1]
+            return self._sample(*self._code(outputs), generator)
 
     def _code(self, outputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mean and log-variance `(B, d)`; no variance without a prior."""
@@ -222,7 +226,7 @@ class InfoMaxModel(GenaePreTrainedModel):
         views = [pixel_values] if other_view is None else [pixel_values, other_view]
         for view in views:
             self.check_pixel_values(view)
-        local, conv, features, outputs = self.encoder(torch.cat(views))
+        local, conv, features, outputs = self.encoder(as_input(self.encoder, torch.cat(views)))
         mean, log_var = self._code(outputs)
         latents = self._sample(mean, log_var)
         if not return_loss:

@@ -13,7 +13,7 @@ from .configuration_image import AutoencoderConfig
 from .configuration_iwae import IWAEConfig
 from .importance import ImportanceModel, Proposal, mean_and_log_var, standard_normal
 from .modeling_autoencoder import AutoencoderOutput
-from .networks import DECODERS, ENCODERS, perceptron
+from .networks import DECODERS, apply_network, as_input, perceptron
 
 
 class LayeredDecoder(nn.Module):
@@ -37,17 +37,16 @@ class LayeredDecoder(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         layer, *noises = latents.split(self.sizes, dim=-1)
         for conditional, noise in zip(self.conditionals, noises, strict=True):
-            mean, log_var = mean_and_log_var(conditional(layer))
+            mean, log_var = mean_and_log_var(apply_network(conditional, layer))
             layer = mean + (0.5 * log_var).exp() * noise
-        params: Tensor = self.pixels(layer)
-        return params
+        return apply_network(self.pixels, layer)
 
     def code(self, layers: list[Tensor]) -> Tensor:
         """The code, `(..., d)`, of values of all layers, from the images up."""
         layer, *lower = layers[::-1]
         parts = [layer]
         for conditional, value in zip(self.conditionals, lower, strict=True):
-            mean, log_var = mean_and_log_var(conditional(layer))
+            mean, log_var = mean_and_log_var(apply_network(conditional, layer))
             parts.append((value - mean) * (-0.5 * log_var).exp())
             layer = value
         return torch.cat(parts, dim=-1)
@@ -57,7 +56,9 @@ class LayeredDecoder(nn.Module):
         layer, *lower = layers[::-1]
         total = gaussian_log_prob(layer, torch.zeros_like(layer), torch.zeros_like(layer))
         for conditional, value in zip(self.conditionals, lower, strict=True):
-            total = total + gaussian_log_prob(value, *mean_and_log_var(conditional(layer)))
+            total = total + gaussian_log_prob(
+                value, *mean_and_log_var(apply_network(conditional, layer))
+            )
             layer = value
         return total
 
@@ -95,10 +96,10 @@ class IWAEModel(ImportanceModel):
         if module is self:
             init.constant_(self.mean_image, 0.5)
 
-    def make_encoder(self, config: AutoencoderConfig) -> nn.Module:
-        """Images to mean and log-variance of the lowest layer."""
+    def encoder_width(self, config: AutoencoderConfig) -> int:
+        """Mean and log-variance of the lowest layer."""
         lowest: int = cast(IWAEConfig, config).layer_sizes[0]
-        return ENCODERS[config.network](config, 2 * lowest)
+        return 2 * lowest
 
     def make_decoder(self, config: AutoencoderConfig, num_outputs: int) -> nn.Module:
         return LayeredDecoder(cast(IWAEConfig, config), num_outputs)
@@ -124,7 +125,8 @@ class IWAEModel(ImportanceModel):
         """
         self.check_pixel_values(pixel_values)
         centred = pixel_values - self.mean_image
-        return mean_and_log_var(self.encoder(0.5 + 0.5 * centred))  # it takes [0, 1] to [-1, 1]
+        halved = 0.5 + 0.5 * centred  # which the encoder takes to [-1, 1]
+        return mean_and_log_var(apply_network(self.encoder, halved))
 
     @property
     def gaussian_posterior(self) -> bool:
@@ -132,6 +134,8 @@ class IWAEModel(ImportanceModel):
 
     def posterior(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of p(z|x), each `(B, d)`, of a model with one stochastic layer.
+
+        With gradient where it is asked for; see `gradient_if_asked`.
 
         Raises:
             ValueError: with more layers the posterior is no diagonal Gaussian.
@@ -141,22 +145,24 @@ class IWAEModel(ImportanceModel):
                 f"the posterior of {1 + len(self.upper_encoders)} stochastic layers is no "
                 "diagonal Gaussian; use encode_sample"
             )
-        return self._lowest(pixel_values)
+        with self.gradient_if_asked(pixel_values):
+            return self._lowest(pixel_values)
 
-    def encode(self, pixel_values: Tensor) -> Tensor:
+    def _encode(self, pixel_values: Tensor) -> Tensor:
         """Codes of the posterior means, layer by layer, shape `(B, d)`."""
         layer, _ = self._lowest(pixel_values)
         layers = [layer]
         for encoder in self.upper_encoders:
-            layers.append(mean_and_log_var(encoder(layers[-1]))[0])
+            layers.append(mean_and_log_var(apply_network(encoder, layers[-1]))[0])
         return self.decoder.code(layers)
 
     def encode_sample(
         self, pixel_values: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
         """One sample of each posterior, shape `(B, d)`."""
-        layers, _ = self._climb(self._lowest(pixel_values), 1, generator)
-        return self.decoder.code(layers)[0]
+        with self.gradient_if_asked(pixel_values):
+            layers, _ = self._climb(self._lowest(pixel_values), 1, generator)
+            return self.decoder.code(layers)[0]
 
     def forward(self, pixel_values: Tensor, return_loss: bool = True) -> AutoencoderOutput:
         """K samples an image; the reconstruction is of the first. See `AutoencoderOutput`."""
@@ -165,7 +171,7 @@ class IWAEModel(ImportanceModel):
         samples = self.config.importance_samples if return_loss else 1
         layers, log_proposal = self._climb(self._lowest(pixel_values), samples, None, gate)
         log_ratio = self.decoder.log_prior(layers) - log_proposal
-        params = self.decoder.pixels(layers[0].flatten(0, 1)).unflatten(0, layers[0].shape[:2])
+        params = self.decode_draws(layers[0].flatten(0, 1)).unflatten(0, layers[0].shape[:2])
         log_likelihood = self.likelihood.log_prob(params, pixel_values)
         loss = None
         if return_loss:
@@ -209,7 +215,7 @@ class IWAEModel(ImportanceModel):
             value, mean, log_var = gate(sample), mean.detach(), log_var.detach()
         values, log_density = [value], gaussian_log_prob(value, mean, log_var)
         for encoder in self.upper_encoders:
-            mean, log_var = mean_and_log_var(encoder(sample))
+            mean, log_var = mean_and_log_var(apply_network(encoder, sample))
             noise = standard_normal(mean.shape, mean, generator)
             sample = torch.addcmul(mean, (0.5 * log_var).exp(), noise)
             if gate is None:
@@ -217,7 +223,8 @@ class IWAEModel(ImportanceModel):
             else:
                 value = gate(sample)
                 fixed = {name: p.detach() for name, p in encoder.named_parameters()}
-                mean, log_var = mean_and_log_var(functional_call(encoder, fixed, values[-1]))
+                below = as_input(encoder, values[-1])
+                mean, log_var = mean_and_log_var(functional_call(encoder, fixed, below))
             values.append(value)
             log_density = log_density + gaussian_log_prob(value, mean, log_var)
         return values, log_density
@@ -232,8 +239,7 @@ class IWAEModel(ImportanceModel):
         return draw
 
     def decode_draws(self, latents: Tensor) -> Tensor:
-        params: Tensor = self.decoder.pixels(latents)
-        return params
+        return apply_network(self.decoder.pixels, latents)
 
 
 class Gate:

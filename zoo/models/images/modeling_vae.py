@@ -50,22 +50,30 @@ class VAEModel(ImportanceModel):
             init.zeros_(self.updates)
 
     def posterior(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of p(z|x), each of shape `(B, d)`, in the current mode."""
-        return mean_and_log_var(super().encode(pixel_values))
+        """Mean and log-variance of p(z|x), each of shape `(B, d)`, float32, in the current mode.
 
-    def encode(self, pixel_values: Tensor) -> Tensor:
+        With gradient where it is asked for; see `gradient_if_asked`.
+        """
+        with self.gradient_if_asked(pixel_values):
+            return self._posterior(pixel_values)
+
+    def _posterior(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        return mean_and_log_var(super()._encode(pixel_values))
+
+    def _encode(self, pixel_values: Tensor) -> Tensor:
         """Posterior means, shape `(B, d)`; `posterior` gives the variances too."""
-        return self.posterior(pixel_values)[0]
+        return self._posterior(pixel_values)[0]
 
     def encode_sample(
         self, pixel_values: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
         """One sample of each posterior, shape `(B, d)`."""
-        return reparametrize(*self.posterior(pixel_values), generator)
+        with self.gradient_if_asked(pixel_values):
+            return reparametrize(*self._posterior(pixel_values), generator)
 
     def forward(self, pixel_values: Tensor, return_loss: bool = True) -> AutoencoderOutput:
         """Reconstruct a batch from one posterior sample each; see `AutoencoderOutput`."""
-        mean, log_var = self.posterior(pixel_values)
+        mean, log_var = self._posterior(pixel_values)
         latents = reparametrize(mean, log_var)
         reconstruction, reconstruction_loss = self._reconstruction(latents, pixel_values)
         kl = gaussian_kl(mean, log_var).mean(0)
@@ -90,7 +98,7 @@ class VAEModel(ImportanceModel):
         return beta * (self.updates / steps).clamp(max=1)
 
     def propose(self, pixel_values: Tensor) -> Proposal:
-        return gaussian_proposal(*self.posterior(pixel_values))
+        return gaussian_proposal(*self._posterior(pixel_values))
 
     def elbo(
         self,
@@ -107,9 +115,13 @@ class VAEModel(ImportanceModel):
             num_samples: posterior samples averaged over.
             seed: of the posterior samples; or a `generator`.
             generator: instead of a seed.
+
+        Raises:
+            ValueError: as `estimate`.
         """
         with self.inference():
             mean, log_var = self.posterior(pixel_values)
+            self.likelihood.check_values(pixel_values)
             total = torch.zeros_like(mean[:, 0])
             for log_likelihood, _ in self._draws(
                 gaussian_proposal(mean, log_var), pixel_values, num_samples,

@@ -28,6 +28,74 @@ def scaled(channels: int, width_multiplier: float) -> int:
     return max(1, round(channels * width_multiplier))
 
 
+def at_least_float32(values: Tensor) -> Tensor:
+    """Half precision, which autocast makes, widened before exponentials are taken."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def as_input(network: nn.Module, values: Tensor) -> Tensor:
+    """Values of any floating-point type in that of a network's weights, in which it computes."""
+    weight = _weight(network)
+    return values if weight is None else values.to(weight.dtype)
+
+
+def apply_network(network: nn.Module, values: Tensor) -> Tensor:
+    """The output of a network, at least float32, for values of any floating-point type.
+
+    So a model in bfloat16 reads images in float32, and what is made of its output keeps digits.
+    """
+    return at_least_float32(network(as_input(network, values)))
+
+
+def _weight(network: nn.Module) -> nn.Parameter | None:
+    """A parameter that is no integer, or None."""
+    return next((p for p in network.parameters() if p.is_floating_point()), None)
+
+
+def check_network(
+    name: str, network: nn.Module, given: tuple[int, ...], made: tuple[int, ...]
+) -> None:
+    """Raise `ValueError` unless a network makes what a model's contract says.
+
+    Two examples go through it, in eval mode and without a trace: neither statistics of batches nor
+    the state of random numbers change. On the meta device nothing is computed.
+
+    Args:
+        name: of the method that made it, for the message.
+        network: what it made.
+        given: shape of one input, without the batch; values are 0.5.
+        made: shape of one output, likewise.
+
+    Raises:
+        ValueError: it is no module, fails on the input, or makes another shape or no floats.
+    """
+    said = f"{name} must return a module that makes {_batch(made)} of {_batch(given)}"
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"{said}; it returned {type(network).__name__}")
+    weight = _weight(network)
+    device = None if weight is None else weight.device
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            output = network(as_input(network, torch.full((2, *given), 0.5, device=device)))
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise ValueError(f"{said}; its module fails: {error}") from error
+    finally:
+        for module, training in modes:
+            module.training = training
+    if not (isinstance(output, Tensor) and output.is_floating_point()):
+        kind = output.dtype if isinstance(output, Tensor) else type(output).__name__
+        raise ValueError(f"{said}, in floats; it makes {kind}")
+    if tuple(output.shape) != (2, *made):
+        raise ValueError(f"{said}; of a batch of 2 it makes {tuple(output.shape)}")
+
+
+def _batch(shape: tuple[int, ...]) -> str:
+    """The shape of a batch in words."""
+    return f"({', '.join(('batch', *map(str, shape)))})"
+
+
 def normalized(convolution: nn.Module, channels: int) -> tuple[nn.Module, ...]:
     """The convolution, then batch norm and ReLU."""
     return convolution, nn.BatchNorm2d(channels), nn.ReLU()

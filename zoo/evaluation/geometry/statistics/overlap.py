@@ -7,7 +7,7 @@ from torch import Tensor
 from zoo.evaluation.geometry.codes import Codes
 from zoo.evaluation.geometry.tools import Reading, Readings, Tools
 from zoo.models.images.entropy import nearest_neighbors
-from zoo.models.images.modeling_autoencoder import interpolate_latents
+from zoo.models.images.interpolation import interpolate_latents
 
 OVERLAPPING = 0.1  # Bhattacharyya coefficient from which two balls overlap
 WITHIN = 0.95  # of a posterior's mass lies in its ball

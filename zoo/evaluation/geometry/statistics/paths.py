@@ -6,7 +6,7 @@ from torch import Tensor
 
 from zoo.evaluation.geometry.codes import Codes
 from zoo.evaluation.geometry.tools import Reading, Readings, Tools
-from zoo.models.images.modeling_autoencoder import interpolate_latents
+from zoo.models.images.interpolation import interpolate_latents
 
 from .overlap import pairs_of
 
