@@ -15,6 +15,7 @@ from zoo.advice import advice
 from zoo.errors import IntegrityError, MissingDependencyError, NotFoundError, UsageError
 from zoo.header import safetensors_header
 from zoo.registry import embedded, resolve
+from zoo.registry.loading import class_in_folder, loading_as, unknown_class
 from zoo.registry.manifest import read_config
 
 if TYPE_CHECKING:
@@ -62,11 +63,14 @@ def model_at(place: str, **kwargs: Any) -> Any:
         if not kwargs.get("trust_remote_code"):
             raise
         return _load_with_its_code(place, config, kwargs)
-    kwargs.pop("trust_remote_code", None)  # the installed class is the same one
+    trusted = kwargs.pop("trust_remote_code", None)
     _check_weights_exist(place)
     model_class = catalog.model_for(entry, config.get("architectures") or ())
+    if trusted and unknown_class(model_class, config):
+        model_class = class_in_folder(place, config) or model_class
     kwargs |= _without_pooler(model_class, place, entry)
-    return _complete(model_class, place, kwargs, entry)
+    with loading_as(model_class, config):
+        return _complete(model_class, place, kwargs, entry)
 
 
 def _load_with_its_code(place: str, config: dict[str, Any], kwargs: dict[str, Any]) -> Any:
@@ -289,8 +293,8 @@ def head_at(place: str, name: str, head: str) -> Any:
     missing = _unexplained(report, "missing", entry)
     if missing:
         raise UsageError(
-            f"{name} has no weights for {auto}, such as {_few(missing)}; it was saved without "
-            f"this head; {advice(name, config, can)}"
+            f"{name} has no weights for {auto}, such as {', '.join(missing[:3])}; it was saved "
+            f"without this head; {advice(name, config, can)}"
         )
     _refuse(place, "mismatched", _unexplained(report, "mismatched", entry))
     return model
@@ -392,9 +396,5 @@ def _refuse(place: str | os.PathLike[str], kind: str, names: list[str]) -> None:
     if names:
         raise IntegrityError(
             f"{place}: the weights do not match config.json: {len(names)} {kind}, such as "
-            f"{_few(names)}; get the model again"
+            f"{', '.join(names[:3])}; get the model again"
         )
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:3])

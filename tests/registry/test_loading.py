@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import torch
 import transformers
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
 from transformers.utils import logging
@@ -164,3 +165,49 @@ def test_a_card_is_shown_in_one_line():
     shown = f"Card({VAE!r}, version={card.version!r}, architecture='vae', status={card.status!r})"
     assert repr(card) == shown
     assert "\n" not in repr(Card.load(card.path))
+
+
+class Linear(VAEModel):
+    """A subclass that no catalog names, with an encoder of its own."""
+
+    def make_encoder(self, config):
+        width = self.encoder_width(config)
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, width))
+
+
+class Halved(VAEModel):
+    """Another, whose tensors are those of its base."""
+
+    def decode(self, latents):
+        return super().decode(latents) / 2
+
+
+OWN = VAEConfig(image_size=8, latent_size=2, network="dense", hidden_sizes=[3])
+
+
+def test_a_class_that_genae_does_not_know_is_named_when_it_is_loaded(tmp_path, caplog):
+    Halved(OWN).save_pretrained(tmp_path / "halved")
+    Linear(OWN).save_pretrained(tmp_path / "linear")
+    assert type(zoo.from_pretrained(tmp_path / "halved")) is VAEModel
+    assert "the class Halved, which genae does not know" in caplog.text
+    assert "loaded as VAEModel, without what it changes" in caplog.text
+    with pytest.raises(UsageError, match=r"the class Linear.*VAEModel cannot take") as error:
+        zoo.from_pretrained(tmp_path / "linear")
+    assert "trust_remote_code" not in str(error.value)
+    caplog.clear()
+    for kind in (Halved, Linear):
+        assert type(kind.from_pretrained(tmp_path / kind.__name__.lower())) is kind
+    VAEModel(OWN).save_pretrained(tmp_path / "plain")
+    zoo.from_pretrained(tmp_path / "plain")
+    assert not caplog.text
+
+
+def test_a_class_that_travels_with_its_folder_is_loaded_where_its_code_is_trusted(tmp_path):
+    Halved(OWN).save_pretrained(tmp_path)
+    code = "from zoo.models import VAEModel\n\n\nclass Halved(VAEModel):\n    mine = True\n"
+    (tmp_path / "modeling_halved.py").write_text(code)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["auto_map"] = {"AutoModel": "modeling_halved.Halved"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert type(zoo.from_pretrained(tmp_path)) is VAEModel
+    assert zoo.from_pretrained(tmp_path, trust_remote_code=True).mine

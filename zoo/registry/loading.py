@@ -2,13 +2,16 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from zoo import catalog
 from zoo.card import Card
-from zoo.errors import GenaeError, UsageError
+from zoo.errors import GenaeError, IntegrityError, UsageError
 from zoo.registry import embedded
+from zoo.registry.shown import notice
 
 #: Types whose models have the same parts under the same names.
 SAME = {"mt5": "t5"}
@@ -60,6 +63,53 @@ def check_class(
         f"{name} is {what}, no model for {wanted.__name__}: load it with "
         f"{_call(entry, right, os.fspath(name), subfolder)}"
     )
+
+
+def unknown_class(taken: type, config: dict[str, Any]) -> str:
+    """A sentence where a model is of a class that genae does not know; empty where it does.
+
+    Args:
+        taken: the class that the catalog gives for it.
+        config: its `config.json`.
+    """
+    named = list(map(str, config.get("architectures") or ()))
+    if not named or taken.__name__ in named:
+        return ""
+    code = ", or allow the code in its folder with trust_remote_code=True"
+    return (
+        f"config.json names the class {named[0]}, which genae does not know: call from_pretrained "
+        f"of that class{code if config.get('auto_map') else ''}"
+    )
+
+
+@contextmanager
+def loading_as(taken: type, config: dict[str, Any]) -> Iterator[None]:
+    """Say, once the block has loaded a model, that its class is not the one that was saved.
+
+    Raises:
+        UsageError: in place of the block's `IntegrityError`: tensors are those of the other class.
+    """
+    stranger = unknown_class(taken, config)
+    try:
+        yield
+    except IntegrityError as error:
+        if not stranger:
+            raise
+        reason = str(error).rpartition("; ")[0]  # without the advice to get the files again
+        raise UsageError(f"{stranger}; {taken.__name__} cannot take it: {reason}") from error
+    if stranger:
+        notice(f"{stranger}. It is loaded as {taken.__name__}, without what it changes.")
+
+
+def class_in_folder(place: str, config: dict[str, Any]) -> type | None:
+    """The class whose code a model's folder has; its module is run, which a user has allowed."""
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    listed = config.get("auto_map")
+    autos = listed if isinstance(listed, dict) else {}
+    references = (str(ref) for auto, ref in autos.items() if str(auto).startswith("AutoModel"))
+    reference = next(references, None)
+    return None if reference is None else get_class_from_dynamic_module(reference, place)
 
 
 def _call(entry: catalog.Entry, right: str, name: str, subfolder: str) -> str:
