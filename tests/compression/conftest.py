@@ -55,6 +55,13 @@ def models(tmp_path_factory) -> dict[str, Path]:
     return {name: make_model(root / name, name) for name in ("bernoulli", "beta_binomial")}
 
 
+@pytest.fixture(scope="session")
+def colour(tmp_path_factory) -> Path:
+    """A model of 9 x 9 colours."""
+    folder = tmp_path_factory.mktemp("models") / "colour"
+    return make_model(folder, "beta_binomial", image_size=9, num_channels=3)
+
+
 @pytest.fixture(scope="session", params=["bernoulli", "beta_binomial"])
 def model(request, models) -> Path:
     return models[request.param]
@@ -72,11 +79,14 @@ def values():
     return make
 
 
-def write_images(folder: Path, count: int, levels: int, seed: int = 0, mode: str = "L") -> Path:
+def write_images(
+    folder: Path, count: int, levels: int, seed: int = 0, mode: str = "L", side: int = SIDE
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
+    shape = (side, side, 3) if mode == "RGB" else (side, side)
     for number in range(count):
-        drawn = rng.integers(0, levels + 1, (SIDE, SIDE)) * (255 // levels)
+        drawn = rng.integers(0, levels + 1, shape) * (255 // levels)
         image = Image.fromarray(drawn.astype(np.uint8))
         image.convert(mode).save(folder / f"{number:04}.png")
     return folder

@@ -62,6 +62,43 @@ def test_images_of_mode_1_come_back_so(models, tmp_path):
     assert content_of(tmp_path / "back") == content_of(folder)
 
 
+def test_colours_of_another_size_come_back(colour, tmp_path):
+    folder = write_images(tmp_path / "in", 5, 255, mode="RGB", side=9)
+    told = predict([folder], colour)
+    facts = compress([folder], tmp_path / "o.gnz", colour)
+    assert facts["bits_per_pixel"] == pytest.approx(8 * facts["bytes"] / (5 * 3 * 81), abs=1e-4)
+    assert told["bytes"] == pytest.approx(facts["bytes"], rel=0.1)
+    decompress(tmp_path / "o.gnz", tmp_path / "back", colour)
+    assert content_of(tmp_path / "back") == content_of(folder)
+
+
+def test_a_file_of_colours_holds_no_other_number_of_channels(colour, tmp_path):
+    folder = write_images(tmp_path / "in", 1, 255, mode="RGB", side=9)
+    compress([folder], tmp_path / "o.gnz", colour)
+    container = Container.from_bytes((tmp_path / "o.gnz").read_bytes(), "it")
+    assert (container.mode, container.shape) == ("RGB", (3, 9, 9))
+    for changed in ({"mode": "L"}, {"mode": "1"}, {"shape": (1, 9, 9)}):
+        with pytest.raises(IntegrityError, match="channels"):
+            Container.from_bytes(replace(container, **changed).to_bytes(), "it")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1"])
+def test_a_model_of_colours_takes_no_other_modes(colour, tmp_path, mode):
+    folder = save(tmp_path / "in", "a.png", Image.new(mode, (9, 9)))
+    with pytest.raises(UsageError, match=r"the model takes mode RGB; .*genae train .*SIDE"):
+        compress([folder], tmp_path / "out.gnz", colour)
+    assert not list(tmp_path.glob("*.gnz"))
+
+
+def test_a_file_from_before_there_were_colours_is_still_read(root, tmp_path):
+    fixture = root / "tests/fixtures/compression"
+    facts = decompress(fixture / "grey.gnz", tmp_path / "back", fixture / "model")
+    assert (facts["images"], facts["mode"]) == (3, "L")
+    assert content_of(tmp_path / "back") == content_of(fixture / "images")
+    compress([fixture / "images"], tmp_path / "again.gnz", fixture / "model")
+    assert (tmp_path / "again.gnz").read_bytes() == (fixture / "grey.gnz").read_bytes()
+
+
 def test_any_flipped_byte_is_noticed(packed):
     content = packed.read_bytes()
     for place in range(len(content)):

@@ -16,6 +16,7 @@ import numpy as np
 from zoo import catalog
 from zoo.card import CARD_FILE, Card
 from zoo.errors import ConflictError, IntegrityError, NotFoundError, UsageError
+from zoo.hints import command
 from zoo.registry import embedded, list_models, resolve
 
 from .distributions import PIXELS, Pixels, Posterior
@@ -24,6 +25,11 @@ from .tables import Doubles, tables
 
 WEIGHTS = "model.safetensors"
 BATCH = 512  # images that the encoder reads at once
+#: The command that trains a model of other images; grey ones need num_channels=1, in both tables.
+TRAINING = command(
+    "genae", "train", "genae/vae-faces-8bit", "--data", "FOLDER",
+    "--set", "image_size=SIDE", "--set", "size=SIDE",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,12 +101,12 @@ def fitting_models() -> list[Card]:
 
 
 def fitting_shapes(cards: Iterable[Card] | None = None) -> str:
-    """A text on what the shipped models compress."""
+    """A text on what the shipped models compress, and how to train one for other images."""
     texts = [
         f"{card.id} takes {_kind(card.config['likelihood'])} images of {_size(card)}"
         for card in (fitting_models() if cards is None else cards)
     ]
-    return "; ".join(texts) or "no model that can compress ships with this genae"
+    return "; ".join([*texts, f"for others, square ones of any size, train one: {TRAINING}"])
 
 
 def _kind(likelihood: str) -> str:

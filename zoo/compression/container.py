@@ -14,7 +14,7 @@ A file is a signature and blocks, without gaps; whole numbers are little-endian:
                 u8 + text model version
                 32 bytes  SHA-256 of the weights file
                 u16 x 3   channels, height, width of an image
-                u8        mode of the images: 0 for "L", 1 for "1" (of two values)
+                u8        mode of the images: 0 for "L", 1 for "1" (of two values), 2 for "RGB"
                 u32       count of images, 1 to 1,000,000
                 u16       count of chains: image i is in chain i modulo it
                 u16       buckets of a latent dimension, in bits
@@ -41,7 +41,8 @@ from .names import pack, unpack
 
 SIGNATURE = b"\x89GNZ\r\n\x1a\n"
 FORMAT = 2
-MODES = ("L", "1")
+CHANNELS = {"L": 1, "1": 1, "RGB": 3}  # of the modes that can be stored
+MODES = tuple(CHANNELS)
 MAX_IMAGES = 1_000_000  # in one file; all are in memory at once
 _U32 = struct.Struct("<I")
 _U16 = struct.Struct("<H")
@@ -149,6 +150,8 @@ def _header(block: bytes, name: str) -> tuple[Identity, tuple[int, int, int], st
         raise ConflictError(f"{name}: has buckets of {bits} bits, this genae {BUCKET_BITS}")
     if mode >= len(MODES) or not 1 <= chains <= count <= MAX_IMAGES:
         raise ValueError("its header makes no sense")
+    if shape[0] != CHANNELS[MODES[mode]]:
+        raise ValueError(f"its images have {shape[0]} channels and mode {MODES[mode]}")
     model_id, version = texts
     return (
         Identity(model_id, version, sha256),

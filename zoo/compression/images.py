@@ -13,10 +13,9 @@ from zoo.data.files import list_images, open_image
 from zoo.errors import ConflictError, NotFoundError, UnsafeError, UsageError
 from zoo.hints import correction
 
-from .container import MAX_IMAGES, MODES
+from .container import CHANNELS, MAX_IMAGES
 
 LOSSY = "; images are never converted here, as they must be restored exactly"
-COLOURS = {1: "L", 3: "RGB"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Gathered:
     Attributes:
         names: of the files that decompression will write: relative, with `/`, ending in .png.
         pixels: uint8 `(n, C, H, W)`.
-        mode: of all images, one of `MODES`.
+        mode: of all images, one of `container.MODES`.
         file_bytes: total size of the image files.
     """
 
@@ -111,7 +110,7 @@ def _check(
     image: Image.Image, path: Path, shape: tuple[int, int, int], fitting: Callable[[], str]
 ) -> None:
     channels, height, width = shape
-    accepted = MODES if channels == 1 else (COLOURS[channels],)
+    accepted = [mode for mode, count in CHANNELS.items() if count == channels]
     if image.size != (width, height):
         raise UsageError(
             f"{path}: is {image.width} x {image.height} pixels, the model takes {width} x "
