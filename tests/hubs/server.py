@@ -15,6 +15,7 @@ from tests.hubs.routes import Answer, Routes
 from tests.hubs.storage import Storage
 
 PIECE = 65536
+POLL = 0.01  # seconds a server takes to see that it is over
 
 
 @dataclass
@@ -79,7 +80,7 @@ class HubServer:
             handler = type("Handler", (_Handler,), {"hub": self, "origin": origin})
             server = _Server(("127.0.0.1", 0), handler)
             self.servers[origin] = server
-            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(POLL,), daemon=True).start()
         return self
 
     def __exit__(self, *_) -> None:

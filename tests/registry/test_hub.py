@@ -105,6 +105,7 @@ def test_an_older_version_never_moves_main(server, open_hub, release):
     assert content(hub.folder("alice/toy", "1.0.1")) == content(made.folder)
 
 
+@pytest.mark.usefixtures("haste")
 @pytest.mark.parametrize("action", [Lost(), Drop(), Status(503)], ids=repr)
 @pytest.mark.parametrize(
     "route", ["/refs", "/create$", "/tree/", "/preupload/", "/batch$", "/put/", "/verify/",
@@ -123,6 +124,7 @@ def test_a_push_survives_one_failure_on_every_route(server, open_hub, release, r
     assert len(server.storage.history("alice/toy")) == 2
 
 
+@pytest.mark.usefixtures("haste")
 def test_a_lost_answer_to_the_commit_is_no_second_commit(server, open_hub, release):
     server.faults += [Wrong("/commit/", Lost()), Wrong("/tag/", Lost())]
     open_hub().push(release())
@@ -249,6 +251,7 @@ def test_a_redirect_into_the_machine_from_outside_is_not_followed():
             check_target(httpx2.URL(bad), outside)
 
 
+@pytest.mark.usefixtures("haste")
 def test_a_server_may_not_ask_for_a_day(server, open_hub, release, monkeypatch):
     open_hub("pusher").push(release())
     for headers in ({"Retry-After": "86400"}, {"RateLimit": '"api";r=0;t=86400'}):
@@ -364,41 +367,40 @@ LOAD_WITHOUT_GENAE = """
 import sys
 sys.modules["zoo"] = None  # as if genae were not installed
 import transformers
-auto = getattr(transformers, sys.argv[1])
-model = auto.from_pretrained("alice/toy", trust_remote_code=True)
-total = sum(p.detach().double().abs().sum() for p in model.parameters())
-print(type(model).__name__, float(total))
+for pair in sys.argv[1:]:
+    name, auto = pair.split(":")
+    model = getattr(transformers, auto).from_pretrained(name, trust_remote_code=True)
+    total = sum(p.detach().double().abs().sum() for p in model.parameters())
+    print(type(model).__name__, float(total))
 """
 
 
-@pytest.mark.parametrize(
-    ("source", "auto", "kind"),
-    [
-        (None, "AutoModel", "EAEModel"),
-        ("cards/tiny-simbert", "AutoModelForCausalLM", "GenaeBertForCausalLM"),
-        ("cards/tiny-t5-1-1", "AutoModelForSeq2SeqLM", "GenaeT5ForConditionalGeneration"),
-    ],
-)
 def test_code_that_travels_loads_where_genae_is_not(
-    source, auto, kind, ready, server, open_hub, monkeypatch, tmp_path
+    ready, server, open_hub, monkeypatch, tmp_path
 ):
     hub = open_hub()
     monkeypatch.setattr(registry, "open_remote", lambda place: hub)
-    source = source or ready
-    zoo.push(source, "alice/toy", with_code=True)
+    rows = [
+        (ready, "alice/toy:AutoModel", "EAEModel"),
+        ("genae/tiny-simbert", "alice/a:AutoModelForCausalLM", "GenaeBertForCausalLM"),
+        ("genae/tiny-t5-1-1", "alice/b:AutoModelForSeq2SeqLM", "GenaeT5ForConditionalGeneration"),
+    ]
+    for source, pair, _ in rows:
+        zoo.push(source, pair.partition(":")[0], with_code=True)
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "PYTHONPATH"))}
     env |= {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "other"), "HF_HUB_OFFLINE": "0"}
     done = subprocess.run(
-        [sys.executable, "-c", LOAD_WITHOUT_GENAE, auto],
+        [sys.executable, "-c", LOAD_WITHOUT_GENAE, *(pair for _, pair, _ in rows)],
         cwd=tmp_path, env=env, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    name, total = done.stdout.split()
-    own = zoo.from_pretrained(str(source).replace("cards/", "genae/"))
-    assert name == kind
-    assert float(total) == pytest.approx(
-        float(sum(p.detach().double().abs().sum() for p in own.parameters())), rel=1e-12
-    )
+    for (source, _, kind), line in zip(rows, done.stdout.splitlines(), strict=True):
+        name, total = line.split()
+        own = zoo.from_pretrained(str(source))
+        assert name == kind
+        assert float(total) == pytest.approx(
+            float(sum(p.detach().double().abs().sum() for p in own.parameters())), rel=1e-12
+        )
 
 
 def test_headers_that_lie_do_no_harm(server, open_hub, release):

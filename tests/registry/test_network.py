@@ -14,6 +14,7 @@ import pytest
 
 from tests.hubs.faults import Fault as Wrong
 from tests.hubs.faults import Headers, Status
+from tests.hubs.server import POLL
 from tests.registry.conftest import content
 from zoo.errors import (
     CutOffError,
@@ -87,7 +88,7 @@ def proxy():
                 """Say nothing."""
 
         servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
-        threading.Thread(target=servers[-1].serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=servers[-1].serve_forever, args=(POLL,), daemon=True).start()
         return f"http://127.0.0.1:{servers[-1].server_address[1]}"
 
     yield make
