@@ -10,6 +10,7 @@ import pytest
 import typer
 
 import zoo
+from tests.fresh import commands
 from zoo import registry
 from zoo.card import Card
 from zoo.cli.group import VERBS, load_verb
@@ -54,18 +55,12 @@ def verb(monkeypatch):
     return install
 
 
-@pytest.mark.parametrize(
-    "words", [["list"], ["list", "--json"], ["--help"], [], ["--version"], ["lst"]]
-)
-def test_light_verbs_load_nothing_heavy(root, tmp_path, words):
-    code = f"""
-import atexit, sys
-atexit.register(lambda: print("LOADED", *sys.modules, file=sys.stderr))
-{SCRIPT}"""
-    done = process(root, *words, code=code, cwd=tmp_path)
-    loaded = set(done.stderr.partition("LOADED ")[2].split())
-    assert "zoo.cli" in loaded
-    assert not loaded & (HEAVY | {"pydantic", "zoo.cli.images", "zoo.cli.train"})
+def test_light_verbs_load_nothing_heavy(tmp_path):
+    lines = ["list"], ["list", "--json"], ["--help"], [], ["--version"], ["lst"]
+    for words, *_, loaded in commands(*lines, cwd=tmp_path):
+        assert "zoo.cli" in loaded
+        heavy = HEAVY | {"pydantic", "zoo.cli.images", "zoo.cli.train"}
+        assert not heavy & {*loaded}, words
 
 
 def test_list_shows_every_card(run):
@@ -334,46 +329,39 @@ def _completing(environment):
     return f"import os; os.environ |= {environment!r}; {SCRIPT}"
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["sample", "genae/eae-mnst", "-o", "a.png"],
-        ["reconstruct", "genae/eae-mnst", "examples-mnist", "-o", "a.png"],
-        ["interpolate", "genae/eae-mnst", "examples-mnist", "-o", "a.png"],
-        ["neighbors", "genae/eae-mnst", "examples-mnist", "-o", "a.png"],
-        ["density", "genae/vae-mnst", "examples-mnist"],
-        ["sample", "genae/eae-mnist", "--trace", "a.png"],
-        ["sample", "genae/eae-mnist", "-o", "a.png", "--sampler", "langevin"],
-        ["density", "genae/dde-gaussians-2d", "--data", "mnist"],
-        ["density", "genae/dde-gaussians-2d", "--data", "gaussians-2d", "--samples", "3"],
-        ["energy", "genae/eae-mnist", "examples-mnist"],
-        ["energy", "genae/dde-gaussians-2d", "examples-mnist"],
-        ["energy", "genae/dde-gaussians-2d", "--grid", "-o", "a.png", "--data", "mnist"],
-        ["energy", "genae/eae-mnist"],
-        ["denoise", "genae/eae-mnist", "examples-mnist", "-o", "a.png"],
-        ["inpaint", "genae/eae-mnist", "examples-mnist", "--mask", "left", "-o", "a.png"],
-        ["inpaint", "genae/eae-mnist", "examples-mnist", "--mask", "lefd", "-o", "a.png"],
-        ["reconstruct", "genae/eae-mnist", "nowhere.png", "-o", "a.png"],
-        ["sample", "genae/eae-mnist", "-o", "a.xyz"],
-        ["train", "genae/eae-mnist", "-o", "full"],
-        ["inspect", "nowhere"],
-        ["inspect", "nowhere", "full"],
-        ["convert", "nowhere", "out"],
-        ["convert", "genae", "full"],
-        ["export", "nowhere", "out", "--to", "keras-hdf5"],
-        ["export", "nowhere", "out", "--to", "onnx"],
-        ["export", "nowhere", "full", "--to", "tf-checkpoint"],
-    ],
-    ids=" ".join,
+REFUSED = (
+    ["sample", "genae/eae-mnst", "-o", "a.png"],
+    ["reconstruct", "genae/eae-mnst", "examples-mnist", "-o", "a.png"],
+    ["interpolate", "genae/eae-mnst", "examples-mnist", "-o", "a.png"],
+    ["neighbors", "genae/eae-mnst", "examples-mnist", "-o", "a.png"],
+    ["density", "genae/vae-mnst", "examples-mnist"],
+    ["sample", "genae/eae-mnist", "--trace", "a.png"],
+    ["sample", "genae/eae-mnist", "-o", "a.png", "--sampler", "langevin"],
+    ["density", "genae/dde-gaussians-2d", "--data", "mnist"],
+    ["density", "genae/dde-gaussians-2d", "--data", "gaussians-2d", "--samples", "3"],
+    ["energy", "genae/eae-mnist", "examples-mnist"],
+    ["energy", "genae/dde-gaussians-2d", "examples-mnist"],
+    ["energy", "genae/dde-gaussians-2d", "--grid", "-o", "a.png", "--data", "mnist"],
+    ["energy", "genae/eae-mnist"],
+    ["denoise", "genae/eae-mnist", "examples-mnist", "-o", "a.png"],
+    ["inpaint", "genae/eae-mnist", "examples-mnist", "--mask", "left", "-o", "a.png"],
+    ["inpaint", "genae/eae-mnist", "examples-mnist", "--mask", "lefd", "-o", "a.png"],
+    ["reconstruct", "genae/eae-mnist", "nowhere.png", "-o", "a.png"],
+    ["sample", "genae/eae-mnist", "-o", "a.xyz"],
+    ["train", "genae/eae-mnist", "-o", "full"],
+    ["inspect", "nowhere"],
+    ["inspect", "nowhere", "full"],
+    ["convert", "nowhere", "out"],
+    ["convert", "genae", "full"],
+    ["export", "nowhere", "out", "--to", "keras-hdf5"],
+    ["export", "nowhere", "out", "--to", "onnx"],
+    ["export", "nowhere", "full", "--to", "tf-checkpoint"],
 )
-def test_what_can_be_refused_at_once_is_refused_before_torch(root, tmp_path, words):
+
+
+def test_what_can_be_refused_at_once_is_refused_before_torch(tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/a").touch()
-    code = (
-        "import sys\nfrom zoo.cli import app\ntry:\n    app(prog_name='genae')\n"
-        "finally:\n    print('LOADED', *sys.modules, file=sys.stderr)"
-    )
-    done = process(root, *words, code=code, cwd=tmp_path)
-    said, _, loaded = done.stderr.partition("LOADED ")
-    assert done.returncode in (2, 3, 7), said
-    assert "torch" not in loaded.split()
+    for words, code, _, said, loaded in commands(*REFUSED, cwd=tmp_path):
+        assert code in (2, 3, 7), (words, said)
+        assert "torch" not in loaded, words

@@ -1,12 +1,11 @@
 """What people write to name a model: ids, folders, and addresses of pages."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
 import zoo
+from tests.fresh import commands
 from tests.registry.conftest import content
 from zoo import registry
 from zoo.errors import NotFoundError, UsageError
@@ -141,26 +140,16 @@ def test_an_id_that_could_be_a_folder_is_told_as_both(tmp_path, monkeypatch):
         registry.resolve("out/modle")
 
 
-AT_THE_DOOR = """
-import sys
-from zoo.cli import app
-try:
-    app(sys.argv[1:])
-finally:
-    print("torch" in sys.modules or "transformers" in sys.modules)
-"""
-
-
-@pytest.mark.parametrize(
-    "words",
-    [["sample", "./nope", "-o", "x.png"], ["evaluate", "out/modle"], ["fill-mask", "a/b/c", "x"]],
-)
-def test_a_command_is_refused_before_torch_is_imported(words, root, tmp_path):
-    env = os.environ | {"PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([sys.executable, "-c", AT_THE_DOOR, *words],
-                          env=env, cwd=tmp_path, capture_output=True, text=True)  # fmt: skip
-    assert (done.returncode, done.stdout) == (3, "False\n")
-    assert "folder" in done.stderr
+def test_a_command_is_refused_before_torch_is_imported(tmp_path):
+    lines = (
+        ["sample", "./nope", "-o", "x.png"],
+        ["evaluate", "out/modle"],
+        ["fill-mask", "a/b/c", "x"],
+    )
+    for words, code, out, err, loaded in commands(*lines, cwd=tmp_path):
+        assert (code, out) == (3, ""), words
+        assert "folder" in err, words
+        assert not {"torch", "transformers"} & {*loaded}, words
 
 
 def test_what_exists_wins(tmp_path, monkeypatch):

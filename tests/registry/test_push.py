@@ -1,15 +1,14 @@
 """What a push and a check cost: each file read once, torch last or not at all."""
 
 import json
-import os
 import re
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import pytest
 
 import zoo
+from tests.fresh import commands
 from zoo import registry
 from zoo.card import Card
 from zoo.errors import IntegrityError, NotFoundError
@@ -19,67 +18,47 @@ from zoo.registry.folder import Folder
 from zoo.registry.release import prepare
 
 HEAVY = ("torch", "transformers", "numpy", "datasets", "PIL")
-WITHOUT = """
-import sys
-for name in {blocked!r}:
-    sys.modules[name] = None  # as if it were not installed
-from zoo.cli import app
-app(prog_name="genae")
-"""
 
 
-def _genae(root, *words, blocked=HEAVY, **settings):
-    """A verb where importing any of `blocked` is an error."""
-    return subprocess.run(
-        [sys.executable, "-c", WITHOUT.format(blocked=blocked), *words],
-        env=os.environ | {"PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        check=False,
-        **settings,
-    )
-
-
-def test_verify_needs_no_torch(root, ready):
-    done = _genae(root, "verify", str(ready))
-    assert (done.returncode, done.stderr) == (0, "")
-    with (ready / "config.json").open("a") as file:
+def test_verify_needs_no_torch(ready, tmp_path):
+    damaged = shutil.copytree(ready, tmp_path / "damaged")
+    with (damaged / "config.json").open("a") as file:
         file.write(" ")
-    done = _genae(root, "verify", str(ready))
-    assert (done.returncode, done.stdout) == (5, "")
-    assert "config.json" in done.stderr
+    fine, ended = commands(["verify", str(ready)], ["verify", str(damaged)], blocked=HEAVY)
+    assert (fine.code, fine.err) == (0, "")
+    assert (ended.code, ended.out) == (5, "")
+    assert "config.json" in ended.err
 
 
-def test_a_damaged_folder_is_not_pushed_and_torch_is_not_asked(root, ready, tmp_path):
+def test_a_damaged_folder_is_not_pushed_and_torch_is_not_asked(ready, tmp_path):
     weights = ready / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    done = _genae(root, "push", str(ready), "alice/toy", "--to", str(tmp_path / "models"))
-    assert done.returncode == 5
-    assert "model.safetensors: its SHA-256 differs" in done.stderr
+    words = ["push", str(ready), "alice/toy", "--to", str(tmp_path / "models")]
+    [done] = commands(words, blocked=HEAVY)
+    assert done.code == 5
+    assert "model.safetensors: its SHA-256 differs" in done.err
     assert not (tmp_path / "models").exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (["nowhere", "alice/x"], 3),
-        (["./nowhere", "alice/x"], 3),
-        (["genae/eae-celeba", "alice/x"], 3),
-        (["genae/ae-mnist", "x"], 2),
-        (["genae/ae-mnist", "alice/x", "--version", "one"], 2),
-        (["genae/ae-mnist", "alice/x", "--to", "embedded"], 2),
-        (["genae/ae-mnist", "alice/x", "--to", "nowhere"], 2),
-        (["genae/tiny-albert", "alice/x", "--with-code"], 2),
-        (["genae/ae-mnist", "alice/x", "--nowhere"], 2),
-    ],
-)
-def test_what_the_arguments_tell_is_refused_by_the_standard_library(root, tmp_path, words, code):
+def test_what_the_arguments_tell_is_refused_by_the_standard_library(tmp_path):
+    lines = {
+        ("nowhere", "alice/x"): 3,
+        ("./nowhere", "alice/x"): 3,
+        ("genae/eae-celeba", "alice/x"): 3,
+        ("genae/ae-mnist", "x"): 2,
+        ("genae/ae-mnist", "alice/x", "--version", "one"): 2,
+        ("genae/ae-mnist", "alice/x", "--to", "embedded"): 2,
+        ("genae/ae-mnist", "alice/x", "--to", "nowhere"): 2,
+        ("genae/tiny-albert", "alice/x", "--with-code"): 2,
+        ("genae/ae-mnist", "alice/x", "--nowhere"): 2,
+    }
     blocked = (*HEAVY, "huggingface_hub", "httpx2", "fsspec")
-    done = _genae(root, "push", *words, blocked=blocked, cwd=tmp_path)
-    assert done.returncode == code, done.stderr
-    assert done.stderr.startswith("genae: ")
+    said = commands(*(["push", *words] for words in lines), blocked=blocked, cwd=tmp_path)
+    for one, code in zip(said, lines.values(), strict=True):
+        assert one.code == code, one
+        assert one.err.startswith("genae: "), one
 
 
 def test_a_folder_that_is_not_there_is_named_with_the_nearest(tmp_path, monkeypatch):
