@@ -1,6 +1,7 @@
 """Who may import whom, read off the source and off a live interpreter; see CONTRIBUTING.md."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -156,16 +157,11 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imports(module: str, nodes: Iterable[ast.AST] = ()) -> Iterator[tuple[str, int]]:
-    """(dotted module, line) of what a module imports, in functions and for types too.
-
-    Args:
-        module: whose imports.
-        nodes: those of its syntax tree that count; all of them if there are none.
-    """
+def imported_by(module: str, nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
+    """(dotted module, line) of what nodes of a module's syntax tree import."""
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in nodes or ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -174,6 +170,12 @@ def imports(module: str, nodes: Iterable[ast.AST] = ()) -> Iterator[tuple[str, i
             for alias in node.names:
                 inside = f"{base}.{alias.name}"
                 yield inside if inside in MODULES else base, node.lineno
+
+
+@functools.cache
+def imports(module: str) -> list[tuple[str, int]]:
+    """The same of all that a module imports, in functions and for types too."""
+    return [*imported_by(module, ast.walk(ast.parse(MODULES[module].read_text("utf-8"))))]
 
 
 def test_dependencies_are_what_the_code_imports():
@@ -212,37 +214,41 @@ def test_no_two_files_import_each_other():
     assert not left, "these import each other: " + ", ".join(sorted(left))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=of)
-def test_no_file_is_longer_than_anyone_reads(path):
-    assert len(path.read_text("utf-8").splitlines()) <= MAX_LINES
+def test_no_file_is_longer_than_anyone_reads():
+    lengths = {of(path): len(path.read_text("utf-8").splitlines()) for path in SOURCES}
+    assert not {name: length for name, length in lengths.items() if length > MAX_LINES}
 
 
 def test_there_is_something_to_read():
     assert len(SOURCES) > 20
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_banned_packages_are_imported_nowhere(module):
-    assert not [(name, line) for name, line in imports(module) if within(name, NEVER)]
+def test_banned_packages_are_imported_nowhere():
+    for module in MODULES:
+        banned = [(name, line) for name, line in imports(module) if within(name, NEVER)]
+        assert not banned, module
 
 
 ISLANDS = [ROOT / "zoo/models/images", ROOT / "zoo/models/text"]
 ISLANDERS = sorted(p for i in ISLANDS for p in i.rglob("*.py") if p.stem != "__init__")
 
 
-@pytest.mark.parametrize("path", ISLANDERS, ids=of)
-def test_an_island_imports_siblings_in_the_only_form_that_the_hub_follows(path):
-    assert path.parent in ISLANDS, "an island is flat"
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            # The Hub's code copier follows `from .sibling import x` and nothing else.
-            assert node.level == 1, f"{of(path)}:{node.lineno}"
-            assert node.module, f"{of(path)}:{node.lineno}"
-            assert "." not in node.module, f"{of(path)}:{node.lineno}"
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            names = names or [alias.name for alias in node.names]
-            assert not [name for name in names if within(name, {"zoo", "convert"})]
+def test_an_island_imports_siblings_in_the_only_form_that_the_hub_follows():
+    for path in ISLANDERS:
+        assert path.parent in ISLANDS, "an island is flat"
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            place = f"{of(path)}:{node.lineno}"
+            if isinstance(node, ast.ImportFrom) and node.level:
+                # The Hub's code copier follows `from .sibling import x` and nothing else.
+                assert node.level == 1, place
+                assert node.module, place
+                assert "." not in node.module, place
+            else:
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                names = names or [alias.name for alias in node.names]
+                assert not [name for name in names if within(name, {"zoo", "convert"})], place
 
 
 def test_both_islands_refuse_by_the_same_rules():
@@ -261,34 +267,36 @@ def room_of(module: str) -> str:
     return max((room for room in ROOMS if within(module, {room})), key=len)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_what_its_room_may(module):
-    room = room_of(module)
-    packages, rooms = ROOMS[room]
-    allowed = {*packages.split(), *rooms.split(), *MORE.get(module, "").split()}
-    for name, line in imports(module):
-        if name.partition(".")[0] in STDLIB or (name in MODULES and room_of(name) == room):
-            continue
-        what = f"{MODULES[module].relative_to(ROOT)}:{line} imports {name}"
-        assert within(name, allowed), f"{what}, which ROOMS does not grant {room}"
+def test_a_module_imports_what_its_room_may():
+    for module, path in MODULES.items():
+        room = room_of(module)
+        packages, rooms = ROOMS[room]
+        allowed = {*packages.split(), *rooms.split(), *MORE.get(module, "").split()}
+        for name, line in imports(module):
+            if name.partition(".")[0] in STDLIB or (name in MODULES and room_of(name) == room):
+                continue
+            what = f"{of(path)}:{line} imports {name}"
+            assert within(name, allowed), f"{what}, which ROOMS does not grant {room}"
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_no_arrow_runs_up_a_floor(room):
+def test_no_arrow_runs_up_a_floor():
     places = {name: place for place, name in enumerate(ROOMS)}
-    assert any(room_of(module) == room for module in MODULES), "a room without modules"
-    above = [n for n in ROOMS[room][1].split() if places[room_of(n)] >= places[room]]
-    assert not above
+    assert {*ROOMS} == {room_of(module) for module in MODULES}, "a room without modules"
+    for room, (_, rooms) in ROOMS.items():
+        above = [name for name in rooms.split() if places[room_of(name)] >= places[room]]
+        assert not above, room
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("zoo.cli.")])
-def test_verbs_import_what_is_heavy_inside_functions(module):
-    if module == "zoo.cli.readme":  # no verb: what `make readme` runs
-        return
-    body = ast.parse(MODULES[module].read_text("utf-8")).body
-    for name, line in imports(module, [node for node in body if not isinstance(node, ast.If)]):
-        quick = name.partition(".")[0] in STDLIB or within(name, set(AT_ONCE.split()))
-        assert quick, f"{of(MODULES[module])}:{line} imports {name}"
+def test_verbs_import_what_is_heavy_inside_functions():
+    for module, path in MODULES.items():
+        # What `make readme` runs is no verb.
+        if not module.startswith("zoo.cli.") or module == "zoo.cli.readme":
+            continue
+        body = ast.parse(path.read_text("utf-8")).body
+        at_once = [node for node in body if not isinstance(node, ast.If)]
+        for name, line in imported_by(module, at_once):
+            quick = name.partition(".")[0] in STDLIB or within(name, set(AT_ONCE.split()))
+            assert quick, f"{of(path)}:{line} imports {name}"
 
 
 def loaded_by(statement: str) -> set[str]:
