@@ -3,6 +3,7 @@
 The environment is set before any test module imports torch, transformers or datasets.
 """
 
+import gc
 import os
 import random
 import sys
@@ -35,6 +36,17 @@ os.environ |= {
     "TERM": "dumb",
 }
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # read by torch when it is first imported
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep what is imported and collected, for the session, out of the garbage collector's way."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)
