@@ -100,12 +100,18 @@ def test_what_follows_info_runs(name, follow):
 
 def test_what_follows_each_other_runs(follow, images):
     assert follow("list")[0][1] == "sample"
-    assert follow("registry", "--from", "embedded")[0][1] == "info"
+    assert follow("registry", "--from", "embedded", most=1)[0][1] == "info"
     follow("fill-mask", "genae/tiny-bert", 'it\'s a [MASK] of "$5"')
     for verb in ("reconstruct", "interpolate"):
         follow(verb, "genae/vae-mnist-2d", images, "-o", "a.png")
     last = images / "3.png"
     follow("reconstruct", "genae/vae-mnist-2d", images, last, "-o", "odd.png")
+
+
+@pytest.mark.slow
+def test_what_follows_the_list_of_a_registry_ends_in_a_trained_model(follow):
+    verbs = [again[1] for again in follow("registry", "--from", "embedded")]
+    assert verbs[:3] == ["info", "train", "evaluate"]
 
 
 def test_a_compressed_file_is_decompressed_beside_its_images(follow, images, here):

@@ -83,6 +83,7 @@ def test_pieces_tell_the_same(kind):
     assert tokenizers.casing_of_pieces(SpmModel(tuple(pieces)), "a.model").lower == lower
 
 
+@pytest.mark.slow
 def test_every_published_vocabulary(shared_data):
     """All of `facts.json`: what authors and users say of the casing."""
     published = shared_data / "published"

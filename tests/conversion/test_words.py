@@ -142,6 +142,7 @@ for folder in folders:
 """
 
 
+@pytest.mark.slow
 def test_its_code_travels_and_nothing_goes_without_it(wordpiece, unigram, tmp_path):
     folders = [str(wordpiece), str(unigram)]
     done = subprocess.run(

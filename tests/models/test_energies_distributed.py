@@ -59,8 +59,9 @@ def points():
     return (torch.randn(16, 2, generator=generator) for _ in range(2))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
-@pytest.mark.parametrize("wrapping", ["ddp", pytest.param("fsdp2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("wrapping", ["ddp", "fsdp2"])
 def test_gradients_equal_those_of_one_process(tmp_path, wrapping):
     models = MODELS if wrapping == "ddp" else MODELS[:2]
     with socket.socket() as probe:

@@ -483,6 +483,7 @@ os._exit(0)  # the work is done; gloo's threads sometimes abort an interpreter t
 """
 
 
+@pytest.mark.slow
 def test_freezing_by_rules_suits_distributed_training(root):
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
