@@ -111,6 +111,8 @@ def stored_weights(model: Any, stored_as: str) -> dict[str, Tensor]:
     """The tensors of a model as they are to be stored; the model is changed to match them.
 
     The config keeps the model's own type, in which transformers loads whatever type the file has.
+    Tensors that are one in the model (tied embeddings) are one among those returned, so that the
+    file has them once.
 
     Args:
         model: on the CPU.
@@ -120,8 +122,13 @@ def stored_weights(model: Any, stored_as: str) -> dict[str, Tensor]:
         GenaeError: a tensor does not fit half precision.
     """
     kind = getattr(torch, stored_as)
-    stored = {}
+    stored: dict[str, Tensor] = {}
+    tied: dict[tuple[int, torch.Size], Tensor] = {}
     for name, tensor in model.state_dict().items():
+        place = tensor.data_ptr(), tensor.shape
+        if place in tied and tensor.numel():
+            stored[name] = tied[place]
+            continue
         rounded = tensor.to(kind) if tensor.is_floating_point() else tensor
         if not rounded.isfinite().all() and tensor.isfinite().all():
             raise GenaeError(
@@ -129,5 +136,5 @@ def stored_weights(model: Any, stored_as: str) -> dict[str, Tensor]:
                 "with a lower learning_rate, or with --set stored_as=float32 and a larger file"
             )
         tensor.copy_(rounded)
-        stored[name] = rounded
+        stored[name] = tied[place] = rounded
     return stored

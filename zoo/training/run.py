@@ -1,5 +1,6 @@
 """`genae train`: from a card to a folder that `from_pretrained` loads."""
 
+import copy
 import os
 import shutil
 import sys
@@ -228,7 +229,7 @@ def finished(
         if average is not None and recipe.card.train.average_beside:
             with average.applied():
                 stored = stored_weights(material.finish(model), recipe.card.train.stored_as)
-                variants[AVERAGE] = {name: tensor.clone() for name, tensor in stored.items()}
+                variants[AVERAGE] = copy.deepcopy(stored)  # which keeps tied tensors one
         elif average is not None:
             applied.enter_context(average.applied())
         yield material.finish(model), variants
