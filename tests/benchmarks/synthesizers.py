@@ -199,7 +199,9 @@ def train(model: Any, name: str, material: Material, options: argparse.Namespace
     import torch
     import transformers
 
+    from zoo.data.text import token_frequencies
     from zoo.training import parameter_groups
+    from zoo.training.texts import begin_with
 
     setting = SETTINGS[name]
     rate = options.rate or setting.rate
@@ -208,7 +210,7 @@ def train(model: Any, name: str, material: Material, options: argparse.Namespace
     schedule = transformers.get_cosine_schedule_with_warmup(
         optimizer, round(WARM_UP * options.steps), options.steps
     )
-    start_from(model, frequencies(material, name))
+    begin_with(model, token_frequencies(name, material.train, material.tokenizer))
     model.train()
     tokens, seconds = 0, 0.0
     source = batches(material, setting, options.seed)
@@ -231,13 +233,6 @@ def train(model: Any, name: str, material: Material, options: argparse.Namespace
     return {"training": tokens / seconds, "megabytes": memory.megabytes, "seconds": seconds}
 
 
-def start_from(model: Any, floor: Any) -> None:
-    """Let a fresh head begin with the frequencies of tokens, which all would learn first."""
-    bias = model.get_output_embeddings().bias
-    if bias is not None:
-        bias.data.copy_(floor)
-
-
 def read(batch: dict[str, Any]) -> int:
     """The tokens that a model reads, padding left out, those of a decoder included."""
     count = int(batch["attention_mask"].sum())
@@ -250,7 +245,9 @@ def evaluate(model: Any, name: str, material: Material, count: int) -> dict:
     """Loss and accuracy on texts of the test split, beside the frequencies of tokens alone."""
     import torch
 
-    floor = frequencies(material, name)
+    from zoo.data.text import token_frequencies
+
+    floor = token_frequencies(name, material.train, material.tokenizer).log()
     generator = torch.Generator().manual_seed(0)
     rows = material.test.select(range(min(count, len(material.test))))
     model.eval()
@@ -281,20 +278,6 @@ def evaluate(model: Any, name: str, material: Material, count: int) -> dict:
         "unigram": math.exp(unigram / tokens),
         "predicted": tokens,
     }
-
-
-def frequencies(material: Material, name: str) -> Any:
-    """Logarithms of how often each token is in the train split, one added to each."""
-    import torch
-
-    column = "labels" if name == "seq2seq" else "input_ids"
-    counts = torch.ones(len(material.tokenizer), dtype=torch.float64)
-    for rows in material.train.select_columns([column]).iter(batch_size=10_000):
-        tokens = [token for row in rows[column] for token in row]
-        counts += torch.bincount(torch.tensor(tokens), minlength=len(counts))
-    if name == "masked-lm":  # special tokens are given
-        counts[material.tokenizer.all_special_ids] = 1e-3
-    return (counts / counts.sum()).log()
 
 
 def translate(model: Any, material: Material, count: int) -> dict:

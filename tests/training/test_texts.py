@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+from collections import Counter
 
 import pytest
 import torch
@@ -71,6 +72,24 @@ def test_the_folder_is_a_model_with_its_tokenizer(data, tmp_path, monkeypatch, t
     (code,) = re.findall(r"^```python\n(.*?)^```", (folder / "README.md").read_text(), re.M | re.S)
     monkeypatch.chdir(folder)
     exec(code, {})
+
+
+@pytest.mark.parametrize("task", ["masked-lm", "causal-lm"])
+def test_a_fresh_head_begins_with_the_frequencies_of_what_it_is_asked(data, tmp_path, task):
+    card = text_card(data, task, architecture="synthesizer", config=BERT)
+    material = build_recipe(card, tmp_path).load(quiet=True)
+    tokenizer, model = material.recipe.tokenizer, material.make_model()
+    special = set(tokenizer.all_special_ids) if task == "masked-lm" else set()
+    asked = Counter(
+        token
+        for row in material.rows["input_ids"]
+        for token in row[task == "causal-lm" :]
+        if token not in special
+    )
+    counts = torch.tensor([1.0 + asked[token] for token in range(len(tokenizer))])
+    found = model.get_output_embeddings().bias.softmax(-1)
+    assert torch.allclose(found, counts / counts.sum(), rtol=1e-5)
+    assert len(asked) > 5
 
 
 def test_a_packed_model_writes_without_a_prompt_and_others_need_one(data, tmp_path):

@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from zoo import catalog
 from zoo.card import Card
 from zoo.data.sources import DATASETS
 from zoo.data.text import (
+    PREDICTED,
     TASKS,
     Task,
     TextOptions,
     Texts,
     find_labels,
     load_texts,
+    token_frequencies,
     train_tokenizer,
 )
 from zoo.errors import UsageError
@@ -238,10 +241,17 @@ class TextMaterial(Material):
         return self.recipe.task.collator(self.recipe.tokenizer, self.recipe.options)
 
     def make_model(self) -> Any:
-        """A model that was seen to read no token before its time."""
+        """A model that was seen to read no token before its time.
+
+        The biases of its predictions begin with the frequencies of tokens, where it has any, which
+        it would learn first: of a masked model that takes some hundred steps.
+        """
         model = self.recipe.make_model()
-        if self.recipe.task.name == "causal-lm":
+        name = self.recipe.task.name
+        if name == "causal-lm":
             check_causal(model)
+        if name in PREDICTED and not self.recipe.options.streaming:
+            begin_with(model, token_frequencies(name, self.rows, self.recipe.tokenizer))
         return model
 
     def trainer(self, model: Any, **settings: Any) -> CollatingTrainer:
@@ -278,6 +288,17 @@ class TextMaterial(Material):
     def save(self, model: Any, folder: Path, *, quiet: bool = True) -> None:
         """The tokenizer."""
         fitted_length(self.recipe.tokenizer, self.recipe.options.max_length, folder)
+
+
+@torch.no_grad()
+def begin_with(model: Any, frequencies: Tensor) -> None:
+    """Set the biases of a model's predictions, if it has any, to log frequencies of tokens, (V,).
+
+    Source: the last bias of a classifier, Lin et al., arXiv:1708.02002, 4.1.
+    """
+    bias = model.get_output_embeddings().bias
+    if bias is not None:
+        bias[: len(frequencies)] = frequencies.log()
 
 
 @torch.no_grad()

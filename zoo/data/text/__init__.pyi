@@ -1,3 +1,5 @@
+from zoo.data.text.frequencies import PREDICTED as PREDICTED
+from zoo.data.text.frequencies import token_frequencies as token_frequencies
 from zoo.data.text.labels import find_labels as find_labels
 from zoo.data.text.loading import load_texts as load_texts
 from zoo.data.text.options import TextOptions as TextOptions

@@ -1,23 +1,16 @@
 """How well a language model predicts tokens."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zoo.data.text import token_frequencies
 from zoo.evaluation.subject import Outcome, Subject
 from zoo.evaluation.texts import context_of, some_texts, train_texts
 
 IGNORED = -100
-#: The tokens of a row that a model of each task predicts, or may have to; special ones are given.
-PREDICTED: dict[str, Callable[[dict[str, Any], set[int]], list[int]]] = {
-    "masked-lm": lambda row, special: [t for t in row["input_ids"] if t not in special],
-    "causal-lm": lambda row, special: row["input_ids"][1:],
-    "seq2seq": lambda row, special: row["labels"],
-}
 
 
 @dataclass(frozen=True)
@@ -107,13 +100,7 @@ def unigram(subject: Subject) -> Tensor | None:
         texts = train_texts(subject)
         if texts is None:
             return None
-        counts = torch.ones(len(context.processor), dtype=torch.float64)
-        special = set(context.processor.all_special_ids)
-        for row in context.rows(texts, whole_words=False):  # words take time, and change no token
-            tokens = PREDICTED[context.task.name](row, special)
-            counts += torch.bincount(
-                torch.tensor(tokens, dtype=torch.int64), minlength=len(counts)
-            )
-        return counts / counts.sum()
+        rows = context.rows(texts, whole_words=False)  # words take time, and change no token
+        return token_frequencies(context.task.name, rows, context.processor)
 
     return context.once(("unigram", subject.dataset, subject.config), count)
