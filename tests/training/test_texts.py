@@ -297,7 +297,7 @@ def test_a_classifier_with_adapters_trains_its_head_too(data, tmp_path):
         ("masked-lm", ["vocab_size=9"], "vocab_size is 9, and the tokenizer has 100 tokens"),
         ("masked-lm", ["dataset=mnist"], "data set mnist has no texts"),
         ("masked-lm", ["streaming=true", "max_steps=-1"], "no length, so .train. needs max_steps"),
-        ("masked-lm", ["hidden_siz=1"], "hidden_siz is not a"),
+        ("masked-lm", ["hidden_siz=1"], "hidden_siz. Nearest: config.hidden_size"),
         ("masked-lm", ["train.adversarial.kind=pdg"], "must be one of fgm, pgd"),
         ("masked-lm", ["train.adversarial={kind='fgm',epsilom=1}"], "has no setting 'epsilom'"),
         ("masked-lm", ["train.lora={rank=0}"], "'rank' in .train.lora. must be"),
@@ -328,7 +328,7 @@ def test_what_a_card_alone_decides_is_refused_before_data_is_read(monkeypatch, t
     with pytest.raises(UsageError, match=r"missing table \[tokenizer\]"):
         Card.parse(text_card("x").text.replace(f"[tokenizer]\n{CHARACTERS}", ""))
     with pytest.raises(UsageError, match=r"\[processor\] is about images, and task 'masked-lm'"):
-        Card.parse(text_card("x").text.replace("[tokenizer]", "[processor]"))
+        Card.parse(text_card("x").text.replace("[tokenizer]", "[processor]\n\n[tokenizer]"))
 
 
 def test_explaining_a_card_of_texts_reads_no_data(monkeypatch):
