@@ -48,6 +48,10 @@ class BusyError(UnreachableError):
     final: bool = False
 
 
+class WithdrawnError(NotFoundError):
+    """A version of a model that its owner withdrew; the message has the reason."""
+
+
 class NotAllowedError(GenaeError):
     """Permission is missing: a gated repository, a token without the right."""
 

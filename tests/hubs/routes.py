@@ -199,6 +199,14 @@ class Routes:
             found.tags[tag] = commit.id
         return Answer(body={})
 
+    def delete_tag(self, repo: str, name: str) -> Answer:
+        found = self._open(repo, write=True)
+        if isinstance(found, Answer):
+            return found
+        if found.tags.pop(name, None) is None:
+            return error(404, "RevisionNotFound", "no such tag")
+        return Answer(body={})
+
     def validate(self) -> Answer:
         content = json.loads(self.content)["content"]
         front = re.match(r"---\n(.*?\n)---\n", content, re.S)
@@ -359,6 +367,7 @@ ROUTES = (
     ("POST", rf"{API}/branch/(?P<name>.+)", "new_branch"),
     ("DELETE", rf"{API}/branch/(?P<name>.+)", "delete_branch"),
     ("POST", rf"{API}/tag/(?P<name>.+)", "new_tag"),
+    ("DELETE", rf"{API}/tag/(?P<name>.+)", "delete_tag"),
     ("POST", rf"{API}/preupload/(?P<rev>.+)", "preupload"),
     ("POST", rf"{API}/commit/(?P<rev>.+)", "commit"),
     ("GET", API, "info"),

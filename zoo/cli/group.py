@@ -150,6 +150,11 @@ VERBS = {
         "Publish a model on the Hub, on another hub or in a folder.",
         "genae push out/vae-mnist me/vae-mnist --dry-run",
     ),
+    "withdraw": Verb(
+        "zoo.cli.living:withdraw",
+        "Withdraw a published version, with the reason.",
+        'genae withdraw me/vae-mnist@v1.0.0 --from ./models --why "wrong numbers"',
+    ),
     "registry": Verb(
         "zoo.cli.sharing:registry_",
         "Show where models are looked for, and in which order.",

@@ -16,7 +16,7 @@ from zoo.registry.order import open_remote
 from zoo.registry.peek import describe
 from zoo.registry.remedies import remedy
 from zoo.registry.transfer import found, locate, pull
-from zoo.registry.types import Published, Report, next_version
+from zoo.registry.types import Published, Report, Withdrawal, check_id, next_version
 from zoo.registry.verification import verify
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "push",
     "resolve",
     "verify",
+    "withdraw",
 ]
 
 
@@ -201,3 +202,29 @@ def push(
             options += ["--version", next_version(release.version)]
             again = command("genae", "push", source, release.id, *options)
             raise FrozenError(f"{error} Push the next one: `{again}`.") from None
+
+
+def withdraw(name: str, why: str | None, *, source: str, purge: bool = False) -> Withdrawal:
+    """Withdraw a published version: whoever fetches it is refused with the reason.
+
+    Its number stays taken, `main` becomes the newest version left, and its content is kept.
+    What was pulled before is not touched.
+
+    Args:
+        name: with the version, `owner/name@v1.0.0`.
+        why: the reason, one line; None takes a withdrawal back.
+        source: the hub or folder.
+        purge: delete the content as well, which a folder can do and nothing takes back; the
+            reason may then be None if the version is withdrawn already.
+
+    Returns:
+        What is kept of it.
+
+    Raises:
+        NotFoundError: no such version; or one to have back that was not withdrawn.
+        ConflictError: it is withdrawn already, or its content is deleted.
+        NotAllowedError: no right to write there.
+        UsageError: no version, place or reason; or a hub is to purge.
+    """
+    model, revision, place = names.parse(name, None, source)
+    return open_remote(place or source).withdraw(check_id(model), revision or "", why, purge=purge)

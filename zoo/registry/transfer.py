@@ -13,6 +13,7 @@ from zoo.errors import (
     MissingDependencyError,
     NotFoundError,
     SettingError,
+    WithdrawnError,
 )
 from zoo.header import inspect
 from zoo.registry import embedded, manifest, names, order
@@ -89,7 +90,8 @@ def locate(
         try:
             place = _search(model, revision, progress)
         except NotFoundError as error:
-            if model != text or revision is not None or embedded.owns(model):
+            answered = isinstance(error, WithdrawnError)
+            if answered or model != text or revision is not None or embedded.owns(model):
                 raise
             raise type(error)(f"{names.no_folder(text)}{error}") from None
     if known is not None:
@@ -110,6 +112,8 @@ def _search(name: str, revision: str | None, progress: Progress | None) -> Path:
             continue
         try:
             return order.open_registry(place).folder(name, revision, progress)
+        except WithdrawnError:
+            raise
         except (NotFoundError, SettingError, MissingDependencyError) as error:
             failures.append(error)
     if not failures:

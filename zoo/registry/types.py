@@ -126,6 +126,23 @@ class Published:
     sent: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Why a version is no longer to be used.
+
+    Attributes:
+        why: the owner's reason, one line.
+        date: of the withdrawal, as `2026-11-29`.
+        purged: whether its content was deleted.
+        commit: where a hub keeps the content; empty elsewhere.
+    """
+
+    why: str
+    date: str
+    purged: bool = False
+    commit: str = ""
+
+
 class Registry(Protocol):
     """One place where models live.
 
@@ -139,7 +156,7 @@ class Registry(Protocol):
         """Ids of its models, those that contain `search`."""
 
     def versions(self, name: str) -> dict[str, str]:
-        """Tags of a model, newest version first, each with its commit."""
+        """Tags of a model, newest version first, each with its commit; withdrawn ones, too."""
 
     def folder(
         self, name: str, revision: str | None = None, progress: Progress | None = None
@@ -148,6 +165,7 @@ class Registry(Protocol):
 
         Raises:
             NotFoundError: this registry has no such model or revision.
+            WithdrawnError: its owner withdrew it.
         """
 
 
@@ -155,7 +173,22 @@ class Remote(Registry, Protocol):
     """A registry whose files have to be fetched, and which takes new ones."""
 
     def find(self, name: str, revision: str | None = None) -> Snapshot:
-        """What a revision of a model consists of."""
+        """What a revision of a model consists of, withdrawn or not; `main` never is withdrawn."""
+
+    def withdrawn(self, name: str) -> dict[str, Withdrawal]:
+        """The versions of a model that were withdrawn, by their tags."""
+
+    def date(self, snapshot: Snapshot) -> str | None:
+        """When a version was published, as `2026-11-29`; None if the place does not know."""
+
+    def withdraw(self, name: str, tag: str, why: str | None, *, purge: bool = False) -> Withdrawal:
+        """Withdraw a version, with `purge` for good; None in place of a reason takes it back.
+
+        Raises:
+            NotFoundError: there is no such version.
+            ConflictError: it is withdrawn already, or cannot be had back.
+            UsageError: the place has no such thing.
+        """
 
     def cached(self, name: str, revision: str | None = None) -> tuple[Snapshot, Path] | None:
         """What is on this machine of a model, complete, and where; makes no connection."""

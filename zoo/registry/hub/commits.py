@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Callable
 from typing import Any
@@ -57,6 +58,18 @@ def complete(
         return found[0]
     what = "several commits begin" if found else "no branch, tag or commit begins"
     raise NotFoundError(f"{what} with {start}: a commit has 40 digits; give all of them.")
+
+
+def date(api: HfApi, name: str, commit: str, guard: Guard) -> str | None:
+    """The day of a commit, as `2026-11-29`; None if the hub does not say."""
+    path = f"/api/models/{name}/commits/{commit}"
+    for rows in reading.pages(api, path, {}, guard, _dates):
+        return rows[0] if rows else None
+    return None
+
+
+def _dates(rows: list[Any]) -> list[str]:
+    return [datetime.datetime.fromisoformat(row["date"]).date().isoformat() for row in rows[:1]]
 
 
 def _commits(rows: list[Any]) -> list[str]:

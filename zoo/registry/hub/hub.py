@@ -6,6 +6,7 @@ use, files are fetched by commit, resumed and hashed, and a version appears as a
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,17 @@ from zoo.errors import (
     SettingError,
     UnreachableError,
     UsageError,
+    WithdrawnError,
 )
 from zoo.header import inspect
-from zoo.registry import adoption, manifest, signing
+from zoo.registry import adoption, manifest, signing, withdrawal
 from zoo.registry.cache import Cache
-from zoo.registry.hub import commits, reading
+from zoo.registry.hub import commits, reading, withdrawing
 from zoo.registry.hub.client import LIBRARY, Client
 from zoo.registry.hub.guard import Guard, again
 from zoo.registry.hub.push import Publisher
 from zoo.registry.hub.reading import about
+from zoo.registry.hub.withdrawing import Withdrawer
 from zoo.registry.shown import says_nothing
 from zoo.registry.snapshots import LackingError, wanted
 from zoo.registry.types import (
@@ -40,11 +43,11 @@ from zoo.registry.types import (
     Published,
     Release,
     Snapshot,
+    Withdrawal,
     check_commit,
     check_id,
     check_revision,
     expect,
-    newest_first,
     version_key,
 )
 
@@ -92,8 +95,17 @@ class Hub(Client):
         return sorted(_checked(check_id, name) for name in found[:MAX_LISTED])
 
     def versions(self, name: str) -> dict[str, str]:
-        """Tags of a model, newest version first, each with its commit."""
-        return newest_first(self.refs(check_id(name), self.guard())["tags"])
+        """Tags of a model, newest version first, each with its commit; withdrawn ones, too."""
+        return withdrawing.versions(self.refs(check_id(name), self.guard()))
+
+    def withdrawn(self, name: str) -> dict[str, Withdrawal]:
+        """The versions of a model that were withdrawn, by their tags."""
+        guard = self.guard()
+        return withdrawing.read(self, name, self.refs(check_id(name), guard), guard)
+
+    def date(self, snapshot: Snapshot) -> str | None:
+        """When a version was published, as `2026-11-29`."""
+        return commits.date(self.api, snapshot.id, snapshot.commit, self.guard())
 
     def find(self, name: str, revision: str | None = None) -> Snapshot:
         """What a revision of a model consists of; asks even where the cache knows.
@@ -109,7 +121,10 @@ class Hub(Client):
     def _find(self, name: str, revision: str | None, guard: Guard) -> Snapshot:
         asked = check_revision(revision)
         with about(check_id(name), asked):
-            commit = self._commit(name, asked, guard)
+            try:
+                commit = self._commit(name, asked, guard)
+            except WithdrawnError:
+                commit = self.versions(name)[asked]
             return Snapshot(name, asked, commit, self.tree(name, commit, guard))
 
     def _commit(self, name: str, revision: str, guard: Guard) -> str:
@@ -118,7 +133,10 @@ class Hub(Client):
         try:
             info = again(guard, lambda: self.api.model_info(name, revision=revision))
         except (NotFoundError, UsageError) as error:
-            if says_nothing(error) or not commits.SHORT.fullmatch(revision):
+            if says_nothing(error):
+                raise
+            withdrawing.refuse(self, name, revision, guard)
+            if not commits.SHORT.fullmatch(revision):
                 raise
             return commits.complete(self.api, self.refs, name, revision, guard, error)
         commit = check_commit(info.sha)
@@ -149,6 +167,7 @@ class Hub(Client):
 
         Raises:
             NotFoundError: no such model or revision, or neither fetched nor within reach.
+            WithdrawnError: its owner withdrew it.
             SettingError: a variable of the environment cannot be used, and it was not fetched.
             MissingDependencyError: likewise, for a proxy that needs a package; or a full disk.
             NotAllowedError: it is gated, or the cache cannot be written to.
@@ -199,7 +218,9 @@ class Hub(Client):
         commit = self._commit(name, asked, guard)
         if (ready := self.cache.known(name, commit)) is not None:
             return commit, ready, None
-        return commit, None, Snapshot(name, asked, commit, self.tree(name, commit, guard))
+        snapshot = Snapshot(name, asked, commit, self.tree(name, commit, guard))
+        withdrawing.refuse_left(self, snapshot, guard)
+        return commit, None, snapshot
 
     def _known(self, name: str, revision: str) -> Path | None:
         """The complete snapshot that a revision was, when it was last asked for."""
@@ -278,7 +299,13 @@ class Hub(Client):
                 f"{name}: under {revision} lies version {version}; an older model was put under "
                 "a newer name."
             )
-        self.cache.check_forward(name, revision, version)
+        try:
+            self.cache.check_forward(name, revision, version)
+        except IntegrityError:
+            with contextlib.suppress(GenaeError):
+                if f"v{self.cache.version(name, revision)}" in self.withdrawn(name):
+                    return version
+            raise
         return version
 
     # -- publishing -----------------------------------------------------------------------------
@@ -300,6 +327,24 @@ class Hub(Client):
         """
         check_id(release.id)
         return Publisher(self, release, self.guard(progress)).run(dry_run)
+
+    def withdraw(self, name: str, tag: str, why: str | None, *, purge: bool = False) -> Withdrawal:
+        """Withdraw a version, as `hub/withdrawing.py` tells; without a reason, take that back.
+
+        Raises:
+            NotFoundError: no such version; or one to have back that was not withdrawn.
+            ConflictError: it is withdrawn already, or someone else is changing the model.
+            NotAllowedError: no token, or one without the right to write.
+            UsageError: `purge`, as a hub keeps the history of a repository.
+        """
+        tag = withdrawal.check_version(check_id(name), tag)
+        if purge:
+            raise UsageError(
+                f"a hub keeps every commit, so nothing can be purged there: withdraw {name} {tag} "
+                "without --purge, or delete the repository on the hub."
+            )
+        withdrawer = Withdrawer(self, name, tag, self.guard())
+        return withdrawer.have_back() if why is None else withdrawer.run(withdrawal.reason(why))
 
 
 def _checked(check: Callable[[str], str], value: Any) -> str:

@@ -24,7 +24,7 @@ from zoo.errors import (
     NotFoundError,
     UnreachableError,
 )
-from zoo.registry import manifest
+from zoo.registry import manifest, withdrawal
 from zoo.registry.hub.client import PUBLIC, Client, Refs
 from zoo.registry.hub.guard import Guard, again, guarded
 from zoo.registry.shown import bare
@@ -103,6 +103,8 @@ class Publisher:
         )
 
     def _refuse_published(self, refs: Refs) -> None:
+        if f"withdrawn-{self.release.tag}" in refs["branches"]:
+            raise withdrawal.taken(self.name, self.release.tag)
         if (commit := refs["tags"].get(self.release.tag)) is None:
             return
         how = "these very" if self._equal(self._tree(commit)) else "other"
