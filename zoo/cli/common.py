@@ -11,6 +11,8 @@ import typer
 
 from zoo.cli import calls
 
+UNITS = ((10**3, "kB"), (10**6, "MB"), (10**9, "GB"))
+
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress bars and hints.")]
 Model = Annotated[
@@ -74,3 +76,18 @@ def console(*, width_if_piped: int = 160) -> Any:
 
     width = None if sys.stdout.isatty() else width_if_piped
     return Console(width=width, markup=False, emoji=False, highlight=False)
+
+
+def size(number: int | None) -> str:
+    """Bytes in readable units, powers of ten as for downloads.
+
+    Example:
+        >>> size(999), size(3_456_789), size(None)
+        ('999 B', '3.5 MB', '-')
+    """
+    if number is None:
+        return "-"
+    if number < 1000:
+        return f"{number} B"
+    power, unit = next((p, u) for p, u in UNITS if number < 999.95 * p or u == UNITS[-1][1])
+    return f"{number / power:.1f} {unit}"

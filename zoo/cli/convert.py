@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli.common import Json, Quiet, console, hint, print_json, say
-from zoo.cli.models import size
+from zoo.cli.common import Json, Quiet, console, hint, print_json, say, size
 from zoo.errors import UsageError
 from zoo.hints import command
 from zoo.progress import bytes_bar

@@ -1,11 +1,11 @@
-"""The verbs about versions at a place: withdraw."""
+"""What is done at a place of models: all of it listed or verified, a version withdrawn."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from zoo.cli.common import Json, Quiet, hint, print_json
-from zoo.errors import UsageError
+from zoo.cli.common import Json, Quiet, console, hint, print_json, say, size
+from zoo.errors import IntegrityError, UsageError
 from zoo.hints import command
 
 Place = Annotated[
@@ -60,4 +60,77 @@ def withdraw(
     tag = f"v{str(revision).removeprefix('v')}"
     state = f"withdrawn: {done.why}" + (" (its files are deleted)" if done.purged else "")
     typer.echo(f"{model} {tag} is {'back' if undo else state}")
-    hint(command("genae", "registry", model, "--from", source), quiet=quiet)
+    hint(command("genae", "list", "--from", source), quiet=quiet)
+
+
+def list_place(source: str, text: str, as_json: bool, quiet: bool) -> None:
+    """`genae list --from PLACE`: a line a model."""
+    from zoo.registry import listing
+
+    rows = listing.list_place(source, text)
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        say(f"no model{f' with {text!r} in its id' if text else ''} at {source}", quiet=quiet)
+        return
+    from zoo.cli.tables import WHOLE, fitting
+
+    shown = console(width_if_piped=WHOLE)
+    lines = [
+        {
+            "id": row["id"],
+            "version": row["version"] or "-",
+            "architecture": row["architecture"] or "-",
+            "size": size(row["bytes"]),
+            "date": row["date"] or "-",
+            "summary": _state(row) + (row["summary"] or ""),
+        }
+        for row in rows
+    ]
+    spare = ("architecture", "date", "size")
+    shown.print(fitting(lines, shown.width, name="id", rest="summary", spare=spare))
+    hint(command("genae", "info", rows[0]["id"], "--from", source), quiet=quiet)
+
+
+def _state(row: dict[str, Any]) -> str:
+    """What is to be known of a model before what it is."""
+    if row["problem"]:
+        return f"PROBLEM: {row['problem']} "
+    if row["status"] == "withdrawn":
+        return f"withdrawn: {next(iter(row['withdrawn'].values()))} "
+    return "deprecated: " if row["status"] == "deprecated" else ""
+
+
+def verify_place(source: str | None, as_json: bool, quiet: bool) -> None:
+    """`genae verify --from PLACE`: a line a version, and exit code 5 where something differs."""
+    from zoo.registry import listing
+
+    if source is None:
+        raise UsageError("give a model, or the place with --from whose models are all verified.")
+    rows, wrong = [], []
+    for found in listing.audit(source):
+        name = f"{found.id} {found.version}".rstrip()
+        if as_json:
+            rows.append(
+                {
+                    "id": found.id,
+                    "version": found.version.removeprefix("v"),
+                    "ok": found.ok,
+                    "files": found.files,
+                    "problems": found.problems,
+                    "withdrawn": found.withdrawn or None,
+                }
+            )
+        elif found.ok and not quiet:
+            state = f" (withdrawn: {found.withdrawn})" if found.withdrawn else ""
+            what = f"{len(found.files)} files are what they should be" if found.files else "purged"
+            typer.echo(f"{name}: {what}{state}")
+        wrong += [f"{name}: {problem}" for problem in found.problems]
+    if as_json:
+        print_json(rows)
+        if wrong:
+            raise typer.Exit(IntegrityError.exit_code)
+    elif wrong:
+        lines = "".join(f"\n  {line}" for line in wrong)
+        raise IntegrityError(f"{source} is not what it should be:{lines}")

@@ -14,6 +14,7 @@ from zoo.cli.common import (
     console,
     hint,
     print_json,
+    size,
 )
 from zoo.errors import IntegrityError, NotFoundError
 from zoo.hints import command, nearest
@@ -22,8 +23,6 @@ from zoo.staging import free_folder
 
 if TYPE_CHECKING:
     from zoo.card import Card
-
-UNITS = ((10**3, "kB"), (10**6, "MB"), (10**9, "GB"))
 
 
 def list_(
@@ -36,13 +35,20 @@ def list_(
     everything: Annotated[
         bool, typer.Option("--all", help="Include models with random weights, which serve tests.")
     ] = False,
+    source: From = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Show every model in a line: what it is, its size, whether its weights are included.
 
-    A wide terminal and a pipe show everything; a narrow one leaves columns out.
+    A wide terminal and a pipe show everything; a narrow one leaves columns out. With --from, the
+    models of that place: the newest version of each, its size and date.
     """
+    if source is not None:
+        from zoo.cli.living import list_place
+
+        list_place(source, text, as_json, quiet)
+        return
     from zoo.registry import describe, list_models
 
     cards = list_models(fixtures=everything)
@@ -104,21 +110,6 @@ def _count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
-def size(number: int | None) -> str:
-    """Bytes in readable units, powers of ten as for downloads.
-
-    Example:
-        >>> size(999), size(3_456_789), size(None)
-        ('999 B', '3.5 MB', '-')
-    """
-    if number is None:
-        return "-"
-    if number < 1000:
-        return f"{number} B"
-    power, unit = next((p, u) for p, u in UNITS if number < 999.95 * p or u == UNITS[-1][1])
-    return f"{number / power:.1f} {unit}"
-
-
 def info(
     model: Model,
     revision: Revision = None,
@@ -176,7 +167,10 @@ def info(
         "trained on": f"{card.data.dataset}, {card.data.train_split}" if card.data else "",
         "papers": "; ".join(card.papers),
         "config": ", ".join(f"{key}={value}" for key, value in card.config.items()),
+        "deprecated": card.reason if card.status == "deprecated" and card.reason else "",
         "replaced by": card.replaced_by or "",
+        "versions": ", ".join(facts.get("versions", ())),
+        "withdrawn": "; ".join(f"{tag}: {why}" for tag, why in facts.get("withdrawn", {}).items()),
     }
     for key, value in rest.items():
         if value:
@@ -274,15 +268,29 @@ def pull(
 
 
 def verify(
-    model: Model,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="Id such as genae/eae-mnist, or a folder; with --from, all of the place if none.",
+        ),
+    ] = None,
     revision: Revision = None,
     source: From = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check files, manifest, safetensors header, card and catalog against each other, offline."""
+    """Check files, manifest, safetensors header, card and catalog against each other, offline.
+
+    With --from and no MODEL: every version of every model at that place.
+    """
     from zoo import registry
 
+    if model is None:
+        from zoo.cli.living import verify_place
+
+        verify_place(source, as_json, quiet)
+        return
     report = registry.verify(model, revision, source=source)
     if as_json:
         print_json(

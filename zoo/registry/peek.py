@@ -60,7 +60,8 @@ def peek(
 
     Returns:
         The fields of `describe`, and for what did not come with genae `registry`, `revision`,
-        `commit`, `versions` and `files`; and the card, None where there is none.
+        `commit`, `versions`, `withdrawn` (tags with their reasons) and `files`; and the card, None
+        where there is none.
 
     Raises:
         NotFoundError: no registry has it.
@@ -87,16 +88,28 @@ def peek(
 def _ask(registry: Remote, name: str, revision: str | None) -> tuple[dict[str, Any], Card | None]:
     """Ask a registry; what the cache has serves where no answer comes."""
     try:
-        snapshot = registry.find(name, revision)
-        texts = [_small(registry, snapshot, path, limit) for path, limit in DESCRIBING.items()]
-        return _facts(registry, snapshot, texts, list(registry.versions(name)))
+        return facts_of(registry, registry.find(name, revision))
     except GenaeError as error:
         cached = registry.cached(name, revision) if says_nothing(error) else None
         if cached is None:
             raise
         snapshot, folder = cached
         notice(f"{name}: {error} This is what the cache has ({snapshot.commit[:12]}).")
-        return _facts(registry, snapshot, [_cached(folder / path) for path in DESCRIBING], [])
+        return _facts(registry, snapshot, [_cached(folder / path) for path in DESCRIBING])
+
+
+def facts_of(registry: Remote, snapshot: Snapshot) -> tuple[dict[str, Any], Card | None]:
+    """What `peek` returns, of one snapshot.
+
+    Raises:
+        GenaeError: as `peek`.
+    """
+    texts = [small(registry, snapshot, path, limit) for path, limit in DESCRIBING.items()]
+    facts, card = _facts(registry, snapshot, texts)
+    facts["versions"] = list(registry.versions(snapshot.id))
+    gone = registry.withdrawn(snapshot.id) if facts["versions"] else {}
+    facts["withdrawn"] = {tag: one.why for tag, one in gone.items()}
+    return facts, card
 
 
 def _cached(path: Path) -> bytes | None:
@@ -104,7 +117,7 @@ def _cached(path: Path) -> bytes | None:
 
 
 def _facts(
-    registry: Remote, snapshot: Snapshot, texts: list[bytes | None], versions: list[str]
+    registry: Remote, snapshot: Snapshot, texts: list[bytes | None]
 ) -> tuple[dict[str, Any], Card | None]:
     """What the small files say of a model."""
     card_text, listed_text, config_text = texts
@@ -117,7 +130,7 @@ def _facts(
     except (ValueError, RecursionError):
         config = {}
     model_type = config.get("model_type") if isinstance(config, dict) else None
-    facts = {
+    facts: dict[str, Any] = {
         "id": snapshot.id,
         "version": card.version if card else None,
         "status": card.status if card else None,
@@ -132,13 +145,14 @@ def _facts(
         "registry": registry.name,
         "revision": snapshot.revision,
         "commit": snapshot.commit,
-        "versions": versions,
+        "versions": [],
+        "withdrawn": {},
         "files": [{"path": file.path, "size": file.size} for file in snapshot.files],
     }
     return facts, card
 
 
-def _small(registry: Remote, snapshot: Snapshot, path: str, limit: int) -> bytes | None:
+def small(registry: Remote, snapshot: Snapshot, path: str, limit: int) -> bytes | None:
     """A small file's content, hashed; None if there is none."""
     file = snapshot.file(path)
     if file is None:

@@ -94,6 +94,11 @@ class Shelf:
         found = {tag.removeprefix(WITHDRAWN): self._withdrawal(name, tag) for tag in gone}
         return {tag: found[tag] for tag in newest_first(dict.fromkeys(found, ""))}
 
+    def path(self, snapshot: Snapshot) -> Path | None:
+        """Where its files lie, if this is a folder on this machine."""
+        _, pointer = self._lookup(snapshot.id, snapshot.commit)
+        return Path(self._base(snapshot.id), pointer["folder"]) if self.here else None
+
     def date(self, snapshot: Snapshot) -> str | None:
         """When a version was published, as `2026-11-29`."""
         tag, pointer = self._lookup(snapshot.id, snapshot.commit)

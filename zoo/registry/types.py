@@ -178,6 +178,9 @@ class Remote(Registry, Protocol):
     def withdrawn(self, name: str) -> dict[str, Withdrawal]:
         """The versions of a model that were withdrawn, by their tags."""
 
+    def path(self, snapshot: Snapshot) -> Path | None:
+        """Where its files lie on this machine without being fetched, None if elsewhere."""
+
     def date(self, snapshot: Snapshot) -> str | None:
         """When a version was published, as `2026-11-29`; None if the place does not know."""
 

@@ -103,6 +103,10 @@ class Hub(Client):
         guard = self.guard()
         return withdrawing.read(self, name, self.refs(check_id(name), guard), guard)
 
+    def path(self, snapshot: Snapshot) -> Path | None:
+        """None, as the files are elsewhere."""
+        return None
+
     def date(self, snapshot: Snapshot) -> str | None:
         """When a version was published, as `2026-11-29`."""
         return commits.date(self.api, snapshot.id, snapshot.commit, self.guard())
