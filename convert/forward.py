@@ -32,6 +32,7 @@ def convert_checkpoint(
     vocab: str | os.PathLike[str] | None = None,
     progress: Callable[[int], Any] | None = None,
     release: str | None = None,
+    prefer: str | None = None,
 ) -> Report:
     """Turn a legacy checkpoint into safetensors, config and tokenizer, without TensorFlow.
 
@@ -55,6 +56,8 @@ def convert_checkpoint(
             called with bytes as they are written.
         release: the published one that it is, by its name in `convert.known_releases()`: family,
             options, gelu, casing and words follow. None recognises it where files allow that.
+        prefer: the kind to take of several checkpoints in a folder, "tensorflow" or "keras"; None
+            takes the first that there is, where all hold the same tensors by names and shapes.
 
     Raises:
         UsageError: an option, size, release or family is wrong or undecided.
@@ -64,24 +67,23 @@ def convert_checkpoint(
         ToleranceError: outputs differ from the recorded ones; nothing is left behind.
     """
     from convert import preparing
-    from convert.readers import open_checkpoint
+    from convert.choosing import open_one
     from convert.writers.safetensors import write
     from zoo.staging import new_folder
 
     out = Path(os.path.expanduser(out))
     shard_bytes = preparing.check_request(out, dtype, max_shard_size, verify)
-    with open_checkpoint(source, verify_checksums=verify_checksums) as checkpoint:
-        ready = preparing.prepare(
-            source,
-            checkpoint,
-            family=family,
-            config=config,
-            options=options,
-            allow_unused=allow_unused,
-            dtype=dtype,
-            vocab=vocab,
-            release=release,
-        )
+    request: dict[str, Any] = {
+        "family": family,
+        "config": config,
+        "options": options,
+        "allow_unused": allow_unused,
+        "dtype": dtype,
+        "vocab": vocab,
+        "release": release,
+    }
+    with open_one(source, prefer, verify_checksums=verify_checksums, **request) as checkpoint:
+        ready = preparing.prepare(source, checkpoint, **request)
         chosen, _, settings, plan = ready.require()
         report = Report(
             Path(source),
@@ -122,9 +124,10 @@ def convert_checkpoint(
             if verify is not None:
                 from convert.verify import compare
 
-                report.parity = compare(
-                    folder, verify, options=settings.options, notes=report.notes
-                )
+                lacking: list[str] = []
+                report.parity = compare(folder, verify, options=settings.options, notes=lacking)
+                report.notes += lacking
+                report.warnings += lacking
                 advice = _other_gelu(ready, report, folder, verify)
                 require(report.parity, advice)
             from convert.report import render

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert import heads, preparing
+from convert import families, heads, preparing
 from convert.families.base import UNSAID
-from convert.families.settings import parts_present
+from convert.families.settings import deciding, parts_present
 from convert.identify.evidence import options_present, sizes_present
 from convert.identify.family import Pair, shapes_of
 from convert.names.leftovers import why_left_over
@@ -61,6 +61,12 @@ class Inspection:
     release: dict[str, Any] | None = None
     exit_code: int = 0
 
+    def deciding(self) -> list[str]:
+        """Defaults that change what the result computes, each in words."""
+        if len(self.families) != 1:
+            return []
+        return deciding(families.find(self.families[0]), self.defaults)
+
     def to_dict(self) -> dict[str, Any]:
         """The facts in types that JSON has, without places on this machine."""
         return {
@@ -95,6 +101,7 @@ def inspect(
     max_shard_size: str | int = "5GB",
     vocab: str | os.PathLike[str] | None = None,
     release: str | None = None,
+    prefer: str | None = None,
 ) -> Inspection:
     """Say what a checkpoint is, which family fits and what is missing; reads no weights.
 
@@ -112,26 +119,26 @@ def inspect(
         max_shard_size: of a file of the result.
         vocab: the vocabulary.
         release: the published one that it is.
+        prefer: the kind to take of a folder with several.
 
     Raises:
         GenaeError: as `convert.open_checkpoint`; or a size, type or place that a conversion
             would refuse before it opens the files.
     """
-    from convert.readers import open_checkpoint
+    from convert.choosing import open_one
 
     preparing.check_request(out, dtype, max_shard_size, verify)
-    with open_checkpoint(source) as checkpoint:
-        ready = preparing.prepare(
-            source,
-            checkpoint,
-            family=family,
-            config=config,
-            options=options,
-            allow_unused=allow_unused,
-            dtype=dtype,
-            vocab=vocab,
-            release=release,
-        )
+    request: dict[str, Any] = {
+        "family": family,
+        "config": config,
+        "options": options,
+        "allow_unused": allow_unused,
+        "dtype": dtype,
+        "vocab": vocab,
+        "release": release,
+    }
+    with open_one(source, prefer, **request) as checkpoint:
+        ready = preparing.prepare(source, checkpoint, **request)
         preparing.check_tokenizer(ready)
         found = Inspection(
             Path(source),

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convert import families
 from convert.advice import Loading, loading
+from convert.families import settings
 from convert.weights.steps import parameters
 from zoo.hints import literal, python
 
@@ -90,6 +92,29 @@ class Report:
         }
 
 
+def deciding(report: Report) -> list[str]:
+    """Defaults taken that change what the result computes, each in words."""
+    return settings.deciding(families.find(report.family), report.defaults)
+
+
+def summary(report: Report) -> str:
+    """One line: the result, what became of its tensors, what was compared, where the map is."""
+    placed = {name for step in report.plan.steps for name in step.sources}
+    left = len(report.plan.dropped) + len(report.unreadable)
+    counted = f"{len(placed)} placed, {left} left out" if left else "all placed"
+    parts = [
+        f"{report.architecture.removeprefix('Genae')}, {len(placed) + left} tensors, {counted}"
+    ]
+    if report.parity:
+        largest = max(one.max_relative for one in report.parity)
+        parts.append(
+            f"{len(report.parity)} recorded outputs agree, to {largest:.1e} of the largest value"
+        )
+    written = "conversion.json" in report.files
+    parts.append("conversion.json has the map" if written else "--map shows the map")
+    return f"{report.out}: {'; '.join(parts)}"
+
+
 def fold(report: Report) -> Iterator[tuple[str, str, str, str]]:
     """Lines of (from, to, shape, operation); numbers that differ between layers become `*`.
 
@@ -156,7 +181,7 @@ def render(report: Report, family: Family) -> str:
             ),
             "",
         ]
-    lines += [f"- {note}" for note in report.notes]
+    lines += [f"- {note}" for note in [*deciding(report), *report.notes]]
     return "\n".join(lines).rstrip() + "\n"
 
 

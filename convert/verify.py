@@ -54,10 +54,13 @@ SCORES = (
 )
 
 
-#: Recorded outputs of heads and poolers, which a checkpoint need not have.
-HEADS = (
-    *("pooled", "nsp_probs", "mlm_transform", "mlm_logits", "mlm_output", "mlm_probs"),
-    *("discriminator_dense", "discriminator_logits", "discriminator_output"),
+#: What gives outputs that a model may lack: how their names begin, and the option.
+GIVEN_BY = (
+    (("pooled",), "with_pool=true"),
+    (("nsp_probs",), "with_nsp=true"),
+    (("mlm_",), "with_mlm=true"),
+    (("discriminator_",), "with_discriminator=true"),
+    (("enc_", "encoder_", "dec_", "decoder_", "lm_", "split_lm_"), "stack=both"),
 )
 
 
@@ -76,14 +79,15 @@ def compare(
             perhaps `out64_*` (float64), which the model then meets in float64.
         options: those given to the original's builder; `with_discriminator` may name the
             activation behind `out_discriminator_output`, which no model keeps.
-        notes: given the outputs of heads that the model does not have; they are not compared.
+        notes: given the outputs that the model does not have and that are not compared, each with
+            the option that gives it.
 
     Returns:
         One comparison per recorded output, in the order of the file.
 
     Raises:
         IntegrityError: the file is no such archive.
-        UsageError: it has no input, or an output that the model does not have.
+        UsageError: it has no input, or no output that the model has.
     """
     import numpy as np
     import torch
@@ -105,7 +109,7 @@ def compare(
         )
     linear = (options or {}).get("with_discriminator") == "linear"
     found: list[Parity] = []
-    without: list[str] = []
+    lacking: list[str] = []
     for prefix, dtype in (("out_", torch.float32), ("out64_", torch.float64)):
         wanted = {
             name: array
@@ -119,23 +123,26 @@ def compare(
             computed["discriminator_output"] = computed["discriminator_logits"]
         for name, array in wanted.items():
             key = name.removeprefix(prefix)
-            if key not in computed and key in HEADS:
-                without.append(name)
-                continue
             if key not in computed:
-                raise UsageError(
-                    f"{reference}: {name} is an output this model does not have; it has "
-                    f"{', '.join(computed)}"
-                )
+                lacking.append(f"{name} ({_why_not(key)})")
+                continue
             found.append(compare_arrays(name, computed[key].detach().double().numpy(), array))
-    if without and not found:
+    if lacking and not found:
         raise UsageError(
-            f"{reference}: {', '.join(without)} are outputs of heads that this model does not "
-            f"have; it has {', '.join(computed)}"
+            f"{reference}: of its outputs this model has none: {', '.join(lacking)}; it has "
+            f"{', '.join(computed)}"
         )
-    if without and notes is not None:
-        notes.append(f"not compared, as the model has no such head: {', '.join(without)}")
+    if lacking and notes is not None:
+        notes.append(f"not compared, as the result does not have it: {', '.join(lacking)}")
     return found
+
+
+def _why_not(output: str) -> str:
+    """What to do about a recorded output that a model does not have."""
+    for beginnings, option in GIVEN_BY:
+        if output.startswith(beginnings):
+            return f"--option {option} gives it, where the files have its weights"
+    return "no output is called so"
 
 
 def _kind(array: Any) -> str:

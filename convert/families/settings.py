@@ -89,6 +89,33 @@ def resolve_settings(
     return settings
 
 
+#: What a model of `application=encoder` is, by the first of the other applications.
+ENCODERS = {
+    "lm": "a {title} without language-model mask",
+    "unilm": "a {title} in which each token attends to those before it alone",
+}
+
+
+def deciding(family: Family, defaults: Mapping[str, Any]) -> list[str]:
+    """Defaults that change what the result computes and of which no file says a word, in words.
+
+    Args:
+        family: of the checkpoint.
+        defaults: options that were not given, with their values.
+
+    Example:
+        >>> from convert import families
+        >>> deciding(families.find("bert"), {"application": "encoder"})
+        ['application=encoder: a BERT without language-model mask (others: lm, unilm)']
+    """
+    value = defaults.get("application")
+    others = [one for one in family.applications if one != value]
+    if value is None or not others:
+        return []
+    words = ENCODERS[others[0]].format(title=family.title)
+    return [f"application={value}: {words} (others: {', '.join(others)})"]
+
+
 def _check_together(family: Family, options: Mapping[str, Any]) -> None:
     """Raise where options contradict the family, or one another."""
     tables = any("positions" in row.shape for row in family.rows)

@@ -11,7 +11,7 @@ from convert.readers.base import Checkpoint
 from convert.readers.keras.archive3 import is_keras_zip, open_keras_zip
 from convert.readers.keras.hdf5 import is_hdf5
 from convert.readers.keras.parts import open_parts
-from convert.readers.locating import Located, locate, shards_of
+from convert.readers.locating import Located, SeveralCheckpointsError, locate, shards_of
 from convert.readers.tensorflow.bundle import open_bundle
 from convert.readers.tensorflow.object_graph import add_layers, is_object_graph
 from convert.readers.tensorflow.v1 import open_v1
@@ -21,7 +21,7 @@ from zoo.errors import IntegrityError, NotAllowedError, UsageError
 #: Also one that became a path, which has lost a slash.
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+:)//?(?=[^/])", re.IGNORECASE)
 
-__all__ = ["Checkpoint", "LazyTensor", "open_checkpoint"]
+__all__ = ["Checkpoint", "LazyTensor", "SeveralCheckpointsError", "open_checkpoint"]
 
 
 def open_checkpoint(
@@ -40,7 +40,8 @@ def open_checkpoint(
 
     Raises:
         NotFoundError: there is no checkpoint, or a part of it is missing.
-        UsageError: a folder contains several, it is an address, or the format is not read yet.
+        SeveralCheckpointsError: a folder contains several.
+        UsageError: it is an address, or the format is not read yet.
         IntegrityError: the files are damaged, or something else than their names say, or the
             system cannot read them.
         NotAllowedError: they may not be read.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from convert.readers.absent import ENDINGS, SHOWN, absent, empty, nameless, unknown
-from convert.readers.archive import Inside, is_archive, is_clutter
+from convert.readers.archive import is_archive, is_clutter
 from convert.readers.contents import check_content, what_is
 from convert.readers.keras.archive3 import is_keras_zip
 from convert.readers.keras.hdf5 import is_hdf5
@@ -27,6 +27,41 @@ VARIABLES = "variables"  # the folder of a SavedModel with its checkpoint, of th
 MAX_DEPTH = 3  # folders below the one given that are looked into
 MAX_FOLDERS = 1000
 CACHED = {"blobs", "refs", ".no_exist"}  # next to `snapshots` in a cache of the Hub
+
+
+class SeveralCheckpointsError(UsageError):
+    """A folder contains several checkpoints, and it is not said which is meant.
+
+    Attributes:
+        folder: the one given.
+        choices: their paths, each of which can be given in its place.
+        of_one_folder: whether they lie in one folder, and may be forms of the same model.
+    """
+
+    folder: str = ""
+    choices: tuple[str, ...] = ()
+    of_one_folder: bool = False
+
+    @classmethod
+    def of(
+        cls, folder: Path, choices: Iterable[Path], what: str, why: str = "", *, here: bool
+    ) -> SeveralCheckpointsError:
+        """The error for a folder and what lies in it; TensorFlow's are named by prefix."""
+        paths = tuple(f"{path}".removesuffix(".index") for path in choices)
+        shown = ", ".join(path.removeprefix(f"{folder}/") for path in paths)
+        error = cls(f"{folder} contains {what}: {shown}{why}; give one of them")
+        error.folder, error.choices, error.of_one_folder = f"{folder}", paths, here
+        return error
+
+    def among(self, choices: Iterable[str], why: str) -> SeveralCheckpointsError:
+        """The same with fewer choices, or with a reason why none of them is taken."""
+        names = ", ".join(Path(choice).name for choice in choices)
+        error = type(self)(
+            f"{self.folder} contains several checkpoints: {names} ({why}); give one of them"
+        )
+        error.folder, error.choices = self.folder, tuple(choices)
+        error.of_one_folder = self.of_one_folder
+        return error
 
 
 @dataclass
@@ -164,12 +199,10 @@ def _in_folder(folder: Path) -> Located:
     if named and (not finds.good or (named in finds.good and among == finds.good)):
         return Located(named, folder, said if len(finds.good) != 1 else [])
     if len(finds.good) > 1:
-        names = ", ".join(
-            f"{path}" if isinstance(path, Inside) else path.relative_to(folder).as_posix()
-            for path in finds.good
-        )
+        chosen = named if named in finds.good else None
+        choices = [path for path in finds.good if path not in among or chosen in (None, path)]
         why = f" ({'; '.join(said)})" if said and among == finds.good else ""
-        raise UsageError(f"{folder} contains several checkpoints: {names}{why}; give one of them")
+        raise SeveralCheckpointsError.of(folder, choices, "several checkpoints", why, here=True)
     if finds.good:
         taken = finds.good[0]
         passed = [f"passed over: {path.name}: {what}" for path, what in finds.bad.items()]
@@ -180,10 +213,8 @@ def _in_folder(folder: Path) -> Located:
         raise IntegrityError(". ".join(bad[:SHOWN]))
     below = list(_below(folder, MAX_DEPTH))
     if len(below) > 1:
-        names = ", ".join(f"{place}" for place in below[:SHOWN])
-        raise UsageError(
-            f"{folder} contains no checkpoint itself, folders in it do: {names}; give one of them"
-        )
+        what = "no checkpoint itself, folders in it do"
+        raise SeveralCheckpointsError.of(folder, below[:SHOWN], what, here=False)
     if below:
         found = _in_folder(below[0])
         inner = below[0].relative_to(folder).as_posix()

@@ -17,7 +17,8 @@ FULL = LEGACY / "bert_full"
 def test_a_conversion_shows_tensors_parity_and_what_to_type_next(run, tmp_path):
     out = tmp_path / "out"
     reference = FULL / "reference.npz"
-    code, said, err = run("convert", FULL / "model.weights", out, "--verify", reference)
+    words = ("--verify", reference, "--map")
+    code, said, err = run("convert", FULL / "model.weights", out, *words)
     assert code == 0, err
     assert "Transformer-*-FeedForward" in said
     assert "bert.encoder.layer.*.output.dense.weight" in said
@@ -26,12 +27,30 @@ def test_a_conversion_shows_tensors_parity_and_what_to_type_next(run, tmp_path):
     assert "OFF" not in said
     assert "AutoModelForPreTraining.from_pretrained" in err
     assert "gelu=erf" in err
+    assert err.startswith("application=encoder: a BERT without language-model mask")
 
 
 def test_quiet_is_the_answer_alone(run, tmp_path):
     code, said, err = run("convert", FULL / "model.weights", tmp_path / "out", "--quiet")
     assert (code, err) == (0, "")
-    assert said
+    line = "BertForPreTraining, 62 tensors, all placed; conversion.json has the map"
+    assert said == f"{tmp_path / 'out'}: {line}\n"
+
+
+def test_the_line_says_what_was_left_out_and_compared(run, tmp_path):
+    source, out = LEGACY / "bert_optim", tmp_path / "out"
+    words = ("--option", "gelu=erf", "--option", "with_nsp=false", "--allow-unused", "cls/seq*")
+    record = ("--verify", source / "reference.npz", "-q")
+    code, said, err = run("convert", source, out, *words, *record)
+    assert code == 0, err
+    dropped = len(json.loads((out / "conversion.json").read_text("utf-8"))["dropped"])
+    assert dropped > 2
+    assert f"placed, {dropped} left out; " in said
+    assert re.search(r"; \d recorded outputs agree, to \d\.\de-\d\d of the largest value; ", said)
+    assert err == (
+        "not compared, as the result does not have it: out_nsp_probs (--option with_nsp=true "
+        "gives it, where the files have its weights)\n"
+    )
 
 
 def test_a_vocabulary_that_is_passed_over_is_said_when_quiet_too(run, tmp_path):
@@ -92,7 +111,7 @@ def test_a_result_that_differs_is_no_result(run, tmp_path):
     ("words", "code", "message"),
     [
         ((FULL,), 2, "Missing argument 'OUT'"),
-        ((FULL, "OUT"), 2, "several checkpoints"),
+        ((LEGACY / "bert_cln", "OUT"), 2, "several checkpoints"),
         (("absent", "OUT"), 3, "no checkpoint absent"),
         ((FULL / "vocab.txt", "OUT"), 5, "neither"),
         ((FULL / "bert_model.ckpt", "OUT", "--option", "gelu"), 2, "KEY=VALUE"),
@@ -175,7 +194,7 @@ def test_fill_mask_says_what_is_wrong(run, tmp_path):
 def test_the_way_back_answers_with_the_call_that_builds_the_model(run, tmp_path):
     ours, out = tmp_path / "ours", tmp_path / "out"
     assert run("convert", FULL / "bert_model.ckpt", ours, "-q")[0] == 0
-    code, said, err = run("export", ours, out, "--to", "tf-checkpoint")
+    code, said, err = run("export", ours, out, "--to", "tf-checkpoint", "--map")
     assert code == 0, err
     assert "bert/encoder/layer_*/attention/self/query/kernel" in said
     assert "with_nsp=True" in err
@@ -216,9 +235,10 @@ def test_an_export_needs_a_target_that_there_is(run, tmp_path, monkeypatch):
     assert all(name in option.help for name in TARGETS)
     code, _, err = run("export", "A", "B")
     assert (code, "Missing option '--to'" in err) == (2, True)
+    (tmp_path / "A").mkdir()
     code, _, err = run("export", "A", "B", "--to", "keras-hdf")
     assert (code, "Did you mean 'keras-hdf5'?" in err) == (2, True)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["A"]
 
 
 @pytest.mark.parametrize("more", [(), ("--json",), ("-q",), ("--json", "-q")])
@@ -233,8 +253,8 @@ def test_inspect_ends_as_the_conversion_would(run, tmp_path, more):
     code, _, err = run("inspect", source, tmp_path / "out", *words)
     assert (code, bool(err)) == (0, not more)
     assert run("convert", source, tmp_path / "out", *words)[0] == 0
-    code, _, err = run("inspect", source, tmp_path / "out", *words)  # it is taken now
-    assert (code, "is not empty" in err) == (7, True)
+    code, said, err = run("inspect", source, tmp_path / "out", *words)  # it is taken now
+    assert (code, "is not empty" in said + err) == (7, True)
 
 
 def test_the_current_folder_can_be_the_result(run, tmp_path, monkeypatch):

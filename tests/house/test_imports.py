@@ -106,6 +106,7 @@ FLOORS = (
     "published plan",  # known releases; what becomes of every tensor
     "gelu companions tokenizers",  # what else the files say
     "preparing report verify",  # all that is known before a value is read; the only torch
+    "choosing",  # which of several is meant
     "inspection forward backward",  # what is it, the way in, the way out
 )
 NUMBERS = "numpy ml_dtypes h5py tokenizers google_crc32c"

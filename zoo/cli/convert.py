@@ -1,14 +1,16 @@
 """The verbs of legacy checkpoints: what one is, the way in, the way out."""
 
+import contextlib
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zoo.cli.calls import again
 from zoo.cli.common import Json, Quiet, console, hint, print_json, say, size
 from zoo.errors import UsageError
-from zoo.hints import command
 from zoo.progress import bytes_bar
 
 if TYPE_CHECKING:
@@ -60,6 +62,17 @@ Dtype = Annotated[
     str | None,
     typer.Option(help="Type of numbers: float32, float16 or bfloat16; default: as stored."),
 ]
+Prefer = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="Kind to take of several checkpoints in a folder: tensorflow or keras; default: the "
+        "first, where all hold the same tensors.",
+    ),
+]
+Map = Annotated[
+    bool, typer.Option("--map", help="Show what became of every tensor, and all defaults.")
+]
 MaxShardSize = Annotated[str, typer.Option(help="Maximum size of one safetensors file.")]
 
 
@@ -70,6 +83,7 @@ def inspect(
     ] = None,
     family: Family = None,
     release: Release = None,
+    prefer: Prefer = None,
     known: Annotated[
         bool, typer.Option("--known", help="List the known releases; needs no PATH.")
     ] = False,
@@ -95,45 +109,28 @@ def inspect(
         raise UsageError("no PATH given: genae inspect PATH, or genae inspect --known")
     from convert import inspection
 
-    found = inspection.inspect(
-        source,
-        family=family,
-        config=config,
-        vocab=vocab,
-        options=_options(option, options),
-        out=out,
-        verify=verify,
-        allow_unused=allow_unused or (),
-        dtype=dtype,
-        max_shard_size=max_shard_size,
-        release=release,
-    )
+    with _one_of_several():
+        found = inspection.inspect(
+            source,
+            family=family,
+            config=config,
+            vocab=vocab,
+            options=_options(option, options),
+            out=out,
+            verify=verify,
+            allow_unused=allow_unused or (),
+            dtype=dtype,
+            max_shard_size=max_shard_size,
+            release=release,
+            prefer=prefer,
+        )
     if as_json:
         print_json(found.to_dict())
     else:
         _show_inspection(found)
     if found.exit_code:
         raise typer.Exit(found.exit_code)
-    given: dict[str, list[Any]] = {
-        "--family": [family],
-        "--as": [release],
-        "--config": [config],
-        "--vocab": [vocab],
-        "--option": option or [],
-        "--options": [options],
-        "--verify": [verify],
-        "--allow-unused": allow_unused or [],
-        "--dtype": [dtype],
-        "--max-shard-size": [None if max_shard_size == SHARD else max_shard_size],
-    }
-    words = [
-        part
-        for word, values in given.items()
-        for one in values
-        if one is not None
-        for part in (word, one)
-    ]
-    hint(command("genae", "convert", source, out or "OUT", *words), quiet=quiet)
+    hint(again("convert", out=out or "OUT"), quiet=quiet)
 
 
 def convert(
@@ -141,6 +138,7 @@ def convert(
     out: Out,
     family: Family = None,
     release: Release = None,
+    prefer: Prefer = None,
     config: Config = None,
     vocab: Vocab = None,
     option: Option = None,
@@ -149,6 +147,7 @@ def convert(
     allow_unused: AllowUnused = None,
     dtype: Dtype = None,
     max_shard_size: MaxShardSize = SHARD,
+    show_map: Map = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -159,21 +158,23 @@ def convert(
     from convert.forward import convert_checkpoint
     from convert.report import load_command
 
-    report = convert_checkpoint(
-        source,
-        out,
-        family=family,
-        config=config,
-        vocab=vocab,
-        options=_options(option, options),
-        verify=verify,
-        allow_unused=allow_unused or (),
-        dtype=dtype,
-        max_shard_size=max_shard_size,
-        progress=partial(bytes_bar, "converting", quiet=quiet),
-        release=release,
-    )
-    _answer(report, as_json, quiet)
+    with _one_of_several():
+        report = convert_checkpoint(
+            source,
+            out,
+            family=family,
+            config=config,
+            vocab=vocab,
+            options=_options(option, options),
+            verify=verify,
+            allow_unused=allow_unused or (),
+            dtype=dtype,
+            max_shard_size=max_shard_size,
+            progress=partial(bytes_bar, "converting", quiet=quiet),
+            release=release,
+            prefer=prefer,
+        )
+    _answer(report, show_map, as_json, quiet)
     hint(load_command(report), quiet=quiet)
 
 
@@ -191,6 +192,7 @@ def export(
     options: Options = None,
     allow_unused: AllowUnused = None,
     dtype: Dtype = None,
+    show_map: Map = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -209,7 +211,7 @@ def export(
         dtype=dtype,
         progress=partial(bytes_bar, "exporting", quiet=quiet),
     )
-    _answer(report, as_json, quiet)
+    _answer(report, show_map, as_json, quiet)
     hint(build_call(report), quiet=quiet)
 
 
@@ -221,47 +223,71 @@ def _options(words: list[str] | None, file: Path | None) -> dict[str, Any]:
     return table | dict(arguments.parse_option(word) for word in words or ())
 
 
-def _answer(report: "Report", as_json: bool, quiet: bool) -> None:
-    """What became of everything, as a table or as JSON."""
+@contextlib.contextmanager
+def _one_of_several() -> Iterator[None]:
+    """Give the command to paste for each of several checkpoints, where one has to be chosen."""
+    from convert.readers import SeveralCheckpointsError
+
+    try:
+        yield
+    except SeveralCheckpointsError as error:
+        commands = "".join(f"\n  {again(source=choice, prefer=None)}" for choice in error.choices)
+        raise UsageError(f"{error}:{commands}") from None
+
+
+def _answer(report: "Report", show_map: bool, as_json: bool, quiet: bool) -> None:
+    """What became of everything: in a line, as a table or as JSON."""
+    from convert.report import deciding, summary
+
     if as_json:
         print_json(report.to_dict() | {"out": str(report.out), "files": report.files})
         for warning in report.warnings:
             say(warning)
         return
-    _show(report, quiet)
-    what = report.architecture.removeprefix("Genae")
-    say(f"{report.out}: {what}, {', '.join(report.files)}", quiet=quiet)
+    if show_map:
+        _show_map(report)
+    typer.echo(summary(report))
+    if report.parity and not quiet:
+        _show_parity(report)
+    for words in deciding(report):
+        say(words, quiet=quiet)
+    for note in report.notes:
+        say(note, quiet=quiet and note not in report.warnings)
+    if show_map and report.defaults:
+        taken = ", ".join(f"{key}={value}" for key, value in report.defaults.items())
+        say(f"all defaults: {taken}", quiet=quiet)
 
 
-def _show(report: "Report", quiet: bool) -> None:
-    """What became of every tensor, layers folded into one line, and the parity."""
+def _show_map(report: "Report") -> None:
+    """What became of every tensor, layers folded into one line."""
     from rich.table import Table
 
     from convert.report import fold
+    from zoo.cli.tables import WHOLE, Name
 
     table = Table("from", "to", "shape", "operation", box=None, pad_edge=False)
-    for row in fold(report):
-        table.add_row(*row)
-    console().print(table)
-    if report.defaults:
-        taken = ", ".join(f"{key}={value}" for key, value in report.defaults.items())
-        say(f"defaults taken: {taken}", quiet=quiet)
-    for note in report.notes:
-        say(note, quiet=quiet and note not in report.warnings)
-    if report.parity:
-        parity = Table("output", box=None, pad_edge=False)
-        for heading in ("largest difference", "relative", "tolerance", ""):
-            parity.add_column(heading, justify="right")
-        for p in report.parity:
-            parity.add_row(
-                p.name,
-                f"{p.max_absolute:.1e}",
-                f"{p.max_relative:.1e}",
-                f"{p.tolerance:.1e}",
-                "ok" if p.ok else "OFF",
-            )
-        typer.echo()
-        console().print(parity)
+    for source, target, *rest in fold(report):
+        table.add_row(Name(source), Name(target), *rest)
+    console(width_if_piped=WHOLE).print(table)
+
+
+def _show_parity(report: "Report") -> None:
+    """Each recorded output, and how far the result is from it."""
+    from rich.table import Table
+
+    parity = Table("output", box=None, pad_edge=False)
+    for heading in ("largest difference", "relative", "tolerance", ""):
+        parity.add_column(heading, justify="right")
+    for p in report.parity:
+        parity.add_row(
+            p.name,
+            f"{p.max_absolute:.1e}",
+            f"{p.max_relative:.1e}",
+            f"{p.tolerance:.1e}",
+            "ok" if p.ok else "OFF",
+        )
+    typer.echo()
+    console().print(parity)
 
 
 def _show_inspection(found: "Inspection") -> None:
@@ -278,6 +304,8 @@ def _show_inspection(found: "Inspection") -> None:
         if isinstance(value, dict):
             sign, between = (": ", "; ") if key == "unreadable" else ("=", ", ")
             value = between.join(f"{name}{sign}{one}" for name, one in value.items())
+        if key == "defaults":
+            value = "; ".join([*found.deciding(), f"all: {value}"])
         shown = "; ".join(value) if isinstance(value, list) else str(value or "")
         table.add_row(key.replace("_", " "), shown or "nothing")
     console().print(table)
