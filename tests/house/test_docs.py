@@ -16,7 +16,7 @@ from zoo.registry import embedded
 READMES = ("README.md", "README.zh-CN.md")
 ROOMS = (
     "cards/README.md",
-    *(f"zoo/{room}/README.md" for room in ("cli", "compression", "data", "evaluation")),
+    *(f"zoo/{room}/README.md" for room in ("card", "cli", "compression", "data", "evaluation")),
     *(f"zoo/{room}/README.md" for room in ("models", "registry", "training")),
     "zoo/models/images/ENERGIES.md",
     "convert/README.md",

@@ -5,7 +5,7 @@ MEANINGS: dict[str, dict[str, str]] = {
     "": {
         "schema": "Number of this form of cards.",
         "id": "Name of the model; its owner is `local` while it is published nowhere.",
-        "version": "Version of the weights: other inputs or outputs, retrained, other text.",
+        "version": "Version of the weights: other inputs, another training, other words.",
         "architecture": "Name in the catalog; `genae new --help` lists those that are trained.",
         "task": "The Hub's pipeline tag.",
         "status": "State of the model; a recipe has no weights yet, a fixture has random ones.",

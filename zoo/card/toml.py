@@ -7,12 +7,16 @@ from typing import Any
 
 from zoo.errors import UsageError
 
+#: Where a comment begins, if its line is not longer.
+COMMENT = 40
 
-def dumps(table: Mapping[str, Any]) -> str:
+
+def dumps(table: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> str:
     """Write tables as TOML: scalars first, then `[tables]` and `[[lists of tables]]`.
 
     Args:
         table: text, numbers, booleans, lists and tables; deeper tables are written inline.
+        notes: comments behind keys, by `key` or `table.key`.
 
     Returns:
         TOML text; `tomllib.loads` of it equals `table`.
@@ -24,15 +28,22 @@ def dumps(table: Mapping[str, Any]) -> str:
         [train]
         learning_rate = 0.001
     """
-    lines = [f"{_key(k)} = {inline(v)}" for k, v in table.items() if not _has_header(v)]
+    notes = notes or {}
+
+    def line(place: str, key: str, value: Any) -> str:
+        text, note = f"{_key(key)} = {inline(value)}", notes.get(f"{place}{key}")
+        return f"{text.ljust(COMMENT)} # {note}" if note else text
+
+    lines = [line("", k, v) for k, v in table.items() if not _has_header(v)]
     for name, value in table.items():
+        inside = f"{name}."
         if isinstance(value, Mapping):
             lines += ["", f"[{_key(name)}]"]
-            lines += [f"{_key(k)} = {inline(v)}" for k, v in value.items()]
+            lines += [line(inside, k, v) for k, v in value.items()]
         elif _has_header(value):
             for item in value:
                 lines += ["", f"[[{_key(name)}]]"]
-                lines += [f"{_key(k)} = {inline(v)}" for k, v in item.items()]
+                lines += [line(inside, k, v) for k, v in item.items()]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 

@@ -65,6 +65,11 @@ VERBS = {
         "Hide a part of images and fill it in.",
         "genae inpaint genae/dde-mnist examples-mnist --mask lower -o filled.png",
     ),
+    "new": Verb(
+        "zoo.cli.new:new",
+        "Write a card for your own images or texts.",
+        "genae new lab/clothes --data images --architecture vae",
+    ),
     "train": Verb(
         "zoo.cli.train:train",
         "Train a model from its card.",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from zoo import catalog
 from zoo.card import Card, Result
+from zoo.card.meanings import MEANINGS
+from zoo.card.schema import TABLES
 from zoo.errors import UsageError
 from zoo.registry import describe, embedded, list_models, load_card, manifest, upkeep
 
@@ -80,6 +82,30 @@ def models_table(cards: Iterable[Card]) -> str:
     return _markdown(rows)
 
 
+#: How the page of the card calls a table, where that is not `[place]`.
+TITLES = {
+    "": "At the top",
+    "results": "`[[results]]`, one a number",
+    "results.measured": "`measured` of a result",
+    "results.training": "`training` of a result",
+    "train": "`[train]`, besides the fields of `transformers.TrainingArguments`",
+    "train.rates.rules": "`[[train.rates.rules]]`, one a rule",
+}
+
+
+def keys_table() -> str:
+    """Every key of a card by table: what it says and expects, whether it must be there."""
+    parts = []
+    for place, keys in TABLES.items():
+        title = TITLES.get(place, f"`[{place}]`")
+        rows = [["key", "what it says", "value"], ["---"] * 3]
+        for name, key in keys.items():
+            needed = "" if key.required else " (optional)"
+            rows.append([f"`{name}`", MEANINGS[place][name], f"{key.expected}{needed}"])
+        parts += [f"### {title}", _markdown(rows)]
+    return "\n\n".join(parts)
+
+
 def _markdown(rows: Iterable[Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -130,12 +156,13 @@ def with_classes(stub: str) -> str:
 
 
 def tables() -> dict[str, str]:
-    """The pages that have a table of models, and the table."""
+    """The pages that have a table of models or of keys, and the table."""
     best = best_table()
     return {
         "README.md": best,
         "README.zh-CN.md": best,
         "cards/README.md": models_table(list_models()),
+        "zoo/card/README.md": keys_table(),
     }
 
 

@@ -22,7 +22,7 @@ EMPTY = "corresponds to no data"  # what `datasets` says of a data set without r
 def load_texts(
     name: str | Path,
     split: str,
-    columns: Sequence[str],
+    columns: Sequence[str] | None,
     *,
     config: str | None = None,
     streaming: bool = False,
@@ -38,7 +38,8 @@ def load_texts(
             a Hub id.
         split: in the slicing syntax of `datasets`: "train", "train[:500]", "train[90%:]"; a whole
             one if it is streamed.
-        columns: that are needed, in the order they shall have.
+        columns: that are needed, in the order they shall have; None for all there are, with
+            empty cells, of a data set that is not streamed.
         config: the configuration, where a data set has several.
         streaming: read rows as they are asked for; nothing is stored, and there is no length.
         quiet: draw no progress bars while downloading.
@@ -62,6 +63,7 @@ def load_texts(
         )
     if name in GENERATED:
         table = GENERATED[name](split, streaming)
+        columns = list(table.features) if columns is None else columns
         _check_columns(name, list(table.features), columns)
         return table.select_columns(list(columns))
     place = locate(name)
@@ -80,11 +82,13 @@ def load_texts(
         with found(name, place):
             table = datasets.load_dataset(**request, split=canonical(split), streaming=streaming)
     if streaming:
-        return _stream(name, place, split, every, table, list(columns))
-    _check_columns(name, table.column_names, columns)
+        return _stream(name, place, split, every, table, list(columns or ()))
+    _check_columns(name, table.column_names, columns or ())
     if not len(table):
         raise UsageError(f"data set {name}: the split {split!r} is empty; ask for more of it")
     note_fewer(name, split, len(table))
+    if columns is None:
+        return table
     table = table.select_columns(list(columns))
     with _faults(name, place, split, every):
         table.data.table.validate(full=True)  # readers take texts that are not UTF-8
@@ -101,7 +105,7 @@ def _describes(folder: Path) -> bool:
 
 
 def _request(
-    name: str, kind: Format, files: dict[str, list[Path]], columns: Sequence[str]
+    name: str, kind: Format, files: dict[str, list[Path]], columns: Sequence[str] | None
 ) -> dict[str, Any]:
     """The arguments of `datasets.load_dataset` for files."""
     import datasets
@@ -114,9 +118,14 @@ def _request(
         **kind.settings,
     }
     if kind.reader == "csv":
-        for each in files.values():
-            for file in each:
-                _check_columns(str(file), csv_header(name, file, kind.settings["sep"]), columns)
+        headers = {
+            file: csv_header(name, file, kind.settings["sep"])
+            for each in files.values()
+            for file in each
+        }
+        columns = next(iter(headers.values())) if columns is None else columns
+        for file, header in headers.items():
+            _check_columns(str(file), header, columns)
         request["features"] = datasets.Features(
             {column: datasets.Value("string") for column in columns}
         )

@@ -1,0 +1,71 @@
+"""A first card for one's own data, from what the data tells and a shipped recipe."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from zoo import catalog
+from zoo.card import Card, dumps
+from zoo.card.card import LOCAL
+from zoo.card.meanings import MEANINGS
+from zoo.data.describing import is_planar
+from zoo.errors import UsageError
+from zoo.registry import names
+
+from .drafting_images import of_images, of_points
+from .drafting_texts import of_texts
+from .known import known_settings
+from .recipes import build_recipe
+
+UNSTATED = "Not stated."
+
+
+def new_card(name: str, data: str, architecture: str, task: str | None = None) -> str:
+    """The text of a card that trains as it is, with a comment behind every key.
+
+    Args:
+        name: the model's id; without an owner it is `local`.
+        data: a folder or file, the name of a data set or a Hub id; its `train` split is used.
+        architecture: a name of the catalog.
+        task: of a model of texts, a key of `TASKS`; None for the first that fits.
+
+    Raises:
+        UsageError: architecture and data do not fit, or the name is no id.
+        NotFoundError: there is no such data set.
+    """
+    model_id = names.id_of(name)
+    model_id = model_id if "/" in model_id else f"{LOCAL}/{model_id}"
+    entry = catalog.find(architecture)
+    if entry.processor:
+        if task is not None:
+            raise UsageError(f"--task is of texts, and {architecture} is of images; leave it out")
+        draft = of_points(entry, data) if is_planar(data) else of_images(entry, data)
+    else:
+        draft = of_texts(entry, data, task)
+    stem = model_id.partition("/")[2]
+    table: dict[str, Any] = {
+        "schema": 1,
+        "id": model_id,
+        "version": "0.1.0",
+        "architecture": architecture,
+        "task": draft.task,
+        "status": "recipe",
+        "license": "unknown",
+        "summary": f"{entry.title[0].upper()}{entry.title[1:]} of {stem}.",
+        "papers": [entry.paper] if entry.paper else [],
+        "intended_use": UNSTATED,
+        "limits": UNSTATED,
+        **draft.table,
+    }
+    card = Card.of(table)
+    build_recipe(card)
+    return dumps(table, _notes(card, draft.notes))
+
+
+def _notes(card: Card, notes: Mapping[str, str]) -> dict[str, str]:
+    """A comment for each key: what the data told, else what the key means."""
+    found = dict(MEANINGS[""])
+    for section, settings in known_settings(card).items():
+        found |= {f"{section}.{name}": known.meaning for name, known in settings.items()}
+    before = "Say it before you publish."
+    found |= dict.fromkeys(("license", "intended_use", "limits", "data.license"), before)
+    return {**found, **notes}

@@ -1,0 +1,110 @@
+"""The first card of a model of texts."""
+
+from typing import Any
+
+from zoo import catalog
+from zoo.data.text import TASKS, Task
+from zoo.data.text.describing import TextFacts, describe_texts
+from zoo.errors import UsageError
+from zoo.hints import did_you_mean
+
+from . import starts
+from .drafting import MAX_WARM_UP, Draft, begun, data_table, power_of_two, reading, split_note
+from .known import config_fields
+from .text_settings import auto_class
+
+MAX_LENGTH = 128  # tokens of a text
+
+
+def of_texts(entry: catalog.Entry, data: str, wanted: str | None) -> Draft:
+    """What follows from texts: the task that fits, its columns, and how much there is to read.
+
+    Args:
+        entry: the architecture.
+        data: the data set.
+        wanted: the task; None for the first that fits.
+
+    Raises:
+        GenaeError: there are no texts, or the architecture cannot learn of these columns.
+    """
+    if wanted is not None and wanted not in TASKS:
+        raise UsageError(f"no task is called {wanted!r}. {did_you_mean(wanted, TASKS)}")
+    heads = _tasks(entry)
+    if wanted is not None and wanted not in heads:
+        raise UsageError(f"{entry.name} has no head for {wanted}; it learns {', '.join(heads)}")
+    with reading(entry, "texts"):
+        facts = describe_texts(data)
+    fitting = [name for name in heads if facts.columns_for(TASKS[name]) is not None]
+    tasks = [name for name in fitting if wanted in (None, name)]
+    if not tasks:
+        needed = "; ".join(
+            f"{name}: {_needs(TASKS[name])}" for name in heads if wanted in (None, name)
+        )
+        raise UsageError(
+            f"data set {data} has {_has(facts)}, and {entry.name} learns other data ({needed}); "
+            "name some, or another architecture"
+        )
+    return _text_draft(entry, data, facts, tasks[0], [t for t in fitting if t != tasks[0]])
+
+
+def _needs(task: Task) -> str:
+    """The columns that a task reads, in words."""
+    number = min(task.num_columns)
+    texts = (
+        f"{number} column{'s' * (number > 1)} of {'lists of words' if task.splits else 'texts'}"
+    )
+    return f"{texts} and one of labels" if task.label else texts
+
+
+def _has(facts: TextFacts) -> str:
+    """The columns of a data set, in words."""
+    kinds = {"texts": facts.texts, "lists": facts.words, "labels": facts.labels}
+    return ", ".join(f"{kind} in {', '.join(names)}" for kind, names in kinds.items() if names)
+
+
+def _tasks(entry: catalog.Entry) -> list[str]:
+    """The tasks that an architecture has a head for, the row's own first."""
+    config = catalog.load(entry.config)
+    heads = [name for name, task in TASKS.items() if config in auto_class(task)._model_mapping]
+    own = starts.FIRST_TASKS.get(entry.name)
+    return sorted(heads, key=lambda n: (n != own, catalog.HEADS[TASKS[n].head][0] != entry.auto))
+
+
+def _text_draft(
+    entry: catalog.Entry, data: str, facts: TextFacts, name: str, others: list[str]
+) -> Draft:
+    task = TASKS[name]
+    fit = facts.columns_for(task)
+    assert fit is not None
+    columns, label = fit
+    start = starts.TEXTS.get(entry.name, starts.TEXT)
+    config, train, card = begun(start, entry.name)
+    fields = config_fields(entry.name)[0]
+    config |= next((sizes for sizes in starts.SIZES if sizes.keys() <= fields.keys()), {})
+    tokenizer = starts.TOKENIZERS.get(name, starts.TOKENIZER)
+    tokens = facts.count * facts.characters / starts.CHARACTERS[tokenizer["kind"]]
+    length = min(MAX_LENGTH, max(8, power_of_two(tokens / 2))) if task.packs else MAX_LENGTH
+    rows = max(1, tokens // length) if task.packs else facts.count
+    batch = min(card.train.arguments["per_device_train_batch_size"], power_of_two(rows))
+    steps = card.train.arguments["max_steps"]
+    more: dict[str, Any] = {"task": name, "max_length": length}
+    if task.packs:
+        more["packing"] = True
+    if tuple(columns) != task.columns:
+        more["columns"] = list(columns)
+    if label != task.label:
+        more["label"] = label
+    train = {
+        "max_steps": steps,
+        "per_device_train_batch_size": batch,
+        "warmup_steps": MAX_WARM_UP,
+        **train,
+        "seed": 0,
+    }
+    tables = {"config": config, "tokenizer": dict(tokenizer), **data_table(data, facts, more)}
+    also = f" {entry.name} and this data also fit {', '.join(others)} (--task)." if others else ""
+    notes = {
+        "data.task": f"What the model learns.{also}",
+        "data.train_split": split_note(f"{facts.count:,} texts", facts.splits),
+    }
+    return Draft({**tables, "train": train}, notes, catalog.HEADS[task.head][1])
