@@ -150,6 +150,13 @@ SOURCES = (
     ),
     Source(
         "TensorFlow's names",
+        "tanh",
+        "Mesh TensorFlow computes tanh",
+        families=("synthesizer_random", "synthesizer_random_plus"),
+        certain=True,
+    ),
+    Source(
+        "TensorFlow's names",
         "erf",
         f"CPM's own code and OpenAI's GPT compute tanh; {BERT4KERAS}",
         families=("gpt", "gpt2"),

@@ -42,9 +42,11 @@ def make_plan(
 
     Raises:
         IntegrityError: tensors are absent, of another shape, or left over; names all of them.
-        UsageError: there is a head of fine-tuning, or averages are asked for that are not there.
+        UsageError: there is a head of fine-tuning, averages are asked for that are not there, or
+            the model computes something else.
     """
     stored = naming.names
+    _check_refused(family, stored)
     layers = settings.config["num_hidden_layers"]
     problems: list[str] = []
     steps, used = [], set()
@@ -125,6 +127,14 @@ def make_plan(
         )
     _check_averages(naming, steps)
     return Plan(tuple(steps), dropped)
+
+
+def _check_refused(family: Family, names: Mapping[str, str]) -> None:
+    """Raise for a tensor that shows that the model is no such one."""
+    for name, stored in names.items():
+        for pattern, reason in family.refused:
+            if re.search(pattern, name):
+                raise UsageError(f"the checkpoint has {stored}: {reason}; it is not converted")
 
 
 def _contradiction(row: Row, stored: str) -> str | None:

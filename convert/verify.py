@@ -45,6 +45,9 @@ INSIDE = (
     ),
 )
 
+#: What normalises the last hidden states of an encoder or a decoder.
+FINAL_NORMS = ("final_layer_norm", "final_norm")
+
 #: Scores of tokens under the names of outputs.
 SCORES = (
     ("mlm_logits", "prediction_logits"),
@@ -220,8 +223,10 @@ def _of_two_stacks(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
     last: dict[str, Any] = {}
     names = (("enc", "encoder"), ("dec", "decoder"))
     hooks = [
-        getattr(model, stack).final_layer_norm.register_forward_hook(_keep(last, stack, False))
+        norm.register_forward_hook(_keep(last, stack, False))
         for _, stack in names
+        for path in FINAL_NORMS
+        if (norm := _submodule(model, f"{stack}.{path}")) is not None
     ]
     with torch.no_grad():
         made = model(**inputs, output_hidden_states=True, return_dict=True)
@@ -239,7 +244,7 @@ def _of_two_stacks(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return found | {
         "encoder_output": made.encoder_last_hidden_state,
         "decoder_norm": norm,
-        "decoder_scaled": norm * model.config.d_model**-0.5,
+        "decoder_scaled": norm * model.config.hidden_size**-0.5,
         "lm_logits": made.logits,
         "split_lm_output": split.logits.softmax(-1),
     }
@@ -255,7 +260,7 @@ def _load(folder: str | os.PathLike[str], dtype: Any, auto: bool = False) -> Any
 
     config = json.loads((Path(folder) / "config.json").read_text("utf-8"))
     name = config["architectures"][0]
-    if name.startswith("Genae"):
+    if str(config.get("model_type")).startswith("genae_"):
         import zoo.models
 
         loader = getattr(zoo.models, name)

@@ -168,6 +168,9 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         | {"attention": ["dense+factorized_random", "factorized_dense"], "norm": "pre"}
         | {"mixture": "sigmoid", "factors": 3},
         "fixed": TEXT | {"attention": ["fixed_random", "mean"], "random_range": 2.0},
+        "t5": TEXT
+        | {"attention": "random+dot_product", "mixture": "sum", "norm": "pre", "rms_norm": True}
+        | {"bias": False, "position_embeddings": False, "scale_attn_weights": False},
     },
 }
 

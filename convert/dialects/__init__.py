@@ -1,6 +1,6 @@
 """Other names for the same layers; a new dialect is one table and one line here."""
 
-from convert.dialects import brightmart, garden, keras_layers, transformers_tf
+from convert.dialects import brightmart, garden, keras_layers, mesh, transformers_tf
 from convert.dialects.base import Dialect, Rule, translated
 
 __all__ = ["DIALECTS", "Dialect", "Rule", "translated"]
@@ -11,4 +11,5 @@ DIALECTS: tuple[Dialect, ...] = (
     *brightmart.DIALECTS,
     *keras_layers.DIALECTS,
     *transformers_tf.DIALECTS,
+    *mesh.DIALECTS,
 )

@@ -3,7 +3,17 @@
 from collections.abc import Collection
 from typing import Any
 
-from convert.families import albert, bert, electra, gau_alpha, gpt, nezha, roformer, t5
+from convert.families import (
+    albert,
+    bert,
+    electra,
+    gau_alpha,
+    gpt,
+    nezha,
+    roformer,
+    synthesizer,
+    t5,
+)
 from convert.families.base import Family, Settings
 from convert.families.settings import resolve_settings
 from zoo.errors import UsageError
@@ -34,6 +44,7 @@ FAMILIES = (
     gpt.GPT2,
     gpt.ML,
     *t5.FAMILIES,
+    *synthesizer.FAMILIES,
 )
 
 #: Families that compute the same from files that fit both; the first that fits is taken.

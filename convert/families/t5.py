@@ -167,6 +167,7 @@ def telltales_of(version: Version) -> tuple[tuple[str, ...], ...]:
             (
                 f"{block}/layer_{last:03d}/DenseReluDense/{version.wide[0]}/kernel",
                 f"{block}/layer_000/{version.norm}/scale",
+                f"!{block}/layer_000/Synthesizer/o",
             )
         )
         layer = f"{stack.title()}-Transformer-0-FeedForward"

@@ -46,8 +46,19 @@ def _transposed(source: LazyTensor) -> LazyTensor:
     return Transposed(source)
 
 
+def _heads_first(source: LazyTensor) -> LazyTensor:
+    from convert.weights.views import Swapped
+
+    return Swapped(source)
+
+
 KEEP = Op("as it is", lambda source: source, lambda array: array)
 TRANSPOSE = Op("(in, out) -> (out, in)", _transposed, lambda array: array.T)
+HEADS_FIRST = Op(
+    "(queries, heads, keys) -> (heads, queries, keys)",
+    _heads_first,
+    lambda array: array.swapaxes(0, 1),
+)
 
 
 def then(first: Op, second: Op) -> Op:

@@ -51,6 +51,19 @@ class Transposed(View):
         return self.source.block(box[::-1]).T
 
 
+class Swapped(View):
+    """The first two axes the other way round."""
+
+    def __init__(self, source: LazyTensor) -> None:
+        first, second, *rest = source.shape
+        super().__init__(source, (second, first, *rest))
+
+    def block(self, box: Box) -> np.ndarray:
+        """The box across."""
+        first, second, *rest = box
+        return self.source.block((second, first, *rest)).swapaxes(0, 1)
+
+
 class Rows(View):
     """Some rows, in another order."""
 

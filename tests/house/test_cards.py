@@ -281,9 +281,8 @@ BASELINES = {"fnet"}
 
 
 def test_every_converted_architecture_has_a_card_and_every_family_ships_a_model():
-    cards = [Card.load(folder) for folder in WITH_SOURCE]
-    assert {entry.name for entry in catalog.TEXTS if not entry.heads} - BASELINES == {
-        card.architecture for card in cards
-    }
+    converted = {Card.load(folder).architecture for folder in WITH_SOURCE}
+    assert converted <= {entry.name for entry in catalog.TEXTS}
+    assert {entry.name for entry in catalog.TEXTS if not entry.heads} - BASELINES <= converted
     shipped = [Card.load(folder) for folder in CONVERTED]
     assert {family.name for family in FAMILIES} == {card.source["family"] for card in shipped}

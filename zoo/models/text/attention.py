@@ -215,7 +215,7 @@ class SelfAttention(nn.Module):
         self.config = config
         self.is_causal = False  # the mask says it all
         heads, bias = config.num_attention_heads, config.use_bias
-        self.scaling = config.key_head_size**-0.5
+        self.scaling = config.dot_product_scale
         self.query = nn.Linear(config.hidden_size, heads * config.key_head_size, bias)
         self.key = nn.Linear(config.hidden_size, heads * config.key_head_size, bias)
         self.value = nn.Linear(config.hidden_size, heads * config.value_head_size, bias)

@@ -73,7 +73,7 @@ class SynthesizedAttention(nn.Module):
         self.config = config
         self.is_causal = False  # the mask says it all
         heads, bias = config.num_attention_heads, config.use_bias
-        self.scaling = config.key_head_size**-0.5
+        self.scaling = config.dot_product_scale
         self.dot_product = DOT_PRODUCT in forms
         self.names = tuple(forms)
         if self.dot_product:

@@ -59,6 +59,14 @@ class SynthesizerConfig(TextConfig):
         factors: width of the factors of `factorized_random`.
         norm: "post" normalises after each half of a block, as in BERT; "pre" before, and once at
             the end, as in GPT-2.
+        rms_norm: normalise by the root of the mean square, with a scale and no offset, as in T5
+            (arXiv:1910.07467), instead of layer normalisation.
+        bias: whether the dense maps of the blocks have offsets.
+        position_embeddings: whether a table of positions is added to the embeddings; random forms
+            know positions without it.
+        scale_attn_weights: divide dot products by the square root of a head's width.
+        scale_output: multiply what an encoder-decoder's head reads by `hidden_size`^-0.5, as T5
+            does with a tied head.
         random_range: standard deviation of fresh logits that read no tokens.
         random_seed: of the logits that are never trained, with the number of their layer.
         num_decoder_layers: of an encoder-decoder; None is `num_hidden_layers`.
@@ -73,6 +81,11 @@ class SynthesizerConfig(TextConfig):
     mixture: str = "softmax"
     factors: int = 8
     norm: str = "post"
+    rms_norm: bool = False
+    bias: bool = True
+    position_embeddings: bool = True
+    scale_attn_weights: bool = True
+    scale_output: bool = False
     random_range: float | int = 1.0
     random_seed: int = 0
     pooler: bool = False
@@ -81,7 +94,22 @@ class SynthesizerConfig(TextConfig):
     decoder_attention: str | list[str] | None = None
     decoder_start_token_id: int | None = None
 
-    # Class variables of the other families, which follow from `norm` here: so mypy objects.
+    # Class variables of the other families, which follow from fields here: so mypy objects.
+    @property
+    def position_kind(self) -> str:  # type: ignore[override]
+        """How tokens know where they stand, besides by their logits."""
+        return "table" if self.position_embeddings else "none"
+
+    @property
+    def norm_kind(self) -> str:  # type: ignore[override]
+        """How values are normalised."""
+        return "scaled_rms" if self.rms_norm else "layer"
+
+    @property
+    def use_bias(self) -> bool:  # type: ignore[override]
+        """Whether dense maps of blocks have offsets."""
+        return self.bias
+
     @property
     def block_kind(self) -> str:  # type: ignore[override]
         """How a block is put together."""
@@ -96,6 +124,11 @@ class SynthesizerConfig(TextConfig):
     def embedding_norm(self) -> bool:  # type: ignore[override]
         """Whether embeddings are normalised."""
         return self.norm == "post"
+
+    @property
+    def dot_product_scale(self) -> float:
+        """What products of queries and keys are multiplied by."""
+        return super().dot_product_scale if self.scale_attn_weights else 1.0
 
     def forms(self) -> list[tuple[str, ...]]:
         """The forms that each layer mixes."""

@@ -16,9 +16,9 @@ class TextConfig(PreTrainedConfig):
     """Sizes and options of a text model; names are those of transformers where it has one.
 
     What a family always does stands on its class, not in its files: `position_kind` ("table",
-    "rotary", "relative"), `block_kind` ("post_norm", "pre_norm", "grover", "gated"),
-    `norm_kind` ("layer", or "rms" without parameters), `head_kind` ("transform", or "tied"
-    to the embeddings without parameters), `embedding_norm`, `final_norm` and `use_bias`.
+    "rotary", "relative", "none"), `block_kind` ("post_norm", "pre_norm", "grover", "gated"),
+    `norm_kind` ("layer", "scaled_rms", or "rms" without parameters), `head_kind` ("transform", or
+    "tied" to the embeddings without parameters), `embedding_norm`, `final_norm` and `use_bias`.
 
     Sizes and options that cannot be are a `ValueError`, which transformers hands on as
     huggingface_hub's `StrictDataclassClassValidationError`. Options without a paper are those of
@@ -135,7 +135,7 @@ class TextConfig(PreTrainedConfig):
         if self.condition_hidden_size is not None and self.condition_size is None:
             raise ValueError("condition_hidden_size needs a condition_size")
         if self.condition_size is not None and self.norm_kind != "layer":
-            raise ValueError("condition_size: this model's normalisation has no parameters")
+            raise ValueError("condition_size: this model's normalisation takes no condition")
         if self.position_kind == "rotary" and self.key_head_size % 2:
             raise ValueError(
                 f"rotary positions turn pairs: the key size {self.key_head_size} must be even"
@@ -155,6 +155,11 @@ class TextConfig(PreTrainedConfig):
     def key_head_size(self) -> int:
         """Width of a query and key head."""
         return self.attention_key_size or self.value_head_size
+
+    @property
+    def dot_product_scale(self) -> float:
+        """What products of queries and keys are multiplied by."""
+        return float(self.key_head_size**-0.5)
 
     @property
     def embedding_width(self) -> int:

@@ -149,7 +149,10 @@ class SynthesizerForConditionalGeneration(SynthesizerPreTrainedModel, Generation
             return_dict=True,
             **wanted,
         )
-        logits = self.lm_head(output.last_hidden_state)
+        decoded = output.last_hidden_state
+        if self.config.scale_output:
+            decoded = decoded * self.config.hidden_size**-0.5
+        logits = self.lm_head(decoded)
         return Seq2SeqLMOutput(
             loss=None if labels is None else token_loss(logits, labels),
             logits=logits,

@@ -1,5 +1,6 @@
 """Normalisations of text models: with parameters, which a condition may move, and without."""
 
+import torch
 from torch import Tensor, nn
 
 from .activations import activation
@@ -72,10 +73,22 @@ class PlainRMSNorm(nn.Module):
         return nn.functional.rms_norm(values, (self.size,), eps=self.eps)
 
 
+class ScaledRMSNorm(PlainRMSNorm):
+    """The same with a scale for each feature, as T5 has it (arXiv:1910.10683, section 2.1)."""
+
+    def __init__(self, size: int, config: TextConfig, eps: float) -> None:
+        super().__init__(size, config, eps)
+        self.weight = nn.Parameter(torch.ones(size))
+
+    def forward(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
+        return super().forward(values) * self.weight
+
+
 Norm = ConditionalLayerNorm | PlainRMSNorm
 NORMS: dict[str, type[ConditionalLayerNorm] | type[PlainRMSNorm]] = {
     "layer": ConditionalLayerNorm,
     "rms": PlainRMSNorm,
+    "scaled_rms": ScaledRMSNorm,
 }
 
 
