@@ -2,7 +2,9 @@
 
 import inspect
 import json
+import shlex
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from zoo.data.sources import DATASETS
 from zoo.data.text import KINDS, TASKS
 from zoo.evaluation.density import run as density
 from zoo.evaluation.metrics import table as metrics
+from zoo.evaluation.results import protocol
 from zoo.models.images.samplers import SAMPLERS
 from zoo.registry import embedded, manifest, verify
 from zoo.registry.fit import check_fit
@@ -286,3 +289,16 @@ def test_every_converted_architecture_has_a_card_and_every_family_ships_a_model(
     assert {entry.name for entry in catalog.TEXTS if not entry.heads} - BASELINES <= converted
     shipped = [Card.load(folder) for folder in CONVERTED]
     assert {family.name for family in FAMILIES} == {card.source["family"] for card in shipped}
+
+
+def test_a_number_names_the_whole_command_that_measures_it_again():
+    stated = 0
+    for folder in FOLDERS:
+        card = Card.load(folder)
+        for result in card.results:
+            model = shlex.split(result.protocol)[2]
+            data = card.data and card.data.dataset
+            assert result.protocol == protocol(model, data, asdict(result))
+            assert f"`{result.protocol}`" in render_readme(card)
+            stated += 1
+    assert stated > 100

@@ -200,6 +200,9 @@ def test_the_readme_shows_the_images_that_the_manifest_lists(card_table):
     text = render_readme(card, {"parameters": 5, "files": files})
     assert text.index("![samples](samples.png)") < text.index("![inpainting](inpainting.png)")
     assert "trace.png" not in text
+    text = render_readme(card, {"files": [*files, {"path": "figures/latent_plane.svg"}]})
+    assert text.index("![inpainting]") < text.index("![latent plane](figures/latent_plane.svg)")
+    assert "Latent plane." in text
 
 
 @pytest.mark.parametrize("entry", catalog.IMAGES, ids=lambda entry: entry.name)

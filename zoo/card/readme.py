@@ -186,7 +186,9 @@ def _usage(card: Card, place: str) -> str:
     return f"```python\n{code}\n```"
 
 
-#: Images of a model's folder that its page shows, with what each says.
+#: Files that a page shows as images.
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg")
+#: Images that genae makes for a model's folder, with what each says.
 IMAGES = {
     "samples.png": "Samples of one seed, not selected.",
     "trace.png": "From noise to image: each row is one chain, the last column after the jump.",
@@ -195,10 +197,21 @@ IMAGES = {
 
 
 def _images(manifest: Mapping[str, Any]) -> list[str]:
-    """The images that the manifest lists, each with its words."""
-    listed = {entry["path"] for entry in manifest.get("files", ())}
-    shown = {name: text for name, text in IMAGES.items() if name in listed}
-    return [f"![{name.partition('.')[0]}]({name})\n\n{text}" for name, text in shown.items()]
+    """The images that the manifest lists, each with its words, those of genae first."""
+    listed = [entry["path"] for entry in manifest.get("files", ())]
+    pictured = [path for path in listed if path.lower().endswith(ENDINGS)]
+    shown = [*(path for path in IMAGES if path in pictured), *sorted({*pictured} - {*IMAGES})]
+    return [f"![{_called(path)}]({path})\n\n{_words(path)}" for path in shown]
+
+
+def _called(path: str) -> str:
+    return path.rpartition("/")[2].partition(".")[0].replace("_", " ").replace("-", " ")
+
+
+def _words(path: str) -> str:
+    """What an image shows; of one that is not genae's, its name says it."""
+    name = _called(path)
+    return IMAGES.get(path, f"{name[:1].upper()}{name[1:]}.")
 
 
 def _data(card: Card) -> str:

@@ -173,9 +173,17 @@ def _record(
     from zoo.registry import upkeep
 
     new = [one for one in measured if one.ok is None]
+    card = Card.load(folder)
+    made = results(
+        measured,
+        card.id,
+        device=device,
+        version=zoo.__version__,
+        dataset=card.data.dataset if card.data else None,
+    )
     upkeep.record(
         folder,
-        results(measured, Card.load(folder).id, device=device, version=zoo.__version__),
+        made,
         toml_blocks(model, new, device) if new else "",
         restate=restate,
     )
@@ -189,7 +197,8 @@ def toml_blocks(model: str, measured: list[Measurement], device: str) -> str:
 
     card = load_card(model)
     name = Path(model).name if card is None else card.id
-    return results_toml(measured, name, device=device, version=zoo.__version__)
+    own = getattr(getattr(card, "data", None), "dataset", None)
+    return results_toml(measured, name, device=device, version=zoo.__version__, dataset=own)
 
 
 def _table(measured: list[Measurement]) -> Table:

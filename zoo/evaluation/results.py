@@ -1,11 +1,11 @@
 """Measurements as text, as JSON and as TOML for cards."""
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from zoo.card.toml import inline
+from zoo.card.toml import inline, setting
 from zoo.hints import command
 
 from .metrics.table import METRICS
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .measure import Measurement
 
 
+#: The split that is measured on where none is named and the data has it.
+DEFAULT_SPLIT = "test"
 #: The keys of a result that come before its tolerance.
 BEFORE_TOLERANCE = ("dataset", "split", "metric", "unit", "value")
 
@@ -29,7 +31,12 @@ def as_dict(measurement: "Measurement") -> dict[str, Any]:
 
 
 def results_toml(
-    measurements: Iterable["Measurement"], model: str, *, device: str, version: str
+    measurements: Iterable["Measurement"],
+    model: str,
+    *,
+    device: str,
+    version: str,
+    dataset: str | None = None,
 ) -> str:
     """`[[results]]` blocks to paste into a card.
 
@@ -38,15 +45,15 @@ def results_toml(
         model: id of the model.
         device: of the measurement.
         version: of genae.
+        dataset: the one that the model's card names, which a command need not say.
 
     Returns:
         TOML text. A stated tolerance is kept; a new one is the suggestion of the metric.
     """
     measurements = list(measurements)
     blocks = []
-    for measurement, fields in zip(
-        measurements, results(measurements, model, device=device, version=version), strict=True
-    ):
+    made = results(measurements, model, device=device, version=version, dataset=dataset)
+    for measurement, fields in zip(measurements, made, strict=True):
         metric = METRICS[measurement.name]
         tolerance = measurement.tolerance
         if tolerance is None:
@@ -64,14 +71,18 @@ def results_toml(
 
 
 def results(
-    measurements: Iterable["Measurement"], model: str, *, device: str, version: str
+    measurements: Iterable["Measurement"],
+    model: str,
+    *,
+    device: str,
+    version: str,
+    dataset: str | None = None,
 ) -> list[dict[str, Any]]:
     """Measurements in the form of a card's `[[results]]`, without tolerances.
 
     The arguments are those of `results_toml`; options that are None are left out.
     """
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return [
+    made = [
         {
             "dataset": m.dataset,
             "split": m.split,
@@ -80,11 +91,44 @@ def results(
             "value": round(m.measured, METRICS[m.name].digits),
             "seed": m.seed,
             "options": {name: value for name, value in m.options.items() if value is not None},
-            "protocol": command("genae", "evaluate", model, "--metric", m.name),
-            "measured": {"date": today, "device": device, "genae": version},
         }
         for m in measurements
     ]
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    measured = {"date": today, "device": device, "genae": version}
+    return [
+        {**one, "protocol": protocol(model, dataset, one), "measured": dict(measured)}
+        for one in made
+    ]
+
+
+def protocol(model: str, dataset: str | None, result: Mapping[str, Any]) -> str:
+    """The command that measures a result again, options included.
+
+    Args:
+        model: id of the model.
+        dataset: the one that its card names.
+        result: in the form of a card.
+
+    Example:
+        >>> result = {"dataset": "mnist", "split": "test", "metric": "iwae", "seed": 1}
+        >>> protocol("me/vae", "mnist", {**result, "options": {"num_samples": 5}})
+        'genae evaluate me/vae --metric iwae --set num_samples=5 --seed 1'
+    """
+    words = ["genae", "evaluate", model, "--metric", result["metric"]]
+    words += ["--data", result["dataset"]] if result["dataset"] != dataset else []
+    words += ["--split", result["split"]] if result["split"] != DEFAULT_SPLIT else []
+    for name, value in (result.get("options") or {}).items():
+        words += ["--set", f"{name}={_as_typed(value)}"]
+    words += ["--seed", str(result["seed"])] if result["seed"] else []
+    return command(*words)
+
+
+def _as_typed(value: Any) -> str:
+    """A value as `--set` takes it: text as it is where that is read as text."""
+    if isinstance(value, str) and setting(f"x={value}") == ("x", value):
+        return value
+    return inline(value)
 
 
 def _toml(value: Any) -> str:
