@@ -63,7 +63,7 @@ ROOMS = {
         f"{PLAIN} zoo.data zoo.models.text",
     ),
     "zoo.training": (
-        "numpy torch transformers datasets safetensors sklearn huggingface_hub peft",
+        "numpy torch transformers datasets safetensors sklearn huggingface_hub peft matplotlib",
         f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data",
     ),
     "zoo.evaluation": (

@@ -53,7 +53,7 @@ def test_the_folder_is_a_model_with_its_tokenizer(data, tmp_path, monkeypatch, t
     found = {path.name for path in folder.iterdir()} - {"generation_config.json"}
     assert found == {
         *("README.md", "card.toml", "config.json", "manifest.json", "model.safetensors"),
-        *("tokenizer.json", "tokenizer_config.json"),
+        *("tokenizer.json", "tokenizer_config.json", "training.json", "training.png"),
     }
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert not zoo.verify(folder).problems

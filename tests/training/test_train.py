@@ -49,6 +49,8 @@ def test_the_folder_is_a_model_with_all_that_belongs_to_it(card, tmp_path, archi
         "model.safetensors",
         "preprocessor_config.json",
         "samples.png",
+        "training.json",
+        "training.png",
     }
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     model = MODELS[architecture].from_pretrained(folder)
@@ -118,8 +120,7 @@ def test_a_card_with_settings_is_made_into_a_recipe_once(card, tmp_path, monkeyp
         )
     train(made, tmp_path / "out", overrides=["max_steps=1"], quiet=True)
     assert sorted(kind.__name__ for kind in built) == [
-        "Card",
-        "Card",  # of the run, and of the variant that it makes
+        *["Card"] * 3,  # of the run, of the variant that it makes, and where its data lies
         "GenaeImageProcessor",
         "TrainingArguments",
         "VAEConfig",
@@ -285,7 +286,7 @@ def test_data_and_outputs_may_lie_at_home(card, tmp_path, monkeypatch, image_fol
     assert train(card("ae"), "~/ae", overrides=["max_steps=1"], quiet=True) == tmp_path / "ae"
     assert (tmp_path / "ae/model.safetensors").is_file()
     assert registry.resolve("~/ae") == str(tmp_path / "ae")
-    assert registry.load_card("~/ae").id == Card.load("~/ae/card.toml").id == "genae/tiny-ae"
+    assert registry.load_card("~/ae").id == Card.load("~/ae/card.toml").id == "local/ae"
 
 
 def test_logs_name_the_parts_of_the_loss(card, tmp_path, monkeypatch):

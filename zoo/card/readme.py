@@ -191,6 +191,7 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg")
 #: Images that genae makes for a model's folder, with what each says.
 IMAGES = {
     "samples.png": "Samples of one seed, not selected.",
+    "training.png": "The loss in training; `training.json` has the numbers.",
     "trace.png": "From noise to image: each row is one chain, the last column after the jump.",
     "inpainting.png": "Inpainting: the image, what the model saw of it, and what it made of that.",
 }

@@ -73,15 +73,21 @@ def check_outputs(model: Any, inputs: Mapping[str, Any]) -> None:
 
 
 @torch.no_grad()
-def loss_in_use(model: Any, inputs: Callable[[], Mapping[str, Any]]) -> float:
+def loss_in_use(
+    model: Any, inputs: Callable[[], Mapping[str, Any]], seed: int | None = None
+) -> float:
     """The loss of a model in eval mode; mode and random state do not change.
 
     Args:
         model: anything that gives a loss.
         inputs: makes what it is called with, random numbers included.
+        seed: of torch's generators meanwhile; None leaves them as they are.
     """
     mode = model.training
-    with torch.random.fork_rng(devices=[]):
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        if seed is not None:
+            torch.manual_seed(seed)
         loss = model.eval()(**inputs()).loss
     model.train(mode)
     return float(loss)

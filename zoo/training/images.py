@@ -1,6 +1,8 @@
 """Training on images, or on points of the plane."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,13 @@ from zoo.progress import items_bar
 from .batches import check_together
 from .divergence import LOSS_EXAMPLES, check_model, check_outputs, check_tensors, loss_in_use
 from .fitting import batches, calibrate_batch_norm, encode_all, fit_samplers
-from .material import Material
+from .material import Material, held_out, some
 from .recipe import Recipe, build_config, build_parts, check_known, one_line
 from .trainer import ImageTrainer
 
 SHOWN_SAMPLES = 64
 SHOWN_POINTS = 10_000
+VALIDATED = 1000  # images of the validation split, at most
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,13 @@ class ImageRecipe(Recipe):
     def load(self, *, quiet: bool = False) -> "ImageMaterial":
         """The train split, decoded."""
         data = self.data
-        images = load_images(
-            data.dataset, data.train_split, self.processor, config=data.config, quiet=quiet
-        )
-        return ImageMaterial(self, images)
+
+        def read(split: str) -> Images:
+            return load_images(
+                self.dataset, split, self.processor, config=data.config, quiet=quiet
+            )
+
+        return ImageMaterial(self, read(data.train_split), held_out(data, read, quiet=quiet))
 
 
 def image_recipe(card: Card, output_dir: str | Path) -> ImageRecipe:
@@ -115,10 +121,12 @@ class ImageMaterial(Material):
     Attributes:
         recipe: of the training.
         images: the train split.
+        validation: the validation split; None without one.
     """
 
     recipe: ImageRecipe
     images: Images
+    validation: Images | None = None
 
     def make_model(self) -> Any:
         """A model that starts from the data, where its weights do."""
@@ -156,17 +164,32 @@ class ImageMaterial(Material):
 
     def loss(self, model: Any) -> float:
         """The loss on the first images."""
+        size = max(LOSS_EXAMPLES, model.min_batch_size)
+        return loss_in_use(model, partial(self._inputs, model, self.images, slice(size)))
 
-        def inputs() -> dict[str, Any]:
-            size = max(LOSS_EXAMPLES, model.min_batch_size)
-            pixels = to_values(self.images.pixels[:size].to(model.device))
-            made = {"pixel_values": binarize(pixels, self.recipe.data.binarization)}
-            takes_labels = "labels" in signature(model.forward).parameters
-            if takes_labels and self.images.labels is not None:
-                made["labels"] = self.images.labels[:size].to(model.device)
-            return made
+    def _inputs(self, model: Any, images: Images, rows: Any) -> dict[str, Any]:
+        """Some images as a model is called with them."""
+        pixels = to_values(images.pixels[rows].to(model.device))
+        made = {"pixel_values": binarize(pixels, self.recipe.data.binarization)}
+        takes_labels = "labels" in signature(model.forward).parameters
+        if takes_labels and images.labels is not None:
+            made["labels"] = images.labels[rows].to(model.device)
+        return made
 
-        return loss_in_use(model, inputs)
+    def validation_inputs(self, model: Any) -> list[Callable[[], dict[str, Any]]]:
+        """Batches of equally many images, `VALIDATED` in all or what there are."""
+        if self.validation is None:
+            return []
+        chosen = some(len(self.validation), VALIDATED)
+        size = max(VALIDATED // 4, model.min_batch_size)
+        size = min(size, len(chosen))
+        if size < model.min_batch_size:
+            return []
+        starts = range(0, len(chosen) - size + 1, size)
+        return [
+            partial(self._inputs, model, self.validation, chosen[start : start + size])
+            for start in starts
+        ]
 
     def finish(self, model: Any) -> Any:
         """Batch-norm statistics of the whole train split, then the samplers the card names."""

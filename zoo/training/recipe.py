@@ -14,6 +14,7 @@ from transformers.utils.import_utils import is_torch_tf32_available
 from zoo import catalog
 from zoo.card import Card, Data
 from zoo.card.schema import TRAIN
+from zoo.data.sources import beside
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
@@ -99,6 +100,11 @@ class Recipe(ABC):
         return settings and {name: value for name, value in settings.items() if name != "saved"}
 
     @property
+    def dataset(self) -> str:
+        """The data set of the card, as it is found: beside the card, or by its name."""
+        return beside(self.data.dataset, self.card.path)
+
+    @property
     def data(self) -> Data:
         """The [data] of the card."""
         assert self.card.data is not None
@@ -161,6 +167,11 @@ def build_parts(card: Card, output_dir: str | Path, config: PreTrainedConfig) ->
         raise UsageError(
             f"{card.path}: [train] num_train_epochs = 0 trains nothing; set it to 1 or more, or "
             "set max_steps"
+        )
+    if options.get("max_steps") == 0:
+        raise UsageError(
+            f"{card.path}: [train] max_steps = 0 trains nothing; set it to 1 or more, or to -1 to "
+            "train num_train_epochs"
         )
     if options.get("learning_rate") == 0:
         raise UsageError(f"{card.path}: [train] learning_rate = 0 trains nothing; set it above 0")

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from transformers import set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
 from zoo.card import CARD_FILE, Card
-from zoo.data.sources import locate
+from zoo.data.identity import WHOLE, fingerprint
+from zoo.data.sources import beside, locate
 from zoo.errors import (
     ConflictError,
     DivergedError,
@@ -31,11 +33,13 @@ from zoo.registry import manifest
 
 from .around.ema import EMA
 from .callbacks import BarCallback, InterruptCallback, without_default_output
+from .curve import Curve, CurveCallback
 from .divergence import NOTED, advice, check_growth, check_model, check_value, is_finite
 from .explaining import check_steps
 from .fitting import stored_weights
 from .material import Material
 from .optimizing import AVERAGE
+from .placing import placed
 from .recipe import Recipe, one_line
 from .recipes import build_recipe
 from .resuming import changes, check_output, explain
@@ -54,8 +58,8 @@ def train(
     """Train the model a card describes.
 
     Checkpoints live in `OUTPUT.training` beside the output until the run is complete; then the
-    weights, config, image processor or tokenizer, card, manifest, README and, of images, some
-    samples appear in the output folder at once.
+    weights, config, image processor or tokenizer, card, manifest, README, the curve of the losses
+    and, of images, some samples appear in the output folder at once.
 
     Args:
         card: with [data] and [train].
@@ -93,16 +97,19 @@ def train(
         loss = material.loss(model)
     with checkpoints_in(work, card), without_bars():
         try:
-            average = fit(model, recipe, material, checkpoint, quiet)
+            average, history = fit(model, recipe, material, checkpoint, quiet)
             with finished(model, recipe, material, average) as (done, variants):
                 check_growth(loss, trained := material.loss(done))
-                named = card_of_weights(card, original, output)
-                export(done, recipe, named, material, output, variants, quiet)
+                curve = Curve.of(history, loss, trained)
+                named = placed(card_of_weights(card, original, output), output)
+                export(done, recipe, named, material, curve, output, variants, quiet)
         except DivergedError as error:
             last = next(iter(complete_checkpoints(work)[::-1]), None)
             text = advice(str(error), recipe.arguments.learning_rate, work, last)
             raise DivergedError(text) from error
     shutil.rmtree(work)
+    if not quiet:
+        print(curve.in_words(), file=sys.stderr)
     if trained - loss > NOTED * max(abs(loss), 1) and not quiet:
         print(
             f"the loss is {trained:.4g} and was {loss:.4g} before training: nothing was learnt; a "
@@ -131,8 +138,12 @@ def fit(
     material: Material,
     checkpoint: str | None,
     quiet: bool,
-) -> EMA | None:
-    """Run the Trainer until it ends or Ctrl-C interrupts it; the average of the weights, if any.
+) -> tuple[EMA | None, list[dict[str, Any]]]:
+    """Run the Trainer until it ends or Ctrl-C interrupts it.
+
+    Returns:
+        The average of the weights, if any, and the Trainer's log, of an interrupted run before
+        this one, too.
 
     Raises:
         UsageError: arguments exclude each other.
@@ -149,6 +160,9 @@ def fit(
     except ValueError as error:  # arguments that exclude each other
         raise UsageError(f"{recipe.card.path}: [train] {one_line(error)}") from error
     without_default_output(trainer)
+    told = not quiet and not sys.stderr.isatty()  # where the bar is drawn, it has the losses
+    say = partial(print, file=sys.stderr, flush=True) if told else (lambda _: None)
+    trainer.add_callback(CurveCallback(material.validation_loss, say))
     with InterruptCallback() as interrupt, items_bar("training", quiet=quiet, keep=True) as bar:
         trainer.add_callback(BarCallback(bar))
         trainer.add_callback(interrupt)
@@ -160,7 +174,7 @@ def fit(
         )
     check_value("the loss", trained.training_loss)
     check_model(model)
-    return trainer.ema
+    return trainer.ema, trainer.state.log_history
 
 
 def find_checkpoint(card: Card, output: Path, work: Path, resume: bool) -> str | None:
@@ -204,8 +218,15 @@ def note_other_files(card: Card) -> None:
     assert card.data is not None
     if not card.data.sha256:
         return
-    place = locate(card.data.dataset)
+    place = locate(beside(card.data.dataset, card.path))
     for name, sha256 in card.data.sha256.items():
+        if name == WHOLE and isinstance(place, Path) and fingerprint(place) != sha256:
+            print(
+                f"{card.data.dataset}: is not the data that {card.id} was trained on",
+                file=sys.stderr,
+            )
+        if name == WHOLE:
+            continue
         files = list(place.rglob(name)) if isinstance(place, Path) else []
         if files and sha256 not in map(manifest.sha256, files):
             print(
@@ -240,6 +261,7 @@ def export(
     recipe: Recipe,
     card: Card,
     material: Material,
+    curve: Curve,
     output: Path,
     variants: Mapping[str, dict[str, Tensor]],
     quiet: bool = True,
@@ -253,6 +275,7 @@ def export(
         recipe: it was trained by.
         card: that goes with the weights.
         material: it was trained on.
+        curve: of the training.
         output: the folder to write.
         variants: other weights of the model, each for a file that
             `from_pretrained(output, variant=name)` loads.
@@ -271,6 +294,7 @@ def export(
             model.save_pretrained(folder, state_dict=kept, variant=name)
         (folder / CARD_FILE).write_text(card.text, encoding="utf-8")
         material.save(model, folder, quiet=quiet)
+        curve.save(folder)
         made = {"by": "genae train", "from": recipe.card.id, "torch": torch.__version__}
         # The page loads from its own folder, as the id may not exist yet, or have other weights.
         manifest.write(folder, card, made, parameters=model.num_parameters(), place=".")

@@ -1,9 +1,9 @@
 """Training on texts."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from . import adapters
 from .adversarial.objective import Objective
 from .adversarial.objectives import OBJECTIVES
 from .divergence import LOSS_EXAMPLES, check_model, check_outputs, loss_in_use
-from .material import Material
+from .material import Material, held_out, some
 from .recipe import Recipe, build_parts
 from .tables import build
 from .text_settings import auto_class, text_config, text_options
@@ -40,6 +40,7 @@ from .text_trainer import CollatingTrainer
 from .tokenizers import TRAINED_IDS, fit_inputs, fitted_length, load_tokenizer, token_ids
 
 SHUFFLED = 10_000  # texts of a stream that are in memory, to be drawn from
+VALIDATED = 256  # texts of the validation split, at most
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,18 @@ class TextRecipe(Recipe):
     def load(self, *, quiet: bool = False) -> "TextMaterial":
         """The train split as tokens, with the tokenizer and the config that it leads to."""
         data, options, task = self.data, self.options, self.task
-        texts = load_texts(
-            data.dataset,
-            data.train_split,
-            task.needed(options),
-            config=data.config,
-            streaming=options.streaming,
-            quiet=quiet,
-        )
+
+        def read(split: str) -> Any:
+            return load_texts(
+                self.dataset,
+                split,
+                task.needed(options),
+                config=data.config,
+                streaming=options.streaming,
+                quiet=quiet,
+            )
+
+        texts = read(data.train_split)
         if task.label:
             labels = find_labels(texts, options.label or task.label)
             options = replace(options, labels=labels)
@@ -124,9 +129,21 @@ class TextRecipe(Recipe):
         recipe = replace(self, config=config, options=options, tokenizer=tokenizer)
         if not options.streaming:
             check_batches(recipe, len(rows))
-        return TextMaterial(
-            recipe, Endless(rows, self.arguments.seed) if options.streaming else rows
+        validation = held_out(
+            data, lambda split: _some(task.prepare(read(split), tokenizer, options)), quiet=quiet
         )
+        return TextMaterial(
+            recipe,
+            Endless(rows, self.arguments.seed) if options.streaming else rows,
+            validation or (),
+        )
+
+
+def _some(rows: Any) -> list[Any]:
+    """Rows to validate a model with, at most `VALIDATED`."""
+    if hasattr(rows, "select"):  # no stream
+        return list(rows.select(some(len(rows), VALIDATED)))
+    return list(itertools.islice(iter(rows), VALIDATED))
 
 
 def _in_words(settings: dict[str, Any] | None) -> str:
@@ -230,10 +247,12 @@ class TextMaterial(Material):
     Attributes:
         recipe: of the training, its config as the data wants it.
         rows: the train split, as `Task.prepare` makes it.
+        validation: some rows of the validation split; none without one.
     """
 
     recipe: TextRecipe
     rows: Any
+    validation: Sequence[Any] = ()
 
     @cached_property
     def collator(self) -> Any:
@@ -269,9 +288,20 @@ class TextMaterial(Material):
     def inputs(self, device: Any) -> dict[str, Any]:
         """A batch of the first texts, with the same masks each time."""
         source = self.rows.rows if isinstance(self.rows, Endless) else self.rows
-        batch = self.collator.pad(list(itertools.islice(iter(source), LOSS_EXAMPLES)))
-        made = self.collator.finish(batch, torch.Generator().manual_seed(0))
+        return self._batch(list(itertools.islice(iter(source), LOSS_EXAMPLES)), device)
+
+    def _batch(self, rows: Sequence[Any], device: Any) -> dict[str, Any]:
+        made = self.collator.finish(self.collator.pad(rows), torch.Generator().manual_seed(0))
         return {name: tensor.to(device) for name, tensor in made.items()}
+
+    def validation_inputs(self, model: Any) -> list[Callable[[], dict[str, Any]]]:
+        """Batches of equally many texts, and what is left if that is all."""
+        size = min(LOSS_EXAMPLES, len(self.validation)) or 1
+        starts = range(0, len(self.validation) - size + 1, size)
+        return [
+            partial(self._batch, self.validation[start : start + size], model.device)
+            for start in starts
+        ]
 
     def loss(self, model: Any) -> float:
         """The loss on the first texts."""

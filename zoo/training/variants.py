@@ -1,5 +1,6 @@
 """What a model is called whose settings or data are not its card's: never as its original."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from zoo import catalog
 from zoo.card import Card
 from zoo.card.card import LOCAL
 from zoo.card.toml import inline
+from zoo.data.sources import beside
 
 from .resuming import ABSENT, Change, changes
 from .settings import is_neutral
@@ -109,6 +111,8 @@ def with_data(card: Card, data: str) -> Card:
     Returns:
         A card without results, its id `local/NAME` with the last part of the data's name.
     """
+    if beside(data, card.path) != data and Path(data).exists():
+        data = os.path.abspath(data)  # and not what lies beside the card under this name
     stem = Path(data).expanduser()
     stem = stem.with_suffix("") if stem.is_file() else stem
     name = local_id(stem.name).partition("/")[2]
