@@ -33,6 +33,7 @@ def convert_checkpoint(
     progress: Callable[[int], Any] | None = None,
     release: str | None = None,
     prefer: str | None = None,
+    with_code: bool = False,
 ) -> Report:
     """Turn a legacy checkpoint into safetensors, config and tokenizer, without TensorFlow.
 
@@ -58,6 +59,8 @@ def convert_checkpoint(
             options, gelu, casing and words follow. None recognises it where files allow that.
         prefer: the kind to take of several checkpoints in a folder, "tensorflow" or "keras"; None
             takes the first that there is, where all hold the same tensors by names and shapes.
+        with_code: add the modelling files, so that transformers loads the result without genae
+            (`trust_remote_code=True`); of a class that transformers lacks.
 
     Raises:
         UsageError: an option, size, release or family is wrong or undecided.
@@ -81,6 +84,7 @@ def convert_checkpoint(
         "dtype": dtype,
         "vocab": vocab,
         "release": release,
+        "with_code": with_code,
     }
     with open_one(source, prefer, verify_checksums=verify_checksums, **request) as checkpoint:
         ready = preparing.prepare(source, checkpoint, **request)
@@ -130,11 +134,12 @@ def convert_checkpoint(
                 report.warnings += lacking
                 advice = _other_gelu(ready, report, folder, verify)
                 require(report.parity, advice)
-            from convert.report import render
-
-            (folder / "README.md").write_text(render(report, chosen), encoding="utf-8")
             _write_json(folder / "conversion.json", report.to_dict())
-            report.files += ["README.md", "conversion.json"]
+            report.files.append("conversion.json")
+            from convert.card import write_card
+
+            files = [*checkpoint.files, *filter(None, [ready.vocabulary.path])]
+            report.files += write_card(folder, report, chosen, files, with_code=with_code)
     return report
 
 

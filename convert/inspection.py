@@ -102,6 +102,7 @@ def inspect(
     vocab: str | os.PathLike[str] | None = None,
     release: str | None = None,
     prefer: str | None = None,
+    with_code: bool = False,
 ) -> Inspection:
     """Say what a checkpoint is, which family fits and what is missing; reads no weights.
 
@@ -120,6 +121,7 @@ def inspect(
         vocab: the vocabulary.
         release: the published one that it is.
         prefer: the kind to take of a folder with several.
+        with_code: whether the modelling files are to travel along.
 
     Raises:
         GenaeError: as `convert.open_checkpoint`; or a size, type or place that a conversion
@@ -136,6 +138,7 @@ def inspect(
         "dtype": dtype,
         "vocab": vocab,
         "release": release,
+        "with_code": with_code,
     }
     with open_one(source, prefer, **request) as checkpoint:
         ready = preparing.prepare(source, checkpoint, **request)

@@ -137,6 +137,7 @@ def prepare(
     dtype: str | None = None,
     vocab: str | os.PathLike[str] | None = None,
     release: str | None = None,
+    with_code: bool = False,
 ) -> Prepared:
     """Find out what a conversion will do, and what stops it; reads no values.
 
@@ -150,6 +151,7 @@ def prepare(
         dtype: of the result.
         vocab: the vocabulary.
         release: the published one that it is.
+        with_code: whether the modelling files are to travel along.
 
     Raises:
         UsageError: no family or release is called so.
@@ -179,12 +181,27 @@ def prepare(
         pair = only(ready.pairs, checkpoint)
         if not stopped:
             _resolve(ready, *pair, allow_unused, dtype)
+            if with_code:
+                _require_own_code(ready.result)
     except IntegrityError as error:
         ready.problems += [] if asked else [error]
     except GenaeError as error:
         # Of no known family, no configuration or vocabulary would help.
         ready.problems = [*ready.problems, error] if ready.pairs else [error]
     return ready
+
+
+def _require_own_code(result: Mapping[str, Any]) -> None:
+    """Raise unless genae has the class of the result, so that there is code to add.
+
+    Raises:
+        UsageError: it is transformers' own.
+    """
+    if not result["model_type"].startswith("genae_"):
+        raise UsageError(
+            f"{result['architectures'][0]} is transformers' own class, which loads it without "
+            "code: leave --with-code out"
+        )
 
 
 def _vocabulary_sizes(config: Mapping[str, Any], options: Mapping[str, Any]) -> list[int]:

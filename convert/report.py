@@ -15,7 +15,6 @@ from convert.weights.steps import parameters
 from zoo.hints import literal, python
 
 if TYPE_CHECKING:
-    from convert.families import Family
     from convert.parity import Parity
     from convert.weights.steps import Plan
 
@@ -138,51 +137,6 @@ def fold(report: Report) -> Iterator[tuple[str, str, str, str]]:
             target = key[0] if target != "-" else "-"
             operation = f"{operation} ({len(members)} tensors)"
         yield source, target, shape, operation
-
-
-def render(report: Report, family: Family) -> str:
-    """The README of a converted model: what it was, what loads it, what was proved.
-
-    It begins with the front matter that the Hub reads.
-    """
-    own = report.architecture.startswith("Genae")
-    lines = [
-        "---",
-        f"library_name: {'genae' if own else 'transformers'}",
-        "tags:",
-        f"- {family.name}",
-        "- converted",
-        "---",
-        "",
-        f"# {report.out.resolve().name}",
-        "",
-        f"{family.title} ({family.paper}), converted by genae from the {report.format} checkpoint "
-        f"`{report.source.name}`, without TensorFlow.",
-        "",
-        "In this folder:",
-        "",
-        "```python",
-        *block(report),
-        "```",
-        "",
-        f"{parameters(report.plan.steps):,} values in {len(report.plan.steps)} tensors; "
-        f"{len(report.plan.dropped)} left out. `conversion.json` says what became of each.",
-        "",
-    ]
-    if report.parity:
-        lines += [
-            "Recorded outputs of the original software, and how far the result is from them:",
-            "",
-            "| output | largest difference | relative to the largest value | tolerance |",
-            "| --- | --: | --: | --: |",
-            *(
-                f"| {p.name} | {p.max_absolute:.1e} | {p.max_relative:.1e} | {p.tolerance:.1e} |"
-                for p in report.parity
-            ),
-            "",
-        ]
-    lines += [f"- {note}" for note in [*deciding(report), *report.notes]]
-    return "\n".join(lines).rstrip() + "\n"
 
 
 def block(report: Report) -> list[str]:

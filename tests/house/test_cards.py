@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 import convert
 import zoo
 from convert.backward.targets import TARGETS
+from convert.card import FORMATS
 from convert.families import FAMILIES
 from convert.readers.base import FORMS
 from convert.verify import compare
@@ -51,10 +52,11 @@ LARGER = {"infomax": (6_000_000, 12_000_000), "dde": (2_500_000, 5_000_000)}
 
 #: What the converter reads, by the format that a card says of it.
 READ_AS = {
-    "tf-checkpoint": ("tf_bundle", "tf_object", "tf_v1"),
-    "keras-hdf5": ("keras_hdf5",),
-    "keras-zip": ("keras3",),
-}
+    format: [form for form, called in FORMATS.items() if called == format]
+    for format in dict.fromkeys(FORMATS.values())
+} | {"safetensors": []}  # saved by another program, and not converted
+#: What a conversion writes and a shipped folder has of its own.
+PAGES = {"README.md", "conversion.json", "card.toml", "manifest.json"}
 #: Values that stand in two places, as reading a card must not import torch or numpy.
 COPIES = {
     "binarizations": (schema.BINARIZATIONS, BINARIZATIONS),
@@ -249,7 +251,7 @@ class TestConverted:
         report = convert.convert_checkpoint(
             origin, tmp_path / "out", family=source["family"], options=source.get("options")
         )
-        for file in set(report.files) - {"README.md", "conversion.json"}:
+        for file in set(report.files) - PAGES:
             assert (tmp_path / "out" / file).read_bytes() == (folder / file).read_bytes(), file
 
     def test_a_tensor_less_is_noticed(self, folder, tmp_path):

@@ -107,6 +107,7 @@ FLOORS = (
     "gelu companions tokenizers",  # what else the files say
     "preparing report verify",  # all that is known before a value is read; the only torch
     "choosing",  # which of several is meant
+    "card",  # the model's page
     "inspection forward backward",  # what is it, the way in, the way out
 )
 NUMBERS = "numpy ml_dtypes h5py tokenizers google_crc32c"
@@ -115,6 +116,7 @@ for floor in FLOORS:
     rooms = [f"convert.{name}" for name in floor.split()]
     ROOMS |= dict.fromkeys(rooms, (NUMBERS, below))
     below = " ".join([below, *rooms])
+ROOMS["convert.card"] = (NUMBERS, f"{ROOMS['convert.card'][1]} zoo.card zoo.registry")
 ROOMS["convert.verify"] = (
     f"{NUMBERS} torch transformers safetensors",
     f"{ROOMS['convert.verify'][1]} zoo.models",

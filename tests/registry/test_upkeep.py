@@ -155,6 +155,7 @@ REFUSED = {
         "measured 0.",
         9,
     ),
+    "no card": (_remove("card.toml"), "no card at", 3),
     "no weights": (_remove("model.safetensors"), "contains no weights", 3),
     "no configuration": (_remove("config.json"), "config.json: missing", 5),
     "weights of another model": (_smaller, "missing, such as decoder.", 5),
@@ -200,7 +201,7 @@ def test_a_refused_push_names_the_command_that_helps(mine, run, damage, problem,
     assert problem in first.err
     said = follow(run, mine, ("me/toy", "--to", "./models"))
     assert said
-    assert registry.load_card(zoo.pull("me/toy", "copy", source="./models")).results
+    assert registry.verify(zoo.pull("me/toy", "copy", source="./models")).ok
 
 
 ASKED = {

@@ -4,6 +4,7 @@ Standard library only: `genae list` reads every card and must stay fast.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -34,6 +35,17 @@ def is_within(measured: float, stated: float, tolerance: float) -> bool:
     """
     slack = SLACK * max(tolerance, abs(stated))
     return abs(measured - stated) <= tolerance + slack
+
+
+def local_id(name: str) -> str:
+    """The id of a model that is published nowhere.
+
+    Example:
+        >>> local_id("My Pets (2024)")
+        'local/my-pets-2024'
+    """
+    kept = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-._").lower()[:60]
+    return f"{LOCAL}/{kept or 'own'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo import catalog
@@ -34,7 +34,7 @@ def render_readme(
 def _front_matter(card: Card, base_model: str | None) -> dict[str, Any]:
     matter: dict[str, Any] = {
         "license": card.license,
-        "library_name": "genae",
+        "library_name": _library(card),
         "pipeline_tag": card.task,
         "tags": ["genae", *(tag for tag in card.tags if tag != "genae")],
     }
@@ -50,6 +50,12 @@ def _front_matter(card: Card, base_model: str | None) -> dict[str, Any]:
             {"name": card.name, "results": [_indexed(card, result) for result in card.results]}
         ]
     return matter
+
+
+def _library(card: Card) -> str:
+    """Whose classes load it first: of weights brought along, transformers' where it has them."""
+    brought = card.source is not None and "url" not in card.source
+    return "transformers" if brought and not catalog.find(card.architecture).own else "genae"
 
 
 def _indexed(card: Card, result: Result) -> dict[str, Any]:
@@ -102,7 +108,9 @@ def _body(card: Card, manifest: Mapping[str, Any] | None, place: str | None) -> 
     parts = [f"# {card.name}", card.summary, " · ".join(facts)]
     if card.status == "deprecated":
         parts.append(f"**Deprecated**: use `{card.replaced_by}`. {card.reason}")
-    parts.append(_usage(card, place or ("." if card.is_local else card.id)))
+    place = place or ("." if card.is_local else card.id)
+    load = (manifest or {}).get("made", {}).get("load", []) if place == "." else []
+    parts.append(_fenced(load) if load else _usage(card, place))
     parts += _images(manifest or {})
     if card.results:
         parts += ["## Measured results", _results(card)]
@@ -110,12 +118,7 @@ def _body(card: Card, manifest: Mapping[str, Any] | None, place: str | None) -> 
     if card.data is not None:
         parts += ["## Training data", _data(card)]
     if card.source is not None:
-        source = card.source
-        parts += [
-            "## Source",
-            f"Converted from {source['format']} weights published at {source['url']} "
-            f"(license: {source['license']}).",
-        ]
+        parts += ["## Source", _source(card.source)]
     if card.papers:
         parts += ["## Papers", "\n".join(f"- {paper}" for paper in card.papers)]
     return "\n\n".join(parts) + "\n"
@@ -183,7 +186,30 @@ def _usage(card: Card, place: str) -> str:
     reads_mask = catalog.find(card.architecture).reads_mask
     code = "\n".join(lines).replace("{place}", quoted(place))
     code = code.replace("{padding}", "" if reads_mask else ', padding="max_length"')
-    return f"```python\n{code}\n```"
+    return _fenced([code])
+
+
+def _fenced(lines: Sequence[str]) -> str:
+    return "\n".join(["```python", *map(str, lines), "```"])
+
+
+def _source(source: Mapping[str, Any]) -> str:
+    """Where converted weights come from; of a conversion of one's own, what was compared too."""
+    if "url" in source:
+        return (
+            f"Converted from {source['format']} weights published at {source['url']} "
+            f"(license: {source['license']})."
+        )
+    text = (
+        f"Made from {source['format']} weights of the family `{source['family']}` "
+        f"(license: {source['license']})."
+    )
+    if (parity := source.get("parity")) is None:
+        return f"{text} Its outputs were not compared with recorded ones of the original."
+    return (
+        f"{text} Recorded outputs of the original ({', '.join(parity['outputs'])}) differ by at "
+        f"most {parity['max_abs_error']:.1e}; {parity['atol']:.1e} is allowed."
+    )
 
 
 #: Files that a page shows as images.

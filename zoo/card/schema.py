@@ -45,7 +45,7 @@ SAMPLERS = ("gaussian", "mixture")
 STORED_AS = ("float32", "float16")
 WARM_UPS = ("none", "unbiased", "slow")  # of an average of weights
 AVERAGES = ("instead", "beside")  # where an average of weights is saved
-FORMATS = ("tf-checkpoint", "keras-hdf5", "keras-zip")
+FORMATS = ("tf-checkpoint", "keras-hdf5", "keras-zip", "safetensors")
 TASKS = ("masked-lm", "causal-lm", "seq2seq", "classification", "tokens")  # of texts
 TOKENIZERS = ("characters", "wordpiece", "bytes", "words")  # kinds that are trained from the data
 OBJECTIVES = ("fgm", "pgd", "free", "virtual", "gradient-penalty", "r-drop")
@@ -181,7 +181,7 @@ MEASURED = {"date": DATE, "device": LINE, "genae": LINE}
 SOURCE = {
     "format": choice(FORMATS),
     "family": LINE,
-    "url": LINE,
+    "url": optional(LINE),
     "license": LINE,
     "files": HASHES,
     "options": optional(TABLE),

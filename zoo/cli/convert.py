@@ -73,6 +73,13 @@ Prefer = Annotated[
 Map = Annotated[
     bool, typer.Option("--map", help="Show what became of every tensor, and all defaults.")
 ]
+WithCode = Annotated[
+    bool,
+    typer.Option(
+        "--with-code",
+        help="Add the modelling files, so that transformers loads the result without genae.",
+    ),
+]
 MaxShardSize = Annotated[str, typer.Option(help="Maximum size of one safetensors file.")]
 
 
@@ -95,6 +102,7 @@ def inspect(
     allow_unused: AllowUnused = None,
     dtype: Dtype = None,
     max_shard_size: MaxShardSize = SHARD,
+    with_code: WithCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -123,6 +131,7 @@ def inspect(
             max_shard_size=max_shard_size,
             release=release,
             prefer=prefer,
+            with_code=with_code,
         )
     if as_json:
         print_json(found.to_dict())
@@ -148,6 +157,7 @@ def convert(
     dtype: Dtype = None,
     max_shard_size: MaxShardSize = SHARD,
     show_map: Map = False,
+    with_code: WithCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -173,6 +183,7 @@ def convert(
             progress=partial(bytes_bar, "converting", quiet=quiet),
             release=release,
             prefer=prefer,
+            with_code=with_code,
         )
     _answer(report, show_map, as_json, quiet)
     hint(load_command(report), quiet=quiet)

@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo import catalog
 from zoo.card import CARD_FILE, Card
+from zoo.card.starting import UNKNOWN
 from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UsageError
 from zoo.header import refuse_pickled_content
 from zoo.hints import command, neighbor
@@ -21,9 +22,6 @@ from zoo.registry.fit import check_fit
 from zoo.registry.remedies import ACCEPT, Problem, remedy
 from zoo.registry.snapshots import PIECE
 from zoo.registry.types import File, Release, version_key
-
-#: What a card says of a licence that nobody has looked up.
-UNKNOWN = "unknown"
 
 
 def prepare(

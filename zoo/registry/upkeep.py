@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zoo import catalog
 from zoo.card import CARD_FILE, Card, is_within
 from zoo.card.editing import with_results, with_value
+from zoo.card.starting import first_card, line
 from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
 from zoo.hints import command
 from zoo.registry import embedded, manifest, names
@@ -50,6 +52,8 @@ def renew(
 ) -> Path:
     """Write README and manifest of a folder again after its card, its text or an image changed.
 
+    Where weights have no card, a first one is written, with what their files say.
+
     Args:
         name: as `own_folder`.
         settings: values to change in the card first, by dotted keys such as `license` or
@@ -68,7 +72,7 @@ def renew(
         UsageError: the card is malformed, or would be with these settings.
     """
     folder = own_folder(name)
-    text = Card.load(folder).text
+    text = _card_text(folder)
     for key, value in (settings or {}).items():
         text = with_value(text, key, value)
     card = Card.parse(text, folder / CARD_FILE)
@@ -90,6 +94,29 @@ def renew(
         kept.pop("parameters", None)  # they are counted
     _write(folder, card, kept, kept.get("results", []))
     return folder
+
+
+def _card_text(folder: Path) -> str:
+    """A folder's card; of weights without one, a first card."""
+    if (folder / CARD_FILE).is_file() or not embedded.ships(folder):
+        return Card.load(folder).text
+    config = manifest.read_config(folder)
+    architecture = str((config.get("architectures") or [""])[0])
+    entry = catalog.find_config(config.get("model_type"), [architecture])
+    weights = sorted(folder.glob("*.safetensors"))
+    return first_card(
+        folder.resolve().name,
+        entry,
+        architecture,
+        f"{entry.title[0].upper()}{entry.title[1:]}, described after its weights were saved.",
+        {
+            "format": "safetensors",
+            "family": entry.name,
+            "files": {line(path.name): manifest.sha256(path) for path in weights},
+        },
+        papers=[entry.paper] if entry.paper else [],
+        tags=[entry.name],
+    )
 
 
 def _listed(folder: Path, accept: bool) -> dict[str, Any] | None:

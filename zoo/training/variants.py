@@ -7,7 +7,7 @@ from typing import Any
 
 from zoo import catalog
 from zoo.card import Card
-from zoo.card.card import LOCAL
+from zoo.card.card import local_id
 from zoo.card.toml import inline
 from zoo.data.sources import beside
 
@@ -22,17 +22,6 @@ OF_DATA = ("dataset", "config", "name", "train_split", "validation_split", "lice
            "columns", "label")  # fmt: skip
 #: What a card says of its own weights, and of no others.
 OF_WEIGHTS = ("results", "published", "replaced_by", "reason")
-
-
-def local_id(name: str) -> str:
-    """The id of a model that is published nowhere.
-
-    Example:
-        >>> local_id("My Pets (2024)")
-        'local/my-pets-2024'
-    """
-    kept = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-._").lower()[:60]
-    return f"{LOCAL}/{kept or 'own'}"
 
 
 def as_local(card: Card, table: dict[str, Any], name: str, said: str) -> dict[str, Any]:
