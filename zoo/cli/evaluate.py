@@ -58,7 +58,7 @@ def evaluate(
     restate: Annotated[
         bool,
         typer.Option(
-            "--restate", help="With --record: state what was measured where the card is off."
+            "--restate", help="State what was measured where the card is off, with --record."
         ),
     ] = False,
     require_stated: Annotated[
