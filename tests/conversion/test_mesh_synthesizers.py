@@ -13,7 +13,6 @@ from zoo.errors import IntegrityError, UsageError
 
 KINDS = [
     ("random", {}),
-    ("random", {"norm": "rms_norm", "tied": False}),
     ("random_plus", {"norm": "rms_norm"}),
     ("random_plus_alpha", {"tied": False}),
 ]

@@ -229,3 +229,51 @@ def test_what_a_decoder_reads_has_to_be_given(ids):
     model = seq2seq("random", {})
     with pytest.raises(ValueError, match="give decoder_input_ids"):
         model(ids)
+
+
+PREFIX = {"attention_mask_kind": "prefix", "type_vocab_size": 2}
+
+
+@EVERY
+def test_a_prefix_sees_itself_and_the_rest_what_stands_before_it(attention):
+    """Exactly: a gradient of 0 is no leak at all."""
+    model = build(SynthesizerForCausalLM, attention, **PREFIX)
+    ids = torch.randint(1, 30, (1, 7))
+    segments = torch.tensor([[0, 0, 0, 1, 1, 1, 1]])  # three tokens of a prefix, and four more
+    embeds = model.get_input_embeddings()(ids).detach().requires_grad_()
+    logits = model(inputs_embeds=embeds, token_type_ids=segments).logits
+    for place in range(7):
+        (found,) = torch.autograd.grad(logits[0, place].square().sum(), embeds, retain_graph=True)
+        reached = found[0].abs().sum(-1) > 0
+        assert reached.tolist() == [key < max(3, place + 1) for key in range(7)]
+
+
+@EITHER
+@pytest.mark.parametrize("attention", ["random", "dense+dot_product"])
+def test_a_prefix_is_kept_from_step_to_step(attention, implementation):
+    """With padding on the left as well; prefixes are of unequal lengths."""
+    model = build(SynthesizerForCausalLM, attention, **PREFIX)
+    ids, mask = torch.randint(1, 30, (2, 8)), ones(2, 8)
+    mask[1, :2] = 0
+    segments = torch.tensor([[0, 0, 0, 1, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1, 1, 1]])
+    told = {"attention_mask": mask, "token_type_ids": segments}
+    with torch.no_grad():
+        whole = model(ids, **told, use_cache=False).logits
+        model.set_attn_implementation(implementation)
+        past, found = None, []
+        for start, stop in ((0, 4), (4, 5), (5, 8)):
+            made = model(
+                ids[:, start:stop],
+                attention_mask=mask[:, :stop],
+                token_type_ids=segments[:, start:stop],
+                past_key_values=past,
+                use_cache=True,
+            )
+            past = made.past_key_values
+            found.append(made.logits)
+    torch.testing.assert_close(torch.cat(found, 1)[mask.bool()], whole[mask.bool()])
+
+
+def test_positions_cannot_become_more():
+    with pytest.raises(NotImplementedError, match="16 positions, none for others; train one"):
+        build(SynthesizerForCausalLM).resize_position_embeddings(32)

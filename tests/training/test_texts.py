@@ -130,7 +130,9 @@ def test_a_model_without_a_mask_sees_texts_of_one_length(data, tmp_path, monkeyp
 def test_the_recipe_for_listops_begins_to_learn(root, tmp_path):
     small = ["hidden_size=16", "num_hidden_layers=1", "num_attention_heads=2"]
     small += ["intermediate_size=16", "data.train_split=train[:6]", "use_cpu=true"]
+    small += ["data.validation_split=validation[:2]"]
     small += ["max_steps=1", "per_device_train_batch_size=3", "save_strategy=no"]
+    small += ["max_position_embeddings=128", "max_length=128"]  # the beginning of each
     card = Card.load(root / "cards/synthesizer-listops")
     folder = train(card, tmp_path / "out", overrides=small, quiet=True)
     model, tokenizer = zoo.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
@@ -384,7 +386,10 @@ def test_a_card_of_texts_survives_its_own_text(data):
 
 
 def test_a_recipe_for_ones_own_texts_is_called_after_their_file(tmp_path):
-    card = text_card("tatoeba-zh-en", "seq2seq", data='columns = ["text", "english"]')
+    card = text_card("tatoeba-zh-en", "seq2seq")
+    assert build_recipe(card).options.columns == ("text", "english")
+    named = text_card("tatoeba-zh-en", "seq2seq", data='columns = ["english", "text"]')
+    assert build_recipe(named).options.columns == ("english", "text")
     (tmp_path / "My Pairs.jsonl").write_text("")
     own = with_data(card, str(tmp_path / "My Pairs.jsonl"))
     assert own.id == "local/my-pairs"

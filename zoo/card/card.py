@@ -71,6 +71,7 @@ class Data:
         whole_words: whether words are masked as a whole.
         group_by_length: whether batches are of texts of like length.
         streaming: whether texts are read as they are needed.
+        paragraphs: whether texts of `.txt` files end at blank lines.
 
     Of texts, what is None is the default of `zoo.data.text.TextOptions`.
     """
@@ -93,6 +94,7 @@ class Data:
     whole_words: bool | None = None
     group_by_length: bool | None = None
     streaming: bool | None = None
+    paragraphs: bool | None = None
 
     @property
     def text_options(self) -> dict[str, Any]:

@@ -48,6 +48,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "whole_words": "Whether words are masked as a whole.",
         "group_by_length": "Whether batches are of texts of like length.",
         "streaming": "Whether texts are read as they are needed.",
+        "paragraphs": "Whether texts of .txt files end at blank lines.",
     },
     "tokenizer": {
         "id": "Id or folder of a tokenizer that exists.",

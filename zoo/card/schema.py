@@ -94,6 +94,7 @@ OF_TEXTS = {
     "whole_words": optional(BOOLEAN),
     "group_by_length": optional(BOOLEAN),
     "streaming": optional(BOOLEAN),
+    "paragraphs": optional(BOOLEAN),
 }
 DATA = {
     "dataset": LINE,

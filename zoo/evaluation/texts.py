@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo import catalog
-from zoo.data.text import TASKS, TextOptions, load_texts
+from zoo.data.text import TASKS, load_texts
 from zoo.errors import UsageError
 
 from .subject import Context, Subject, check_count
@@ -47,11 +47,10 @@ class TextContext(Context):
         (self.task,) = tasks
         data = getattr(card, "data", None)
         given = {} if data is None else dict(data.text_options)
-        given["columns"] = tuple(given.get("columns", ()))
         given["streaming"] = False
         if self.task.label:
             given["labels"] = tuple(model.config.id2label.values())
-        self.options = TextOptions(**given)
+        self.options = self.task.options("" if data is None else data.dataset, given)
         longest = getattr(model.config, "max_position_embeddings", None) or self.options.max_length
         if longest < self.options.max_length:
             self.options = replace(self.options, max_length=longest)
@@ -75,13 +74,27 @@ class TextContext(Context):
 
         def load() -> Any:
             place = self.places.get(dataset, dataset)
-            return load_texts(place, split, columns, config=config, quiet=self.quiet)
+            return load_texts(
+                place,
+                split,
+                columns,
+                config=config,
+                paragraphs=self.options.paragraphs,
+                quiet=self.quiet,
+            )
 
         return self.once(("texts", dataset, split, config), load)
 
-    def rows(self, texts: Any, **changes: Any) -> Any:
-        """Texts as tokens, by the options of the card but for some changes."""
-        return self.task.prepare(texts, self.processor, replace(self.options, **changes))
+    def rows(self, texts: Any, *, floor: bool = False, **changes: Any) -> Any:
+        """Texts as tokens, by the options of the card but for some changes.
+
+        Args:
+            texts: of one split.
+            floor: whether they are those that a floor is made of; nothing is said of them.
+            **changes: of the options.
+        """
+        options = replace(self.options, **changes)
+        return self.task.prepare(texts, self.processor, options, None if floor else self.note)
 
     def text_batches(
         self, rows: Any, text: str, generator: torch.Generator

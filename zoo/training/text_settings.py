@@ -9,7 +9,7 @@ from transformers import PreTrainedConfig
 import zoo.models  # noqa: F401  (the Auto classes find genae's text models as well)
 from zoo import catalog
 from zoo.card import Card
-from zoo.data.text import Task, TextOptions
+from zoo.data.text import TASKS, Task, TextOptions
 from zoo.errors import UsageError
 
 from .recipe import build_config
@@ -82,9 +82,8 @@ def text_options(card: Card, config: PreTrainedConfig) -> TextOptions:
         UsageError: an option is out of its range.
     """
     assert card.data is not None
-    given = dict(card.data.text_options)
-    given["columns"] = tuple(given.get("columns", ()))
-    options = TextOptions(**given)
+    given = card.data.text_options
+    options = TASKS[str(card.data.task)].options(card.data.dataset, given)
     longest = getattr(config, "max_position_embeddings", None)
     if longest is None or options.max_length <= longest:
         return options

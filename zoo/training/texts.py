@@ -22,6 +22,7 @@ from zoo.data.text import (
     Texts,
     find_labels,
     load_texts,
+    to_stderr,
     token_frequencies,
     train_tokenizer,
 )
@@ -101,6 +102,7 @@ class TextRecipe(Recipe):
                 task.needed(options),
                 config=data.config,
                 streaming=options.streaming,
+                paragraphs=options.paragraphs,
                 quiet=quiet,
             )
 
@@ -125,12 +127,14 @@ class TextRecipe(Recipe):
             )
         fit_inputs(tokenizer, catalog.find(self.card.architecture).reads_mask)
         config = text_config(self.card, task, len(tokenizer), token_ids(tokenizer), options.labels)
-        rows = task.prepare(texts, tokenizer, options)
+        rows = task.prepare(texts, tokenizer, options, None if quiet else to_stderr)
         recipe = replace(self, config=config, options=options, tokenizer=tokenizer)
         if not options.streaming:
             check_batches(recipe, len(rows))
         validation = held_out(
-            data, lambda split: _some(task.prepare(read(split), tokenizer, options)), quiet=quiet
+            data,
+            lambda split: _some(task.prepare(read(split), tokenizer, options, None)),
+            quiet=quiet,
         )
         return TextMaterial(
             recipe,

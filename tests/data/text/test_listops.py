@@ -75,7 +75,7 @@ def test_a_split_is_the_same_whatever_is_asked_of_it():
 def test_what_there_is_not():
     with pytest.raises(UsageError, match="no column 'words' among text, label"):
         load_texts("listops", "train[:2]", ["words"])
-    with pytest.raises(UsageError, match="data set listops, split 'dev2'"):
+    with pytest.raises(UsageError, match="data set listops has no split 'dev2'"):
         load_texts("listops", "dev2", ["text"])
 
 

@@ -140,7 +140,7 @@ TEXTS = {name: source for name, source in DATASETS.items() if source.text_column
 
 
 def test_texts_are_no_images():
-    assert len(TEXTS) == 5
+    assert len(TEXTS) == 6
     for name in TEXTS:
         with pytest.raises(UsageError, match="texts, not images"):
             load_images(name, "train", GenaeImageProcessor(size=28))
@@ -166,3 +166,16 @@ def test_errors_do_not_change_how_much_datasets_logs(write):
     with pytest.raises(GenaeError):
         load_texts(write("t.txt", b"\xff"), "train", ["text"])
     assert datasets.logging.get_verbosity() == level
+
+
+def test_a_paragraph_may_be_a_text(write):
+    file = write("mine.txt", "one\ntwo\n\nthree\r\n\r\n\r\nfour")
+    told = {"paragraphs": True, "quiet": True}
+    texts = load_texts(file, "train", ["text"], **told)["text"]
+    assert [text.strip() for text in texts if text.strip()] == ["one\ntwo", "three", "four"]
+    stream = load_texts(file, "train", ["text"], streaming=True, **told)
+    assert [row["text"] for row in stream] == list(texts)
+    assert len(load_texts(file, "train", ["text"], quiet=True)) == 7
+    for name in (write("rows.jsonl", '{"text": "a"}\n'), "listops"):
+        with pytest.raises(UsageError, match=r"paragraphs are of \.txt files"):
+            load_texts(name, "train", ["text"], **told)

@@ -112,7 +112,13 @@ def test_a_text_that_was_cut_has_no_end(characters, capsys):
     moon, light = characters.encode("月光", add_special_tokens=False)
     expected = [[moon, light, 3], [moon, light, moon, 3], [moon, light, moon, light]]
     assert [row["input_ids"] for row in rows] == [*expected, expected[-1]]
-    assert capsys.readouterr().err == "1 of 4 texts are longer than 4 tokens and were cut\n"
+    said = "1 of 4 texts are longer than 4 tokens and were cut"
+    assert capsys.readouterr().err == f"{said}\n"
+    told: list[str] = []
+    for note in (None, told.append):
+        TASKS["causal-lm"].prepare(table, characters, TextOptions(max_length=4), note)
+    assert told == [said]
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("streaming", [False, True])

@@ -26,12 +26,13 @@ def load_texts(
     *,
     config: str | None = None,
     streaming: bool = False,
+    paragraphs: bool = False,
     quiet: bool = False,
 ) -> Any:
     """The columns of one split of a data set of texts.
 
-    A line of a `.txt` file is a text, in the column `text`. Columns of `.csv` and `.tsv` files are
-    texts, labels too. Files are read into a cache on disk, not into memory.
+    A line of a `.txt` file is a text, in the column `text`, or a paragraph is. Columns of `.csv`
+    and `.tsv` files are texts, labels too. Files are read into a cache on disk, not into memory.
 
     Args:
         name: a name of `zoo.data.DATASETS`, a folder or file (Parquet, JSON lines, CSV, text), or
@@ -42,6 +43,7 @@ def load_texts(
             empty cells, of a data set that is not streamed.
         config: the configuration, where a data set has several.
         streaming: read rows as they are asked for; nothing is stored, and there is no length.
+        paragraphs: a text is what stands between blank lines of a `.txt` file, with its line ends.
         quiet: draw no progress bars while downloading.
 
     Returns:
@@ -61,6 +63,8 @@ def load_texts(
             f"data set {name}: the split {split!r} is cut, and a stream has whole ones alone; "
             "give its name, or leave streaming out"
         )
+    if paragraphs and name in GENERATED:
+        raise UsageError(_no_paragraphs(name))
     if name in GENERATED:
         table = GENERATED[name](split, streaming)
         columns = list(table.features) if columns is None else columns
@@ -73,9 +77,12 @@ def load_texts(
     if isinstance(place, Path) and not (place.is_dir() and (config or _describes(place))):
         kind, files = find_files(name, place)
     every = [file for each in files.values() for file in each]
+    if paragraphs and (kind is None or kind.reader != "text"):
+        raise UsageError(_no_paragraphs(name))
     request: dict[str, Any] = {"path": str(place), "name": config}
     if kind is not None:
         request = _request(name, kind, files, columns)
+        request |= {"sample_by": "paragraph"} if paragraphs else {}
     with _faults(name, place, split, every), no_bars(quiet or kind is not None):
         import datasets
 
@@ -94,6 +101,10 @@ def load_texts(
         table.data.table.validate(full=True)  # readers take texts that are not UTF-8
     _check_nulls(name, table)
     return table
+
+
+def _no_paragraphs(name: str) -> str:
+    return f"data set {name}: paragraphs are of .txt files, and it has none; leave paragraphs out"
 
 
 def _describes(folder: Path) -> bool:

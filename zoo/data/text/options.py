@@ -20,6 +20,7 @@ class TextOptions:
         whole_words: mask all tokens of a word of jieba's, or none.
         group_by_length: batches of texts of similar lengths; the column `length` says which.
         streaming: the data set is read as it is trained on, and has no length.
+        paragraphs: a text of a `.txt` file ends at a blank line, not at the end of each.
 
     Raises:
         UsageError: a number is out of its range.
@@ -34,6 +35,7 @@ class TextOptions:
     whole_words: bool = False
     group_by_length: bool = False
     streaming: bool = False
+    paragraphs: bool = False
 
     def __post_init__(self) -> None:
         if self.max_length < 2:

@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.sources import no_bars
+from zoo.data.sources import DATASETS, no_bars
 from zoo.errors import UsageError
 
 from .collators import CausalCollator, Collator, MaskingCollator
@@ -102,6 +102,11 @@ def separator(tokenizer: Any) -> int | None:
     return None if found is None else int(found)
 
 
+def to_stderr(words: str) -> None:
+    """Say something to whoever watches."""
+    print(words, file=sys.stderr)
+
+
 def _keep(rows: Rows, kept: list[bool]) -> Rows:
     if all(kept):
         return rows
@@ -141,6 +146,20 @@ class Task:
     masks: bool = False
     splits: bool = False
 
+    def options(self, dataset: str, given: Mapping[str, Any]) -> TextOptions:
+        """Options as a card gives them; where it names no columns, those of a built-in data set.
+
+        Args:
+            dataset: the card's.
+            given: fields of `TextOptions`; columns may be a list.
+        """
+        columns = tuple(given.get("columns", ()))
+        source = DATASETS.get(dataset)
+        if not columns and source is not None and not self.splits:
+            own = source.text_columns
+            columns = own if len(own) in self.num_columns else ()
+        return TextOptions(**{**given, "columns": columns})
+
     def needed(self, options: TextOptions) -> tuple[str, ...]:
         """All columns of the data set that are read: of texts, then of labels."""
         columns = options.columns or self.columns
@@ -165,13 +184,20 @@ class Task:
                 "whole_words needs a fast tokenizer, which knows where its tokens are"
             )
 
-    def prepare(self, dataset: Any, tokenizer: Any, options: TextOptions) -> Any:
-        """Tokenize a data set; stderr says how many texts were cut.
+    def prepare(
+        self,
+        dataset: Any,
+        tokenizer: Any,
+        options: TextOptions,
+        note: Callable[[str], Any] | None = to_stderr,
+    ) -> Any:
+        """Tokenize a data set.
 
         Args:
             dataset: what `load_texts` returned.
             tokenizer: of transformers.
             options: of the texts; with labels, `options.labels` names all classes.
+            note: told how many texts were cut, if any; None if nobody is.
 
         Returns:
             A data set of the same kind, with `input_ids`, `length` (of these), and as the task
@@ -203,7 +229,8 @@ class Task:
         with no_bars():
             tokens = _map(dataset, rows, with_indices=True)
             _check_some(tokens, dataset, "none has a token of the vocabulary; look at both")
-            _report_cut(tokens, len(dataset), options.max_length)
+            if note is not None:
+                _report_cut(tokens, len(dataset), options.max_length, note)
             tokens = tokens.remove_columns("cut")
             if options.packing:
                 tokens = _map(tokens, self._packer(tokenizer, options))
@@ -236,14 +263,11 @@ def _check_some(rows: Any, dataset: Any, reason: str) -> None:
         raise UsageError(f"nothing is left of {len(dataset)} texts: {reason}")
 
 
-def _report_cut(rows: Any, total: int, max_length: int) -> None:
-    """Say on stderr how many texts were cut, if any, as it changes what is learned."""
+def _report_cut(rows: Any, total: int, max_length: int, note: Callable[[str], Any]) -> None:
+    """Say how many texts were cut, if any, as it changes what is learned."""
     batches = rows.select_columns(["cut"]).iter(batch_size=BATCH_SIZE)
     if count := sum(sum(batch["cut"]) for batch in batches):
-        print(
-            f"{count} of {total} texts are longer than {max_length} tokens and were cut",
-            file=sys.stderr,
-        )
+        note(f"{count} of {total} texts are longer than {max_length} tokens and were cut")
 
 
 class Encoder:

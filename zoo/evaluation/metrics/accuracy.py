@@ -109,7 +109,8 @@ def most_frequent(subject: Subject) -> int | None:
         return None
 
     def count() -> int:
-        labels = torch.cat([torch.tensor(row["labels"]).flatten() for row in context.rows(texts)])
+        rows = context.rows(texts, floor=True)
+        labels = torch.cat([torch.tensor(row["labels"]).flatten() for row in rows])
         return int(labels[labels != IGNORED].bincount().argmax())
 
     return context.once(("most frequent", subject.dataset, subject.config), count)

@@ -100,7 +100,8 @@ def unigram(subject: Subject) -> Tensor | None:
         texts = train_texts(subject)
         if texts is None:
             return None
-        rows = context.rows(texts, whole_words=False)  # words take time, and change no token
+        # Words take time, and change no token.
+        rows = context.rows(texts, floor=True, whole_words=False)
         return token_frequencies(context.task.name, rows, context.processor)
 
     return context.once(("unigram", subject.dataset, subject.config), count)

@@ -28,6 +28,18 @@ class SynthesizerPreTrainedModel(TextPreTrainedModel):
         if isinstance(module, (SynthesizedAttention, Form, HeadMap)):
             module.draw()
 
+    def resize_position_embeddings(self, new_num_position_embeddings: int) -> None:
+        """There is no such thing: every form but the dot product has logits for each position.
+
+        Raises:
+            NotImplementedError: always, with the way out.
+        """
+        raise NotImplementedError(
+            f"max_position_embeddings cannot become {new_num_position_embeddings}: a Synthesizer "
+            f"has logits for each of {self.config.max_position_embeddings} positions, none for "
+            "others; train one with max_position_embeddings as long as its texts"
+        )
+
 
 class SynthesizerStack(SynthesizerPreTrainedModel, TextModel):
     """Embeddings and blocks; `forward` as of `TextModel`.
