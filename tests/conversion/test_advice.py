@@ -31,6 +31,11 @@ SAID = {
     "roformer_small": ("missing_keys", "roformer.encoder.embed_positions.weight"),
 }
 
+#: One model of each family and application, and the above; the others in the full suite.
+KINDS = {name: (record(name)["model"], record(name)["application"]) for name in MODELS}
+FEW = {*SAID, *{kind: name for name, kind in KINDS.items()}.values()}
+FEW_OR_ALL = [pytest.param(n, marks=[pytest.mark.slow] * (n not in FEW)) for n in MODELS]
+
 
 @pytest.fixture
 def run(run):
@@ -94,7 +99,7 @@ def check_result(name, out, command):
         assert values["tokenizer"]("[CLS]").input_ids
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FEW_OR_ALL)
 def test_what_follows_a_conversion_loads_the_model(name, run, tmp_path, monkeypatch):
     out = tmp_path / "it's a $model"
     config = LEGACY / name / "bert_config.json"

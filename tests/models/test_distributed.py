@@ -59,8 +59,9 @@ def told(output):
     return output.entropy if "entropy" in output else output.local_information
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
-@pytest.mark.parametrize("name", ["eae", pytest.param("infomax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["eae", "infomax"])
 def test_gradients_and_statistics_equal_those_of_one_process(tmp_path, name):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
