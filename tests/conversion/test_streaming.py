@@ -18,7 +18,7 @@ from convert.weights.views import InMemory, SideBySide
 from convert.writers import safetensors
 from tests.conversion.bundles import write_bundle
 from tests.conversion.makers import write_v1
-from tests.conversion.records import LEGACY
+from tests.conversion.records import LEGACY, spread
 from tests.conversion.test_converting import bring_over
 from zoo.errors import IntegrityError
 
@@ -211,8 +211,7 @@ EVERY = {
 }
 
 
-@pytest.mark.parametrize("op", EVERY)
-@pytest.mark.parametrize("form", STORED)
+@pytest.mark.parametrize(("form", "op"), spread([*STORED], [*EVERY]))
 def test_no_tensor_is_in_memory_as_a_whole(tmp_path, monkeypatch, form, op):
     array = numbers(3000, 500)  # 6 MB, its result up to 48
     monkeypatch.setattr(safetensors, "BLOCK", 2**17)
