@@ -48,7 +48,7 @@ def test_grey_images_under_a_bernoulli_are_refused(subject, metric):
 def test_the_cards_binarisation_is_the_default(subject):
     from types import SimpleNamespace
 
-    card = SimpleNamespace(data=SimpleNamespace(binarization="threshold"))
+    card = SimpleNamespace(data=SimpleNamespace(dataset="bars", binarization="threshold"))
     outcome = likelihood.elbo(subject("vae", card=card))
     assert outcome.options["binarization"] == "threshold"
     assert outcome == likelihood.elbo(subject("vae"), binarization="threshold")
