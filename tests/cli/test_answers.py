@@ -29,7 +29,9 @@ MORE = {
     "pull": ("--to", "out"),
 }
 ANSWERING = [name for name in VERBS if any("--json" in p.opts for p in load_verb(name).params)]
-NAMING = [name for name in ANSWERING if name not in ("list", "registry", "env")]
+#: Those that name no model, or one of a registry alone.
+OTHERS = ("list", "registry", "env", "withdraw")
+NAMING = [name for name in ANSWERING if name not in OTHERS]
 
 
 @pytest.fixture(autouse=True)

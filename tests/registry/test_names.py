@@ -142,7 +142,7 @@ def test_an_id_that_could_be_a_folder_is_told_as_both(tmp_path, monkeypatch):
 
 def test_a_command_is_refused_before_torch_is_imported(tmp_path):
     lines = (
-        ["sample", "./nope", "-o", "x.png"],
+        ["sample", "no_such_folder", "-o", "x.png"],
         ["evaluate", "out/modle"],
         ["fill-mask", "a/b/c", "x"],
     )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from zoo.cli.calls import again
 from zoo.cli.common import Json, Model, Quiet, console, hint, print_json, say
-from zoo.hints import command
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,11 +52,7 @@ def attention(
                 console().print(_table(reading.model, part))
                 typer.echo()
     if output is None:
-        again = [
-            *(("--beside", beside) if beside else ()),
-            *(("--target", target) if target else ()),
-        ]
-        hint(command("genae", "attention", model, text, *again, "-o", "heads.html"), quiet=quiet)
+        hint(again(output="heads.html"), quiet=quiet)
         return
     if not as_json:
         typer.echo(str(output))

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from zoo.cli.calls import again
 from zoo.cli.common import Json, Model, Quiet, console, hint, print_json, say
-from zoo.hints import command
 
 if TYPE_CHECKING:
     from zoo.evaluation.density.run import Densities
@@ -103,15 +103,7 @@ def density(
         say("the density is of continuous images, (k + u) / 256; bits are of the 8-bit values",
             quiet=quiet)  # fmt: skip
     if not parquet and len(found.rows) > MAX_ROWS and not as_json:
-        options = ["--data", data, "--split", split] if data else [*(images or [])]
-        options += ["--number", str(number)] if number else []
-        options += ["--samples", str(samples)] if samples else []
-        options += ["--method", method] if method != "importance" else []
-        options += ["--temperatures", str(temperatures)] if method == "annealed" else []
-        options += ["--binarize", binarize] if binarize != "none" else []
-        options += ["--convert"] if convert else []
-        options += ["--seed", str(seed), "--parquet", "densities.parquet"]
-        hint(command("genae", "density", model, *options), quiet=quiet)
+        hint(again(seed=seed, parquet="densities.parquet"), quiet=quiet)
 
 
 def _print(found: "Densities") -> None:

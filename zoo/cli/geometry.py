@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zoo.cli.calls import again
 from zoo.cli.common import Json, Model, Quiet, console, hint, print_json
 from zoo.errors import UsageError
-from zoo.hints import command
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -88,9 +88,8 @@ def geometry(
         if output is not None:
             typer.echo(str(output))
     if output is None:
-        again = ["--data", dataset, "--split", part, "-n", str(number), "--seed", str(seed)]
-        again += ["-o", "page.html"]
-        hint(command("genae", "geometry", model, *again), quiet=quiet)
+        taken: dict[str, Any] = {"data": dataset, "split": part, "number": number, "seed": seed}
+        hint(again(**taken, output="page.html"), quiet=quiet)
 
 
 def _answer(facts: dict[str, Any], survey: Survey, conclusion: Any, output: Path | None) -> Any:

@@ -177,7 +177,9 @@ def info(
             shown.add_row(key, value)
     console().print(shown)
     if card.results:
-        results = Table("metric", "data", "value", "tolerance", "unit", box=None, pad_edge=False)
+        results = Table(box=None, pad_edge=False)
+        for heading in ("metric", "data", "value", "tolerance", "unit"):
+            results.add_column(heading, overflow="fold")
         for result in card.results:
             options = ", ".join(f"{key}={value}" for key, value in result.options.items())
             results.add_row(

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from zoo.cli.calls import again
 from zoo.cli.common import From, Json, Quiet, console, hint, print_json, say
 from zoo.errors import GenaeError, NotFoundError, UnreachableError, UsageError
 from zoo.hints import command
@@ -81,12 +82,7 @@ def push(
     if dry_run:
         say(f"would send {len(done.sent)} files: {', '.join(done.sent)}", quiet=quiet)
         typer.echo(f"{done.id} v{done.version} can be published at {done.where}")
-        again = [model, *(["--from", source] if source else []), name]
-        again += ["--to", to] if to != "hub" else []
-        again += ["--version", version] if version else []
-        again += ["--with-code"] if with_code else []
-        again += ["--private"] if private else []
-        hint(command("genae", "push", *again), quiet=quiet)
+        hint(again(dry_run=False), quiet=quiet)
         return
     typer.echo(f"{done.id} v{done.version} {done.where} {done.commit}")
     place = [] if to == "hub" else ["--from", to]

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from zoo.cli.calls import again
 from zoo.cli.common import Json, Model, Quiet, console, hint, print_json
 from zoo.filling import MAX_CANDIDATES
-from zoo.hints import command
 
 
 def fill_mask(
@@ -41,7 +41,7 @@ def fill_mask(
             shown = "  ".join(f"{one.token} {one.probability:.0%}" for one in candidates)
             table.add_row(answer.text if place == 1 else "", str(place), shown)
     console().print(table)
-    hint(command("genae", "fill-mask", model, texts[0], "--json"), quiet=quiet)
+    hint(f"{again(texts=texts[:1])} --json", quiet=quiet)
 
 
 def generate(
@@ -98,5 +98,4 @@ def generate(
     for text in written.texts:
         typer.echo(text)
     if not greedy and beams is None and seed is None:
-        again = [prompt] if prompt else []
-        hint(command("genae", "generate", model, *again, "--seed", "0"), quiet=quiet)
+        hint(again(prompt=prompt or None, seed=0), quiet=quiet)
