@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from itertools import count
@@ -83,6 +84,65 @@ def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder to fill, which takes an existing one's place if the `with` succeeds.
+
+    They change places at once where the system can (Linux, macOS); elsewhere the old one is moved
+    aside first, and back if that fails.
+
+    Args:
+        target: the folder to replace; what is in it is deleted in the end.
+
+    Yields:
+        The folder to write into. An error or an interrupt in the block removes it.
+
+    Raises:
+        MissingDependencyError: the disk is full.
+    """
+    parent = target.resolve().parent
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name[:MAX_PREFIX]}.", dir=parent))
+    try:
+        yield partial
+        partial.chmod(target.stat().st_mode & 0o7777)
+        if not _exchange(partial, target.resolve()):
+            _move(partial, target.resolve())
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise MissingDependencyError(f"no space left for {target}: free some.") from None
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places at once; whether the system could."""
+    import ctypes  # for what the standard library has no function
+
+    name, places = {"linux": ("renameat2", 2), "darwin": ("renamex_np", 0)}.get(
+        sys.platform, ("", 0)
+    )
+    call = getattr(ctypes.CDLL(None), name, None) if name else None
+    if call is None:
+        return False
+    here, swap = -100, 2  # of fcntl.h and stdio.h: paths as they are; exchange
+    paths = [os.fsencode(one), os.fsencode(other)]
+    arguments = [here, paths[0], here, paths[1]] if places else paths
+    return bool(call(*arguments, swap) == 0)
+
+
+def _move(new: Path, old: Path) -> None:
+    """The same in steps: the old folder aside, the new one in its place."""
+    aside = new.with_name(f"{new.name}.old")
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except BaseException:
+        aside.rename(old)
+        raise
+    aside.rename(new)
 
 
 def umask() -> int:

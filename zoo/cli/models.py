@@ -14,9 +14,10 @@ from zoo.cli.common import (
     console,
     hint,
     print_json,
+    say,
     size,
 )
-from zoo.errors import IntegrityError, NotFoundError
+from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
 from zoo.hints import command, nearest
 from zoo.progress import bytes_bar
 from zoo.staging import free_folder
@@ -242,31 +243,56 @@ def pull(
     to: Annotated[
         Path | None,
         typer.Option(
-            "--to", help="New folder; it may exist if it is empty. The cache if not given."
+            "--to", help="New folder, or one to replace with --update. The cache if not given."
         ),
     ] = None,
     revision: Revision = None,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Replace an untouched older version by the newest."),
+    ] = False,
     source: From = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Fetch a model into a folder or into the cache, and verify the hash of every file.
 
-    `from_pretrained` of transformers loads the folder, after `import zoo.models`.
+    `from_pretrained` of transformers loads the folder, after `import zoo.models`. A folder that
+    contains another version, untouched, is replaced with --update, or where a version is named.
     """
     from zoo import registry
+
+    if update and to is None:
+        raise UsageError("--update replaces a folder: say which with --to.")
+    before = _version_in(to)
 
     with bytes_bar("fetching", quiet=quiet) as progress:
         if to is None:
             folder = registry.fetch(model, revision=revision, source=source, progress=progress)
         else:
-            folder = registry.pull(model, to, revision=revision, source=source, progress=progress)
+            folder = registry.pull(
+                model, to, revision=revision, source=source, update=update, progress=progress
+            )
+    after = _version_in(folder)
     if as_json:
-        print_json({"id": model, "folder": str(folder)})
+        print_json({"id": model, "folder": str(folder), "version": after, "was": before})
         return
     typer.echo(str(folder))
+    if before is not None:
+        change = f"is v{after} already" if before == after else f"was v{before}, is v{after}"
+        say(f"{folder} {change}", quiet=quiet)
     if (folder / "manifest.json").is_file() or to is None:
         hint(command("genae", "verify", folder), quiet=quiet)
+
+
+def _version_in(folder: Path | None) -> str | None:
+    """The version in a model's folder, as its manifest states it."""
+    from zoo.registry import manifest
+
+    try:
+        return None if folder is None else str(manifest.read(folder)["version"])
+    except GenaeError:
+        return None
 
 
 def verify(

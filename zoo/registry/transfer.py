@@ -16,13 +16,13 @@ from zoo.errors import (
     WithdrawnError,
 )
 from zoo.header import inspect
-from zoo.registry import embedded, manifest, names, order
+from zoo.registry import embedded, manifest, names, order, updating
 from zoo.registry.remedies import remedy
 from zoo.registry.signing import SIGNATURE
 from zoo.registry.signing import check as check_signature
 from zoo.registry.snapshots import in_cache
 from zoo.registry.types import File, Progress
-from zoo.staging import check_new_folder, new_folder
+from zoo.staging import check_new_folder, new_folder, replaced_folder
 
 #: What was found within `once`; None outside of it.
 _FOUND: ContextVar[dict[tuple[str, str | None, str | None], Path] | None] = ContextVar(
@@ -129,25 +129,30 @@ def pull(
     *,
     revision: str | None = None,
     source: str | None = None,
+    update: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Copy a model into a folder, every file hashed as it arrives.
 
-    The copy is made next to the target and renamed at the end: an interrupted pull leaves nothing
-    there, and what it fetched from afar stays in the cache for the next.
+    The copy is made next to the target and takes its place at the end: an interrupted pull leaves
+    there what was there, and what it fetched from afar stays in the cache for the next. A folder
+    that contains another version of the model, untouched, is replaced if that is asked for, by
+    `update` or by naming a version.
 
     Args:
         name: an id, or a folder that has a manifest.
-        to: the new folder; it may exist if it is empty.
+        to: the folder; new, empty, or one to replace.
         revision: a version, branch, tag or commit; None means the newest.
         source: the only registry to ask, in place of the search order.
+        update: replace an untouched folder by the newest version.
         progress: called with the number of bytes as they are fetched.
 
     Returns:
         The folder.
 
     Raises:
-        ConflictError: the target exists and is not empty.
+        ConflictError: the target is not empty, and is not an untouched version of this model; or
+            replacing it was not asked for.
         IntegrityError: a file differs from the manifest.
         UnsafeError: there is a pickle, or a path outside the folder.
         NotFoundError: no such model or revision.
@@ -156,11 +161,28 @@ def pull(
     """
     target = Path(os.path.expanduser(to))
     target = target if target.name else target.absolute()
-    check_new_folder(target)
+    filled = target.is_dir() and any(target.iterdir())
+    if filled:
+        model, at, place = os.fspath(name), revision, source
+        if names.here(model) is None or source is not None:
+            model, at, place = names.parse(model, revision, source)
+        else:
+            model = str(manifest.read(locate(model))["id"])
+        updating.check(target, model, place, asked=update or at is not None)
+    else:
+        check_new_folder(target)
     found = locate(name, revision, source=source, progress=progress)
-    with new_folder(target) as partial:
+    if filled and _same(found, target):
+        return target
+    with replaced_folder(target) if filled else new_folder(target) as partial:
         _copy(found, partial)
     return target
+
+
+def _same(found: Path, target: Path) -> bool:
+    """Whether an untouched folder is the very version that was found."""
+    pair = [folder / manifest.MANIFEST_FILE for folder in (found, target)]
+    return all(path.is_file() for path in pair) and pair[0].read_bytes() == pair[1].read_bytes()
 
 
 def _copy(source: Path, target: Path) -> None:
