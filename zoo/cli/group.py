@@ -155,6 +155,11 @@ VERBS = {
         "Publish a model on the Hub, on another hub or in a folder.",
         "genae push out/vae-mnist me/vae-mnist --dry-run",
     ),
+    "diff": Verb(
+        "zoo.cli.living:diff",
+        "Compare two models or two versions of one.",
+        "genae diff genae/vae-mnist genae/vae-fashion-mnist",
+    ),
     "withdraw": Verb(
         "zoo.cli.living:withdraw",
         "Withdraw a published version, with the reason.",

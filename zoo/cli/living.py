@@ -1,12 +1,15 @@
-"""What is done at a place of models: all of it listed or verified, a version withdrawn."""
+"""What is done with versions: compared, withdrawn; all of a place listed or verified."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli.common import Json, Quiet, console, hint, print_json, say, size
+from zoo.cli.common import From, Json, Model, Quiet, console, hint, print_json, say, size
 from zoo.errors import IntegrityError, UsageError
 from zoo.hints import command
+
+if TYPE_CHECKING:
+    from zoo.registry.comparison import Difference
 
 Place = Annotated[
     str,
@@ -14,6 +17,83 @@ Place = Annotated[
         "--from", metavar="PLACE", help="Hub or folder of the model; see `genae registry`."
     ),
 ]
+
+
+def diff(
+    model: Model,
+    other: Model,
+    source: From = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare two models or two versions of one: settings, numbers and files that differ.
+
+    As of the command diff, exit code 0 means the same and 1 that something differs. No weights are
+    fetched.
+    """
+    from zoo.registry import comparison
+
+    found = comparison.diff(model, other, source=source)
+    if as_json:
+        print_json(
+            {
+                "a": model,
+                "b": other,
+                "same": found.same,
+                "settings": {key: {"a": a, "b": b} for key, (a, b) in found.settings.items()},
+                "numbers": found.numbers,
+                "files": {path: {"a": a, "b": b} for path, (a, b) in found.files.items()},
+                "same_numbers": found.same_numbers,
+                "same_files": found.same_files,
+            }
+        )
+    elif not quiet:
+        _show(found, model, other)
+    if not found.same:
+        raise typer.Exit(1)
+
+
+def _show(found: "Difference", model: str, other: str) -> None:
+    """Three tables of what differs, and a line of what does not."""
+    from rich.table import Table
+
+    settings = [(key, _text(a), _text(b), "") for key, (a, b) in found.settings.items()]
+    numbers = [
+        (_number(row), _text(row["a"]), _text(row["b"]), _change(row)) for row in found.numbers
+    ]
+    files = [(path, size(a), size(b), "") for path, (a, b) in found.files.items()]
+    for title, rows in (("settings", settings), ("numbers", numbers), ("files", files)):
+        if rows:
+            table = Table(box=None, pad_edge=False)
+            table.add_column(title, overflow="fold")
+            for heading in (model, other):
+                table.add_column(heading, overflow="fold", max_width=60)
+            table.add_column("")
+            for row in rows:
+                table.add_row(*row)
+            console().print(table)
+            typer.echo()
+    files_same = ", ".join(found.same_files) or "none"
+    typer.echo(f"the same: {found.same_numbers} numbers; files: {files_same}")
+
+
+def _text(value: Any) -> str:
+    """A value on one line, as long as can be read at a glance."""
+    if value is None:
+        return "-"
+    text = f"{value:g}" if isinstance(value, float) else " ".join(str(value).split())
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _number(row: dict[str, Any]) -> str:
+    options = ", ".join(f"{key}={value}" for key, value in row["options"].items())
+    return f"{row['metric']} on {row['dataset']}, {row['split']}" + (
+        f" ({options})" if options else ""
+    )
+
+
+def _change(row: dict[str, Any]) -> str:
+    return "" if None in (row["a"], row["b"]) else f"{row['b'] - row['a']:+.4g}"
 
 
 def withdraw(

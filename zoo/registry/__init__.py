@@ -13,7 +13,7 @@ from zoo.header import is_pickle, safetensors_header
 from zoo.hints import command
 from zoo.registry import embedded, manifest, names
 from zoo.registry.order import open_remote
-from zoo.registry.peek import describe
+from zoo.registry.peek import describe, tell_deprecated
 from zoo.registry.remedies import remedy
 from zoo.registry.transfer import found, locate, pull
 from zoo.registry.types import Published, Report, Withdrawal, check_id, next_version
@@ -120,6 +120,7 @@ def _check_folder(folder: Path, *, own: bool = False) -> None:
                 )
     for path in weights:
         safetensors_header(path)
+    tell_deprecated(folder)
     if not (folder / manifest.MANIFEST_FILE).is_file():
         return
     always = os.environ.get("GENAE_VERIFY", "").lower() == "always"

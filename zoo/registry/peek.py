@@ -170,3 +170,18 @@ def small(registry: Remote, snapshot: Snapshot, path: str, limit: int) -> bytes 
     if total != file.sum:
         raise IntegrityError(f"{snapshot.id}: {path} differs from its checksum.")
     return content
+
+
+def tell_deprecated(folder: Path) -> None:
+    """Say once of a model that its card deprecates it, why, and what replaces it."""
+    path = folder / CARD_FILE
+    try:
+        text = path.read_bytes()[:CARD_BYTES]
+        if b"deprecated" not in text:  # reading a card takes longer than this
+            return
+        card = Card.parse(text.decode("utf-8", "replace"), path)
+    except (OSError, GenaeError):
+        return  # said where the card is asked for
+    if card.status == "deprecated":
+        why = " ".join((card.reason or "").split()).rstrip(".")
+        notice(f"{card.id} v{card.version} is deprecated: {why}. Use {card.replaced_by} instead.")
