@@ -149,6 +149,7 @@ REFUSED = {
     "another architecture": (_edit("card.toml", '"eae"', '"vae"'), "model_type is", 5),
     "another version": (_edit("card.toml", '"0.1.0"', '"0.2.0"'), "version is '0.2.0'", 5),
     "no licence": (_unlisted(_edit("card.toml", '"mit"', '"unknown"')), "license is unknown", 2),
+    "no licence key": (_edit("card.toml", f'license = "mit"{COMMENT}', ""), "key 'license'", 2),
     "no results": (_forget, "states no [[results]]", 9),
     "another number": (
         _both(_edit("card.toml", "value = ", "value = 1"), upkeep.renew),
@@ -207,6 +208,7 @@ def test_a_refused_push_names_the_command_that_helps(mine, run, damage, problem,
 ASKED = {
     "no owner": ("toy", "--to", "./models"),
     "no version": ("me/toy", "--to", "./models", "--version", "one"),
+    "no place": ("me/toy", "--to", "models"),
     "code of nobody": ("me/toy", "--to", "./models", "--with-code"),
 }
 
@@ -217,6 +219,18 @@ def test_what_was_asked_wrongly_is_written_out(mine, run, words):
     (said,) = follow(run, source, words)
     assert "--to ./models" in said
     assert len(list(Path("models").glob("*/*/v*.json"))) == 1
+
+
+def test_a_pickle_is_removed_by_hand(mine, run):
+    words = ("push", mine, "me/toy", "--to", "./models")
+    (mine / "optimizer.pt").touch()
+    refused = run(*words)
+    assert refused.code == 8
+    assert "Remove it." in refused.err
+    (mine / "optimizer.pt").unlink()
+    _, typed = type_from(run, refused)
+    assert typed.code == 0
+    assert run(*words).code == 0
 
 
 def test_a_version_that_is_taken_names_the_next(mine, run):

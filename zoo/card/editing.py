@@ -30,6 +30,8 @@ def with_value(text: str, key: str, value: Any, *, number: int = 0) -> str:
         >>> with_value('license = "mit"  # ours', "license", "cc0-1.0")
         'license = "cc0-1.0"  # ours'
     """
+    if _parsed(text) is None:
+        raise UsageError("the card is not valid TOML: correct it by hand.")
     table, _, name = key.rpartition(".")
     start, end = _section(text, table, number)
     section = text[start:end]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zoo.card import CARD_FILE, Card
-from zoo.errors import FrozenError, IntegrityError, NotFoundError, UnsafeError
+from zoo.errors import FrozenError, IntegrityError, NotFoundError, UnsafeError, UsageError
 from zoo.header import is_pickle, safetensors_header
 from zoo.hints import command
 from zoo.registry import embedded, manifest, names
@@ -194,7 +194,14 @@ def push(
     prepared = prepare(
         source, name, version=version, private=private, with_code=with_code, options=options
     )
-    registry = open_remote(to)  # after what costs less to refuse
+    try:
+        registry = open_remote(to)  # after what costs less to refuse
+    except UsageError as error:
+        if not to.isidentifier():
+            raise
+        folder = "./models" if to == "embedded" else f"./{to}"
+        again = command("genae", "push", source, name, "--to", folder)
+        raise UsageError(f"{error} A new folder is made by `{again}`.") from None
     with prepared as release:
         try:
             return registry.push(release, dry_run=dry_run, progress=progress)

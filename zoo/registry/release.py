@@ -13,7 +13,7 @@ from typing import Any
 from zoo import catalog
 from zoo.card import CARD_FILE, Card
 from zoo.card.starting import UNKNOWN
-from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UsageError
+from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UnsafeError, UsageError
 from zoo.header import refuse_pickled_content
 from zoo.hints import command, neighbor
 from zoo.registry import embedded, manifest, names, signing, transfer, verification
@@ -66,10 +66,7 @@ def prepare(
         again = command("genae", "push", _words(source), name, *options, "--version", "1.2.0")
         version = _version(version, again)
     folder = _folder(source)
-    try:
-        card = Card.load(folder)
-    except NotFoundError as error:
-        raise NotFoundError(f"{error} {remedy(folder, [str(error)])}") from None
+    card = _card(folder)
     if with_code and not catalog.find(card.architecture).own:
         again = command("genae", "push", _words(source), name, *options)
         raise UsageError(
@@ -96,7 +93,10 @@ def _laid_out(
     """The release of a model's folder, checked and hashed as its files are laid out."""
     with tempfile.TemporaryDirectory(prefix="genae-release-") as temporary:
         root = Path(temporary)
-        _check(folder, card, listed, root)
+        try:
+            _check(folder, card, listed, root)
+        except UnsafeError as error:
+            raise UnsafeError(f"{error} Remove it. {remedy(folder, [str(error)])}") from None
         (root / signing.SIGNATURE).unlink(missing_ok=True)  # of the folder as it was
         text = _edited(card, name, version)
         (root / CARD_FILE).write_text(text, encoding="utf-8", newline="\n")
@@ -124,6 +124,25 @@ def _laid_out(
 def _words(source: str | os.PathLike[str]) -> str | Path:
     """A source as an argument of a command: a folder is a path, whatever it begins with."""
     return Path(source) if Path(source).exists() else os.fspath(source)
+
+
+def _card(folder: Path) -> Card:
+    """The card of a folder that is to be published.
+
+    Raises:
+        NotFoundError: there is none.
+        UsageError: it is malformed, or lacks a key.
+    """
+    try:
+        return Card.load(folder)
+    except NotFoundError as error:
+        raise NotFoundError(f"{error} {remedy(folder, [str(error)])}") from None
+    except UsageError as error:
+        words: tuple[str, ...] = ()
+        if "key 'license' (" in str(error):
+            words = ("--set=license=apache-2.0",)
+        again = remedy(folder, [Problem(str(error), words)])
+        raise UsageError(f"{error} {'' if words else 'Correct it. '}{again}") from None
 
 
 def _require_license(folder: Path, card: Card) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from zoo import catalog
 from zoo.card import CARD_FILE, Card, is_within
+from zoo.card.card import MAX_BYTES
 from zoo.card.editing import with_results, with_value
 from zoo.card.starting import first_card, line
 from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
@@ -72,7 +73,7 @@ def renew(
         UsageError: the card is malformed, or would be with these settings.
     """
     folder = own_folder(name)
-    text = _card_text(folder)
+    text = _card_text(folder, checked=not settings)
     for key, value in (settings or {}).items():
         text = with_value(text, key, value)
     card = Card.parse(text, folder / CARD_FILE)
@@ -96,10 +97,19 @@ def renew(
     return folder
 
 
-def _card_text(folder: Path) -> str:
-    """A folder's card; of weights without one, a first card."""
-    if (folder / CARD_FILE).is_file() or not embedded.ships(folder):
-        return Card.load(folder).text
+def _card_text(folder: Path, *, checked: bool) -> str:
+    """A folder's card; of weights without one, a first card.
+
+    What a card lacks may be set, so it is checked only once it is.
+    """
+    file = folder / CARD_FILE
+    if file.is_file() or not embedded.ships(folder):
+        try:
+            return Card.load(folder).text
+        except UsageError:
+            if checked or file.stat().st_size > MAX_BYTES:
+                raise
+            return file.read_bytes().decode("utf-8", "replace")
     config = manifest.read_config(folder)
     architecture = str((config.get("architectures") or [""])[0])
     entry = catalog.find_config(config.get("model_type"), [architecture])
