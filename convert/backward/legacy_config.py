@@ -118,7 +118,7 @@ def families_of(config: Mapping[str, Any]) -> tuple[str, ...]:
 
     word = str(config.get("model_type"))
     known = {name for name, kinds in FAMILIES.items() for _ in kinds}
-    names = [family.name for family in every]
+    names = [family.name for family in every if family.returns]
     known |= {*names, *(f"genae_{name}" for name in names)}
     if word not in known:
         raise UsageError(

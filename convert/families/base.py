@@ -154,6 +154,7 @@ class Family:
         renames: to transformers' names, where the result is a model of its.
         behind: Keras layer -> the one that Keras lists before it, where the table does not.
         dropped: names left out on purpose, patterns, each with the reason.
+        returns: whether bert4keras has such models, so that they can go back to it.
         refused: patterns of names of tensors that its models cannot have, each with the reason.
         says: entries that only this family's configurations have: a key and its value.
     """
@@ -170,6 +171,7 @@ class Family:
     renames: tuple[Rename, ...] = ()
     behind: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[tuple[str, str], ...] = ()
+    returns: bool = True
     refused: tuple[tuple[str, str], ...] = ()
     says: Mapping[str, Any] = field(default_factory=dict)
 

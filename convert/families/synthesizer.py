@@ -169,6 +169,7 @@ def family_of(mode: str, title: str, aliases: tuple[str, ...], telltale: str) ->
         paper="arXiv:2005.00743",
         options=OPTIONS,
         applications=("encoder",),
+        returns=False,
         refused=REFUSED,
     )
 

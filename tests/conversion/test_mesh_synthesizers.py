@@ -99,3 +99,11 @@ def test_another_length_is_said_by_the_configuration(tmp_path):
         convert.convert_checkpoint(
             source, tmp_path / "out", config=mesh.CONFIG | {"max_position_embeddings": 512}
         )
+
+
+def test_there_is_no_way_back_to_bert4keras(root, tmp_path):
+    folder = root / "cards/tiny-synthesizer-plus"
+    for family in (None, "synthesizer_random_plus"):
+        with pytest.raises(UsageError, match=r"no such model|cannot go back") as caught:
+            convert.export_checkpoint(folder, tmp_path / "out", to="tf-checkpoint", family=family)
+        assert "synthesizer_random" not in str(caught.value)
