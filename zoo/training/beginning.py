@@ -13,6 +13,7 @@ from zoo.registry import names
 
 from .drafting_images import of_images, of_points
 from .drafting_texts import of_texts
+from .explaining import check_steps
 from .known import known_settings
 from .recipes import build_recipe
 
@@ -57,7 +58,7 @@ def new_card(name: str, data: str, architecture: str, task: str | None = None) -
         **draft.table,
     }
     card = Card.of(table)
-    build_recipe(card)
+    check_steps(build_recipe(card))
     return dumps(table, _notes(card, draft.notes))
 
 

@@ -73,6 +73,14 @@ IMAGE = Start("ae-mnist", {"latent_size": 32})
 
 TEXTS: dict[str, Start] = {
     "synthesizer": Start("synthesizer-shakespeare", steps=None),
+    "roformer": Start(  # whose sines are parameters that transformers itself does not train
+        "synthesizer-shakespeare",
+        train={
+            "learning_rate": 5e-4,
+            "rates": {"rules": [{"pattern": "*embed_positions*", "freeze": True}]},
+        },
+        steps=None,
+    ),
     "genae_gau_alpha": Start(
         "synthesizer-shakespeare",
         {"num_attention_heads": 1, "attention_key_size": 64, "intermediate_size": 256},
