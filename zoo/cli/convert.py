@@ -262,8 +262,10 @@ def _answer(report: "Report", show_map: bool, as_json: bool, quiet: bool) -> Non
         _show_parity(report)
     for words in deciding(report):
         say(words, quiet=quiet)
+    for warning in report.warnings:
+        say(warning)
     for note in report.notes:
-        say(note, quiet=quiet and note not in report.warnings)
+        say(note, quiet=quiet or note in report.warnings)
     if show_map and report.defaults:
         taken = ", ".join(f"{key}={value}" for key, value in report.defaults.items())
         say(f"all defaults: {taken}", quiet=quiet)
