@@ -9,6 +9,9 @@ from typing import Any
 from zoo import catalog
 from zoo.errors import UsageError
 
+#: Auto classes of models that read texts; those that write them have no pooler to miss.
+ENCODERS = ("AutoModel", "AutoModelForMaskedLM", "AutoModelForPreTraining")
+
 
 @dataclass(frozen=True)
 class Loading:
@@ -57,6 +60,14 @@ def _may_lack(config: Mapping[str, Any], targets: Collection[str]) -> bool:
     return bool(entry.optional) and not any(map(entry.leaves_open, targets))
 
 
+def _has_no_pooler(
+    entry: catalog.Entry, config: Mapping[str, Any], targets: Collection[str]
+) -> bool:
+    """Whether a model lacks a pooler that its class or its settings could have."""
+    could = bool(entry.optional) or config.get("pooler") is False
+    return could and not any(catalog.POOLER in name for name in targets)
+
+
 def expected(config: Mapping[str, Any], targets: Collection[str]) -> list[str]:
     """What transformers says of a result when it loads it, and what to think of it."""
     architecture = str(config["architectures"][0])
@@ -65,6 +76,12 @@ def expected(config: Mapping[str, Any], targets: Collection[str]) -> list[str]:
     except UsageError:
         return []
     notes = []
+    of_texts = catalog.auto_class(architecture) in ENCODERS
+    if of_texts and _has_no_pooler(entry, config, targets):
+        notes.append(
+            "this checkpoint has no pooler: for a vector of a text take the mean of its last "
+            "hidden state over its tokens"
+        )
     if entry.rebuilt and not any(map(entry.rebuilds, targets)):
         notes.append(
             f"transformers calls {entry.rebuilt} missing when it loads the result: it computes "

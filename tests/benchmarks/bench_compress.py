@@ -1,6 +1,7 @@
 """Bits per pixel and speed of bits back beside general compressors, on the MNIST test images.
 
-Run: python tests/benchmarks/bench_compress.py [--models cards] [--images 10000]
+Run: python tests/benchmarks/bench_compress.py [--models cards] [--images 10000] [--faces FOLDER]
+With --faces, a folder made by `genae train cards/vae-faces-8bit`: its validation images alone.
 
 Needs the data under GENAE_DATA. "net" leaves out seed bits, names and header; "file" is the whole
 file. The general compressors get all images as one stream (of packed bits where they are
@@ -54,12 +55,17 @@ def general(images, two_valued):
     }
 
 
+def for_pillow(pixels):
+    """Images `(n, C, H, W)` as Pillow reads them, the channel of grey ones left out."""
+    return pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1)
+
+
 def packed(codec, pixels, two_valued):
     """The file of images with names of numbers, and its chains."""
     count = len(pixels)
     made = chains.encode(codec, symbols(pixels, codec), chains.number_of_chains(count))
     names = [f"{place:05}.png" for place in range(count)]
-    mode = "1" if two_valued else "L"
+    mode = "1" if two_valued else {1: "L", 3: "RGB"}[codec.shape[0]]
     return Container(codec.identity, codec.shape, mode, names, made).to_bytes(), made
 
 
@@ -93,7 +99,7 @@ def measure(folder, pixels, two_valued):
     rows.append(["genae, file", f"{8 * len(content) / count / dimensions:.4f}"])
     rows += [
         [name, f"{8 * size / count / dimensions:.4f}"]
-        for name, size in general(pixels.reshape(count, *codec.shape[1:]), two_valued).items()
+        for name, size in general(for_pillow(pixels), two_valued).items()
     ]
     title = f"{codec.identity.id} {codec.identity.version}, {count} images, {len(made)} chains"
     print_table(title, ["bits per pixel", ""], rows)
@@ -109,7 +115,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=Path, default=ROOT / "cards")
     parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--faces", type=Path)
     asked = parser.parse_args()
+    if asked.faces:
+        processor = GenaeImageProcessor.from_pretrained(asked.faces)
+        pixels = load_images("synthetic-faces", "train[500:]", processor, quiet=True).pixels
+        print(describe_machine())
+        measure(asked.faces, pixels.numpy(), False)
+        return
     split = f"test[:{asked.images}]"
     pixels = load_images("mnist", split, GenaeImageProcessor(), quiet=True).pixels
     print(describe_machine())

@@ -1,6 +1,7 @@
 """`genae compress` and `genae decompress`, as a person runs them."""
 
 import json
+import shlex
 
 import pytest
 from PIL import Image
@@ -84,3 +85,26 @@ def test_the_file_to_write_is_named(run, folder, grey, tmp_path, names):
     code, _, err = run("compress", *(tmp_path / name for name in names), "--model", grey)
     assert code == 2
     assert ".gnz" in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_the_line_that_refuses_other_images_trains_a_model_of_them(run, tmp_path, mode):
+    """Typed as it is printed; the settings that follow only make it short."""
+    folder = write_images(tmp_path / "mine", 12, 255, mode=mode, side=9)
+    refused = run("compress", folder, tmp_path / "o.gnz", "--model", "genae/vae-mnist-8bit")
+    assert refused.code == 2
+    line = refused.err.rpartition("train one: ")[2].strip()
+    words = line.replace("FOLDER", str(folder)).replace("SIDE", "9").split()[1:]
+    grey = ["config.num_channels=1", "processor.num_channels=1"] if mode == "L" else []
+    short = ["num_train_epochs=1", "hidden_sizes=[8]", "latent_size=2", "samplers=[]"]
+    more = [word for setting in (*short, *grey) for word in ("--set", setting)]
+    assert run(*words, *more, "-o", tmp_path / "model", "-q").code == 0
+    done = run("compress", folder, tmp_path / "o.gnz", "--model", tmp_path / "model")
+    assert done.code == 0
+    back = shlex.split(done.tried[0])[1:]
+    back[2] = str(tmp_path / "back")  # it would be written here
+    assert run(*back).code == 0
+    for file in folder.iterdir():
+        with Image.open(file) as one, Image.open(tmp_path / "back" / file.name) as other:
+            assert (one.mode, one.tobytes()) == (other.mode, other.tobytes())

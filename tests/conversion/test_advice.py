@@ -340,3 +340,12 @@ def test_warnings_reach_the_quiet_and_hints_do_not(capsys, tmp_path, monkeypatch
             app(words, prog_name="genae")
         assert not end.value.code
         assert capsys.readouterr().err == "a thing not to miss\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "lacks"), [("bert_mlm_linear", True), ("bert_unilm", True), ("bert_nosegment", False)]
+)
+def test_a_checkpoint_without_a_pooler_is_said_to_have_none(name, lacks):
+    said = [note for note in convert.inspect(LEGACY / name).notes if "no pooler" in note]
+    assert len(said) == lacks
+    assert all("mean of its last hidden state" in note for note in said)

@@ -110,3 +110,22 @@ def test_extreme_encodings_stay_finite():
     torch.nn.init.constant_(model.encoder.output.bias, 1e4)
     output = model(torch.rand(4, 1, 8, 8))
     assert output.kl.isfinite()
+
+
+@pytest.mark.slow
+def test_a_model_in_eval_mode_is_one_graph_compiled_and_exported():
+    model = VAEModel(VAEConfig(image_size=8, width_multiplier=0.02, likelihood="bernoulli")).eval()
+    images = torch.rand(4, 1, 8, 8).round()
+
+    def outputs(call):
+        torch.manual_seed(0)
+        found = call(images)
+        return found["loss"], found["latents"]
+
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    torch.testing.assert_close(outputs(compiled), outputs(model))
+    codes = torch.compile(model.encode, backend="eager", fullgraph=True)
+    torch.testing.assert_close(codes(images), model.encode(images))
+    exported = torch.export.export(model, (images,), {"return_loss": False})
+    found = exported.module()(images, return_loss=False)
+    assert found["reconstruction"].shape == images.shape
