@@ -91,7 +91,7 @@ def test_the_file_to_write_is_named(run, folder, grey, tmp_path, names):
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_the_line_that_refuses_other_images_trains_a_model_of_them(run, tmp_path, mode):
     """Typed as it is printed; the settings that follow only make it short."""
-    folder = write_images(tmp_path / "mine", 12, 255, mode=mode, side=9)
+    folder = write_images(tmp_path / "mine", 25, 255, mode=mode, side=9)
     refused = run("compress", folder, tmp_path / "o.gnz", "--model", "genae/vae-mnist-8bit")
     assert refused.code == 2
     line = refused.err.rpartition("train one: ")[2].strip()
