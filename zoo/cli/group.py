@@ -142,7 +142,7 @@ VERBS = {
     ),
     "card": Verb(
         "zoo.cli.card:card",
-        "Write a model's README and manifest again after its card changed.",
+        "Write README and manifest again after a card changed.",
         "genae card out/vae-mnist --set license=mit",
     ),
     "pull": Verb(
