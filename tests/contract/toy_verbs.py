@@ -107,6 +107,22 @@ def test_density_geometry_and_probes(trained, said):
     said("probe", trained, *data, *apart, "--probe", "knn", "--quiet")
 
 
+def test_it_is_recorded_published_and_fetched(trained, said, run, tmp_path):
+    shutil.copytree(trained, own := tmp_path / "own")
+    words = ("evaluate", own, "--metric", "reconstruction_mse", "--metric", "elbo")
+    said(*words, "--record", "--quiet")
+    assert {row["ok"] for row in json.loads(said(*words, "--json", "--require-stated"))} == {True}
+    said("verify", own)
+    said("push", own, "lab/toy-image", "--to", tmp_path / "shelf")
+    fetched = tmp_path / "fetched"
+    said("pull", "lab/toy-image", "--from", tmp_path / "shelf", "--to", fetched)
+    assert (fetched / "training.json").read_bytes() == (trained / "training.json").read_bytes()
+    assert type(zoo.from_pretrained(fetched)).__name__ == "ToyImageModel"
+    said("evaluate", fetched, "--require-stated", "--quiet")
+    said("evaluate", fetched, trained, "--metric", "reconstruction_mse", "--quiet")
+    assert run("evaluate", fetched, "--metric", "accuracy").err.count("measure it with") == 1
+
+
 def test_the_text_model_fills_masks_and_names_its_heads(said, tmp_path):
     entry = catalog.find("genae_toy_text")
     for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):

@@ -4,9 +4,11 @@ import json
 import shlex
 import shutil
 import tomllib
+from dataclasses import replace
 
 import pytest
 
+from zoo import catalog
 from zoo.card import Card, is_within
 from zoo.card.toml import setting
 from zoo.errors import NotFoundError, UsageError
@@ -427,3 +429,10 @@ def test_what_would_not_be_measured_alike_is_not_compared(save, image_folder, tm
     (ae / "preprocessor_config.json").write_text(json.dumps({**settings, "size": 8}))
     with pytest.raises(UsageError, match=r"size is 12 for .* and 8 for "):
         compare([vae, ae], ["reconstruction_mse"], data=str(image_folder), quiet=True)
+
+
+def test_an_architecture_that_says_nothing_of_itself_is_told_where_to_say_it(save, monkeypatch):
+    silent = replace(catalog.find("ae"), can=())
+    monkeypatch.setitem(catalog.ARCHITECTURES, "ae", silent)
+    with pytest.raises(UsageError, match=r"'ae' in zoo/catalog.py .* in `can`, of encodes, "):
+        evaluate(save("ae"), quiet=True)

@@ -74,6 +74,10 @@ COPIES = {
 }
 
 
+def test_every_image_model_says_what_it_can_do():
+    assert not [entry.name for entry in catalog.IMAGES if not entry.can]
+
+
 @pytest.mark.parametrize(("copy", "table"), COPIES.values(), ids=COPIES)
 def test_a_copy_equals_its_table(copy, table):
     assert list(copy) == list(table)

@@ -14,7 +14,7 @@ from tests.training.test_train import interrupt_at
 from zoo import registry
 from zoo.card import Card
 from zoo.data.identity import WHOLE, same_data
-from zoo.errors import InterruptedRunError, UsageError
+from zoo.errors import InterruptedRunError, NotFoundError, UsageError
 from zoo.evaluation import evaluate
 from zoo.training import train
 from zoo.training.curve import MAX_RECORDS, Curve, CurveCallback
@@ -132,6 +132,8 @@ def test_the_copy_of_a_card_finds_the_data_wherever_it_is_read(
     assert same_data(str(folder / copy.data.dataset), str(image_folder))
     (found,) = evaluate(folder, metrics=["reconstruction_mse"], quiet=True)
     shutil.move(tmp_path / "mine" / "images", tmp_path / "moved")
+    with pytest.raises(NotFoundError, match=r"no data set at .*/mine/images: .* --data"):
+        evaluate(folder, quiet=True)
     again = evaluate(
         folder,
         metrics=["reconstruction_mse"],

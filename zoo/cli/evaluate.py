@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.cli.calls import again
-from zoo.cli.common import Json, Models, Quiet, console, print_json, say
+from zoo.cli.common import Json, Models, Quiet, console, hint, print_json, say
 from zoo.errors import ToleranceError, UsageError
 
 if TYPE_CHECKING:
@@ -126,6 +126,12 @@ def evaluate(
     else:
         for line in _not_compared(named, alone=len(models) == 1):
             say(line, quiet=quiet)
+        if (
+            len(models) == 1
+            and Path(model).is_dir()
+            and not any(m.ok is not None for m in measured)
+        ):
+            hint(again(record=True), quiet=quiet)  # a first number for its card
     if failed:
         if folder is not None:
             failed[-1] += f". `{again(restate=True)}` has the card state what was measured"

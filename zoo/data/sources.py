@@ -136,7 +136,9 @@ def roots() -> list[Path]:
 
 
 def beside(name: str, card: Path | None) -> str:
-    """A data set that a card names: the path of what stands beside the card, else the name.
+    """A data set that a card names: the path of what lies beside the card, else the name.
+
+    What begins with a dot is a path from the card, unless it is one from here alone.
 
     Args:
         name: as the card says it.
@@ -144,8 +146,9 @@ def beside(name: str, card: Path | None) -> str:
     """
     if card is None or name in DATASETS or os.path.isabs(name) or name.startswith("~"):
         return name
-    place = card.parent / name
-    return os.path.normpath(place) if place.exists() else name
+    place = os.path.normpath(card.parent / name)
+    meant = name.startswith(".") and not os.path.exists(name)
+    return place if meant or os.path.exists(place) else name
 
 
 def locate(name: str) -> Path | str:
@@ -169,6 +172,13 @@ def locate(name: str) -> Path | str:
         return place
     if name not in DATASETS and Path(name).exists():
         return Path(name)
+    near = neighbor(name)  # what lies here comes before what is known by name
+    if os.path.isabs(name) or name.startswith("."):
+        hint = f" Did you mean {near!r}?" if near else ""
+        raise NotFoundError(
+            f"no data set at {name}: there is no such folder or file.{hint} Say with --data where "
+            "it lies now."
+        )
     found = [root / source.folder for root in roots()]
     for place in found:
         if place.is_dir():
@@ -178,7 +188,6 @@ def locate(name: str) -> Path | str:
     if name not in DATASETS and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return name
     looked = ", ".join(map(str, found))
-    near = neighbor(name)  # what lies here comes before what is known by name
     hint = f" Did you mean {near!r}?" if near else f" {did_you_mean(name, DATASETS)}"
     hint = "" if name in DATASETS else hint
     raise NotFoundError(
