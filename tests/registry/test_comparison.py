@@ -54,7 +54,7 @@ def test_the_other_way_round_is_the_mirror(two):
     assert (back.same_files, back.same_numbers) == (found.same_files, found.same_numbers)
 
 
-@pytest.mark.parametrize("kind", ["disk", "memory", "hub"])
+@pytest.mark.parametrize("kind", ["disk", "memory", pytest.param("hub", marks=pytest.mark.slow)])
 def test_versions_elsewhere_are_compared_without_their_weights(
     kind, ready, tmp_path, monkeypatch, request
 ):

@@ -9,7 +9,7 @@ from zoo.registry.cache import Cache
 from zoo.registry.folder import Folder
 
 
-@pytest.fixture(params=["disk", "memory", "hub"])
+@pytest.fixture(params=["disk", "memory", pytest.param("hub", marks=pytest.mark.slow)])
 def place(request, tmp_path, monkeypatch):
     """A place that takes models, which every name of a place means."""
     if request.param == "hub":
@@ -87,6 +87,7 @@ def test_the_verbs_say_it_in_text_and_json(run, tmp_path, ready, monkeypatch):
     assert "a mistake" in refused.err
     assert not (tmp_path / "out").exists()
     assert "a mistake" in run("info", "alice/toy", "--from", "./m").out
+    assert "v1.1.0 (withdrawn), v1.0.0" in run("registry", "alice/toy", "--from", "./m").out
     checked = run("verify", "--from", "./m")
     assert (checked.code, checked.out.count("what they should be")) == (0, 2)
     assert "(withdrawn: a mistake)" in checked.out

@@ -148,7 +148,7 @@ def test_pull_fills_an_empty_folder_and_no_other(registry_root, tmp_path):
     target = tmp_path / "target"
     target.mkdir()
     registry.pull("genae/eae-toy", target)
-    with pytest.raises(ConflictError, match="not empty"):
+    with pytest.raises(ConflictError, match="target --update"):
         registry.pull("genae/eae-toy", target)
     (tmp_path / "file").touch()
     with pytest.raises(ConflictError):

@@ -140,7 +140,7 @@ def _place(place: str, name: str | None) -> dict[str, Any]:
     web = place == "hub" or place.startswith(("http://", "https://"))
     kind = "embedded" if place == "embedded" else "hub" if web else "folder"
     row: dict[str, Any] = {"place": bare(place), "kind": kind, "address": bare(place)}
-    row |= {"models": None, "versions": None}
+    row |= {"models": None, "versions": None, "withdrawn": None}
     try:
         registry = order.open_registry(place)
         if kind == "embedded":
@@ -149,7 +149,11 @@ def _place(place: str, name: str | None) -> dict[str, Any]:
             row["address"] = bare(getattr(registry, "endpoint", place))
         if name is not None:
             row["versions"] = list(registry.versions(name))
-            row["state"] = ", ".join(row["versions"]) or "no published version"
+            row["withdrawn"] = (
+                [] if kind == "embedded" else [*order.open_remote(place).withdrawn(name)]
+            )
+            tags = (f"{t} (withdrawn)" if t in row["withdrawn"] else t for t in row["versions"])
+            row["state"] = ", ".join(tags) or "no published version"
         elif kind == "hub":  # counting the models of the public Hub tells nobody anything
             row["state"] = "offline" if getattr(registry, "offline", False) else "not asked"
         else:
