@@ -263,7 +263,7 @@ def test_images_of_another_form_are_refused_unless_asked_for(run, folder, drawin
         code, out, err = run(*words, *given, "--convert", "--json")
         assert code == 0
         assert json.loads(out)["converted"] == {"8 x 9 RGB": 2}
-        assert "converted, as the model reads images: 2 of 8 x 9 RGB" in err
+        assert "converted to 5 x 5 grey: 2 of 8 x 9 RGB" in err
     assert json.loads(run(*words, drawings, "--json")[1])["converted"] == {}
 
 

@@ -98,7 +98,7 @@ def density(
         if parquet:
             typer.echo(str(parquet))
     if converted := found.facts["converted"]:
-        say(f"converted, as the model reads images: {run.in_words(converted)}", quiet=quiet)
+        say(f"converted to {found.facts['form']}: {run.in_words(converted)}", quiet=quiet)
     if found.facts["likelihood"] == "gaussian":
         say("the density is of continuous images, (k + u) / 256; bits are of the 8-bit values",
             quiet=quiet)  # fmt: skip

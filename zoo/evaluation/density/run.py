@@ -80,9 +80,9 @@ def density(
         gap: number of images of the model's own to bound from both sides.
         binarize: binarisation of grey images: `none`, `stochastic`, `threshold` or `frozen`.
         convert: take images of another size or other colours than the model reads, as its image
-            processor makes them; `facts["converted"]` has the forms that were converted, and how
-            many images of each there are, of a data set in the whole split. Without it they are
-            refused.
+            processor makes them, of `facts["form"]`; `facts["converted"]` has their own forms, and
+            how many images of each there are, of a data set in the whole split. Without it they
+            are refused.
         seed: of everything random.
         parquet: a table to write; the same call resumes it after an interrupt or a kill.
         device: of the model; None is the CPU.
@@ -146,6 +146,7 @@ def density(
         )
     facts = {"model": str(model), "data": data, "split": split if data else None, **vars(plan)}
     facts |= {"likelihood": context.likelihood, "converted": dict(converted)}
+    facts["form"] = None if vectors else processor.form
     if scores:
         stored = network.stored_log_z
         facts |= {"noise_level": network.noise_level, "log_z": stored and stored._asdict()}
