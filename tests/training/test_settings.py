@@ -130,6 +130,15 @@ def test_other_data_makes_a_variant_too(tmp_path):
     assert set_.summary.endswith('with dataset = "fashion-mnist".')
 
 
+def test_the_page_of_a_local_model_measures_what_lies_beside_it():
+    table = SHIPPED.to_dict() | {"id": "local/mine"}
+    for result in table["results"]:
+        result["protocol"] = result["protocol"].replace(SHIPPED.id, "local/mine")
+    page = render_readme(Card.of(table))
+    assert page.count("`genae evaluate . --metric") == len(table["results"])
+    assert "evaluate local/mine" not in page
+
+
 def test_a_recipe_with_weights_is_a_recipe_no_more(tmp_path):
     recipe = load_card("genae/ae-examples")
     made = weights_of(tmp_path, card=recipe)

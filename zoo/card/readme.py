@@ -113,7 +113,7 @@ def _body(card: Card, manifest: Mapping[str, Any] | None, place: str | None) -> 
     parts.append(_fenced(load) if load else _usage(card, place))
     parts += _images(manifest or {})
     if card.results:
-        parts += ["## Measured results", _results(card)]
+        parts += ["## Measured results", _results(card, place)]
     parts += ["## Intended use", card.intended_use.strip(), "## Limits", card.limits.strip()]
     if card.data is not None:
         parts += ["## Training data", _data(card)]
@@ -248,7 +248,8 @@ def _data(card: Card) -> str:
     return f"`{data.dataset}`, split `{data.train_split}`{binarization} (license: {data.license})."
 
 
-def _results(card: Card) -> str:
+def _results(card: Card, place: str) -> str:
+    ours, there = f"genae evaluate {card.id} ", f"genae evaluate {place} "
     rows = ["| metric | data | value | unit | measure it again |", "|---|---|---|---|---|"]
     for result in card.results:
         metric = f"{result.metric} ({_options(result)})" if result.options else result.metric
@@ -262,7 +263,7 @@ def _results(card: Card) -> str:
             f"{result.dataset}, {result.split}",
             value,
             result.unit,
-            f"`{result.protocol}`",
+            f"`{result.protocol.replace(ours, there)}`",
         )
         rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     note = "Measured on these weights; `±` is the tolerance that `genae evaluate` allows."
