@@ -58,6 +58,13 @@ def _modules_are_not_garbage():
     gc.unfreeze()
 
 
+@pytest.fixture(autouse=True)
+def _no_plots(request, monkeypatch):
+    """A plot takes a fifth of a short training; `test_curve.py` has them drawn."""
+    if request.path.name != "test_curve.py":
+        monkeypatch.setattr("zoo.training.curve.Curve.plot", lambda self: b"")
+
+
 @pytest.fixture(scope="session")
 def image_folder(tmp_path_factory):
     """40 images of noise: 5 batches of 8."""
