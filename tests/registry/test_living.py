@@ -5,6 +5,7 @@ import pytest
 from zoo import hints, registry
 from zoo.cli import door
 from zoo.cli.group import VERBS, load_verb
+from zoo.errors import NotFoundError
 from zoo.registry.folder import Folder
 
 #: What parameters that name models are called, or say of themselves.
@@ -58,3 +59,16 @@ def test_every_verb_takes_versions_and_places(verb, place):
     assert seen.pop("command") == f"genae {verb} alice/toy@v1.0.0 --from ./models -n 1"
     assert seen
     assert all("toy/1.0.0-" in folder for folder in seen.values())
+
+
+def test_python_takes_versions_and_places(tmp_path):
+    import zoo
+
+    name = f"genae/ae-mnist@v{registry.load_card('genae/ae-mnist').version}"
+    assert zoo.verify(name, source="embedded").ok
+    assert zoo.load_image_processor(name, source="embedded").num_channels == 1
+    assert zoo.AEModel.from_pretrained(name, source="embedded").config.model_type == "genae_ae"
+    nowhere = str(tmp_path / "models")
+    for load in (zoo.from_pretrained, zoo.AEModel.from_pretrained, registry.resolve, zoo.verify):
+        with pytest.raises(NotFoundError, match="models has no model"):
+            load(name, source=nowhere)

@@ -12,6 +12,8 @@ from zoo.errors import FrozenError, IntegrityError, NotFoundError, UnsafeError, 
 from zoo.header import is_pickle, safetensors_header
 from zoo.hints import command
 from zoo.registry import embedded, manifest, names
+from zoo.registry.comparison import diff
+from zoo.registry.listing import audit, list_place
 from zoo.registry.order import open_remote
 from zoo.registry.peek import describe, tell_deprecated
 from zoo.registry.remedies import remedy
@@ -22,9 +24,12 @@ from zoo.registry.verification import verify
 __all__ = [
     "Published",
     "Report",
+    "audit",
     "describe",
+    "diff",
     "fetch",
     "list_models",
+    "list_place",
     "load_card",
     "pull",
     "push",
