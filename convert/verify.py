@@ -267,12 +267,15 @@ def _load(folder: str | os.PathLike[str], dtype: Any, auto: bool = False) -> Any
     else:
         loader = getattr(transformers, name)
     loader = transformers.AutoModel if auto else loader
-    before = logging.get_verbosity()
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(ERROR)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         model = loader.from_pretrained(folder, dtype=dtype)
     finally:
         logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     return model.eval()
 
 
