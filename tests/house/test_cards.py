@@ -48,7 +48,11 @@ MAX_CARDS_BYTES = 90_000_000
 MAX_PARAMETERS, MAX_BYTES, MAX_TINY_BYTES = 1_000_000, 4_000_000, 300_000
 #: Parameters and bytes of what is larger: the encoder of a paper whose figures are compared, a
 #: density of images with a generator.
-LARGER = {"infomax": (6_000_000, 12_000_000), "dde": (2_500_000, 5_000_000)}
+LARGER = {
+    "infomax": (6_000_000, 12_000_000),
+    "dde": (2_500_000, 5_000_000),
+    "synthesizer": (1_250_000, 2_500_000),
+}
 
 #: What the converter reads, by the format that a card says of it.
 READ_AS = {

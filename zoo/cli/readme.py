@@ -24,6 +24,7 @@ NUMBERS = (
     ("Fréchet distance", "frechet_distance", 1),
     ("log-likelihood, at least", "iwae", 1),
     ("accuracy", "accuracy", 4),
+    ("perplexity", "perplexity", 1),
 )
 #: What the front pages show: a model, a metric of its card and options that choose among its
 #: results, and how the number is written.
@@ -35,6 +36,8 @@ BEST: tuple[tuple[str, str, dict[str, str], str], ...] = (
     ("eae-mnist", "frechet_distance", {"sampler": "prior"}, "Fréchet distance {:.1f}"),
     ("infomax-cifar10", "probe_accuracy", {"probe": "mlp", "tap": "conv"}, "probe {:.1%} right"),
     ("iwae-mnist", "iwae", {}, "log-likelihood at least {:.1f} nats"),
+    ("synthesizer-causal-classics", "perplexity", {}, "perplexity {:.0f} a character"),
+    ("synthesizer-mixture-classics", "perplexity", {}, "perplexity {:.0f} a masked character"),
     ("vae-mnist", "iwae", {}, "log-likelihood at least {:.1f} nats"),
     ("vae-mnist-8bit", "bits_per_dim", {}, "{:.2f} bits per pixel, lossless"),
 )
