@@ -20,6 +20,7 @@ MORE = {
     "inpaint": ("x.png", "-o", "y.png", "--mask", "left"),
     "sample": ("-o", "y.png"),
     "compress": ("y.gnz", "--model", "no_such_folder"),
+    "diff": ("genae/vae-mnist",),
     "decompress": ("out",),
     "convert": ("out",),
     "export": ("out", "--to", "keras-hdf5"),

@@ -130,6 +130,8 @@ def _side(name: str | os.PathLike[str], source: str | None) -> _Side:
     if text.strip(".") and (here / "config.json").is_file():
         return _folder(here)
     model, revision, source = names.parse(text, revision=None, source=source)
+    if source is None and revision is None and model == text and "/" not in text:
+        raise names.no_model(text)
     failure: NotFoundError | None = None
     for place in [source] if source else order.order():
         if place == "embedded" and not embedded.owns(model):
