@@ -304,6 +304,11 @@ def test_a_classifier_with_adapters_trains_its_head_too(data, tmp_path):
         ("masked-lm", ["train.adversarial={kind='fgm',epsilom=1}"], "has no setting 'epsilom'"),
         ("masked-lm", ["train.lora={rank=0}"], "'rank' in .train.lora. must be"),
         ("masked-lm", ["train.lora={rank=1,target_modules=['qq']}"], "lora: Target modules"),
+        (
+            "masked-lm",
+            ["train.lora={rank=1,target_modules=['word_embeddings']}"],
+            "lora: .*word_embeddings shares its weights",
+        ),
         ("causal-lm", ["packing=true", "group_by_length=true"], "does not go with packing"),
         ("seq2seq", ["packing=true"], "keeps each text by itself"),
         ("classification", ["config.num_labels=3"], "num_labels is 3, and the data has 2 labels"),

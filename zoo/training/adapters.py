@@ -1,6 +1,7 @@
 """Low-rank adapters (LoRA, arXiv:2106.09685) by peft, trained in place of a model's weights."""
 
 import copy
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ def add_adapters(model: Any, settings: Mapping[str, Any], *, head: bool) -> None
         head: leave what lies above the backbone as it is and train it, as a classifier's must be.
 
     Raises:
-        UsageError: the model has no such layers.
+        UsageError: the model has no such layers, or they share weights with others.
         MissingDependencyError: peft is not installed.
     """
     try:
@@ -46,8 +47,26 @@ def add_adapters(model: Any, settings: Mapping[str, Any], *, head: bool) -> None
         LoraModel(model, {"default": config}, "default")
     except ValueError as error:
         raise UsageError(f"lora: {' '.join(str(error).split())}") from error
+    if tied := _tied(model):
+        raise UsageError(
+            f"lora: {', '.join(tied)} shares its weights with another layer, which an adapter "
+            "would not change until it is merged; leave it out of target_modules, or set "
+            "tie_word_embeddings = false in [config]"
+        )
     for parameter in above if head else ():
         parameter.requires_grad_()
+
+
+def _tied(model: Any) -> list[str]:
+    """The layers with adapters whose weights other layers have as well."""
+    from peft.tuners.lora import LoraLayer
+
+    owners = Counter(id(own) for module in model.modules() for own in module.parameters(False))
+    return [
+        name
+        for name, layer in model.named_modules()
+        if isinstance(layer, LoraLayer) and owners[id(layer.get_base_layer().weight)] > 1
+    ]
 
 
 def merged(model: Any) -> Any:

@@ -52,6 +52,12 @@ def test_columns_come_in_the_order_asked_for(formats):
     }
 
 
+def test_a_column_may_be_asked_for_twice(formats):
+    for streaming in (False, True):
+        rows = load_texts(formats["csv"], "train", ["text", "text"], streaming=streaming)
+        assert [row for row in rows] == [{"text": text} for text in ROWS]
+
+
 def test_a_folder_has_splits(write, tmp_path):
     write("train/a.txt", "1\n2\n")
     write("train/b.txt", "3\n")
@@ -82,6 +88,7 @@ FAULTS = {
     "csv gb18030": ("t.csv", "text\n床前".encode("gb18030"), "line 2: is not UTF-8"),
     "csv header": ("t.csv", "床前\n".encode("gb18030"), "line 1: is not UTF-8"),
     "csv wide": ("t.csv", b"text,b\n1,2\n1,2,3\n", "line 3"),
+    "csv wide at once": ("t.csv", b"text,b\n1,2,3\n4,5\n", "first row has 3 cells"),
     "json broken": ("t.jsonl", (GOOD + '{"text": "b"\n' + GOOD).encode(), "line 2: is not JSON"),
     "json cut": ("t.jsonl", (GOOD + '{"text": "b').encode(), "line 2: is not JSON"),
     "json list": ("t.jsonl", (GOOD + "[1, 2]\n").encode(), "line 2: is not an object"),

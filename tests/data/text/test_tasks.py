@@ -207,6 +207,28 @@ def test_classes_that_a_data_set_names(characters):
     assert find_labels(table, "label") == ("no", "yes")
 
 
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        (("1", "2", "3"), [0, 1, 2, 1]),  # names that look like numbers of other classes
+        (("3", "2", "1"), [2, 1, 0, 1]),
+        (("low", "middle", "high"), [0, 1, 2, 1]),  # none of the names: by number
+    ],
+)
+def test_numbers_of_a_data_set_are_read_by_its_names(known, expected, characters):
+    kind = datasets.ClassLabel(names=["1", "2", "3"])
+    text = datasets.Value("string")
+    one = datasets.Features({"text": text, "label": kind})
+    table = datasets.Dataset.from_dict({"text": ["月"] * 4, "label": [0, 1, 2, 1]}, one)
+    for each in (table, table.to_iterable_dataset()):
+        rows, _ = rows_of("classification", each, characters, labels=known)
+        assert [row["labels"] for row in rows] == expected
+    words = datasets.Features({"tokens": datasets.List(text), "tags": datasets.List(kind)})
+    table = datasets.Dataset.from_dict({"tokens": [["月"] * 4], "tags": [[0, 1, 2, 1]]}, words)
+    rows, _ = rows_of("tokens", table, characters, labels=known)
+    assert rows[0]["labels"] == [IGNORED, *expected, IGNORED]
+
+
 def test_pairs_of_texts_are_classified(characters):
     table = datasets.Dataset.from_dict({"a": ["月"], "b": ["光"], "label": [0]})
     rows, _ = rows_of("classification", table, characters, columns=("a", "b"), labels=("x",))
@@ -245,6 +267,18 @@ def test_what_has_no_token_is_left_out(characters):
         rows_of("causal-lm", table, characters, packing=True, max_length=64)
 
 
+def test_a_token_that_no_other_follows_teaches_nothing(poems):
+    characters = train_tokenizer(poems, "characters", 500)
+    characters.eos_token = characters.sep_token = None
+    table = datasets.Dataset.from_dict({"text": ["月", "月光", "光"]})
+    rows, _ = rows_of("causal-lm", table, characters)
+    assert list(rows["length"]) == [2]
+    rows, _ = rows_of("causal-lm", table, characters, packing=True, max_length=4)
+    assert list(rows["input_ids"]) == [
+        characters("月月光光", add_special_tokens=False)["input_ids"]
+    ]
+
+
 REFUSED = [
     ("masked-lm", {"text": [1, 2]}, {}, "row 0: the column text has 1 where"),
     ("masked-lm", {"text": ["a"]}, {"columns": ("a", "b")}, "takes 1 columns of texts, got 2"),
@@ -252,11 +286,17 @@ REFUSED = [
     ("seq2seq", {"source": ["a"], "target": ["b"]}, {"packing": True}, "leave packing out"),
     ("causal-lm", {"text": ["a"]}, {"whole_words": True}, "leave whole_words out"),
     ("classification", {"text": ["a"], "label": [0]}, {}, "names of its classes"),
-    ("classification", {"text": ["a"], "label": [2]}, {"labels": ("x", "y")}, "has the label 2"),
+    (
+        "classification",
+        {"text": ["a"], "label": [2]},
+        {"labels": ("x", "y")},
+        "label has the label 2",
+    ),
     ("classification", {"text": ["a"], "label": ["z"]}, {"labels": ("x", "y")}, "label 'z'"),
     ("classification", {"text": ["a"], "label": [-1]}, {"labels": ("x",)}, "label -1"),
     ("tokens", {"tokens": [["a", "b"]], "tags": [["x"]]}, {"labels": ("x",)}, "2 words and 1 lab"),
     ("tokens", {"tokens": [["a", None]], "tags": [["x", "x"]]}, {"labels": ("x",)}, "null"),
+    ("tokens", {"tokens": ["a b"], "tags": ["x x"]}, {"labels": ("x",)}, "list of words"),
 ]
 
 
@@ -281,6 +321,12 @@ def test_options_out_of_range(options, expected):
 
 
 def test_labels_that_are_no_classes():
-    for values, expected in (([0.5], "0.5"), ([[]], "no labels"), ([None], "None")):
+    for values, expected in (
+        ([0.5], "0.5"),
+        ([[]], "no labels"),
+        ([None], "None"),
+        ([{"a": 1}], "'a': 1"),
+        ([[["x"]]], "'x'"),
+    ):
         with pytest.raises(UsageError, match=expected):
             find_labels(datasets.Dataset.from_dict({"label": values}), "label")

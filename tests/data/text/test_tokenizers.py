@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import datasets
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,3 +126,6 @@ def test_what_cannot_be_trained():
         train_tokenizer(["a"], "bytes", 100)
     with pytest.raises(UsageError, match="no texts"):
         train_tokenizer([], "characters", 100)
+    numbers = datasets.Dataset.from_dict({"text": [1984, 2024]})
+    with pytest.raises(UsageError, match="row 0: the column text has 1984"):
+        train_tokenizer(Texts(numbers, ["text"]), "characters", 100)

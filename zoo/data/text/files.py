@@ -13,7 +13,7 @@ from zoo.data.splits import assign
 from zoo.errors import NotFoundError, UsageError
 
 HEAD = 4096  # bytes that are looked at before a file is read
-CONVERT = "convert it to UTF-8 first, for example `iconv -f gb18030 -t utf-8 a > b`"
+CONVERT = "convert it to UTF-8 first, for example `iconv -f {} -t utf-8 a > b`"
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,24 @@ def find_files(name: str, place: Path) -> tuple[Format, dict[str, list[Path]]]:
 
 
 def csv_header(name: str, file: Path, separator: str) -> list[str]:
-    """The columns that a table's first line names."""
+    """The columns that a table's first line names.
+
+    Raises:
+        UsageError: the first row has more cells than that, which readers would take for an index.
+    """
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            return next(csv.reader(stream, delimiter=separator), [])
+            rows = csv.reader(stream, delimiter=separator)
+            header, first = next(rows, []), next(rows, [])
     except (UnicodeDecodeError, csv.Error):
         raise UsageError(f"data set {name}: {fault(file) or f'{file} is not a table'}") from None
+    if len(first) > len(header):
+        raise UsageError(
+            f"data set {name}: {file} names {len(header)} columns and its first row has "
+            f"{len(first)} cells; put quotes around texts with {separator!r} in them, or name all "
+            "columns"
+        )
+    return header
 
 
 def first_fault(files: Sequence[Path]) -> str | None:
@@ -112,7 +124,8 @@ def fault(file: Path) -> str | None:
                     return f'{file}, line {number}: is not an object such as {{"text": "..."}}'
             except UnicodeDecodeError as error:
                 byte = line[error.start]
-                return f"{file}, line {number}: is not UTF-8 (byte 0x{byte:02x}); {CONVERT}"
+                convert = CONVERT.format("gb18030")
+                return f"{file}, line {number}: is not UTF-8 (byte 0x{byte:02x}); {convert}"
             except json.JSONDecodeError as error:
                 return (
                     f"{file}, line {number}: is not JSON ({error.msg}, at character "
@@ -135,7 +148,8 @@ def _check(name: str, file: Path, kind: Format) -> None:
         raise UsageError(f"data set {name}: {file} is empty (0 bytes); get it again")
     if kind.plain and b"\0" in head:
         raise UsageError(
-            f"data set {name}: {file} is UTF-16 or not text (it has bytes of 0); {CONVERT}"
+            f"data set {name}: {file} is UTF-16 or not text (it has bytes of 0); "
+            f"{CONVERT.format('utf-16')}"
         )
 
 

@@ -22,26 +22,37 @@ def find_labels(dataset: Any, column: str) -> tuple[str, ...]:
     Raises:
         UsageError: there are no labels, or they are neither texts nor whole numbers from 0 up.
     """
-    import datasets
-
-    feature = (dataset.features or {}).get(column)
-    feature = getattr(feature, "feature", feature)  # of a list
-    if isinstance(feature, datasets.ClassLabel):
-        return tuple(feature.names)
-    found: set[Any] = set()
+    if stated := stated_names(dataset, column):
+        return stated
+    values: set[int | str] = set()
     for batch in dataset.select_columns([column]).iter(batch_size=1000):
-        found.update(_flat(batch[column]))
-        if len(found) > MAX_CLASSES:
+        values.update(_number(value, column) for value in _flat(batch[column]))
+        if len(values) > MAX_CLASSES:
             raise UsageError(
                 f"the column {column} has more than {MAX_CLASSES:,} different labels; name the "
                 "column of classes"
             )
-    values = {_number(value, column) for value in found}
     if not values:
         raise UsageError(f"the column {column} has no labels; give a split that has some")
     if all(isinstance(value, int) for value in values):
         return tuple(map(str, range(max(map(int, values)) + 1)))
     return tuple(sorted(map(str, values)))
+
+
+def stated_names(dataset: Any, column: str) -> tuple[str, ...]:
+    """The names that a data set states for the numbers in a column; none where it states none."""
+    import datasets
+
+    feature = (dataset.features or {}).get(column)
+    feature = getattr(feature, "feature", feature)  # of a list
+    return tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else ()
+
+
+def name_label(value: Any, stated: tuple[str, ...]) -> Any:
+    """A number, or each of a list, by the name that is stated for it; the rest as it is."""
+    if isinstance(value, list):
+        return [name_label(each, stated) for each in value]
+    return stated[value] if isinstance(value, int) and 0 <= value < len(stated) else value
 
 
 def number_labels(values: Iterable[Any], names: tuple[str, ...], column: str) -> list[int]:
@@ -59,8 +70,10 @@ def number_labels(values: Iterable[Any], names: tuple[str, ...], column: str) ->
     found = []
     for value in values:
         number = _number(value, column)
-        if not isinstance(number, int):
-            number = numbers.get(number, -1)
+        if isinstance(value, str) and value in numbers:
+            number = numbers[value]
+        elif not isinstance(number, int):
+            number = -1
         elif str(number) in numbers:
             number = numbers[str(number)]
         if not 0 <= number < len(names):

@@ -58,6 +58,7 @@ def load_texts(
         IntegrityError: if a Parquet file cannot be read.
     """
     name = str(name)
+    columns = None if columns is None else list(dict.fromkeys(columns))
     if streaming and not re.fullmatch(r"\w+", split):
         raise UsageError(
             f"data set {name}: the split {split!r} is cut, and a stream has whole ones alone; "

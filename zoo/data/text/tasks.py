@@ -3,7 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from zoo.data.sources import DATASETS, no_bars
 from zoo.errors import UsageError
 
 from .collators import CausalCollator, Collator, MaskingCollator
-from .encoding import Rows, check_texts, encode, jieba_numbers
-from .labels import number_labels
+from .encoding import Rows, check_texts, each_word, encode, jieba_numbers
+from .labels import name_label, number_labels, stated_names
 from .masking import IGNORED
 from .options import TextOptions
 from .packing import Packer, renumber, stream_rows
@@ -43,13 +43,16 @@ def encode_masked(columns: list[list[Any]], tokenizer: Any, options: TextOptions
 
 
 def encode_causal(columns: list[list[Any]], tokenizer: Any, options: TextOptions) -> Rows:
-    """Texts with the token that ends them, where there is room for it behind the whole text."""
+    """Texts with the token that ends them, where there is room for it behind the whole text.
+
+    Of a text by itself, a token that no other follows teaches nothing, and is left out.
+    """
     length = None if options.packing else options.max_length
     rows = encode(tokenizer, columns, length, add_special_tokens=False)
     end = separator(tokenizer)
     if length is not None and end is not None:
         rows["input_ids"] = [[*t, end] if len(t) < length else t for t in rows["input_ids"]]
-    return _keep(rows, [tokens not in ([], [end]) for tokens in rows["input_ids"]])
+    return _keep(rows, [len(tokens) > (length is not None) for tokens in rows["input_ids"]])
 
 
 def encode_pairs(columns: list[list[Any]], tokenizer: Any, options: TextOptions) -> Rows:
@@ -68,7 +71,7 @@ def encode_classified(columns: list[list[Any]], tokenizer: Any, options: TextOpt
     *texts, labels = columns
     rows = encode(tokenizer, texts, options.max_length)
     rows["labels"] = number_labels(labels, options.labels, str(options.label))
-    return rows
+    return _keep(rows, [bool(tokens) for tokens in rows["input_ids"]])
 
 
 def encode_words(columns: list[list[Any]], tokenizer: Any, options: TextOptions) -> Rows:
@@ -214,7 +217,9 @@ class Task:
         if self.label and not options.labels:
             raise UsageError(f"{self.name} needs the names of its classes: options.labels")
         stored = not isinstance(dataset, datasets.IterableDataset)
-        rows = Encoder(self, tokenizer, options, stored)
+        label = names[-1] if self.label else None
+        stated = stated_names(dataset, label) if label else ()
+        rows = Encoder(self, tokenizer, replace(options, label=label), stored, stated)
         if not stored:
             stream = dataset.map(
                 rows,
@@ -278,11 +283,21 @@ class Encoder:
         tokenizer: of transformers.
         options: of the texts.
         stored: whether rows go to disk, in half the space that lists of numbers would take.
+        stated: the names of the numbers in the column of labels, where the data set has such.
     """
 
-    def __init__(self, task: Task, tokenizer: Any, options: TextOptions, stored: bool) -> None:
+    def __init__(
+        self,
+        task: Task,
+        tokenizer: Any,
+        options: TextOptions,
+        stored: bool,
+        stated: tuple[str, ...] = (),
+    ) -> None:
         self.task, self.tokenizer, self.options = task, tokenizer, options
         self.stored = stored
+        # A model that knows none of these names knows classes by their numbers.
+        self.stated = () if set(stated).isdisjoint(options.labels) else stated
         self.code = code_digest()  # what another version stored is no use
 
     def __call__(self, batch: Rows, numbers: list[int]) -> Rows:
@@ -291,9 +306,11 @@ class Encoder:
         for name in self.options.columns or self.task.columns:
             values: Any = zip(numbers, batch[name], strict=True)
             if self.task.splits:
-                values = ((row, word) for row, words in values for word in words or [None])
+                values = each_word(values, name)
             check_texts(values, name)
         columns = [batch[name] for name in names]
+        if self.stated:
+            columns[-1] = name_label(columns[-1], self.stated)
         rows = self.task.encode(columns, self.tokenizer, self.options)
         kept = ("input_ids", "token_type_ids", "labels", "words", "cut")
         rows = {name: rows[name] for name in kept if name in rows}

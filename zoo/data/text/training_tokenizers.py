@@ -18,6 +18,8 @@ from transformers import PreTrainedTokenizerFast
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
+from .encoding import check_texts
+
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 #: What each is for. Models that generate begin with [CLS] and end with [SEP].
 ROLES = {
@@ -141,16 +143,23 @@ class Texts:
     Args:
         dataset: of `datasets`, streamed or not.
         columns: of texts, or of lists of words, which are texts then.
+
+    Raises:
+        UsageError: of reading, a value is no text.
     """
 
     def __init__(self, dataset: Any, columns: Iterable[str]) -> None:
         self.dataset, self.columns = dataset, tuple(columns)
 
     def __iter__(self) -> Iterator[str]:
+        start = 0
         for batch in self.dataset.select_columns(list(self.columns)).iter(batch_size=1000):
             for column in self.columns:
-                for text in batch[column]:
-                    yield from [text] if isinstance(text, str) else text
+                for row, value in enumerate(batch[column], start):
+                    texts = value if isinstance(value, list) else [value]
+                    check_texts(((row, text) for text in texts), column)
+                    yield from texts
+            start += len(batch[column])
 
 
 def train_tokenizer(
