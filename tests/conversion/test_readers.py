@@ -178,9 +178,7 @@ def test_a_saved_model_is_found(tmp_path):
 
 
 def test_a_folder_of_several_lists_them():
-    with pytest.raises(
-        UsageError, match=r"bert_model\.ckpt\.index, model\.weights, model_tf2\.h5"
-    ):
+    with pytest.raises(UsageError, match=r"bert_model\.ckpt, model\.weights, model_tf2\.h5"):
         convert.open_checkpoint(LEGACY / "bert_full")
 
 

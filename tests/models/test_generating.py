@@ -95,7 +95,7 @@ def test_the_verb_prints_what_the_function_gives(run, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{PROMPT}\n"))
     assert json.loads(run(*words, "-", "--json").out) == vars(expected)
     done = run("generate", GPT, PROMPT, "--max-new-tokens", 2)
-    assert done.tried == [f'genae generate {GPT} "{PROMPT}" --seed 0']
+    assert done.tried == [f'genae generate {GPT} "{PROMPT}" --max-new-tokens 2 --seed 0']
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_accumulation_is_the_trainers(card, tmp_path):
     ("settings", "message"),
     [
         (["train.rates.layer_decay=1.5"], "'layer_decay' in .*must be a number above 0"),
-        (["train.rates.layer_deca=0.5"], "Did you mean 'layer_decay'"),
+        (["train.rates.layer_deca=0.5"], r"Nearest: train\.rates\.layer_decay"),
         (["train.rates.rules=[{patern='*'}]"], "Did you mean 'pattern'"),
         (["train.rates.rules=[{pattern='*embeddings*', scale=0.1}]"], "matches no parameter"),
         (["train.rates.rules=[{pattern='*'}]"], "needs something that sets anything"),
@@ -156,7 +156,7 @@ def test_accumulation_is_the_trainers(card, tmp_path):
             ["gradients=[{op='clip_global_norm', max_norm=1.0}, {op='noise', eta=1.0}]"],
             "longer than the global clip allows",
         ),
-        (["train.rate.layer_decay=0.9"], "Did you mean 'rates'"),
+        (["train.rate.layer_decay=0.9"], r"Nearest: train\.rates\.layer_decay"),
         (["learning_rate=0"], "learning_rate = 0 trains nothing"),
         (["weight_decay=abc"], "weight_decay must be a number of at least 0, got 'abc'"),
         (["adam_beta1=2"], r"\[train\] Invalid beta parameter"),
