@@ -7,13 +7,14 @@ from zoo import catalog
 from zoo.errors import UsageError
 from zoo.hints import command
 
-#: The verb for what a model can do, by words of `catalog.ABILITIES`; the first that fits counts.
+#: The verb for what a model can do, by words of `catalog.ABILITIES`, with what it has to be given;
+#: the first that fits counts.
 VERBS = {
-    "fills": "fill-mask",
-    "generates": "generate",
-    "samples": "sample",
-    "encodes": "probe",
-    "classifies": "evaluate",
+    "fills": ("fill-mask", "[MASK]"),
+    "generates": ("generate",),
+    "samples": ("sample", "-o", "samples.png"),
+    "encodes": ("probe",),
+    "classifies": ("evaluate",),
 }
 
 
@@ -35,7 +36,7 @@ def advice(name: str, config: Mapping[str, Any], lacks: Collection[str] = ()) ->
     except UsageError:  # another library's
         return f"see {command('genae', 'info', name)}"
     can = catalog.abilities(entry, architectures)
-    for ability, verb in VERBS.items():
+    for ability, (verb, *words) in VERBS.items():
         if ability in can and ability not in lacks:
-            return f"it {catalog.ABILITIES[ability]}: {command('genae', verb, name)}"
+            return f"it {catalog.ABILITIES[ability]}: {command('genae', verb, name, *words)}"
     return f"see {command('genae', 'info', name)}"

@@ -115,6 +115,7 @@ def test_the_version_is_one_line(run):
         (["list", "--jsno"], 2, "--json"),
         (["info"], 2, "MODEL"),
         (["push", "genae/eae-mnist"], 2, "ID"),
+        (["convert", "cards", "x", "--verify"], 2, "`genae convert --help`"),
         (["info", "genae/eae-mnsit"], 3, "Did you mean 'genae/eae-mnist'"),
         (["info", "nothing-like-it"], 3, "nothing-like-it"),
         (["verify", "genae/eae-celeba"], 3, "genae train cards/eae-celeba"),
@@ -257,6 +258,15 @@ def test_every_card_has_an_info(run):
         done = run("info", card.id, "-q")
         assert (done.code, done.err) == (0, "")
         assert isinstance(Card.load(card.path), Card)
+
+
+def test_a_model_of_another_script_is_not_asked_in_chinese(run, tmp_path):
+    folder = shutil.copytree(embedded.ROOT / "tiny-gpt2", tmp_path / "gpt")
+    tokens = (folder / "tokenizer.json").read_text(encoding="utf-8")
+    assert "的" in run("info", folder).tried[0]
+    (folder / "tokenizer.json").write_text(tokens.replace("的", "đ"), encoding="utf-8")
+    assert shlex.split(run("info", folder).tried[0])[-2:] == ["--seed", "0"]
+    assert "的" not in run("info", folder).tried[0]
 
 
 def test_hints_can_be_pasted_whatever_a_folder_is_called(run, shipped, tmp_path, monkeypatch):

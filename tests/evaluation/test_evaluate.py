@@ -5,15 +5,19 @@ import shlex
 import shutil
 import tomllib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from zoo import catalog
 from zoo.card import Card, is_within
 from zoo.card.toml import setting
+from zoo.data.identity import WHOLE, fingerprint
 from zoo.errors import NotFoundError, UsageError
 from zoo.evaluation import compare, evaluate
 from zoo.evaluation.results import results_toml
+from zoo.evaluation.subject import Context
 
 HEAD = """
 schema = 1
@@ -436,3 +440,16 @@ def test_an_architecture_that_says_nothing_of_itself_is_told_where_to_say_it(sav
     monkeypatch.setitem(catalog.ARCHITECTURES, "ae", silent)
     with pytest.raises(UsageError, match=r"'ae' in zoo/catalog.py .* in `can`, of encodes, "):
         evaluate(save("ae"), quiet=True)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_data_that_are_no_longer_those_of_the_card_are_told(tmp_path, capsys, changed):
+    (tmp_path / "texts.txt").write_text("a\n")
+    stated = "0" * 64 if changed else fingerprint(tmp_path / "texts.txt")
+    data = SimpleNamespace(dataset="./texts.txt", sha256={WHOLE: stated})
+    card = SimpleNamespace(id="me/toy", path=tmp_path / "card.toml", data=data, results=())
+    context = Context(torch.nn.Identity(), None, card)
+    context.note_other_files("./texts.txt")
+    context.note_other_files("mnist")
+    said = "texts.txt: is not the data that me/toy was trained on"
+    assert (said in capsys.readouterr().err) == changed

@@ -101,8 +101,11 @@ def test_the_verb_prints_what_the_function_gives(run, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("generate", "genae/tiny-bert", "a"), "it fills in masked tokens of texts: genae fill-m"),
-        (("generate", "genae/eae-mnist", "a"), "it draws images: genae sample genae/eae-mnist"),
+        (("generate", "genae/tiny-bert", "a"), 'texts: genae fill-mask genae/tiny-bert "[MASK]"'),
+        (
+            ("generate", "genae/eae-mnist", "a"),
+            "images: genae sample genae/eae-mnist -o samples.png",
+        ),
         (("fill-mask", GPT, "[MASK]"), f"it writes texts: genae generate {GPT}"),
         (("sample", "genae/tiny-gpt", "-o", "a.png"), "it writes texts: genae generate genae/t"),
         (("geometry", "genae/tiny-gpt", "-o", "a.html"), "no model of images; it writes texts"),

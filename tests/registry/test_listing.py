@@ -101,3 +101,16 @@ def test_the_verbs_say_it_in_text_and_json(run, tmp_path, ready, monkeypatch):
     undone = run("withdraw", "alice/toy@1.1.0", "--from", "./m", "--undo", "--json")
     assert json.loads(undone.out)["withdrawn"] is False
     assert run("verify").code == 2
+    for verb in ("list", "verify"):
+        absent = run(verb, "--from", "./absent")
+        assert (absent.code, absent.out) == (3, "")
+        assert "no folder ./absent" in absent.err
+
+
+def test_what_is_withdrawn_is_not_to_be_tried(run, tmp_path, ready, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("push", "ready", "alice/toy", "--to", "./m").code == 0
+    assert run("withdraw", "alice/toy@v1.0.0", "--from", "./m", "--why", "a mistake").code == 0
+    listed = run("list", "--from", "./m")
+    assert "withdrawn: a mistake" in listed.out
+    assert not listed.tried

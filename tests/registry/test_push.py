@@ -9,7 +9,7 @@ import pytest
 
 import zoo
 from tests.fresh import commands
-from zoo import registry
+from zoo import catalog, registry
 from zoo.card import Card
 from zoo.errors import IntegrityError, NotFoundError
 from zoo.registry import manifest
@@ -158,6 +158,19 @@ def test_push_and_loading_refuse_the_same_weights(ready, tmp_path, change, probl
     with pytest.raises(IntegrityError) as caught:
         zoo.from_pretrained(ready)
     assert line.partition(", such as ")[0] in str(caught.value)
+
+
+def test_a_backbone_may_be_stored_as_it_is_below_a_head(tmp_path, tiny_config):
+    from safetensors.torch import save_file
+
+    entry = catalog.find("genae_gau_alpha")
+    backbone = catalog.model_for(entry, ["GenaeGAUAlphaModel"])
+    model = backbone(tiny_config(entry.name))
+    model.save_pretrained(tmp_path)
+    for prefix, num_problems in (("", 0), ("gau_alpha.", 0), ("bert.", 2)):
+        weights = {f"{prefix}{name}": value.clone() for name, value in model.state_dict().items()}
+        save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+        assert len(check_fit(tmp_path)) == num_problems
 
 
 def test_a_configuration_that_makes_no_model_is_not_pushed(ready, tmp_path):

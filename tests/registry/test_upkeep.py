@@ -325,6 +325,16 @@ def test_only_a_folder_of_ones_own_is_changed(mine, run, tmp_path):
     assert "Pull it again" in run("verify", version.parent).err
 
 
+def test_a_folder_that_is_refused_does_not_stop_the_others(mine, run):
+    shutil.copytree(mine, "other", ignore=shutil.ignore_patterns("*.safetensors"))
+    done = run("card", "other", mine, "absent", "--set=license=mit")
+    assert done.code == 3
+    assert f"{mine}: README.md and manifest.json follow" in done.out
+    assert "other contains no weights" in done.err
+    assert "no folder 'absent'" in done.err
+    assert Card.load(mine).license == "mit"
+
+
 def test_a_page_names_the_id_where_it_ships(registry_root):
     folder = upkeep.renew(registry_root / "eae-toy", {"summary": "Another."})
     page = (folder / "README.md").read_text(encoding="utf-8")

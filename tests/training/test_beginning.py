@@ -138,6 +138,10 @@ def test_the_command_writes_once_and_says_what_follows(own, monkeypatch, tmp_pat
     said = capsys.readouterr()
     assert said.out == "recipes/clothes/card.toml\n"
     assert said.err == "try: genae train recipes/clothes\n"
+    assert not app([*words, "-o", "other", "--json"], standalone_mode=False)
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"card": "other/card.toml", "id": "lab/clothes"}
+    assert said.err == ""
     card = Card.load("recipes/clothes")
     folder = train(card, "out/clothes", overrides=["max_steps=2", "use_cpu=true"], quiet=True)
     made = Card.load(folder)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from zoo.cli.common import Json, Quiet, hint, print_json
+from zoo.errors import GenaeError
 from zoo.hints import command
 
 
@@ -33,14 +34,20 @@ def card(
 ) -> None:
     """Write README and manifest of a model's folder again after its card changed.
 
-    The card keeps its comments; text and images may be edited, added or removed by hand.
+    The card keeps its comments; text and images may be edited, added or removed by hand. Of
+    several folders, those that are refused do not stop the others.
     """
     from zoo.card import Card
     from zoo.card.toml import setting
     from zoo.registry import upkeep
 
     values = dict(setting(text) for text in settings or ())
-    done = [upkeep.renew(folder, values, accept=accept) for folder in folders]
+    done, failed = [], []
+    for name in folders:
+        try:
+            done.append(upkeep.renew(name, values, accept=accept))
+        except GenaeError as error:
+            failed.append(error)
     cards = [Card.load(folder) for folder in done]
     if as_json:
         print_json(
@@ -49,7 +56,9 @@ def card(
                 for folder, card in zip(done, cards, strict=True)
             ]
         )
-        return
     for folder, card in zip(done, cards, strict=True):
-        typer.echo(f"{folder}: README.md and manifest.json follow the card of {card.id}")
+        if not as_json:
+            typer.echo(f"{folder}: README.md and manifest.json follow the card of {card.id}")
+    if failed:
+        raise type(failed[0])("\n".join(map(str, failed)))
     hint(command("genae", "verify", done[-1]), quiet=quiet)

@@ -190,9 +190,13 @@ class VerbCommand(TyperCommand):
         """The verb's parameters, made light."""
         return _light(super().get_params(ctx))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words of the call, of which a mistake is this verb's."""
+        calls.current().context = ctx
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; a model that is not here is located before torch is imported."""
-        calls.current().context = ctx
         if not door.looks_up(self.callback):
             return super().invoke(ctx)
         with door.looked_up(ctx):
@@ -310,7 +314,7 @@ def explain(error: Any) -> tuple[str, int]:
     if isinstance(error, GenaeError):
         return str(error), error.exit_code
     if hasattr(error, "format_message"):  # the command line itself: an unknown option or verb
-        context = getattr(error, "ctx", None)
+        context = getattr(error, "ctx", None) or calls.current().context
         path = context.command_path if context else "genae"
         text = str(error.format_message()).rstrip(" .")
         end = "" if text.endswith("?") else "."

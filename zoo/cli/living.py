@@ -170,7 +170,8 @@ def list_place(source: str, text: str, as_json: bool, quiet: bool) -> None:
     ]
     spare = ("architecture", "date", "size")
     shown.print(fitting(lines, shown.width, name="id", rest="summary", spare=spare))
-    hint(command("genae", "info", rows[0]["id"], "--from", source), quiet=quiet)
+    if left := [r for r in rows if not r["problem"] and r["status"] != "withdrawn"]:
+        hint(command("genae", "info", left[0]["id"], "--from", source), quiet=quiet)
 
 
 def _state(row: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The verbs about models as files: list, info, pull, verify. None loads torch."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -146,6 +147,8 @@ def info(
 
     elsewhere = "registry" in facts
     facts["weights"] = f"at {facts['registry']}" if elsewhere else _weights(facts)
+    if facts["ships"] and Path(model).is_dir():
+        facts["weights"] = f"in {Path(model)}"
     facts["parameters"] = _count(facts["parameters"])
     facts["size"] = size(facts["bytes"])
     shown = Table(box=None, pad_edge=False, show_header=False)
@@ -201,8 +204,13 @@ def info(
     first = NEXT.get(card.architecture) or NEXT.get(card.task, LAST)
     verb, following = first if facts["ships"] else ("train", ())
     reads_texts = verb in ("fill-mask", "generate")
-    if reads_texts and not (card.path and (card.path.parent / "tokenizer.json").is_file()):
-        verb, following = LAST
+    if reads_texts:
+        file = card.path and card.path.parent / "tokenizer.json"
+        if file is None or not file.is_file():
+            verb, following = LAST
+        elif "的" not in file.read_text(encoding="utf-8"):  # of another script than the words
+            left = (re.sub(r"[^ -~]", "", word) for word in following)
+            following = tuple(filter(None, left))
     hint(command("genae", verb, place, *following), quiet=quiet)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from zoo import catalog
-from zoo.cli.common import Quiet, hint
+from zoo.cli.common import Json, Quiet, hint, print_json
 from zoo.errors import ConflictError
 from zoo.hints import command
 
@@ -37,6 +37,7 @@ def new(
             "given."
         ),
     ] = None,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a card that trains as it is, with a comment behind every key.
@@ -55,5 +56,8 @@ def new(
     text = new_card(name, data, architecture, task)
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8", newline="\n")
+    if as_json:
+        print_json({"card": str(file), "id": name})
+        return
     typer.echo(str(file))
     hint(command("genae", "train", folder), quiet=quiet)

@@ -192,7 +192,7 @@ def locate(name: str) -> Path | str:
     hint = "" if name in DATASETS else hint
     raise NotFoundError(
         f"no data set {name!r} (looked for {looked}).{hint} Set GENAE_DATA to the folder that "
-        "holds data sets, or give a folder, a Parquet file or a Hub id."
+        "holds data sets, or give a folder, a Parquet file or a Hub id with --data."
     )
 
 

@@ -52,6 +52,8 @@ def plan(
         requests += [_redirected(request, data, split) for request in of_name]
     for request in requests:  # check all of them before spending minutes on the first
         check(context, request)
+    for dataset in dict.fromkeys(request.dataset for request in requests):
+        context.note_other_files(dataset)
     return requests
 
 

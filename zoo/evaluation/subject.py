@@ -132,13 +132,21 @@ class Context:
             return os.path.abspath(data)
         return data
 
+    def note_other_files(self, name: str) -> None:
+        """Say so where the data that the card names are not, or no longer, those of its sum."""
+        data = self.places.get(name, name)
+        if self._sum(name) and plain_place(data) and not self._has_sum(name, data):
+            self.note(f"{data}: is not the data that {self.card.id} was trained on")
+
     def _has_sum(self, name: str, data: str) -> bool:
         """Whether a data set has the sum that the card states of one."""
+        place = plain_place(data) if self._sum(name) else None
+        return place is not None and fingerprint(place) == self._sum(name)
+
+    def _sum(self, name: str) -> str | None:
+        """The sum over a data set's files, if the card states it."""
         own = getattr(self.card, "data", None)
-        if own is None or own.dataset != name or WHOLE not in own.sha256:
-            return False
-        place = plain_place(data)
-        return place is not None and fingerprint(place) == own.sha256[WHOLE]
+        return own.sha256.get(WHOLE) if own is not None and own.dataset == name else None
 
     def read(self, dataset: str, split: str, config: str | None = None) -> Any:
         """One split of a data set, read once: here its images."""

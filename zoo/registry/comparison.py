@@ -15,6 +15,7 @@ from typing import Any
 from zoo.card import CARD_FILE, Card
 from zoo.errors import GenaeError, NotFoundError
 from zoo.registry import embedded, manifest, names, order
+from zoo.registry.datasets import bare_name
 from zoo.registry.peek import DESCRIBING, small
 from zoo.registry.signing import SIGNATURE
 from zoo.registry.snapshots import digest
@@ -182,6 +183,8 @@ def _settings(side: _Side) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if card is not None:
         _flatten({key: v for key, v in card.to_dict().items() if key not in APART}, "", found)
+    if "data.dataset" in found:  # wherever it lies
+        found["data.dataset"] = bare_name(found["data.dataset"])
     try:
         config = json.loads(side.texts.get("config.json", b"{}"))
     except (ValueError, RecursionError):
@@ -209,8 +212,8 @@ def _numbers(side: _Side) -> dict[str, float]:
         except GenaeError:
             listed = {}
         for result in listed.get("results", []):
-            identity = {key: result.get(key) for key in manifest.NUMBER}
-            found[_key(identity | {"options": result.get("options", {})})] = result["value"]
+            identity = {key: result.get(key) for key in (*manifest.NUMBER, "options")}
+            found[_key(identity)] = result["value"]
     card = _card(side)
     for stated in card.results if card else ():
         found[_key(manifest.identity_of(stated))] = stated.value
@@ -218,4 +221,5 @@ def _numbers(side: _Side) -> dict[str, float]:
 
 
 def _key(identity: Mapping[str, Any]) -> str:
-    return json.dumps(identity, sort_keys=True, default=str)
+    named = {"dataset": bare_name(str(identity["dataset"])), "options": identity["options"] or {}}
+    return json.dumps({**identity, **named}, sort_keys=True, default=str)

@@ -36,6 +36,7 @@ def check_fit(folder: Path) -> list[str]:
     try:
         stored_shapes = catalog.load("zoo.models.images.modeling_autoencoder:stored_shapes")
         expected = dict(_untied(stored_shapes(model_class, config), config))
+        found = _without_prefix(found, expected, f"{model_class.base_model_prefix}.")
     except Exception as error:  # a wrong config stops its class, transformers or torch anywhere
         return [f"config.json: makes no model ({' '.join(str(error).split())})"]
     differences = {
@@ -62,6 +63,18 @@ def check_fit(folder: Path) -> list[str]:
         for kind, those in differences.items()
         if those
     ]
+
+
+def _without_prefix(
+    found: Mapping[str, Any], expected: Mapping[frozenset[str], Any], prefix: str
+) -> dict[str, Any]:
+    """A backbone's weights by its own names, where they are named as those below a head.
+
+    Loading leaves the prefix out as well.
+    """
+    if any(name.startswith(prefix) for names in expected for name in names):
+        return dict(found)
+    return {name.removeprefix(prefix): shape for name, shape in found.items()}
 
 
 def _untied(

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo.card import CARD_FILE, Card
-from zoo.errors import GenaeError, UnreachableError
+from zoo.errors import GenaeError, NotFoundError, UnreachableError
 from zoo.registry import embedded, manifest, order
 from zoo.registry.peek import describe, facts_of
 from zoo.registry.shown import notice
-from zoo.registry.types import File, Registry, Remote, Snapshot
+from zoo.registry.types import File, Remote, Snapshot
 from zoo.registry.verification import examine
 
 #: Models of a hub in one list: each takes some requests.
@@ -36,8 +36,9 @@ def list_place(place: str, search: str = "") -> list[dict[str, Any]]:
         (tags with their reasons) and `problem` (what is wrong with it, or None).
 
     Raises:
+        NotFoundError: there is no such folder.
         UnreachableError: the place does not answer.
-        UsageError: there is no such place.
+        UsageError: there can be no such place.
     """
     registry = order.open_registry(place)
     if isinstance(registry, embedded.Embedded):
@@ -47,9 +48,12 @@ def list_place(place: str, search: str = "") -> list[dict[str, Any]]:
     return [_row(remote, name) for name in _names(remote, search)]
 
 
-def _names(registry: Registry, search: str) -> list[str]:
+def _names(registry: Remote, search: str) -> list[str]:
     """The ids of a place, as many of a hub as are asked for one by one."""
     names = registry.list(search)
+    fs, root = getattr(registry, "fs", None), getattr(registry, "root", None)
+    if not names and fs is not None and not fs.exists(root):
+        raise NotFoundError(f"there is no folder {registry.name}; a push --to it makes it.")
     if hasattr(registry, "endpoint") and len(names) > MAX_MODELS:
         notice(
             f"{registry.name} has {len(names)} models of genae's{' like this' if search else ''}; "
@@ -130,8 +134,9 @@ def audit(place: str, search: str = "") -> Iterator[Audit]:
         One audit a version, by id and newest first; an error of one does not hide the others.
 
     Raises:
+        NotFoundError: there is no such folder.
         UnreachableError: the place does not answer.
-        UsageError: there is no such place.
+        UsageError: there can be no such place.
     """
     registry = order.open_registry(place)
     if isinstance(registry, embedded.Embedded):

@@ -5,19 +5,21 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from zoo import catalog
 from zoo.card import CARD_FILE, Card
+from zoo.card.editing import with_value
 from zoo.card.starting import UNKNOWN
 from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UnsafeError, UsageError
 from zoo.header import refuse_pickled_content
 from zoo.hints import command, neighbor
 from zoo.registry import embedded, manifest, names, signing, transfer, verification
 from zoo.registry.code import add_code
+from zoo.registry.datasets import bare_names, renamed
 from zoo.registry.fit import check_fit
 from zoo.registry.remedies import ACCEPT, Problem, remedy
 from zoo.registry.snapshots import PIECE
@@ -98,7 +100,8 @@ def _laid_out(
         except UnsafeError as error:
             raise UnsafeError(f"{error} Remove it. {remedy(folder, [str(error)])}") from None
         (root / signing.SIGNATURE).unlink(missing_ok=True)  # of the folder as it was
-        text = _edited(card, name, version)
+        bare = bare_names(card, folder)
+        text = _edited(card, name, version, bare)
         (root / CARD_FILE).write_text(text, encoding="utf-8", newline="\n")
         released = Card.parse(text, root / CARD_FILE)
         entry = catalog.find(card.architecture)
@@ -108,7 +111,7 @@ def _laid_out(
             released,
             listed.get("made", {}),
             parameters=listed["parameters"],
-            results=listed.get("results", []),
+            results=[renamed(result, bare) for result in listed.get("results", [])],
             sums={e["path"]: e["sha256"] for e in listed["files"] if e["path"] not in written},
             base_model=None if card.id == name or card.is_local else card.id,
         )
@@ -155,9 +158,12 @@ def _require_license(folder: Path, card: Card) -> None:
     keys += ["source.license"] * ((card.source or {}).get("license") == UNKNOWN)
     if keys:
         run = command("genae", "card", folder, *(f"--set={key}=apache-2.0" for key in keys))
+        whose = "Look it up where the original was published, and state it"
+        if card.source is None:
+            whose = "State under which one it may be used"
         raise UsageError(
-            f"{folder}: its card says that the license is unknown. Look it up where the original "
-            f"was published, and state it: `{run}`, or another of the Hub's identifiers."
+            f"{folder}: its card says that the license is unknown. {whose}: `{run}`, or another "
+            "of the Hub's identifiers."
         )
 
 
@@ -250,12 +256,22 @@ def _copy(source: Path, target: Path) -> str:
     return total.hexdigest()
 
 
-def _edited(card: Card, name: str, version: str | None) -> str:
+def _edited(card: Card, name: str, version: str | None, bare: Mapping[str, str]) -> str:
     """The card's text with another id and version, its comments kept.
 
-    A recipe is a card without weights; what is pushed has some.
+    A recipe is a card without weights; what is pushed has some. A model is not its own original.
     """
-    text = re.sub(r'(?m)^status *= *"recipe"', 'status = "experimental"', card.text, count=1)
+    text = card.text
+    if card.data is not None and card.data.dataset in bare:
+        text = with_value(text, "data.dataset", bare[card.data.dataset])
+    for number, result in enumerate(card.results):
+        own = {"dataset": result.dataset, "protocol": result.protocol}
+        for key, value in renamed(own, bare).items():
+            if value != own[key]:
+                text = with_value(text, f"results.{key}", value, number=number)
+    if card.base_model == name:
+        text = with_value(text, "base_model", None)
+    text = re.sub(r'(?m)^status *= *"recipe"', 'status = "experimental"', text, count=1)
     if name != card.id:
         text = re.sub(r"(?m)^id *=.*$", f'id = "{name}"', text, count=1)
         protocol = rf"(?m)^(protocol *= *\"genae evaluate ){re.escape(card.id)}(?=[ \"])"
