@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zoo.advice import advice
 from zoo.errors import UsageError
 
 MASK = "[MASK]"
@@ -52,19 +53,22 @@ def fill_mask(
 
     Raises:
         UsageError: a text has no mask or is too long, the number is out of its range, or the
-            model has no head for masks.
+            model has no head for masks or reads from left to right.
         NotFoundError: there is no such model, or no tokenizer among its files.
         IntegrityError: the files of the model or its tokenizer are malformed.
         MissingDependencyError: the tokenizer needs a package that is not installed.
     """
     for text in texts:
         if MASK not in text:
-            raise UsageError(f"{text!r} has no {MASK}; put one where a token is to be guessed")
+            raise UsageError(f"{text!r:.60} has no {MASK}; put one where a token is to be guessed")
     if not 1 <= number <= MAX_CANDIDATES:
         raise UsageError(f"number must be 1 to {MAX_CANDIDATES}, got {number}")
     from zoo.loading import load_with_tokenizer
 
     network, tokenizer = load_with_tokenizer(model, "ForMaskedLM")
+    if getattr(network.config, "attention_mask_kind", None) == "causal":
+        way = advice(str(model), network.config.to_dict(), ("fills",))
+        raise UsageError(f"{model} reads nothing that comes after a mask; {way}")
     if tokenizer.mask_token != MASK:
         raise UsageError(
             f"{model}: its mask is {tokenizer.mask_token!r}, not {MASK}; ask it with "
@@ -83,7 +87,7 @@ def _candidates(network: Any, tokenizer: Any, text: str, number: int) -> list[li
     positions = (inputs["input_ids"][0] == tokenizer.mask_token_id).nonzero().flatten()
     if len(positions) != text.count(MASK):
         raise UsageError(
-            f"{text!r} is longer than the {tokenizer.model_max_length} tokens that the model "
+            f"{text!r:.60} is longer than the {tokenizer.model_max_length} tokens that the model "
             "reads, and a mask lies beyond them; shorten it"
         )
     with torch.no_grad():

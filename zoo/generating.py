@@ -57,8 +57,8 @@ def generate(
         seed: of the draws; None for another text each time.
 
     Raises:
-        UsageError: the model writes no texts, the prompt is too long for it or missing, a number
-            is out of its range, or options exclude each other.
+        UsageError: the model writes no texts, the prompt is too long for it, unknown to it or
+            missing, a number is out of its range, or options exclude each other.
         NotFoundError: there is no such model, or no tokenizer among its files.
         IntegrityError: the files of the model or its tokenizer are malformed.
     """
@@ -99,6 +99,8 @@ def check_options(
         raise UsageError(f"temperature must be above 0, got {value}; greedy takes the likeliest")
     if (value := drawn["top_p"]) is not None and not 0 < value <= 1:
         raise UsageError(f"top_p must be above 0, at most 1, got {value}")
+    if (value := drawn["seed"]) is not None and not 0 <= value < 2**63:
+        raise UsageError(f"seed must be 0 to {2**63 - 1}, got {value}")
     if greedy and beams:
         raise UsageError("greedy and beams are two ways to search; choose one")
     given = [name for name, value in drawn.items() if value is not None]
@@ -114,11 +116,16 @@ def prompt_ids(network: Any, tokenizer: Any, prompt: str, model: str) -> Any:
     """The prompt as tokens, `(1, N)`, without the token that would end a text to be written on."""
     import torch
 
-    ids = list(tokenizer(prompt)["input_ids"])
+    ids = list(tokenizer(prompt, verbose=False)["input_ids"])
     if not network.config.is_encoder_decoder:
         ends = {network.generation_config.eos_token_id, tokenizer.sep_token_id}
         if ids and ids[-1] in ends:
             ids.pop()
+        if ids and set(ids) == {tokenizer.unk_token_id}:
+            raise UsageError(
+                f"{prompt!r:.40} has nothing that is in the vocabulary of {model}; give another "
+                "prompt, or none"
+            )
         start = network.generation_config.bos_token_id
         if not ids and start is not None:
             ids = [start]

@@ -14,6 +14,7 @@ from zoo.data.text import train_tokenizer
 from zoo.errors import NotFoundError, UsageError
 
 GPT = "genae/tiny-gpt2"
+CAUSAL = "genae/synthesizer-causal-classics"
 PROMPT = "the play"
 
 
@@ -75,15 +76,23 @@ def test_an_encoder_decoder_makes_another_text(t5):
         (PROMPT, {"beams": 2, "num": 3}, "3 texts need beams=3"),
         (PROMPT, {"temperature": 0.0}, "temperature must be above 0"),
         (PROMPT, {"top_p": 1.5}, "top_p must be above 0, at most 1"),
+        (PROMPT, {"seed": 2**63}, "seed must be 0 to 9223372036854775807"),
         (PROMPT, {"num": 0}, "num must be at least 1"),
         (PROMPT, {"max_new_tokens": 1000}, r"room for \d+ tokens behind the prompt"),
         ("the " * 100, {}, r"the prompt has \d+ tokens, the model reads \d+"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(prompt, options, message):
+def test_what_cannot_be_is_refused_in_one_line(prompt, options, message, capfd):
     with pytest.raises(UsageError, match=message) as caught:
         zoo.generate(GPT, prompt, **options)
     assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_prompt_of_unknown_characters_alone_is_refused():
+    with pytest.raises(UsageError, match="'☃☃' has nothing that is in the vocabulary"):
+        zoo.generate(CAUSAL, "☃☃")
+    assert zoo.generate(CAUSAL, "☃子", greedy=True, max_new_tokens=1).texts[0].startswith("子")
 
 
 def test_the_verb_prints_what_the_function_gives(run, monkeypatch):
@@ -105,6 +114,10 @@ def test_the_verb_prints_what_the_function_gives(run, monkeypatch):
         (
             ("generate", "genae/eae-mnist", "a"),
             "images: genae sample genae/eae-mnist -o samples.png",
+        ),
+        (
+            ("fill-mask", CAUSAL, "[MASK]"),
+            "nothing that comes after a mask; it writes texts: genae",
         ),
         (("fill-mask", GPT, "[MASK]"), f"it writes texts: genae generate {GPT}"),
         (("sample", "genae/tiny-gpt", "-o", "a.png"), "it writes texts: genae generate genae/t"),

@@ -41,7 +41,9 @@ def evaluate(
     ] = None,
     seed: Annotated[
         list[int] | None,
-        typer.Option(min=0, help="Seed in place of the card's, or of 0; repeatable."),
+        typer.Option(
+            min=0, max=2**63 - 1, help="Seed in place of the card's, or of 0; repeatable."
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="Device of the model; the CPU if not given.")

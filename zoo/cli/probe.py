@@ -44,7 +44,8 @@ def probe(
         typer.Option("--probe", help="Probe: linear, mlp or knn; repeatable; all if not given."),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, help="Seed of the probes and the untrained encoder.")
+        int,
+        typer.Option(min=0, max=2**63 - 1, help="Seed of the probes and the untrained encoder."),
     ] = 0,
     device: Annotated[
         str | None, typer.Option(help="Device of the model; the CPU if not given.")

@@ -70,7 +70,10 @@ def generate(
         int | None, typer.Option(min=1, help="Number of beams of a search for the likeliest text.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the draws; another text each time if none.")
+        int | None,
+        typer.Option(
+            min=0, max=2**63 - 1, help="Seed of the draws; another text each time if none."
+        ),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
