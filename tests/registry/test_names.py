@@ -206,3 +206,9 @@ def test_short_commits(server, open_hub, release):
     server.storage.tag("alice/toy", "1234567", commit)  # a name that only looks like one
     assert hub.folder("alice/toy", "1234567").name == commit
     assert check_revision("1234567") == "1234567"
+
+
+def test_a_model_that_is_published_nowhere_is_asked_of_nobody():
+    with pytest.raises(NotFoundError, match=r"published nowhere: give its folder, such as out/a"):
+        parse("local/a@v1.0.0")
+    assert parse("locals/a").id == "locals/a"

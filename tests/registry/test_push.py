@@ -52,6 +52,7 @@ def test_what_the_arguments_tell_is_refused_by_the_standard_library(tmp_path):
         ("genae/ae-mnist", "alice/x", "--to", "embedded"): 2,
         ("genae/ae-mnist", "alice/x", "--to", "nowhere"): 2,
         ("genae/tiny-albert", "alice/x", "--with-code"): 2,
+        ("genae/ae-mnist", "local/x", "--to", "./models"): 2,
         ("genae/ae-mnist", "alice/x", "--nowhere"): 2,
     }
     blocked = (*HEAVY, "huggingface_hub", "httpx2", "fsspec")

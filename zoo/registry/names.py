@@ -11,6 +11,7 @@ import sys
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from zoo.card.card import LOCAL
 from zoo.errors import NotFoundError, UsageError
 from zoo.hints import neighbor
 from zoo.registry import embedded, order
@@ -66,7 +67,7 @@ def parse(text: str, revision: str | None = None, source: str | None = None) -> 
         source: likewise.
 
     Raises:
-        NotFoundError: a folder was meant, and is not there.
+        NotFoundError: a folder was meant, and is not there; or the id is of what is nowhere else.
         UsageError: the page is not a model's, or on another hub; or there are two revisions.
     """
     text = text.strip()
@@ -78,6 +79,12 @@ def parse(text: str, revision: str | None = None, source: str | None = None) -> 
         return Name(name, revision, _place(text, host, source))
     _refuse_folder(text)
     name, sign, at = text.partition("@")
+    owner, _, leaf = name.partition("/")
+    if leaf and owner == LOCAL:
+        raise NotFoundError(
+            f"{name} is the name of a model that is published nowhere: give its folder, such as "
+            f"out/{leaf} (`genae decompress` takes it as --model)."
+        )
     if sign and ID.fullmatch(name) and REVISION.fullmatch(at):
         return Name(name, _one(text, at, revision), source)
     return Name(text, revision, source)

@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo import catalog
 from zoo.card import CARD_FILE, Card
+from zoo.card.card import LOCAL
 from zoo.card.editing import with_value
 from zoo.card.starting import UNKNOWN
 from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UnsafeError, UsageError
@@ -61,9 +62,11 @@ def prepare(
             genae's.
     """
     name = names.id_of(name)
-    if "/" not in name:
-        again = command("genae", "push", _words(source), f"OWNER/{name}", *options)
-        raise UsageError(f"{name!r} has no owner: `{again}`, with yours in place of OWNER.")
+    owner, _, leaf = name.rpartition("/")
+    if owner in ("", LOCAL):
+        again = command("genae", "push", _words(source), f"OWNER/{leaf}", *options)
+        what = "is the name of a model that is published nowhere" if owner else "has no owner"
+        raise UsageError(f"{name!r} {what}: `{again}`, with yours in place of OWNER.")
     if version is not None:
         again = command("genae", "push", _words(source), name, *options, "--version", "1.2.0")
         version = _version(version, again)
