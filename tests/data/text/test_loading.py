@@ -52,6 +52,13 @@ def test_columns_come_in_the_order_asked_for(formats):
     }
 
 
+def test_a_cell_may_be_a_book(write):
+    file = write("t.csv", 'text\n"' + "ab, " * 40_000 + '"\nb\n')
+    assert len(load_texts(file, "train", ["text"])[0]["text"]) == 160_000
+    with pytest.raises(UsageError, match="has no split 'test'"):
+        load_texts(file, "test", ["text"])
+
+
 def test_a_column_may_be_asked_for_twice(formats):
     for streaming in (False, True):
         rows = load_texts(formats["csv"], "train", ["text", "text"], streaming=streaming)
@@ -87,8 +94,9 @@ FAULTS = {
     "binary": ("t.csv", b"text\n\0\0\0", "bytes of 0"),
     "csv gb18030": ("t.csv", "text\n床前".encode("gb18030"), "line 2: is not UTF-8"),
     "csv header": ("t.csv", "床前\n".encode("gb18030"), "line 1: is not UTF-8"),
-    "csv wide": ("t.csv", b"text,b\n1,2\n1,2,3\n", "line 3"),
+    "csv wide": ("t.csv", b"text,b\n1,2\n1,2,3\n", "line 3: has 3 cells, and line 1 names 2"),
     "csv wide at once": ("t.csv", b"text,b\n1,2,3\n4,5\n", "first row has 3 cells"),
+    "csv open quote": ("t.csv", b'text,b\na,b\n"c,d\ne,f\n', "line 3: a cell begins with a quote"),
     "json broken": ("t.jsonl", (GOOD + '{"text": "b"\n' + GOOD).encode(), "line 2: is not JSON"),
     "json cut": ("t.jsonl", (GOOD + '{"text": "b').encode(), "line 2: is not JSON"),
     "json list": ("t.jsonl", (GOOD + "[1, 2]\n").encode(), "line 2: is not an object"),

@@ -325,6 +325,7 @@ def test_labels_that_are_no_classes():
         ([0.5], "0.5"),
         ([[]], "no labels"),
         ([None], "None"),
+        (["x", " "], "an empty cell"),
         ([{"a": 1}], "'a': 1"),
         ([[["x"]]], "'x'"),
     ):

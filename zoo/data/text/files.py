@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ FORMATS = {
     ".tsv": Format("csv", {**_TABLE, "sep": "\t"}),
     ".txt": Format("text", {"encoding": "utf-8-sig"}),
 }
+UNCLOSED = "unexpected end of data"  # what `csv` says of a quote without an end
+_QUOTE = "put quotes around texts with {!r} in them, or name all columns"
 KNOWN = ", ".join(FORMATS)
 
 
@@ -91,17 +94,19 @@ def csv_header(name: str, file: Path, separator: str) -> list[str]:
     Raises:
         UsageError: the first row has more cells than that, which readers would take for an index.
     """
+    first: list[str] = []
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.reader(stream, delimiter=separator)
-            header, first = next(rows, []), next(rows, [])
+            header = next(rows, [])
+            with suppress(csv.Error):  # a text longer than this reader allows
+                first = next(rows, [])
     except (UnicodeDecodeError, csv.Error):
         raise UsageError(f"data set {name}: {fault(file) or f'{file} is not a table'}") from None
     if len(first) > len(header):
         raise UsageError(
             f"data set {name}: {file} names {len(header)} columns and its first row has "
-            f"{len(first)} cells; put quotes around texts with {separator!r} in them, or name all "
-            "columns"
+            f"{len(first)} cells; {_QUOTE.format(separator)}"
         )
     return header
 
@@ -133,6 +138,34 @@ def fault(file: Path) -> str | None:
                 )
             except RecursionError:
                 return f"{file}, line {number}: is nested too deeply"
+    if FORMATS[suffix].reader == "csv":
+        return _table_fault(file, FORMATS[suffix].settings["sep"])
+    return None
+
+
+def _table_fault(file: Path, separator: str) -> str | None:
+    """The first line of a table that has more cells than columns, or a quote without an end."""
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.reader(stream, delimiter=separator, strict=True)
+        begin, header = 1, None
+        try:
+            for row in rows:
+                header = row if header is None else header
+                if len(row) > len(header):
+                    return (
+                        f"{file}, line {begin}: has {len(row)} cells, and line 1 names "
+                        f"{len(header)} columns; {_QUOTE.format(separator)}"
+                    )
+                begin = rows.line_num + 1
+        except csv.Error as error:
+            if (
+                str(error) != UNCLOSED
+            ):  # longer than this reader allows, or oddly quoted: not wrong
+                return None
+            return (
+                f"{file}, line {begin}: a cell begins with a quote and has no other before its "
+                'end; write the cell as "..." and quotes in it twice'
+            )
     return None
 
 

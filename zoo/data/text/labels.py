@@ -88,6 +88,10 @@ def number_labels(values: Iterable[Any], names: tuple[str, ...], column: str) ->
 
 def _number(value: Any, column: str) -> int | str:
     """A label as a whole number, if it is one, else as text."""
+    if isinstance(value, str) and not value.strip():
+        raise UsageError(
+            f"the column {column} has an empty cell; leave such rows out, or write their label"
+        )
     if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 6):
         return value
     if isinstance(value, str | int) or (isinstance(value, float) and value.is_integer()):
