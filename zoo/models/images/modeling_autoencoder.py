@@ -196,7 +196,7 @@ class AutoencoderModel(GenaePreTrainedModel):
             ...
             ...     def make_decoder(self, config, num_outputs):
             ...         shape = (num_outputs, config.image_size, config.image_size)
-            ...         layer = nn.Linear(config.latent_size, math.prod(shape))
+            ...         layer = nn.Linear(config.latent_size, num_outputs * config.image_size**2)
             ...         return nn.Sequential(layer, nn.Unflatten(1, shape))
             >>> LinearVAE(VAEConfig(image_size=8, latent_size=2)).sample(4, seed=0).shape
             torch.Size([4, 1, 8, 8])
