@@ -366,8 +366,13 @@ def test_a_run_that_diverges_says_so_and_writes_nothing(data, tmp_path):
 
 def test_fewer_texts_than_a_batch_are_refused_with_the_way_out(data, tmp_path):
     change = "per_device_train_batch_size=41"
-    with pytest.raises(UsageError, match=r"fewer than one batch of 41.*train_batch_size=40"):
+    with pytest.raises(
+        UsageError, match=r"40 texts, fewer than one batch of 41.*train_batch_size=40"
+    ):
         train(text_card(data), tmp_path / "out", overrides=[change], quiet=True)
+    changes = ["per_device_train_batch_size=9999", "packing=true"]
+    with pytest.raises(UsageError, match=r"\d blocks of 16 tokens, fewer than one batch of 9999"):
+        train(text_card(data), tmp_path / "out", overrides=changes, quiet=True)
 
 
 def test_a_tokenizer_by_id_is_kept_and_says_the_sizes(data, tmp_path):

@@ -208,7 +208,7 @@ def text_recipe(card: Card, output_dir: str | Path) -> TextRecipe:
     return TextRecipe(*parts, task, options, objective, tokenizer)
 
 
-def check_batches(recipe: Recipe, count: int) -> None:
+def check_batches(recipe: TextRecipe, count: int) -> None:
     """Refuse a data set that is smaller than a batch, which would train nothing.
 
     Raises:
@@ -217,9 +217,11 @@ def check_batches(recipe: Recipe, count: int) -> None:
     arguments = recipe.arguments
     if count < arguments.train_batch_size and arguments.dataloader_drop_last:
         size = max(1, count // max(1, arguments.n_gpu))
+        packed = recipe.options.packing
+        rows = f"blocks of {recipe.options.max_length} tokens" if packed else "texts"
         raise UsageError(
-            f"{recipe.data.dataset} {recipe.data.train_split} has {count} texts, fewer than one "
-            f"batch of {arguments.train_batch_size}; change it with "
+            f"{recipe.data.dataset} {recipe.data.train_split} has {count} {rows}, fewer than "
+            f"one batch of {arguments.train_batch_size}; change it with "
             f"--set {quote(f'per_device_train_batch_size={size}')}"
         )
 
