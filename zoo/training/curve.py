@@ -76,8 +76,8 @@ class Curve:
         """The losses over the steps, as a PNG of 480 x 240 pixels."""
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(4.8, 2.4), dpi=100)
-        axes = figure.add_axes((0.16, 0.2, 0.81, 0.75))
+        figure = Figure(figsize=(4.8, 2.4), dpi=100, layout="constrained")
+        axes = figure.add_subplot()
         losses = [record["loss"] for record in self.records]
         axes.plot([record["step"] for record in self.records], losses, lw=1, label="training")
         if held := self.validated:
