@@ -86,7 +86,7 @@ def test_from_ones_own_images_to_a_version_withdrawn(type_line, until_done, tmp_
     edit(card, version='"0.2.0"', license='"mit"', seed=1)
     done, line = type_line(f"genae train {card.parent} --output second")
     second = Path(done.out.split()[0])
-    until_done(f"genae push {second} lab/digits --to {PLACE}")
+    until_done(f"genae push {second} --to {PLACE}")  # under its card's id
 
     # Compared.
     done, _ = type_line(f"genae list --from {PLACE} --json")

@@ -26,7 +26,12 @@ def push(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Folder of a model, its card.toml, or an id.")
     ],
-    name: Annotated[str, typer.Argument(metavar="ID", help="Id to publish under: owner/name.")],
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID]", help="Id to publish under, owner/name; its card's if not given."
+        ),
+    ] = None,
     to: At = "hub",
     version: Annotated[
         str | None, typer.Option("--version", help="Publish as this version, not the card's.")
@@ -56,6 +61,7 @@ def push(
     from zoo import registry
 
     folder = model if source is None else registry.fetch(model, source=source)
+    name = name or registry.load_card(folder).id
     with bytes_bar("sending", quiet=quiet or dry_run) as progress:
         done = registry.push(
             folder,
