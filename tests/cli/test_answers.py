@@ -26,6 +26,7 @@ MORE = {
     "export": ("out", "--to", "keras-hdf5"),
     "fill-mask": ("a [MASK]",),
     "attention": ("a text",),
+    "new": ("--data", "no_such_folder", "--architecture", "vae"),
     "push": ("me/model", "--to", "place"),
     "pull": ("--to", "out"),
 }

@@ -114,7 +114,7 @@ def test_the_version_is_one_line(run):
         (["lst"], 2, "'list'"),
         (["list", "--jsno"], 2, "--json"),
         (["info"], 2, "MODEL"),
-        (["push", "genae/eae-mnist"], 2, "ID"),
+        (["new"], 2, "NAME"),
         (["convert", "cards", "x", "--verify"], 2, "`genae convert --help`"),
         (["info", "genae/eae-mnsit"], 3, "Did you mean 'genae/eae-mnist'"),
         (["info", "nothing-like-it"], 3, "nothing-like-it"),

@@ -161,7 +161,7 @@ TOKENIZED = (
 )
 TEXT_CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "masked-lm": ((), ('zoo.fill_mask({place}, ["[MASK]"])[0].masks  # candidates, best first',)),
-    "causal-lm": ((), ('zoo.generate({place}, "a", seed=0).texts[0]',)),
+    "causal-lm": ((), ("zoo.generate({place}, {prompt}seed=0).texts[0]",)),
     "seq2seq": ((), ('zoo.generate({place}, "a text", greedy=True).texts[0]',)),
     "classification": (
         ("from transformers import AutoTokenizer",),
@@ -186,6 +186,8 @@ def _usage(card: Card, place: str) -> str:
     reads_mask = catalog.find(card.architecture).reads_mask
     code = "\n".join(lines).replace("{place}", quoted(place))
     code = code.replace("{padding}", "" if reads_mask else ', padding="max_length"')
+    packed = card.data is not None and card.data.text_options.get("packing")
+    code = code.replace("{prompt}", "" if packed else '"a", ')  # packed ones write without
     return _fenced([code])
 
 

@@ -49,7 +49,7 @@ def card(
         except GenaeError as error:
             failed.append(error)
     cards = [Card.load(folder) for folder in done]
-    if as_json:
+    if as_json and (done or not failed):  # else the error is the answer
         print_json(
             [
                 {"folder": str(folder), "id": card.id, "version": card.version}
