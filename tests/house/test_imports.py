@@ -99,6 +99,7 @@ FLOORS = (
     "weights",  # lazy tensors, and the language of the tables
     "readers",  # every form of file as a mapping of lazy tensors
     "arguments advice parity",  # what a person gives, and is told
+    "layers",  # architectures of Keras, a row for each kind of layer
     "families writers",  # a weight table each; the files that are made
     "names",  # what tensors are called, what a training left
     "dialects",  # other names for the same layers

@@ -16,13 +16,18 @@ ZIP = b"PK\x03\x04"
 PIECE = 2**20
 
 
-def is_keras_zip(path: Path) -> bool:
-    """Whether a file is an archive with Keras's weights in it."""
+def is_zip(path: Path) -> bool:
+    """Whether a file begins as a zip archive does, whatever its name."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        if file.read(len(ZIP)) != ZIP:
-            return False
+        return file.read(len(ZIP)) == ZIP
+
+
+def is_keras_zip(path: Path) -> bool:
+    """Whether a file is an archive with Keras's weights in it."""
+    if not is_zip(path):
+        return False
     try:
         with zipfile.ZipFile(path) as archive:
             return WEIGHTS in archive.namelist()

@@ -1,0 +1,1 @@
+"""Keras models of whatever architecture: their JSON as data, a row for each kind of layer."""

@@ -1,0 +1,94 @@
+"""The normal form of a Keras model's architecture: nouns alone, of every version's JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+#: What a model's own class is called, in whatever version.
+MODELS = ("Sequential", "Functional", "Model")
+INPUT = "InputLayer"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A tensor: which output of which call of which layer.
+
+    Attributes:
+        layer: its name, in the model that it stands in.
+        call: which time the layer is applied, from 0.
+        output: which of its outputs, from 0.
+    """
+
+    layer: str
+    call: int = 0
+    output: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """A layer applied once.
+
+    Attributes:
+        inputs: in the order of the layer's arguments.
+        roles: tensors given by name, such as the initial state of a recurrent layer.
+        arguments: what else is given by name, or of an operation by place ("0", "1" ...).
+    """
+
+    inputs: tuple[Reference, ...]
+    roles: dict[str, tuple[Reference, ...]] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Layer:
+    """One layer of a model.
+
+    Attributes:
+        name: unique in its model.
+        kind: the class, by the name that Keras 2 gave it.
+        options: as the file has them, under Keras 2's names.
+        calls: each time it is applied; none of an input.
+        first: the number of the first call in references: 1 of a model, where the file counts its
+            making as a call.
+        model: where the layer is a model itself.
+        inner: the layers that a wrapper has, by the option that names them.
+        frozen: whether `trainable` is off; its weights then count as not trainable.
+    """
+
+    name: str
+    kind: str
+    options: dict[str, Any] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    model: Architecture | None = None
+    inner: dict[str, Layer] = field(default_factory=dict)
+    first: int = 0
+    frozen: bool = False
+
+
+@dataclass
+class Architecture:
+    """A model: layers in the order of the file, which is that of its weights.
+
+    Attributes:
+        name: of the model.
+        layers: each with its calls.
+        inputs: the order of what goes in.
+        outputs: the order of what comes out.
+        keras: 1, 2 or 3: in which some layers compute otherwise.
+    """
+
+    name: str
+    layers: list[Layer]
+    inputs: list[Reference]
+    outputs: list[Reference]
+    keras: int = 2
+
+    def walk(self, inside: str = "") -> Iterator[tuple[str, Layer]]:
+        """Every layer by its path, those of models in it too."""
+        for layer in self.layers:
+            path = f"{inside}{layer.name}"
+            yield path, layer
+            if layer.model is not None:
+                yield from layer.model.walk(f"{path}/")
