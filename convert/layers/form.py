@@ -40,6 +40,11 @@ class Call:
     roles: dict[str, tuple[Reference, ...]] = field(default_factory=dict)
     arguments: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def all(self) -> list[Reference]:
+        """Every tensor that is read."""
+        return [*self.inputs, *(one for role in self.roles.values() for one in role)]
+
 
 @dataclass
 class Layer:
@@ -84,6 +89,31 @@ class Architecture:
     inputs: list[Reference]
     outputs: list[Reference]
     keras: int = 2
+
+    def order(self) -> list[tuple[Layer, int]]:
+        """Calls in an order in which each has its inputs; those that wait in a circle are absent.
+
+        Inputs come first, as call 0 of layers that have none.
+        """
+        layers = {layer.name: layer for layer in self.layers}
+        waiting = {
+            (layer.name, place): {(one.layer, one.call - layers[one.layer].first)
+                                  for one in call.all}
+            for layer in self.layers
+            for place, call in enumerate(layer.calls)
+        }  # fmt: skip
+        readers: dict[tuple[str, int], list[tuple[str, int]]] = {}
+        for reader, needed in waiting.items():
+            for one in needed:
+                readers.setdefault(one, []).append(reader)
+        ready = [(layer.name, 0) for layer in self.layers if not layer.calls]
+        ready += [reader for reader, needed in waiting.items() if not needed]
+        for done in ready:  # which grows
+            for reader in readers.get(done, ()):
+                waiting[reader].discard(done)
+                if not waiting[reader]:
+                    ready.append(reader)
+        return [(layers[name], place) for name, place in ready]
 
     def walk(self, inside: str = "") -> Iterator[tuple[str, Layer]]:
         """Every layer by its path, those of models in it too."""

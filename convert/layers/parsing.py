@@ -222,7 +222,7 @@ class _Reader:
                 raise self.wrong(f"model {model.name!r} has two layers named {layer.name!r}")
             layers[layer.name] = layer
         readers = [(layer.name, call) for layer in model.layers for call in layer.calls]
-        used = [(name, one) for name, call in readers for one in _all(call)]
+        used = [(name, one) for name, call in readers for one in call.all]
         used += [("the model", one) for one in (*model.inputs, *model.outputs)]
         for name, one in used:
             if one.layer not in layers:
@@ -235,7 +235,7 @@ class _Reader:
                     f"{name!r} reads from call {one.call} of {one.layer!r}, which has "
                     f"{len(there.calls)}"
                 )
-        _check_order(model, layers, self)
+        _check_order(model, self)
         return model
 
 
@@ -278,12 +278,6 @@ def _within(module: str, homes: tuple[str, ...]) -> bool:
     return any(module == home or module.startswith(f"{home}.") for home in homes)
 
 
-def _all(call: Call) -> Iterator[Reference]:
-    yield from call.inputs
-    for role in call.roles.values():
-        yield from role
-
-
 def _first_shape(layer: Layer, whole: Mapping[str, Any]) -> Any:
     """The shape that goes into a chain without an input: of its first layer, or as built."""
     if (shape := layer.options.get("batch_input_shape")) is not None:
@@ -308,26 +302,15 @@ def _find_first(layers: Mapping[str, Layer], used: list[Reference], keras: int) 
             layer.first = int(beyond or (0 not in seen and keras < 3))
 
 
-def _check_order(model: Architecture, layers: Mapping[str, Layer], reader: _Reader) -> None:
+def _check_order(model: Architecture, reader: _Reader) -> None:
     """Raise where calls wait for each other in a circle."""
-    waiting = {
-        (layer.name, place): {
-            (one.layer, one.call - layers[one.layer].first) for one in _all(call)
-        }
+    done = {(layer.name, place) for layer, place in model.order()}
+    left = [
+        layer.name
         for layer in model.layers
-        for place, call in enumerate(layer.calls)
-    }
-    readers: dict[tuple[str, int], list[tuple[str, int]]] = {}
-    for call, needed in waiting.items():
-        for one in needed:
-            readers.setdefault(one, []).append(call)
-    ready = [(layer.name, 0) for layer in model.layers if not layer.calls]
-    while ready:
-        done = ready.pop()
-        for call in readers.get(done, ()):
-            waiting[call].discard(done)
-            if not waiting[call]:
-                ready.append(call)
-    if left := [name for (name, _), needed in waiting.items() if needed]:
+        for place in range(len(layer.calls))
+        if (layer.name, place) not in done
+    ]
+    if left:
         names = ", ".join(map(repr, left[:3]))
         raise reader.wrong(f"layers of {model.name!r} read from one another in a circle: {names}")

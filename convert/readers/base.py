@@ -51,6 +51,7 @@ class Checkpoint(Mapping[str, LazyTensor]):
             where the file remembers.
         details: more of the form, in words ("3 data files", "big-endian").
         layers: of Keras's forms, in the order of the model; else empty.
+        groups: of Keras's HDF5 files, the weights of each layer as the file's own lists name them.
         places: folders in which its configuration and vocabulary may lie, the nearest first.
     """
 
@@ -61,6 +62,7 @@ class Checkpoint(Mapping[str, LazyTensor]):
     notes: list[str] = field(default_factory=list)
     handles: list[Any] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
+    groups: list[Layer] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
     full_names: dict[str, str] = field(default_factory=dict)
     places: list[Path] = field(default_factory=list)

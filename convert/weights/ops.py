@@ -6,6 +6,7 @@ from the source in boxes, so that neither is ever in memory as a whole.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -59,6 +60,19 @@ HEADS_FIRST = Op(
     _heads_first,
     lambda array: array.swapaxes(0, 1),
 )
+
+
+@functools.cache
+def permute(*axes: int) -> Op:
+    """The axes in another order, as `numpy.transpose` does it."""
+
+    def view(source: LazyTensor) -> LazyTensor:
+        from convert.weights.views import Permuted
+
+        return Permuted(source, axes)
+
+    back = [axes.index(axis) for axis in range(len(axes))]
+    return Op(f"axes {axes}", view, lambda array: array.transpose(back))
 
 
 def then(first: Op, second: Op) -> Op:

@@ -64,6 +64,23 @@ class Swapped(View):
         return self.source.block((second, first, *rest)).swapaxes(0, 1)
 
 
+class Permuted(View):
+    """The axes in another order."""
+
+    def __init__(self, source: LazyTensor, axes: Sequence[int]) -> None:
+        if sorted(axes) != [*range(len(source.shape))]:
+            raise IntegrityError(f"{source.name} is {source.shape}: it has no axes {tuple(axes)}")
+        super().__init__(source, tuple(source.shape[axis] for axis in axes))
+        self.axes = tuple(axes)
+
+    def block(self, box: Box) -> np.ndarray:
+        """The box, turned."""
+        turned: list[slice] = [slice(0)] * len(box)
+        for place, axis in enumerate(self.axes):
+            turned[axis] = box[place]
+        return self.source.block(tuple(turned)).transpose(self.axes)
+
+
 class Rows(View):
     """Some rows, in another order."""
 

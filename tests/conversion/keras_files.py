@@ -14,3 +14,22 @@ def files(*folders: str) -> Iterator[Path]:
         for path in sorted((SHARED / folder).rglob("*")):
             if path.suffix in (".h5", ".keras", ".json") and path.name not in INDICES:
                 yield path
+
+
+#: The few that travel along.
+KERAS = Path(__file__).resolve().parents[1] / "fixtures/keras"
+WEIGHTS = (".h5", ".keras")
+
+
+def cases(folder: Path = KERAS) -> list[Path]:
+    """Every file with weights below a folder that has recorded outputs."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix in WEIGHTS)
+    return [path for path in found if (path.parent / "io.npz").is_file()]
+
+
+def case(path: Path) -> Path:
+    """The file that the architecture of a file with weights is in."""
+    alone = path.name.endswith("weights.h5")
+    names = ("model_keras3.json", "model.json") if "keras3" in path.name else ("model.json",)
+    here = [path.with_name(name) for name in names if path.with_name(name).is_file()]
+    return here[0] if alone else path

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from convert.readers.base import Checkpoint, Layer
@@ -23,6 +24,7 @@ FORMAT = "keras_hdf5"
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_RATIO = 1000  # of the file's size that a compressed data set may claim
 KINDS = "fiub"
+OPAQUE = np.dtype("V2")  # of a number of bfloat16, which HDF5 has not
 MAX_OBJECTS = 100_000
 
 
@@ -35,18 +37,20 @@ class KerasTensor(LazyTensor):
     dtype: np.dtype[Any]
     dataset: Any
     path: Path
+    stored: np.dtype[Any] | None = None  # where HDF5 has no such type: bytes of the same size
 
     def block(self, box: Box) -> np.ndarray:
         """The values in a box."""
         try:
-            values = np.empty([where.stop - where.start for where in box], self.dtype)
+            shape = [where.stop - where.start for where in box]
+            values = np.empty(shape, self.stored or self.dtype)
             if values.size:
                 self.dataset.read_direct(values, box)
         except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
             raise IntegrityError(
                 f"{self.path}: {self.name!r} cannot be read ({_line(error)}); get the file again"
             ) from None
-        return values
+        return values if self.stored is None else values.view(self.dtype)
 
 
 def is_hdf5(path: Path) -> bool:
@@ -75,12 +79,13 @@ def open_hdf5(path: Path) -> Checkpoint:
     try:
         found = dict(_datasets(file, path))
         attributes = Attributes(path, file, found.values())
-        for name in (*_ordered(file, attributes), *found):
+        checkpoint.groups = list(_groups(file, attributes))
+        for name in (*(each for group in checkpoint.groups for each in group.tensors), *found):
             if name not in found or name in checkpoint.tensors or name in checkpoint.unreadable:
                 continue
-            _add(checkpoint, name, found[name], path)
+            _add(checkpoint, name, found[name], path, attributes)
         checkpoint.layers = keras3_layers(list(checkpoint)) or layers_of_names(list(checkpoint))
-        if VARIABLE.search(next(iter(checkpoint), "")):
+        if any(map(VARIABLE.search, checkpoint)):
             checkpoint.format = "keras3"
         else:
             checkpoint.details = _details(file, attributes)
@@ -140,14 +145,22 @@ def _datasets(file: Any, path: Path) -> Iterator[tuple[str, Any]]:
                 yield name, item
 
 
-def _add(checkpoint: Checkpoint, name: str, dataset: Any, path: Path) -> None:
+def _add(
+    checkpoint: Checkpoint, name: str, dataset: Any, path: Path, attributes: Attributes
+) -> None:
     if dataset.external or dataset.is_virtual:
         raise UnsafeError(f"{path}: the values of {name!r} lie in other files; not followed")
     dtype = dataset.dtype
-    if dtype.kind not in KINDS or dataset.shape is None:
+    stored = None
+    if dtype == OPAQUE and "dtype" in dataset.attrs:
+        if _word(attributes.value(dataset, "dtype")) == "bfloat16":
+            stored, dtype = dtype, np.dtype(ml_dtypes.bfloat16)
+    elif dtype.kind in KINDS:
+        dtype = dtype.newbyteorder("=")
+    if (dtype.kind not in KINDS and stored is None) or dataset.shape is None:
         checkpoint.unreadable[name] = f"contains {dtype}, not numbers"
         return
-    tensor = KerasTensor(name, tuple(dataset.shape), dtype.newbyteorder("="), dataset, path)
+    tensor = KerasTensor(name, tuple(dataset.shape), dtype, dataset, path, stored)
     size = path.stat().st_size
     max_bytes = size * MAX_RATIO if dataset.chunks else size
     if tensor.nbytes > max_bytes:
@@ -157,16 +170,16 @@ def _add(checkpoint: Checkpoint, name: str, dataset: Any, path: Path) -> None:
     checkpoint.tensors[name] = tensor
 
 
-def _ordered(file: Any, attributes: Attributes) -> Iterator[str]:
-    """Names in Keras's own order, as far as the attributes say it."""
+def _groups(file: Any, attributes: Attributes) -> Iterator[Layer]:
+    """Layers and their data sets in Keras's own order, as far as the attributes say it."""
     for prefix in ("", "model_weights/"):
         group = file[prefix.rstrip("/")] if prefix and prefix.rstrip("/") in file else file
         if prefix and group is file:
             continue
         for layer in _words(attributes, group, "layer_names"):
             inner = group.get(layer) if layer in group else None
-            for weight in _words(attributes, inner, "weight_names"):
-                yield f"{prefix}{layer}/{weight}"
+            weights = _words(attributes, inner, "weight_names")
+            yield Layer(layer, "", [f"{prefix}{layer}/{weight}" for weight in weights])
 
 
 def _words(attributes: Attributes, group: Any, attribute: str) -> list[str]:
@@ -179,7 +192,11 @@ def _words(attributes: Attributes, group: Any, attribute: str) -> list[str]:
     words = [
         word for name in names for word in np.atleast_1d(attributes.value(group, name)).tolist()
     ]
-    return [word.decode("utf-8") if isinstance(word, bytes) else str(word) for word in words]
+    return [_word(word) for word in words]
+
+
+def _word(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
 def _line(error: BaseException) -> str:

@@ -1,0 +1,90 @@
+"""Dense layers, embeddings, activations, and layers that do nothing in inference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from convert.layers.activations import ACTIVATION, LAYERS
+from convert.layers.options import USE_BIAS, Key, Keys, axes, flag, maybe, number, numbers, size
+from convert.layers.rows import Kind, Options, Shape, ShapeError, Weight, known, positive
+from convert.weights.ops import TRANSPOSE
+
+
+def bias(options: Options, width: int, inside: str = "") -> list[Weight]:
+    """The bias, where the options have one."""
+    return [Weight("bias", (width,), inside=inside)] if options.get("use_bias", True) else []
+
+
+def _dense_weights(options: Options, shapes: Sequence[Shape]) -> list[Weight]:
+    (width,) = known(shapes[0][-1:], "the last axis")
+    units = options["units"]
+    return [Weight("weight", (width, units), TRANSPOSE), *bias(options, units)]
+
+
+def _embedding_weights(options: Options, shapes: Sequence[Shape]) -> list[Weight]:
+    return [Weight("weight", (options["input_dim"], options["output_dim"]))]
+
+
+def _prelu_weights(options: Options, shapes: Sequence[Shape]) -> list[Weight]:
+    shared = {positive(axis, len(shapes[0])) for axis in options["shared_axes"] or ()}
+    sizes = [1 if axis in shared else size for axis, size in enumerate(shapes[0])]
+    return [Weight("slope", known(sizes[1:]))]
+
+
+def _rescaled(options: Options, shapes: Sequence[Shape]) -> list[Shape]:
+    """Scale and offset may have one number for each channel."""
+    for name in ("scale", "offset"):
+        value = options[name]
+        if value is None or (isinstance(value, list) and len(value) != shapes[0][-1]):
+            raise ShapeError(f"{name} has not one number for each of {shapes[0][-1]} channels")
+    return [shapes[0]]
+
+
+def _activation(keys: Keys, make: Callable[[Options], dict[str, Any]]) -> Kind:
+    """A layer that is one activation."""
+    hidden = {name: replace(key, hidden=True) for name, key in keys.items()}
+    return Kind(
+        "activation", hidden, settings=lambda options, shapes: {"activation": make(options)}
+    )
+
+
+_NOTHING = Kind("identity")
+
+#: Nothing in inference, whatever they are told.
+IDENTITIES = (
+    "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout",
+    "GaussianDropout", "GaussianNoise", "ActivityRegularization", "RandomFlip", "RandomRotation",
+    "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness", "Identity",
+)  # fmt: skip
+
+TABLE = {
+    **dict.fromkeys(IDENTITIES, _NOTHING),
+    **{name: _activation(keys, make) for name, (keys, make) in LAYERS.items()},
+    "Activation": Kind("activation", {"activation": Key(ACTIVATION.read)}),
+    "PReLU": Kind(
+        "prelu",
+        {"shared_axes": Key(maybe(axes), None, hidden=True)},
+        weights=_prelu_weights,
+    ),
+    "Dense": Kind(
+        "dense",
+        {"units": Key(size, hidden=True), "use_bias": USE_BIAS, "activation": ACTIVATION},
+        lambda options, shapes: [(*shapes[0][:-1], options["units"])],
+        _dense_weights,
+        rank=(2, 3, 4, 5, 6),
+    ),
+    "Embedding": Kind(
+        "embedding",
+        {"input_dim": Key(size, hidden=True), "output_dim": Key(size, hidden=True),
+         "mask_zero": Key(flag, False, hidden=True)},
+        lambda options, shapes: [(*shapes[0], options["output_dim"])],
+        _embedding_weights,
+        mask="make",
+    ),
+    "Masking": Kind("masking", {"mask_value": Key(number, 0.0)}, mask="make"),
+    "Rescaling": Kind(
+        "rescale", {"scale": Key(numbers), "offset": Key(numbers, 0.0)}, _rescaled, mask="stop"
+    ),
+}  # fmt: skip

@@ -1,0 +1,55 @@
+"""From a network to the `config.json` of `LayersModel`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convert.layers.network import Network
+from convert.layers.weights import module_names
+from convert.weights.ops import shape_after
+
+MODEL_TYPE, ARCHITECTURE = "genae_layers", "LayersModel"
+
+
+def settings(network: Network) -> dict[str, Any]:
+    """The configuration of a model; every layer of it has to be supported."""
+    names = module_names(list(network.layers))
+    used = {node.layer for node in network.nodes}
+    layers = {}
+    for path, placed in network.layers.items():
+        if path not in used:
+            continue
+        shapes: dict[str, dict[str, list[int]]] = {"weights": {}, "statistics": {}}
+        for weight in placed.weights:
+            if weight.kept:
+                place = "weights" if weight.trainable or placed.layer.frozen else "statistics"
+                shapes[place][weight.name] = list(shape_after(weight.op, weight.shape))
+        layers[names[path]] = {
+            "name": path, **placed.record(), **{key: one for key, one in shapes.items() if one}
+        }  # fmt: skip
+    nodes = [
+        {"layer": names[node.layer], "inputs": list(node.inputs), "outputs": list(node.outputs)}
+        | ({} if node.mask is None else {"mask": node.mask})
+        for node in network.nodes
+    ]
+    inputs = [
+        {"name": name, "tensor": tensor, "shape": _listed(network.shapes[tensor])}
+        for name, tensor in zip(network.input_names, network.inputs, strict=True)
+    ]
+    parts = {
+        path: {"inputs": inside, "outputs": made} for path, (inside, made) in network.parts.items()
+    }
+    return {
+        "architectures": [ARCHITECTURE],
+        "model_type": MODEL_TYPE,
+        "layers": layers,
+        "nodes": nodes,
+        "inputs": inputs,
+        "outputs": list(network.outputs),
+        "parts": parts,
+        "channels_last": True,
+    }
+
+
+def _listed(shape: Any) -> list[int | None] | None:
+    return None if shape is None else list(shape)
