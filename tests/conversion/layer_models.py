@@ -1,0 +1,100 @@
+"""A Keras file as a model in memory, and how far its outputs are from the recorded ones."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from convert.layers.network import Network, build
+from convert.layers.parsing import parse
+from convert.layers.settings import settings
+from convert.layers.text import read
+from convert.layers.weights import make_plan
+from convert.readers import open_checkpoint
+from convert.weights.views import SideBySide
+from tests.conversion.keras_files import SHARED, case
+from zoo.models.images.configuration_layers import LayersConfig
+from zoo.models.images.modeling_layers import LayersModel
+
+SINGLE = 1e-6  # where TensorFlow stays in single precision whatever the model computes in
+IN_SINGLE = ("upsampling", "resizing", "normalization", "leaky", "relu_options", "unet")
+
+
+def load(path: Path) -> tuple[Network, LayersModel]:
+    """The network of a file, and the model that has its weights."""
+    network = build(parse(read(case(path))))
+    assert not network.problems, network.problems[0]
+    state = {}
+    with open_checkpoint(path) as checkpoint:
+        for step in make_plan(network, checkpoint).steps:
+            parts = [op.view(checkpoint[name]) for name, op in step.parts]
+            values = (parts[0] if len(parts) == 1 else SideBySide(parts)).numpy()
+            if values.dtype.name == "bfloat16":
+                values = values.astype(np.float32)
+            state[step.target] = torch.from_numpy(np.ascontiguousarray(values))
+    config = LayersConfig.from_dict(json.loads(json.dumps(settings(network))))
+    model = LayersModel(config).eval()
+    if any(tensor.dtype == torch.float64 for tensor in state.values()):
+        model.double()
+    model.load_state_dict(state)
+    return network, model
+
+
+def recorded(path: Path) -> dict[str, np.ndarray]:
+    """What the original software computed."""
+    own = path.with_name("io_keras3.npz")
+    of_keras_3 = path.name == "model.keras" or "keras3" in path.name
+    return dict(np.load(own if of_keras_3 and own.is_file() else path.with_name("io.npz")))
+
+
+def inputs(record: dict[str, np.ndarray]) -> list[torch.Tensor]:
+    """Those of a record, in order."""
+    count = sum(name.startswith("in") for name in record)
+    return [torch.from_numpy(record[f"in{i}"]) for i in range(count)]
+
+
+def differences(path: Path) -> dict[str, float]:
+    """Of every recorded output, the largest difference by the largest magnitude."""
+    _, model = load(path)
+    record = recorded(path)
+    given = inputs(record)
+    found = {}
+    for end in ("", "_f64"):
+        if end:
+            model.double()
+            given = [x.double() if x.is_floating_point() else x for x in given]
+        with torch.no_grad():
+            outputs = model(*given).outputs
+        for i, output in enumerate(outputs):
+            if (expected := record.get(f"out{i}{end}")) is not None:
+                assert tuple(output.shape) == expected.shape
+                size = max(float(abs(expected.astype(float)).max()), 1e-30)
+                gap = abs(output.double().numpy() - expected.astype(float)).max()
+                found[f"out{i}{end}"] = float(gap) / size
+    return found
+
+
+def tolerances(path: Path) -> tuple[float, float]:
+    """What is allowed, in float32 and in float64."""
+    name = path.parent.name
+    index = SHARED / "keras_layers/cases.json"
+    half = 0.0
+    if index.is_file() and path.parent.parent.name == "keras_layers":
+        half = json.loads(index.read_text("utf-8"))[name].get("tolerance", 0.0)
+    deep = 1e-4 if name == "mobilenet_v2" else 1e-5
+    exact = SINGLE if any(word in name for word in IN_SINGLE) else 1e-9
+    return max(deep, half), max(exact, half)
+
+
+def check(path: Path) -> None:
+    """Raise where an output is further from the recorded one than is allowed."""
+    single, double = tolerances(path)
+    found = differences(path)
+    assert found
+    far = {
+        name: gap
+        for name, gap in found.items()
+        if not gap <= (double if name.endswith("_f64") else single)
+    }
+    assert not far, (path, far)

@@ -1,0 +1,33 @@
+"""Every computation of layers by its name: what `kind` means in a configuration."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from .layer_attention import COMPUTATIONS as ATTENTION
+from .layer_convolutions import COMPUTATIONS as CONVOLUTIONS
+from .layer_norms import COMPUTATIONS as NORMS
+from .layer_recurrent import COMPUTATIONS as RECURRENT
+from .layer_shapes import COMPUTATIONS as SHAPES
+
+
+def time_distributed(weights: Mapping[str, Tensor], options: Mapping[str, Any], x: Tensor) -> Any:
+    """A layer at every step of a sequence `(B, T, ...)`."""
+    record = options["layer"]
+    found: Tensor = COMPUTATIONS[record["kind"]](weights, record, x.flatten(0, 1))
+    return found.unflatten(0, x.shape[:2])
+
+
+#: Each takes weights by name, options, tensors, and where one is there a mask of steps.
+COMPUTATIONS: dict[str, Callable[..., Any]] = {
+    **SHAPES,
+    **CONVOLUTIONS,
+    **NORMS,
+    **RECURRENT,
+    **ATTENTION,
+    "time_distributed": time_distributed,
+}
+
+#: Those that take whole numbers as they are.
+OF_IDS = {"embedding", "mask_of_ids"}

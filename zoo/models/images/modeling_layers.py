@@ -1,0 +1,163 @@
+"""A model that is a list of layers: what a Keras model computes, whatever its architecture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.utils.generic import ModelOutput
+
+from .configuration_layers import LayersConfig
+from .layer_kinds import COMPUTATIONS, OF_IDS
+
+IMAGE_AXES = 4  # batch, height, width, channels
+
+#: Where a new model's tensors begin, those of Keras's layers; all others at zero.
+ONES = ("scale", "variance")
+
+
+@dataclass
+class LayersOutput(ModelOutput):
+    """What `LayersModel` returns.
+
+    Attributes:
+        outputs: in the original's order, each as the original gives it: `(B, ...)`, floats.
+    """
+
+    outputs: tuple[Tensor, ...] | None = None
+
+
+class Weights(nn.Module):
+    """The tensors of one layer: weights are trained, statistics are not."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        super().__init__()
+        for name, shape in record.get("weights", {}).items():
+            self.register_parameter(name, nn.Parameter(torch.empty(tuple(shape))))
+        for name, shape in record.get("statistics", {}).items():
+            self.register_buffer(name, torch.empty(tuple(shape)))
+        self.options = {
+            key: value for key, value in record.items() if key not in ("weights", "statistics")
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of them by name."""
+        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
+
+
+class LayersModel(PreTrainedModel):
+    """A graph of layers that computes what the Keras model did that it was converted from.
+
+    It computes as the original does in inference: dropout and noise do nothing, batches are
+    normalised by the stored statistics, in training mode too. Convolutions see their images with
+    channels first; between layers values lie as in the original, so that every axis that an
+    option names is the axis that it was.
+    """
+
+    config_class = LayersConfig
+    base_model_prefix = "model"
+    main_input_name = "in0"
+
+    def __init__(self, config: LayersConfig) -> None:
+        super().__init__(config)
+        records = config.layers or {}
+        self.layers = nn.ModuleDict({name: Weights(one) for name, one in records.items()})
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, Weights):
+            for name, tensor in module.tensors().items():
+                if name in ONES:
+                    init.ones_(tensor)
+                elif tensor.ndim > 1:
+                    init.xavier_uniform_(tensor)
+                else:
+                    init.zeros_(tensor)
+
+    def forward(self, *inputs: Tensor, return_dict: bool = True, **named: Tensor) -> LayersOutput:
+        """Compute the outputs.
+
+        Args:
+            inputs: in the original's order and layout, `(B, ...)`; or as `in0`, `in1` ...
+            return_dict: a `LayersOutput`; else its tuple.
+            named: inputs by number, or by the name of the original's input layer.
+
+        Raises:
+            ValueError: their number or a shape is another.
+        """
+        config = self.config
+        given = [*inputs, *self._named(named, len(inputs))]
+        if len(given) != len(config.inputs):
+            names = ", ".join(one["name"] for one in config.inputs)
+            raise ValueError(
+                f"{len(given)} inputs, and the model takes {len(config.inputs)}: {names}"
+            )
+        values = {}
+        for tensor, one in zip(given, config.inputs, strict=True):
+            values[one["tensor"]] = self._check(self._turn(tensor, -1), one)
+        found = self.compute(values, config.outputs)
+        outputs = tuple(self._turn(one, 1) for one in found)
+        return LayersOutput(outputs=outputs) if return_dict else outputs  # type: ignore[return-value]
+
+    def _named(self, named: Mapping[str, Tensor], start: int) -> list[Tensor]:
+        """Inputs given by name, in their order."""
+        found = []
+        for number, one in enumerate(self.config.inputs):
+            name = next((key for key in (f"in{number}", one["name"]) if key in named), None)
+            if number >= start and name is not None:
+                found.append(named[name])
+        if len(found) != len(named):
+            raise ValueError(f"inputs {', '.join(named)}: not those of the model")
+        return found
+
+    def _turn(self, x: Tensor, way: int) -> Tensor:
+        """An image to channels last (-1) or back (1), where the outside has them first."""
+        if self.config.channels_last or x.ndim < IMAGE_AXES:
+            return x
+        return x.movedim(-way, way)
+
+    def _check(self, x: Tensor, one: Mapping[str, Any]) -> Tensor:
+        shape = one["shape"]
+        fits = shape is None or (
+            x.ndim == len(shape)
+            and all(want in (None, size) for want, size in zip(shape, x.shape, strict=True))
+        )
+        if not fits:
+            raise ValueError(f"{one['name']} has the shape {tuple(x.shape)}, not {shape}")
+        return x
+
+    def compute(self, values: dict[int, Tensor], wanted: Sequence[int]) -> list[Tensor]:
+        """Tensors by number, from others.
+
+        Args:
+            values: those that are known; given the others too.
+            wanted: numbers.
+        """
+        own = (*self.state_dict().values(), *values.values())
+        dtype = next((one.dtype for one in own if one.is_floating_point()), torch.float32)
+        for node in self._path(frozenset(values), tuple(wanted)):
+            layer = cast(Weights, self.layers[node["layer"]])
+            kind: str = layer.options["kind"]
+            inputs = [values[one] for one in node["inputs"]]
+            if kind not in OF_IDS:
+                inputs = [x.to(dtype) for x in inputs]
+            more = {} if node.get("mask") is None else {"mask": values[node["mask"]]}
+            made = COMPUTATIONS[kind](layer.tensors(), layer.options, *inputs, **more)
+            made = made if isinstance(made, tuple) else (made,)
+            values |= dict(zip(node["outputs"], made, strict=True))
+        return [values[one] for one in wanted]
+
+    def _path(self, known: frozenset[int], wanted: tuple[int, ...]) -> list[dict[str, Any]]:
+        """The nodes that lead from some tensors to others."""
+        needed, path = set(wanted) - known, []
+        for node in reversed(self.config.nodes):
+            if needed & set(node["outputs"]):
+                path.append(node)
+                used = {*node["inputs"], *([] if node.get("mask") is None else [node["mask"]])}
+                needed = (needed - set(node["outputs"])) | (used - known)
+        return path[::-1]
