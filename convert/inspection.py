@@ -13,7 +13,10 @@ from convert.families.base import UNSAID
 from convert.families.settings import deciding, parts_present
 from convert.identify.evidence import options_present, sizes_present
 from convert.identify.family import Pair, shapes_of
+from convert.layers.opening import open_model
+from convert.layers.summary import FAMILY, Summary, summarize
 from convert.names.leftovers import why_left_over
+from zoo.errors import GenaeError
 
 if TYPE_CHECKING:
     from convert.readers import Checkpoint
@@ -103,7 +106,7 @@ def inspect(
     release: str | None = None,
     prefer: str | None = None,
     with_code: bool = False,
-) -> Inspection:
+) -> Inspection | Summary:
     """Say what a checkpoint is, which family fits and what is missing; reads no weights.
 
     Everything that stops a conversion before it reads values is found, by the same checks.
@@ -123,12 +126,14 @@ def inspect(
         prefer: the kind to take of a folder with several.
         with_code: whether the modelling files are to travel along.
 
+    Returns:
+        What it is; of a Keras model whose layers are all known, or that fits no family of text
+        models, a table of its layers.
+
     Raises:
         GenaeError: as `convert.open_checkpoint`; or a size, type or place that a conversion
             would refuse before it opens the files.
     """
-    from convert.choosing import open_one
-
     preparing.check_request(out, dtype, max_shard_size, verify)
     request: dict[str, Any] = {
         "family": family,
@@ -140,6 +145,27 @@ def inspect(
         "release": release,
         "with_code": with_code,
     }
+    model = open_model(source, config, allow_unused=allow_unused)
+    if model is not None:
+        with model:
+            summary = summarize(model)
+        if family == FAMILY or (family is None and model.supported):
+            return summary
+    try:
+        found = _inspect_text(source, prefer, request)
+    except GenaeError:
+        if model is None or family is not None:
+            raise
+        return summary
+    return found if model is None or found.families else summary
+
+
+def _inspect_text(
+    source: str | os.PathLike[str], prefer: str | None, request: dict[str, Any]
+) -> Inspection:
+    """The same of a model of texts, by the tables of its family."""
+    from convert.choosing import open_one
+
     with open_one(source, prefer, **request) as checkpoint:
         ready = preparing.prepare(source, checkpoint, **request)
         preparing.check_tokenizer(ready)

@@ -86,7 +86,7 @@ def build(model: Architecture) -> Network:
     given = []
     for one in model.inputs:
         layer = next(layer for layer in model.layers if layer.name == one.layer)
-        shape = _input_shape(layer)
+        shape = input_shape(layer)
         if shape is None and (first := _reader_shape(model, layer)):
             shape = first
         given.append(network.tensor(shape))
@@ -96,8 +96,8 @@ def build(model: Architecture) -> Network:
     return network
 
 
-def _input_shape(layer: Layer) -> Shape | None:
-    """The shape that an input layer takes."""
+def input_shape(layer: Layer) -> Shape | None:
+    """The shape that an input layer takes, where it says one."""
     shape = layer.options.get("batch_input_shape")
     if not isinstance(shape, list) or len(shape) > 8:
         return None
@@ -116,7 +116,7 @@ def _reader_shape(model: Architecture, layer: Layer) -> Shape | None:
                     (one for one in reader.model.layers if first and one.name == first[0].layer),
                     None,
                 )
-                return _input_shape(inner) if inner is not None else None
+                return input_shape(inner) if inner is not None else None
     return None
 
 

@@ -123,6 +123,8 @@ class _Reader:
             layer.model = self.model(table, depth + 1)
         elif kind == CODE:  # whose options are a program
             function = named.get("function")
+            if isinstance(function, Mapping) and function.get("class_name") == "function":
+                function = function.get("config")
             layer.options = {"function": function} if isinstance(function, str) else {}
         else:
             plain = {key: plain_value(value) for key, value in named.items()}

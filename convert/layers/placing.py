@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -48,7 +47,7 @@ class Placed:
     @property
     def parameters(self) -> int:
         """Number of values in its weights."""
-        return sum(math.prod(weight.shape) for weight in self.weights)
+        return sum(weight.size for weight in self.weights)
 
     def record(self) -> dict[str, Any]:
         """What the result says of it: computation and options."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,11 @@ class Weight:
     inside: str = ""
     trainable: bool = True
     kept: bool = True
+
+    @property
+    def size(self) -> int:
+        """Number of its values."""
+        return math.prod(self.shape)
 
 
 def no_weights(options: Options, shapes: Sequence[Shape]) -> list[Weight]:

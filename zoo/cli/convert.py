@@ -15,6 +15,7 @@ from zoo.progress import bytes_bar
 
 if TYPE_CHECKING:
     from convert.inspection import Inspection
+    from convert.layers.summary import Summary
     from convert.report import Report
 
 SHARD = "5GB"
@@ -34,7 +35,8 @@ Release = Annotated[
     ),
 ]
 Config = Annotated[
-    Path | None, typer.Option(help="The bert_config.json, if it is not near the checkpoint.")
+    Path | None,
+    typer.Option(help="The bert_config.json, or JSON of model.to_json(), if not near the file."),
 ]
 Vocab = Annotated[
     Path | None,
@@ -135,8 +137,10 @@ def inspect(
         )
     if as_json:
         print_json(found.to_dict())
-    else:
+    elif isinstance(found, inspection.Inspection):
         _show_inspection(found)
+    else:
+        _show_layers(found)
     if found.exit_code:
         raise typer.Exit(found.exit_code)
     hint(again("convert", out=out or "OUT"), quiet=quiet)
@@ -322,6 +326,34 @@ def _show_inspection(found: "Inspection") -> None:
         shown = "; ".join(value) if isinstance(value, list) else str(value or "")
         table.add_row(key.replace("_", " "), shown or "nothing")
     console().print(table)
+
+
+def _show_layers(found: "Summary") -> None:
+    """A Keras model: a line a layer, sums, and what stops its conversion."""
+    from rich.table import Table
+
+    from zoo.cli.tables import WHOLE, Name
+
+    table = Table("layer", "class", "output shape", box=None, pad_edge=False)
+    table.add_column("parameters", justify="right")
+    table.add_column("connected to")
+    for line in found.lines:
+        shapes = "; ".join(
+            f"({', '.join('any' if size is None else str(size) for size in shape)})"
+            for shape in line.shapes
+        )
+        inputs = ", ".join(line.inputs[:3]) + (" ..." if len(line.inputs) > 3 else "")
+        kind = f"{line.kind} (not supported)" if line.problem else line.kind
+        table.add_row(Name(line.name), kind, shapes or "?", f"{line.parameters:,}", Name(inputs))
+    console(width_if_piped=WHOLE).print(table)
+    typer.echo(
+        f"{found.name or 'model'}, Keras {found.keras or '?'}, {found.form}: "
+        f"{found.parameters:,} parameters, {found.untrained:,} of them not trained"
+    )
+    for note in found.notes:
+        say(note)
+    for problem in found.missing:
+        say(problem)
 
 
 def _show_known(as_json: bool) -> None:

@@ -1,0 +1,162 @@
+"""A Keras model that a path means: its architecture, and its weights where they are there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convert.layers.network import Network, build
+from convert.layers.parsing import parse
+from convert.layers.text import CONFIG, Source, find
+from convert.layers.weights import make_plan
+from convert.readers import open_checkpoint
+from convert.readers.keras.archive3 import is_zip
+from convert.readers.keras.hdf5 import is_hdf5
+from zoo.errors import GenaeError, NotFoundError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from convert.readers import Checkpoint
+    from convert.weights.steps import Plan
+
+JSON = ".json"
+BESIDE = ("model.json", "architecture.json", CONFIG)  # next to weights alone
+
+
+@dataclass
+class KerasModel:
+    """A model, as far as it can be read.
+
+    Attributes:
+        path: what was given.
+        place: where the architecture stands, in words.
+        network: the model taken apart; nothing where it cannot be read.
+        checkpoint: its weights; nothing where there is an architecture alone.
+        plan: which tensor becomes which weight; nothing where they do not fit.
+        problems: what stops a conversion.
+        notes: what else a person should know.
+    """
+
+    path: Path
+    place: str
+    network: Network | None = None
+    checkpoint: Checkpoint | None = None
+    plan: Plan | None = None
+    problems: list[GenaeError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def supported(self) -> bool:
+        """Whether every layer that the outputs need is in the table."""
+        return self.network is not None and not self.network.problems
+
+    def require(self) -> tuple[Network, Checkpoint, Plan]:
+        """What a conversion goes by.
+
+        Raises:
+            GenaeError: the first of the problems.
+        """
+        if self.problems:
+            raise self.problems[0]
+        assert self.network is not None
+        assert self.checkpoint is not None
+        assert self.plan is not None
+        return self.network, self.checkpoint, self.plan
+
+    def __enter__(self) -> KerasModel:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.checkpoint is not None:
+            self.checkpoint.close()
+
+
+def open_model(
+    source: str | os.PathLike[str],
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    *,
+    allow_unused: Sequence[str] = (),
+) -> KerasModel | None:
+    """The model that a path means; nothing where no architecture of Keras is there.
+
+    Args:
+        source: a whole model (HDF5, a `.keras` archive or its folder), weights with the JSON next
+            to them, or JSON alone.
+        config: the JSON of `model.to_json()`, a file or its content, where the source has weights
+            alone.
+        allow_unused: patterns of tensors that may be left over.
+
+    Returns:
+        The model, with what stops its conversion; to be closed, or used in a `with`.
+    """
+    path = Path(os.path.expanduser(source))
+    try:
+        found = _architecture(path, config)
+    except GenaeError as error:
+        return KerasModel(path, f"{path}", problems=[error])
+    if found is None:
+        return None
+    model = KerasModel(path, found.place)
+    try:
+        model.network = build(parse(found))
+        model.problems += model.network.problems
+        model.notes += [
+            f"left out: layer {name!r}, which no output needs" for name in model.network.unused
+        ]
+    except GenaeError as error:
+        model.problems.append(error)
+    try:
+        model.checkpoint = _weights(path)
+        if not model.problems and model.network is not None:
+            model.plan = make_plan(model.network, model.checkpoint, allow_unused)
+    except GenaeError as error:
+        model.problems.append(error)
+    return model
+
+
+def _architecture(path: Path, config: Any) -> Source | None:
+    """Where the architecture is: given, in the file, or next to it."""
+    if isinstance(config, Mapping):
+        return _keras(Source(dict(config), "", "config"))
+    if config is not None:
+        return _keras(_find(Path(os.path.expanduser(config))))
+    if (found := _keras(_find(path))) is not None:
+        return found
+    if path.is_file() and is_hdf5(path):
+        beside = [path.with_suffix(JSON), *(path.with_name(name) for name in BESIDE)]
+        for place in beside:
+            if place.is_file() and (found := _keras(_find(place))) is not None:
+                return found
+    return None
+
+
+def _find(path: Path) -> Source | None:
+    known = path.is_dir() or (
+        path.is_file() and (path.suffix == JSON or is_hdf5(path) or is_zip(path))
+    )
+    return find(path) if known else None
+
+
+def _keras(source: Source | None) -> Source | None:
+    """A source that is a model of Keras; other JSON files are other configurations."""
+    if source is None or not source.table.keys() & {"class_name", "model_config"}:
+        return None
+    return source
+
+
+def _weights(path: Path) -> Checkpoint:
+    if path.is_file() and path.suffix == JSON:
+        raise NotFoundError(
+            f"{path}: an architecture without weights; give the weights, and this file with "
+            "--config"
+        )
+    return open_checkpoint(path)
