@@ -10,6 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convert.layered import LayersReport, convert_model
+from convert.layers.opening import open_model
+from convert.layers.summary import FAMILY
 from convert.parity import require
 from convert.report import Report
 
@@ -34,7 +37,7 @@ def convert_checkpoint(
     release: str | None = None,
     prefer: str | None = None,
     with_code: bool = False,
-) -> Report:
+) -> Report | LayersReport:
     """Turn a legacy checkpoint into safetensors, config and tokenizer, without TensorFlow.
 
     The result is made next to its place and renamed at the end: an interrupt leaves nothing.
@@ -76,6 +79,16 @@ def convert_checkpoint(
 
     out = Path(os.path.expanduser(out))
     shard_bytes = preparing.check_request(out, dtype, max_shard_size, verify)
+    model = open_model(source, config, allow_unused=allow_unused)
+    if model is not None:
+        with model:
+            if family == FAMILY or (family is None and model.supported):
+                return convert_model(
+                    model, out, verify=verify, dtype=dtype, max_shard_bytes=shard_bytes,
+                    progress=progress,
+                )  # fmt: skip
+            if model.checkpoint is None and family is None:
+                model.require()
     request: dict[str, Any] = {
         "family": family,
         "config": config,
@@ -88,6 +101,8 @@ def convert_checkpoint(
     }
     with open_one(source, prefer, verify_checksums=verify_checksums, **request) as checkpoint:
         ready = preparing.prepare(source, checkpoint, **request)
+        if model is not None and not ready.pairs and family is None:
+            model.require()
         chosen, _, settings, plan = ready.require()
         report = Report(
             Path(source),

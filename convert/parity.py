@@ -55,8 +55,16 @@ def require(parity: list[Parity], advice: str = "") -> None:
         )
 
 
-def compare_arrays(name: str, computed: Any, recorded: Any) -> Parity:
+def compare_arrays(
+    name: str, computed: Any, recorded: Any, tolerance: float | None = None
+) -> Parity:
     """Compare an output with its record, both NumPy arrays.
+
+    Args:
+        name: of the recorded array.
+        computed: by the result.
+        recorded: by the original.
+        tolerance: of the largest magnitude; None is `TOLERANCE`, of at least 1.
 
     Raises:
         IntegrityError: they are of different shapes.
@@ -69,4 +77,5 @@ def compare_arrays(name: str, computed: Any, recorded: Any) -> Parity:
         )
     largest = float(np.abs(recorded).max(initial=0))
     difference = float(np.abs(computed - recorded).max(initial=0))
-    return Parity(name, difference, difference / (largest or 1.0), TOLERANCE * max(1.0, largest))
+    allowed = TOLERANCE * max(1.0, largest) if tolerance is None else tolerance * (largest or 1.0)
+    return Parity(name, difference, difference / (largest or 1.0), allowed)

@@ -109,6 +109,7 @@ FLOORS = (
     "preparing report verify",  # all that is known before a value is read; the only torch
     "choosing",  # which of several is meant
     "card",  # the model's page
+    "layered",  # models of any layers
     "inspection forward backward",  # what is it, the way in, the way out
 )
 NUMBERS = "numpy ml_dtypes h5py tokenizers google_crc32c"

@@ -15,6 +15,7 @@ from zoo.progress import bytes_bar
 
 if TYPE_CHECKING:
     from convert.inspection import Inspection
+    from convert.layered import LayersReport
     from convert.layers.summary import Summary
     from convert.report import Report
 
@@ -170,7 +171,7 @@ def convert(
     genae inspect says beforehand what it is; genae export goes the other way.
     """
     from convert.forward import convert_checkpoint
-    from convert.report import load_command
+    from convert.report import Report, load_command
 
     with _one_of_several():
         report = convert_checkpoint(
@@ -189,6 +190,9 @@ def convert(
             prefer=prefer,
             with_code=with_code,
         )
+    if not isinstance(report, Report):
+        _answer_layers(report, as_json, quiet)
+        return
     _answer(report, show_map, as_json, quiet)
     hint(load_command(report), quiet=quiet)
 
@@ -275,6 +279,25 @@ def _answer(report: "Report", show_map: bool, as_json: bool, quiet: bool) -> Non
         say(f"all defaults: {taken}", quiet=quiet)
 
 
+def _answer_layers(report: "LayersReport", as_json: bool, quiet: bool) -> None:
+    """What became of a Keras model: in a line or as JSON."""
+    from convert.layered import HOME
+    from zoo.hints import literal, python
+
+    for warning in report.warnings:
+        say(warning)
+    if as_json:
+        print_json(report.to_dict() | {"out": str(report.out), "files": report.files})
+        return
+    typer.echo(report.summary())
+    if report.parity and not quiet:
+        _show_parity(report)
+    for note in report.notes:
+        say(note, quiet=quiet or note in report.warnings)
+    call = f"LayersModel.from_pretrained({literal(report.out)})"
+    hint(python(f"from {HOME} import LayersModel", call), quiet=quiet)
+
+
 def _show_map(report: "Report") -> None:
     """What became of every tensor, layers folded into one line."""
     from rich.table import Table
@@ -288,7 +311,7 @@ def _show_map(report: "Report") -> None:
     console(width_if_piped=WHOLE).print(table)
 
 
-def _show_parity(report: "Report") -> None:
+def _show_parity(report: "Report | LayersReport") -> None:
     """Each recorded output, and how far the result is from it."""
     from rich.table import Table
 
