@@ -17,7 +17,7 @@ from zoo.registry.release import prepare
     [
         ("../../images", "images"),
         ("./images/", "images"),
-        ("..", "work"),
+        ("..", "me"),
         ("/home/me/images.parquet", "images.parquet"),
         ("~/images", "images"),
         ("mnist", "mnist"),
@@ -25,7 +25,7 @@ from zoo.registry.release import prepare
     ],
 )
 def test_a_path_that_leaves_the_folder_becomes_a_name(dataset, name):
-    assert bare_name(dataset, "/work/model") == name
+    assert bare_name(dataset, "/home/me/model") == name
 
 
 def test_two_data_sets_of_one_name_stay_apart(card_table):
