@@ -14,7 +14,7 @@ from convert.layers.opening import KerasModel
 from convert.layers.settings import ARCHITECTURE, settings
 from convert.layers.summary import FAMILY
 from convert.parity import require
-from convert.weights.steps import parameters
+from convert.weights.steps import as_table, parameters
 from convert.writers.safetensors import kinds_of, write
 
 if TYPE_CHECKING:
@@ -60,15 +60,7 @@ class LayersReport:
             "architecture": ARCHITECTURE,
             "layers": self.layers,
             "parameters": parameters(self.plan.steps),
-            "tensors": [
-                {
-                    "source": step.source,
-                    "target": step.target,
-                    "shape": list(step.shape),
-                    "operation": step.op.name,
-                }
-                for step in self.plan.steps
-            ],
+            "tensors": as_table(self.plan.steps),
             "dropped": self.plan.dropped,
             "notes": self.notes,
             "warnings": self.warnings,

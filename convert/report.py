@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from convert import families
 from convert.advice import Loading, loading
 from convert.families import settings
-from convert.weights.steps import parameters
+from convert.weights.steps import as_table, parameters
 from zoo.hints import literal, python
 
 if TYPE_CHECKING:
@@ -71,15 +71,7 @@ class Report:
             "release": self.release,
             "architecture": self.architecture,
             "parameters": parameters(self.plan.steps),
-            "tensors": [
-                {
-                    "source": step.source,
-                    "target": step.target,
-                    "shape": list(step.shape),
-                    "operation": step.op.name,
-                }
-                for step in self.plan.steps
-            ],
+            "tensors": as_table(self.plan.steps),
             "dropped": self.plan.dropped,
             "unreadable": self.unreadable,
             "defaults": self.defaults,

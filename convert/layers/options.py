@@ -165,13 +165,9 @@ def pads(rank: int) -> Read:
         if len(values) != rank:
             raise ValueError(f"{rank} pairs of numbers")
         pairs = [one if isinstance(one, list) else [one, one] for one in values]
-        found = [[_whole(side) for side in pair] for pair in pairs]
-        if any(
-            len(pair) != 2 or any(side is None or not 0 <= side < MAX_SIZE for side in pair)
-            for pair in found
-        ):
+        if any(len(pair) != 2 for pair in pairs):
             raise ValueError(f"{rank} pairs of numbers")
-        return found  # type: ignore[return-value]
+        return [_wholes(pair, 0, f"{rank} pairs of numbers") for pair in pairs]
 
     return read
 
@@ -183,10 +179,9 @@ def output_padding(rank: int) -> Read:
         if value is None:
             return None
         values = value if isinstance(value, list) else [value] * rank
-        found = [_whole(one) for one in values]
-        if len(found) != rank or any(one is None or not 0 <= one < MAX_SIZE for one in found):
+        if len(values) != rank:
             raise ValueError(f"{rank} whole numbers")
-        return found  # type: ignore[return-value]
+        return _wholes(values, 0, f"{rank} whole numbers")
 
     return read
 
@@ -194,12 +189,21 @@ def output_padding(rank: int) -> Read:
 def target_shape(value: Any, keras: int = 2) -> list[int]:
     """Sizes of axes, of which one may be -1, to be worked out."""
     values = value if isinstance(value, list) else [value]
-    found = [_whole(one) for one in values]
-    if len(found) > MAX_AXES or any(one is None or not -1 <= one < MAX_SIZE for one in found):
+    if len(values) > MAX_AXES:
         raise ValueError("sizes of axes")
+    found = _wholes(values, -1, "sizes of axes")
     if found.count(-1) > 1:
         raise ValueError("sizes of axes, at most one of them -1")
-    return found  # type: ignore[return-value]
+    return found
+
+
+def _wholes(values: list[Any], least: int, wanted: str) -> list[int]:
+    """Whole numbers of at least so much; a `ValueError` says what was wanted."""
+    numbers = map(_whole, values)
+    found = [one for one in numbers if one is not None and least <= one < MAX_SIZE]
+    if len(found) < len(values):
+        raise ValueError(wanted)
+    return found
 
 
 def _whole(value: Any) -> int | None:

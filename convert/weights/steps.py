@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from convert.weights.ops import Op
 
@@ -54,3 +55,16 @@ class Plan:
 def parameters(steps: Sequence[Step]) -> int:
     """Number of values written."""
     return sum(math.prod(step.shape) for step in steps)
+
+
+def as_table(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """What becomes of each tensor, in types that JSON has."""
+    return [
+        {
+            "source": step.source,
+            "target": step.target,
+            "shape": list(step.shape),
+            "operation": step.op.name,
+        }
+        for step in steps
+    ]

@@ -79,7 +79,9 @@ class LayersModel(PreTrainedModel):
                 else:
                     init.zeros_(tensor)
 
-    def forward(self, *inputs: Tensor, return_dict: bool = True, **named: Tensor) -> LayersOutput:
+    def forward(
+        self, *inputs: Tensor, return_dict: bool = True, **named: Tensor
+    ) -> LayersOutput | tuple[Tensor, ...]:
         """Compute the outputs.
 
         Args:
@@ -102,7 +104,7 @@ class LayersModel(PreTrainedModel):
             values[one["tensor"]] = self._check(self._turn(tensor, -1), one)
         found = self.compute(values, config.outputs)
         outputs = tuple(self._turn(one, 1) for one in found)
-        return LayersOutput(outputs=outputs) if return_dict else outputs  # type: ignore[return-value]
+        return LayersOutput(outputs=outputs) if return_dict else outputs
 
     def _named(self, named: Mapping[str, Tensor], start: int) -> list[Tensor]:
         """Inputs given by name, in their order."""
