@@ -20,7 +20,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from side_by_side import ROOT, describe_machine, print_table
+from side_by_side import ROOT, add_run, describe_machine, print_table, read_runs
 
 MODEL, DATA = "genae/bert-poetry-zh", "zh_sentiment"
 BATCH, LENGTH, DROPOUT, WARM_UP, WEIGHT_DECAY = 32, 48, 0.1, 0.1, 0.01
@@ -134,25 +134,20 @@ def run(options: argparse.Namespace) -> dict:
 
 
 class Ledger:
-    """Finished runs, one line of JSON each; a line that was cut short counts as none."""
+    """Finished runs of one length."""
 
     def __init__(self, file: Path, steps: int) -> None:
         self.file, self.steps = file, steps
-        self.runs: dict[tuple, dict] = {}
-        for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
-            try:
-                found = json.loads(line)
-            except ValueError:
-                continue
-            if found["steps"] == steps:
-                self.runs[found["arm"], found["rate"], found["seed"]] = found
+        self.runs = {
+            (found["arm"], found["rate"], found["seed"]): found
+            for found in read_runs(file)
+            if found["steps"] == steps
+        }
 
     def add(self, found: dict) -> None:
         """Write a run down."""
         self.runs[found["arm"], found["rate"], found["seed"]] = found
-        cut = self.file.exists() and not self.file.read_bytes().endswith(b"\n")
-        with self.file.open("a", encoding="utf-8") as lines:
-            lines.write("\n" * cut + json.dumps(found) + "\n")
+        add_run(self.file, found)
 
     def complete(self, wanted: list[tuple], options: argparse.Namespace) -> None:
         """Make the runs that are missing, several side by side."""

@@ -1,5 +1,6 @@
 """What the benchmarks share: interleaved rounds, peak memory of a fresh process, a table."""
 
+import json
 import os
 import resource
 import statistics
@@ -79,6 +80,24 @@ def in_fresh_process(script: str, *arguments: object) -> str:
     command = [sys.executable, script, *map(str, arguments)]
     finished = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     return finished.stdout.strip().splitlines()[-1]
+
+
+def read_runs(file: Path) -> list[dict]:
+    """Finished runs, one line of JSON each; a line that was cut short counts as none."""
+    runs = []
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
+        try:
+            runs.append(json.loads(line))
+        except ValueError:
+            continue
+    return runs
+
+
+def add_run(file: Path, found: dict) -> None:
+    """Write a run down, on a line of its own whatever was cut short before it."""
+    cut = file.exists() and not file.read_bytes().endswith(b"\n")
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write("\n" * cut + json.dumps(found, ensure_ascii=False) + "\n")
 
 
 def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:

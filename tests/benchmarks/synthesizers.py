@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from side_by_side import ROOT, PeakMemory, describe_machine
+from side_by_side import ROOT, PeakMemory, add_run, describe_machine, read_runs
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
 WARM_UP, WEIGHT_DECAY, MAX_NORM = 0.1, 0.01, 1.0
@@ -329,17 +329,11 @@ def run(options: argparse.Namespace) -> dict:
 
 
 class Ledger:
-    """Finished runs, one line of JSON each; a line that was cut short counts as none."""
+    """Finished runs."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.runs: dict[tuple, dict] = {}
-        for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
-            try:
-                found = json.loads(line)
-            except ValueError:
-                continue
-            self.runs[self.key(found)] = found
+        self.runs = {self.key(found): found for found in read_runs(file)}
 
     @staticmethod
     def key(found: dict) -> tuple:
@@ -349,9 +343,7 @@ class Ledger:
     def add(self, found: dict) -> None:
         """Write a run down."""
         self.runs[self.key(found)] = found
-        cut = self.file.exists() and not self.file.read_bytes().endswith(b"\n")
-        with self.file.open("a", encoding="utf-8") as lines:
-            lines.write("\n" * cut + json.dumps(found, ensure_ascii=False) + "\n")
+        add_run(self.file, found)
 
     def complete(self, wanted: list[tuple], options: argparse.Namespace) -> None:
         """Make the runs that are missing, several side by side; say what failed, and go on."""
