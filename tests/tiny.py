@@ -52,6 +52,111 @@ T5 = {
 }
 GATED_T5 = {"feed_forward_proj": "gated-gelu"}
 
+
+def graph(shapes: list[list[int]], *steps: tuple[Any, ...], outputs: list[int]) -> dict[str, Any]:
+    """A graph of layers whose tensors are numbered as they are made, the inputs first.
+
+    Args:
+        shapes: of the inputs, behind the batch.
+        steps: name of the layer, numbers of what it reads, its record; where it makes more than
+            one tensor or reads a mask, how many and the number of the mask.
+        outputs: numbers of what comes out.
+    """
+    layers: dict[str, Any] = {}
+    nodes, made = [], len(shapes)
+    for name, read, record, *more in steps:
+        layers.setdefault(name, {"name": name, **record})
+        count, mask = more or (1, None)
+        node = {"layer": name, "inputs": read, "outputs": list(range(made, made + count))}
+        nodes.append(node | ({} if mask is None else {"mask": mask}))
+        made += count
+    inputs = [
+        {"name": f"input_{number}", "shape": [None, *shape], "tensor": number}
+        for number, shape in enumerate(shapes)
+    ]
+    return {"layers": layers, "nodes": nodes, "inputs": inputs, "outputs": outputs}
+
+
+def weighing(kind: str, weights: dict[str, list[int]], **options: Any) -> dict[str, Any]:
+    """The record of a layer."""
+    return {"kind": kind, **options, "weights": weights}
+
+
+def dense(inputs: int, outputs: int, activation: str = "tanh") -> dict[str, Any]:
+    """The record of a dense layer."""
+    weights = {"weight": [outputs, inputs], "bias": [outputs]}
+    return weighing("dense", weights, activation={"name": activation})
+
+
+WINDOW = {
+    "strides": [2, 2], "dilation_rate": [1, 1], "padding": "same", "channels_first": False,
+    "activation": {"name": "elu", "alpha": 1.0}, "output_padding": None,
+}  # fmt: skip
+NORM = {"scale": [4], "offset": [4]}
+STATISTICS = {"statistics": {"mean": [4], "variance": [4]}}
+GATES = {
+    "activation": {"name": "tanh"}, "recurrent_activation": {"name": "sigmoid"},
+    "go_backwards": False, "return_state": True, "return_sequences": True,
+}  # fmt: skip
+ATTENTION = {
+    "query_kernel": [5, 2, 3], "key_kernel": [5, 2, 3], "value_kernel": [5, 2, 3],
+    "output_kernel": [2, 3, 5], "output_bias": [5],
+}  # fmt: skip
+#: Graphs as `genae convert` makes them of Keras models.
+LAYERS: dict[str, dict[str, Any]] = {
+    "dense": graph(
+        [[5]],
+        ("hidden", [0], dense(5, 6)),
+        ("norm", [1], weighing("layer_norm", {"scale": [6]}, axis=[-1], epsilon=1e-3,
+                               rms_scaling=False)),
+        ("slopes", [2], weighing("prelu", {"slope": [6]})),
+        ("scores", [3], dense(6, 3, "linear")),
+        outputs=[4],
+    ),
+    "convolutional": graph(
+        [[6, 6, 2]],
+        ("conv", [0], weighing("conv", {"weight": [4, 2, 3, 3], "bias": [4]}, **WINDOW)),
+        ("norm", [1], weighing("batch_norm", NORM, axis=-1, epsilon=1e-3, momentum=0.99)
+         | STATISTICS),
+        ("depthwise", [2], weighing("depthwise_conv", {"weight": [4, 1, 3, 3]}, **WINDOW)),
+        ("up", [3], weighing("conv_transpose", {"weight": [4, 3, 3, 3], "bias": [3]}, **WINDOW)),
+        outputs=[4],
+    ),
+    "recurrent": graph(
+        [[7]],
+        ("mask", [0], {"kind": "mask_of_ids"}),
+        ("words", [0], weighing("embedding", {"weight": [5, 3]})),
+        ("lstm", [2], weighing("lstm", {"kernel": [3, 16], "recurrent_kernel": [4, 16],
+                                        "bias": [16]}, **GATES), 3, 1),
+        ("gru", [3], weighing("gru", {"kernel": [4, 9], "recurrent_kernel": [3, 9],
+                                      "bias": [2, 9]}, reset_after=True, **GATES), 2, 1),
+        outputs=[6, 5],
+    ),
+    "several": graph(
+        [[4, 5], [4, 5]],
+        ("shared", [0], dense(5, 5)),
+        ("shared", [1], dense(5, 5)),
+        ("attention", [2, 3], weighing("multi_head_attention", ATTENTION)),
+        ("sum", [4, 2], {"kind": "add"}),
+        ("mean", [5], {"kind": "global_pool", "mode": "average", "keepdims": False,
+                       "channels_first": False}),
+        outputs=[6, 5],
+    ),
+    "nested": graph(
+        [[6]],
+        ("encoder_mean", [0], dense(6, 2, "linear")),
+        ("decoder_hidden", [1], dense(2, 4)),
+        ("decoder_image", [2], dense(4, 6, "sigmoid")),
+        outputs=[3],
+    )
+    | {
+        "parts": {
+            "encoder": {"inputs": [0], "outputs": [1]},
+            "decoder": {"inputs": [1], "outputs": [3]},
+        }
+    },
+}  # fmt: skip
+
 TINY: dict[str, dict[str, dict[str, Any]]] = {
     "ae": {
         "convolutional": CONVOLUTIONAL,
@@ -172,6 +277,7 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         | {"attention": "random+dot_product", "mixture": "sum", "norm": "pre", "rms_norm": True}
         | {"bias": False, "position_embeddings": False, "scale_attn_weights": False},
     },
+    "layers": LAYERS,
 }
 
 #: First parts of the names of parameters that the loss of a first step does not reach: a

@@ -27,6 +27,7 @@ from zoo.models.images.configuration_dde import DDEConfig as DDEConfig
 from zoo.models.images.configuration_eae import EAEConfig as EAEConfig
 from zoo.models.images.configuration_infomax import InfoMaxConfig as InfoMaxConfig
 from zoo.models.images.configuration_iwae import IWAEConfig as IWAEConfig
+from zoo.models.images.configuration_layers import LayersConfig as LayersConfig
 from zoo.models.images.configuration_mdsm import MDSMConfig as MDSMConfig
 from zoo.models.images.configuration_vae import VAEConfig as VAEConfig
 from zoo.models.images.image_processing_genae import GenaeImageProcessor as GenaeImageProcessor
@@ -36,6 +37,7 @@ from zoo.models.images.modeling_dde import DDEModel as DDEModel
 from zoo.models.images.modeling_eae import EAEModel as EAEModel
 from zoo.models.images.modeling_infomax import InfoMaxModel as InfoMaxModel
 from zoo.models.images.modeling_iwae import IWAEModel as IWAEModel
+from zoo.models.images.modeling_layers import LayersModel as LayersModel
 from zoo.models.images.modeling_mdsm import MDSMModel as MDSMModel
 from zoo.models.images.modeling_vae import VAEModel as VAEModel
 from zoo.models.text.configuration_synthesizer import SynthesizerConfig as SynthesizerConfig

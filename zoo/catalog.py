@@ -5,14 +5,14 @@ A new architecture is one row here. `load` turns a reference into the class it n
 
 import importlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from zoo.entry import PROCESSOR as PROCESSOR
+from zoo.entry import Entry as Entry
+from zoo.entry import class_name as class_name
 from zoo.errors import UsageError
 from zoo.heads import HEADS as HEADS
 from zoo.hints import did_you_mean
-
-PROCESSOR = "zoo.models.images.image_processing_genae:GenaeImageProcessor"
 
 #: What a model can do: verbs, metrics and trainer ask for this, never for an architecture's name.
 ABILITIES = {
@@ -29,79 +29,6 @@ ABILITIES = {
     "translates": "turns texts into other texts",
 }
 AUTOENCODES = ("encodes", "reconstructs", "samples")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One architecture. References are written `package.module:Class`.
-
-    Attributes:
-        name: what a card's `architecture` says; `config.json` says it as `model_type`.
-        title: the architecture in words.
-        config: reference to the configuration class.
-        model: reference to the model class.
-        auto: the Auto class of transformers that finds the model.
-        task: the Hub's pipeline tag.
-        paper: where the method was described; empty for textbook methods.
-        processor: reference to the image processor class; empty where none is needed.
-        type: the `model_type` of another library's model; empty for genae's own.
-        rebuilt: end of the name of a tensor that its class computes anew where files lack it.
-        optional: part of the names of tensors that files and class may have without each other.
-        can: what its models can do, words of `ABILITIES`; of a text model those of the head that
-            the row names, see `abilities`.
-        heads: ends of the names of its model's classes that `zoo` itself offers, of a text model.
-        reads_mask: whether its models, of texts, are told by a mask which tokens are padding;
-            texts for others are all padded to one length.
-    """
-
-    name: str
-    title: str
-    config: str
-    model: str
-    auto: str = "AutoModel"
-    task: str = "unconditional-image-generation"
-    paper: str = ""
-    processor: str = PROCESSOR
-    type: str = ""
-    rebuilt: str = ""
-    optional: str = ""
-    can: tuple[str, ...] = ()
-    heads: tuple[str, ...] = ()
-    reads_mask: bool = True
-
-    @property
-    def own(self) -> bool:
-        """Whether genae has its classes; transformers has the others'."""
-        return self.module.startswith("zoo.")
-
-    @property
-    def module(self) -> str:
-        """The module of the model class."""
-        return self.model.partition(":")[0]
-
-    @property
-    def model_type(self) -> str:
-        """The `model_type` in `config.json`, prefixed so that no other library's is met."""
-        return self.type or f"genae_{self.name}"
-
-    @property
-    def model_class(self) -> str:
-        """Name of the model class, as `config.json` lists it under `architectures`."""
-        return class_name(self.model)
-
-    def rebuilds(self, name: str) -> bool:
-        """Whether a tensor may be absent from the files."""
-        return bool(self.rebuilt) and str(name).endswith(self.rebuilt)
-
-    def leaves_open(self, name: str) -> bool:
-        """Whether files may have a tensor that their class lacks, or lack one that it has."""
-        return bool(self.optional) and self.optional in str(name)
-
-    def has_class(self, name: str) -> bool:
-        """Whether a class is one of the architecture's; text models have one for each head."""
-        stem = class_name(self.config).removesuffix("Config")
-        return name == self.model_class or (not self.processor and str(name).startswith(stem))
-
 
 IMAGES = (
     Entry(
@@ -180,7 +107,9 @@ def _theirs(name: str, title: str, stem: str, head: str, paper: str, **more: Any
     """The row of an architecture that transformers has; what else it says is given by name."""
     auto, task, can = HEADS[head]
     config, model = f"transformers:{stem}Config", f"transformers:{stem}{head}"
-    return Entry(name, title, config, model, auto, task, paper, "", name, can=can, **more)
+    return Entry(
+        name, title, config, model, auto, task, paper, "", name, can=can, reads="texts", **more
+    )
 
 
 def _ours(name: str, title: str, stem: str, head: str, paper: str, module: str = "") -> Entry:
@@ -197,6 +126,7 @@ def _ours(name: str, title: str, stem: str, head: str, paper: str, module: str =
         processor="",
         type=f"genae_{name}",
         can=can,
+        reads="texts",
     )
 
 
@@ -251,11 +181,25 @@ TEXTS = (
             "ForTokenClassification", "ForConditionalGeneration",
         ),
         can=HEADS["ForMaskedLM"][-1],
+        reads="texts",
     ),
 )  # fmt: skip
 
+#: What Keras models of any layers become: they compute what their files say, of images or not.
+TENSORS = (
+    Entry(
+        name="layers",
+        title="graph of layers",
+        config="zoo.models.images.configuration_layers:LayersConfig",
+        model="zoo.models.images.modeling_layers:LayersModel",
+        task="other",
+        processor="",
+        reads="tensors",
+    ),
+)
+
 #: Every architecture by its name.
-ARCHITECTURES: dict[str, Entry] = {entry.name: entry for entry in (*IMAGES, *TEXTS)}
+ARCHITECTURES: dict[str, Entry] = {e.name: e for e in (*IMAGES, *TEXTS, *TENSORS)}
 
 
 def load(reference: str) -> Any:
@@ -272,11 +216,6 @@ def load(reference: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def class_name(reference: str) -> str:
-    """The attribute's name: `zoo.models.images.modeling_ae:AEModel` -> `AEModel`."""
-    return reference.partition(":")[2]
-
-
 def find(name: str) -> Entry:
     """The row of an architecture.
 
@@ -286,6 +225,21 @@ def find(name: str) -> Entry:
     if name not in ARCHITECTURES:
         raise UsageError(f"no architecture named {name!r}. {did_you_mean(name, ARCHITECTURES)}")
     return ARCHITECTURES[name]
+
+
+def find_learner(name: str) -> Entry:
+    """The row of an architecture that a card may train.
+
+    Raises:
+        UsageError: as `find`, or genae has no data for it.
+    """
+    entry = find(name)
+    if not entry.learns:
+        raise UsageError(
+            f"{name!r} is what files of Keras become: `genae convert FILE OUT` makes such models; "
+            "a loop of your own trains them, no card does"
+        )
+    return entry
 
 
 def find_config(model_type: str | None, architectures: Iterable[str] = ()) -> Entry:
@@ -302,7 +256,7 @@ def find_config(model_type: str | None, architectures: Iterable[str] = ()) -> En
     for entry in ARCHITECTURES.values():
         if entry.model_type == model_type:
             return entry
-    for entry in IMAGES:
+    for entry in (*IMAGES, *TENSORS):
         if model_type is None and entry.model_class in names:
             return entry
     hint = did_you_mean(str(model_type), [entry.model_type for entry in ARCHITECTURES.values()])
@@ -323,7 +277,7 @@ def abilities(entry: Entry, architectures: Iterable[str] = ()) -> tuple[str, ...
         >>> abilities(find("bert"), ["BertForSequenceClassification"]), abilities(find("ae"))
         (('classifies',), ('encodes', 'reconstructs', 'samples'))
     """
-    names = () if entry.processor else tuple(map(str, architectures))
+    names = tuple(map(str, architectures)) if entry.reads == "texts" else ()
     if not names or names[0].endswith("ForPreTraining"):  # of several heads, the row's among them
         return entry.can
     return tuple(
@@ -353,10 +307,10 @@ def auto_class(architecture: str) -> str:
 def heads(entry: Entry) -> dict[str, str]:
     """The model classes of one of genae's architectures, each with the Auto class that finds it.
 
-    An image model is one class; of a text model every class of its module that has its
-    configuration is a head.
+    Of a text model every class of its module that has its configuration is a head; of all others
+    there is one.
     """
-    if entry.processor:
+    if entry.reads != "texts":
         return {entry.model_class: entry.auto}
     config, module = load(entry.config), importlib.import_module(entry.module)
     return {
@@ -386,7 +340,8 @@ def model_for(entry: Entry, architectures: Iterable[str] = ()) -> Any:
 
 def classes() -> dict[str, str]:
     """Every public class by name, as references: models, configurations, image processors."""
-    references = [ref for e in IMAGES for ref in (e.model, e.config, e.processor)]
+    rows = (*IMAGES, *TENSORS)
+    references = [ref for e in rows for ref in (e.model, e.config, e.processor) if ref]
     for entry in TEXTS:
         if entry.heads:
             stem = entry.config.partition(":")[2].removesuffix("Config")

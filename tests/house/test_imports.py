@@ -28,7 +28,10 @@ DISTRIBUTIONS = {
 MAX_LINES = 400
 
 #: Standard library only: one table of architectures, one set of errors for everybody.
-PLAIN = "zoo.errors zoo.hints zoo.lazy zoo.staging zoo.header zoo.heads zoo.catalog zoo.advice"
+PLAIN = (
+    "zoo.errors zoo.hints zoo.lazy zoo.staging zoo.header zoo.heads zoo.entry zoo.catalog "
+    "zoo.advice"
+)
 ISLAND = "torch transformers huggingface_hub.dataclasses"
 HUB = "huggingface_hub httpx2 fsspec filelock model_signing"
 
@@ -44,7 +47,8 @@ ROOMS = {
     "zoo.staging": ("", "zoo.errors"),
     "zoo.header": ("", "zoo.errors"),
     "zoo.heads": ("", ""),
-    "zoo.catalog": ("", "zoo.errors zoo.hints zoo.heads"),
+    "zoo.entry": ("", ""),
+    "zoo.catalog": ("", "zoo.errors zoo.hints zoo.heads zoo.entry"),
     "zoo.advice": ("", "zoo.errors zoo.hints zoo.catalog"),
     "zoo.card": ("", PLAIN),
     # transformers' module follows relative imports as the Hub's own loader does; it has no torch.

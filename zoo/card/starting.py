@@ -58,7 +58,7 @@ def first_card(
 
 def _task(architecture: str, entry: catalog.Entry) -> str:
     """The Hub's pipeline tag of a model class."""
-    if entry.processor:
+    if entry.reads != "texts":
         return entry.task
     found = (tag for head, (_, tag, _) in catalog.HEADS.items() if architecture.endswith(head))
     return next(found, entry.task)

@@ -10,6 +10,8 @@ from zoo.cli.common import Json, Quiet, hint, print_json
 from zoo.errors import ConflictError
 from zoo.hints import command
 
+LEARNERS = [entry.name for entry in catalog.ARCHITECTURES.values() if entry.learns]
+
 
 def new(
     name: Annotated[
@@ -23,7 +25,7 @@ def new(
         str,
         typer.Option(
             metavar="ARCHITECTURE",
-            help=f"Name in the catalog: {', '.join(catalog.ARCHITECTURES)}.",
+            help=f"Name in the catalog: {', '.join(LEARNERS)}.",
         ),
     ],
     output: Annotated[
@@ -46,7 +48,7 @@ def new(
     """
     from zoo.card import CARD_FILE
 
-    catalog.find(architecture)  # before torch is imported, which takes seconds
+    catalog.find_learner(architecture)  # before torch is imported, which takes seconds
     folder = output or Path("recipes") / name.rpartition("/")[2]
     file = folder / CARD_FILE
     if file.exists():

@@ -126,11 +126,11 @@ def open_context(
         card: instead of the model's own.
         device: where the model runs; None is the CPU.
         quiet: draw no progress bars.
-        texts: whether a model of texts will do.
+        texts: whether a model of texts will do besides those of images.
         data: the data set in place of the card's.
 
     Raises:
-        UsageError: it is a model of texts and will not do, or no card says what to measure it on.
+        UsageError: it is a model of what will not do, or no card says what to measure it on.
     """
     from zoo.advice import advice
     from zoo.loading import model_at, processor_at, tokenizer_at
@@ -141,7 +141,7 @@ def open_context(
     place = resolve(name)
     config = read_config(Path(place))
     entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
-    if not entry.processor and not texts:
+    if entry.reads != "images" and not (texts and entry.reads == "texts"):
         raise UsageError(f"{name} is a {entry.title}, no model of images; {advice(name, config)}")
     model = model_at(place)
     card = load_card(name) if card is None else card
@@ -151,7 +151,7 @@ def open_context(
             f"{name} is a model of vectors, and what is measured here is of images; "
             "`genae density` says how likely points are"
         )
-    if entry.processor:
+    if entry.reads == "images":
         return Context(model, processor_at(place, name), card, **settings)
     if getattr(card, "data", None) is None and data is None:
         raise UsageError(

@@ -23,7 +23,7 @@ def add_code(folder: Path, entry: catalog.Entry) -> set[str]:
     root_of_code = Path(catalog.__file__).parents[1]
     heads = {auto: f"{entry.module}:{name}" for name, auto in catalog.heads(entry).items()}
     classes = {"config.json": {"AutoConfig": entry.config} | heads}
-    if (folder / "preprocessor_config.json").is_file():
+    if entry.processor and (folder / "preprocessor_config.json").is_file():
         classes["preprocessor_config.json"] = {"AutoImageProcessor": entry.processor}
         classes["config.json"]["AutoImageProcessor"] = entry.processor
     written = set(classes)

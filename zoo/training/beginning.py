@@ -35,8 +35,8 @@ def new_card(name: str, data: str, architecture: str, task: str | None = None) -
     """
     model_id = names.id_of(name)
     model_id = model_id if "/" in model_id else f"{LOCAL}/{model_id}"
-    entry = catalog.find(architecture)
-    if entry.processor:
+    entry = catalog.find_learner(architecture)
+    if entry.reads == "images":
         if task is not None:
             raise UsageError(f"--task is of texts, and {architecture} is of images; leave it out")
         draft = of_points(entry, data) if is_planar(data) else of_images(entry, data)

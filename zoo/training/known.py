@@ -84,7 +84,7 @@ def config_fields(architecture: str) -> tuple[dict[str, Declared], list[str]]:
         fields = {each: Declared() for each in kind.__dataclass_fields__}
         others = list(kind.attribute_map)
     described: dict[str, Declared] = {}
-    if not entry.processor:
+    if entry.reads == "texts":
         for source in DESCRIBED:
             described |= declared.fields_of(*source)
     fields = {

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from zoo import catalog
 from zoo.card import Card
 from zoo.errors import UsageError
 
@@ -22,5 +23,6 @@ def build_recipe(card: Card, output_dir: str | Path = "checkpoints") -> Recipe:
     """
     if card.data is None:
         raise UsageError(f"{card.path}: has no [data] to train on; a converted model has none")
+    catalog.find_learner(card.architecture)
     make = image_recipe if card.data.task is None else text_recipe
     return make(card, output_dir)

@@ -134,10 +134,10 @@ def _load(model: str | os.PathLike[str]) -> tuple[Any, Any]:
         entry = catalog.find_config(config.get("model_type"), kinds)
     except UsageError:
         entry = None  # of transformers alone
-    if entry is not None and entry.processor:
+    if entry is not None and entry.reads != "texts":
         raise UsageError(
-            f"{name} is a model of images ({entry.title}) and has no attention; `genae list` "
-            "shows the models of texts"
+            f"{name} is a model of {entry.reads} ({entry.title}) and has no attention; "
+            "`genae list` shows the models of texts"
         )
     if not (Path(place) / "tokenizer.json").is_file():
         raise NotFoundError(f"{place} has no tokenizer.json; save the model's tokenizer there")

@@ -35,9 +35,9 @@ class Weights(nn.Module):
 
     def __init__(self, record: Mapping[str, Any]) -> None:
         super().__init__()
-        for name, shape in record.get("weights", {}).items():
+        for name, shape in sorted(record.get("weights", {}).items()):
             self.register_parameter(name, nn.Parameter(torch.empty(tuple(shape))))
-        for name, shape in record.get("statistics", {}).items():
+        for name, shape in sorted(record.get("statistics", {}).items()):
             self.register_buffer(name, torch.empty(tuple(shape)))
         self.options = {
             key: value for key, value in record.items() if key not in ("weights", "statistics")
@@ -64,7 +64,9 @@ class LayersModel(PreTrainedModel):
     def __init__(self, config: LayersConfig) -> None:
         super().__init__(config)
         records = config.layers or {}
-        self.layers = nn.ModuleDict({name: Weights(one) for name, one in records.items()})
+        # As they are computed: a configuration that is saved sorts its names.
+        names = dict.fromkeys([node["layer"] for node in config.nodes or ()])
+        self.layers = nn.ModuleDict({name: Weights(records[name]) for name in names})
         self.post_init()
 
     @torch.no_grad()
