@@ -88,6 +88,18 @@ def dense(inputs: int, outputs: int, activation: str = "tanh") -> dict[str, Any]
     return weighing("dense", weights, activation={"name": activation})
 
 
+ENCODER = [("hidden", [0], dense(25, 8)), ("mean", [1], dense(8, 4, "linear"))]
+DECODER = [("hidden", [0], dense(4, 8)), ("pixels", [1], dense(8, 25, "linear"))]
+#: Networks of autoencoders.
+AS_GRAPHS = CODE | {
+    "network": "layers",
+    "image_size": 5,
+    "encoder_layers": graph([[25]], *ENCODER, outputs=[2]),
+    "decoder_layers": graph([[4]], *DECODER, outputs=[2]),
+}
+SPREAD = ("spread", [1], dense(8, 4, "linear"))
+TWO_HEADS = {"encoder_layers": graph([[25]], *ENCODER, SPREAD, outputs=[2, 3])}
+
 WINDOW = {
     "strides": [2, 2], "dilation_rate": [1, 1], "padding": "same", "channels_first": False,
     "activation": {"name": "elu", "alpha": 1.0}, "output_padding": None,
@@ -163,16 +175,20 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         "dense": DENSE | COLOUR | SHARED,
         "bernoulli": DENSE | BERNOULLI,
         "logistic": CONVOLUTIONAL | COLOUR | LOGISTIC,
+        "layers": AS_GRAPHS | SHARED | {"pixel_range": [-1.0, 1.0], "output_activation": "tanh"},
+        "linear-layers": AS_GRAPHS | {"pixel_range": [-0.5, 0.5], "output_activation": "linear"},
     },
     "vae": {
         "convolutional": CONVOLUTIONAL | BERNOULLI,
         "dense": DENSE | COLOUR | SHARED | {"beta": 2.0, "free_bits": 0.1},
         "logistic": DENSE | LOGISTIC | {"kl_warmup_steps": 10},
         "binomial": CONVOLUTIONAL | BINOMIAL,
+        "layers": AS_GRAPHS | TWO_HEADS | BERNOULLI,
     },
     "eae": {
         "convolutional": CONVOLUTIONAL,
         "dense": DENSE | COLOUR | SHARED | {"num_neighbors": 2},
+        "layers": AS_GRAPHS,
         "ablation": DENSE | LOGISTIC | {"entropy_weight": 0.0},
     },
     "infomax": {

@@ -16,6 +16,7 @@ from tests.conversion.layer_models import check, inputs, load, recorded
 from zoo.models.images.configuration_layers import LayersConfig
 from zoo.models.images.layer_activations import ACTIVATIONS, apply_activation
 from zoo.models.images.layer_convolutions import conv_transpose
+from zoo.models.images.layer_graph import LayerGraph
 from zoo.models.images.layer_kinds import COMPUTATIONS
 from zoo.models.images.modeling_layers import LayersModel
 
@@ -73,7 +74,7 @@ def test_images_may_have_their_channels_first():
 
 
 def test_no_layer_has_a_name_that_a_module_has_itself():
-    own = {name for name in dir(torch.nn.ModuleDict()) if not name.startswith("_")}
+    own = {name for name in dir(LayerGraph({})) if not name.startswith("_")}
     assert own <= RESERVED
     names = module_names(["keys", "train", "layer_keys", "_modules", "."])
     modules = torch.nn.ModuleDict({name: torch.nn.Identity() for name in names.values()})

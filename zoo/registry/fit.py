@@ -34,7 +34,7 @@ def check_fit(folder: Path) -> list[str]:
     entry = catalog.find_config(config.get("model_type"))
     model_class = catalog.model_for(entry, config.get("architectures") or ())
     try:
-        stored_shapes = catalog.load("zoo.models.images.modeling_autoencoder:stored_shapes")
+        stored_shapes = catalog.load("zoo.models.images.modeling_image:stored_shapes")
         expected = dict(_untied(stored_shapes(model_class, config), config))
         found = _without_prefix(found, expected, f"{model_class.base_model_prefix}.")
     except Exception as error:  # a wrong config stops its class, transformers or torch anywhere

@@ -16,7 +16,8 @@ from torch import Tensor
 from .bounds import ImportanceWeightedBound
 from .hamiltonian import Chains, check_count, temperatures
 from .importance import standard_normal
-from .modeling_autoencoder import DECODE_BATCH, AutoencoderModel, random_generator
+from .modeling_autoencoder import DECODE_BATCH, AutoencoderModel
+from .modeling_image import random_generator
 from .networks import apply_network
 
 

@@ -43,6 +43,8 @@ class IWAEConfig(AutoencoderConfig):
     def validate_iwae(self) -> None:
         """Check the layers, the number of samples and the name of the gradient."""
         one_of("gradient", self.gradient, GRADIENTS)
+        if self.network == "layers":
+            raise ValueError("network 'layers' is not of this model; use dense or convolutional")
         at_least("importance_samples", self.importance_samples, 1)
         for field in ("lower_latent_sizes", "upper_hidden_sizes"):
             for size in getattr(self, field):

@@ -1,14 +1,11 @@
 """Settings of a model that is a list of layers."""
 
-import math
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .layer_kinds import COMPUTATIONS
-
-MAX_AXES = 8
+from .layer_graph import check_graph
 
 
 @strict
@@ -40,20 +37,4 @@ class LayersConfig(PreTrainedConfig):
 
     def validate_layers(self) -> None:
         """Raise `ValueError` unless layers, nodes and tensors fit together."""
-        layers = self.layers or {}
-        for name, record in layers.items():
-            if not isinstance(record, dict) or record.get("kind") not in COMPUTATIONS:
-                raise ValueError(f"layers.{name} has no kind that there is: {record!r:.80}")
-            for shapes in (record.get("weights", {}), record.get("statistics", {})):
-                for weight, shape in shapes.items():
-                    sizes = all(type(size) is int and size > 0 for size in shape)
-                    if not sizes or len(shape) > MAX_AXES or math.prod(shape) > 2**40:
-                        raise ValueError(f"layers.{name}.{weight} has the shape {shape!r:.80}")
-        made = {one["tensor"] for one in self.inputs or ()}
-        for node in self.nodes or ():
-            used = [*node["inputs"], *filter(None, [node.get("mask")])]
-            if node["layer"] not in layers or not made.issuperset(used):
-                raise ValueError(f"a node reads what no node before it makes: {node!r:.80}")
-            made |= set(node["outputs"])
-        if not made.issuperset(self.outputs or ()):
-            raise ValueError(f"outputs {self.outputs!r:.80} are made by no node")
+        check_graph({key: getattr(self, key) for key in ("layers", "nodes", "inputs", "outputs")})

@@ -17,7 +17,7 @@ from transformers import initialization as init
 from transformers.utils.generic import ModelOutput
 
 from .configuration_energy import EnergyConfig
-from .modeling_autoencoder import GenaePreTrainedModel
+from .modeling_image import GenaePreTrainedModel
 from .partition import LogZ, StandardizedDensity, annealed_log_z, importance_log_z
 
 FEW_DIMENSIONS = 8  # up to here importance sampling gives log Z

@@ -10,7 +10,7 @@ from .checks import one_of
 from .energies import EnergyModel
 from .importance import standard_normal
 from .langevin import ChainState, hamiltonian, langevin, temperature_schedule
-from .modeling_autoencoder import random_generator
+from .modeling_image import random_generator
 from .partition import LogZBounds, annealed_log_z, reversed_log_z
 
 CHAIN_BATCH = 512

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from .bounds import Estimate, ImportanceWeightedBound
-from .modeling_autoencoder import DECODE_BATCH, AutoencoderModel, random_generator
+from .modeling_autoencoder import DECODE_BATCH, AutoencoderModel
+from .modeling_image import random_generator
 from .networks import apply_network
 
 ADDED_AT_ONCE = 32  # chunks of log-weights: adding up each alone costs a tenth of a small decoder

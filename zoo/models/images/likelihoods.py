@@ -32,6 +32,7 @@ class Likelihood(nn.Module):
         super().__init__()
         self.scale = config.scale if self.has_scale else None
         self.initial_log_scale = math.log(config.scale_value)
+        self.linear = config.output_activation == "linear"
         self.parameters_per_channel = 2 if self.scale == "learned" else 1
         if self.scale == "shared":
             self.log_scale = nn.Parameter(torch.tensor(self.initial_log_scale))
@@ -101,7 +102,7 @@ class Bernoulli(Likelihood):
 
 
 class Gaussian(Likelihood):
-    r"""Normal pixels around the sigmoid of the decoder's output.
+    r"""Normal pixels around the sigmoid of the decoder's output, or around a linear output.
 
     .. math:: \log q = -\frac{(x-m)^2}{2 s^2} - \log s - \tfrac12 \log 2\pi
 
@@ -109,9 +110,13 @@ class Gaussian(Likelihood):
     unless the images were dequantised.
     """
 
+    def center(self, location: Tensor) -> Tensor:
+        """What pixels are normal around; a linear output may leave [0, 1]."""
+        return location if self.linear else location.sigmoid()
+
     def log_prob(self, params: Tensor, pixel_values: Tensor) -> Tensor:
         location, log_scale = self.location_and_log_scale(params)
-        error = pixel_values - location.sigmoid()
+        error = pixel_values - self.center(location)
         if log_scale.ndim:
             error = error * (-log_scale).exp()
             constant = per_image(log_scale + 0.5 * math.log(2 * math.pi))
@@ -121,7 +126,8 @@ class Gaussian(Likelihood):
         return -0.5 * (-2 * log_scale).exp() * per_image(error.square()) - constant
 
     def mean(self, params: Tensor) -> Tensor:
-        return self.location_and_log_scale(params)[0].sigmoid()
+        center = self.center(self.location_and_log_scale(params)[0])
+        return center.clamp(0, 1) if self.linear else center
 
     def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return self.simulate(params, generator).clamp(0, 1)
@@ -129,7 +135,7 @@ class Gaussian(Likelihood):
     def simulate(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
         location, log_scale = self.location_and_log_scale(params)
         noise = torch.empty_like(location).normal_(generator=generator)
-        return location.sigmoid() + log_scale.exp() * noise
+        return self.center(location) + log_scale.exp() * noise
 
 
 class DiscretizedLogistic(Likelihood):

@@ -7,7 +7,7 @@ from torch.nn import functional
 from transformers.modeling_outputs import ImageClassifierOutput
 
 from .configuration_classifier import ClassifierConfig
-from .modeling_autoencoder import GenaePreTrainedModel
+from .modeling_image import GenaePreTrainedModel
 from .networks import ConvEncoder, as_input
 
 

@@ -20,7 +20,7 @@ from .information import (
     Score,
     information_cap,
 )
-from .modeling_autoencoder import GenaePreTrainedModel
+from .modeling_image import GenaePreTrainedModel
 from .modeling_vae import reparametrize
 from .networks import as_input, at_least_float32, normalized, scaled
 

@@ -1,22 +1,18 @@
 """A model that is a list of layers: what a Keras model computes, whatever its architecture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers import initialization as init
 from transformers.utils.generic import ModelOutput
 
 from .configuration_layers import LayersConfig
-from .layer_kinds import COMPUTATIONS, OF_IDS
+from .layer_graph import LayerGraph, Weights
 
 IMAGE_AXES = 4  # batch, height, width, channels
-
-#: Where a new model's tensors begin, those of Keras's layers; all others at zero.
-ONES = ("scale", "variance")
 
 
 @dataclass
@@ -28,24 +24,6 @@ class LayersOutput(ModelOutput):
     """
 
     outputs: tuple[Tensor, ...] | None = None
-
-
-class Weights(nn.Module):
-    """The tensors of one layer: weights are trained, statistics are not."""
-
-    def __init__(self, record: Mapping[str, Any]) -> None:
-        super().__init__()
-        for name, shape in sorted(record.get("weights", {}).items()):
-            self.register_parameter(name, nn.Parameter(torch.empty(tuple(shape))))
-        for name, shape in sorted(record.get("statistics", {}).items()):
-            self.register_buffer(name, torch.empty(tuple(shape)))
-        self.options = {
-            key: value for key, value in record.items() if key not in ("weights", "statistics")
-        }
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All of them by name."""
-        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
 
 
 class LayersModel(PreTrainedModel):
@@ -63,23 +41,16 @@ class LayersModel(PreTrainedModel):
 
     def __init__(self, config: LayersConfig) -> None:
         super().__init__(config)
-        records = config.layers or {}
-        # As they are computed: a configuration that is saved sorts its names.
-        names = dict.fromkeys([node["layer"] for node in config.nodes or ()])
-        self.layers = nn.ModuleDict({name: Weights(records[name]) for name in names})
+        self.layers = LayerGraph(
+            {key: getattr(config, key) or () for key in ("layers", "nodes", "inputs", "outputs")}
+        )
         self.post_init()
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, Weights):
-            for name, tensor in module.tensors().items():
-                if name in ONES:
-                    init.ones_(tensor)
-                elif tensor.ndim > 1:
-                    init.xavier_uniform_(tensor)
-                else:
-                    init.zeros_(tensor)
+            module.begin()
 
     def forward(
         self, *inputs: Tensor, return_dict: bool = True, **named: Tensor
@@ -104,7 +75,7 @@ class LayersModel(PreTrainedModel):
         values = {}
         for tensor, one in zip(given, config.inputs, strict=True):
             values[one["tensor"]] = self._check(self._turn(tensor, -1), one)
-        found = self.compute(values, config.outputs)
+        found = self.layers(values)
         outputs = tuple(self._turn(one, 1) for one in found)
         return LayersOutput(outputs=outputs) if return_dict else outputs
 
@@ -134,34 +105,3 @@ class LayersModel(PreTrainedModel):
         if not fits:
             raise ValueError(f"{one['name']} has the shape {tuple(x.shape)}, not {shape}")
         return x
-
-    def compute(self, values: dict[int, Tensor], wanted: Sequence[int]) -> list[Tensor]:
-        """Tensors by number, from others.
-
-        Args:
-            values: those that are known; given the others too.
-            wanted: numbers.
-        """
-        own = (*self.state_dict().values(), *values.values())
-        dtype = next((one.dtype for one in own if one.is_floating_point()), torch.float32)
-        for node in self._path(frozenset(values), tuple(wanted)):
-            layer = cast(Weights, self.layers[node["layer"]])
-            kind: str = layer.options["kind"]
-            inputs = [values[one] for one in node["inputs"]]
-            if kind not in OF_IDS:
-                inputs = [x.to(dtype) for x in inputs]
-            more = {} if node.get("mask") is None else {"mask": values[node["mask"]]}
-            made = COMPUTATIONS[kind](layer.tensors(), layer.options, *inputs, **more)
-            made = made if isinstance(made, tuple) else (made,)
-            values |= dict(zip(node["outputs"], made, strict=True))
-        return [values[one] for one in wanted]
-
-    def _path(self, known: frozenset[int], wanted: tuple[int, ...]) -> list[dict[str, Any]]:
-        """The nodes that lead from some tensors to others."""
-        needed, path = set(wanted) - known, []
-        for node in reversed(self.config.nodes):
-            if needed & set(node["outputs"]):
-                path.append(node)
-                used = {*node["inputs"], *([] if node.get("mask") is None else [node["mask"]])}
-                needed = (needed - set(node["outputs"])) | (used - known)
-        return path[::-1]

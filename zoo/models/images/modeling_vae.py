@@ -14,7 +14,8 @@ from .importance import (
     mean_and_log_var,
     standard_normal,
 )
-from .modeling_autoencoder import DECODE_BATCH, AutoencoderOutput, random_generator
+from .modeling_autoencoder import DECODE_BATCH, AutoencoderOutput
+from .modeling_image import random_generator
 
 
 def reparametrize(
@@ -58,11 +59,17 @@ class VAEModel(ImportanceModel):
             return self._posterior(pixel_values)
 
     def _posterior(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        return mean_and_log_var(super()._encode(pixel_values))
+        outputs = super()._encode(pixel_values)
+        if outputs.shape[1] == self.config.latent_size:
+            raise ValueError(
+                "this encoder gives means alone, so codes have no distribution: use encode, "
+                "decode and reconstruct"
+            )
+        return mean_and_log_var(outputs)
 
     def _encode(self, pixel_values: Tensor) -> Tensor:
         """Posterior means, shape `(B, d)`; `posterior` gives the variances too."""
-        return self._posterior(pixel_values)[0]
+        return super()._encode(pixel_values)[:, : self.config.latent_size]
 
     def encode_sample(
         self, pixel_values: Tensor, generator: torch.Generator | None = None

@@ -2,12 +2,14 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from .configuration_image import AutoencoderConfig
+from .layer_networks import layers_decoder, layers_encoder
 
 # The comparison network of the RAE and EAE papers at width 1 (methods: arXiv:1903.12436).
 ENCODER_CHANNELS = (128, 256, 512, 1024)
@@ -53,7 +55,7 @@ def _weight(network: nn.Module) -> nn.Parameter | None:
 
 
 def check_network(
-    name: str, network: nn.Module, given: tuple[int, ...], made: tuple[int, ...]
+    subject: str, network: nn.Module, given: tuple[int, ...], *made: tuple[int, ...]
 ) -> None:
     """Raise `ValueError` unless a network makes what a model's contract says.
 
@@ -61,15 +63,15 @@ def check_network(
     the state of random numbers change. On the meta device nothing is computed.
 
     Args:
-        name: of the method that made it, for the message.
+        subject: how a message begins: what it comes from, and what that must be.
         network: what it made.
         given: shape of one input, without the batch; values are 0.5.
-        made: shape of one output, likewise.
+        made: shapes that one output may have, likewise; the first is the one that it should.
 
     Raises:
         ValueError: it is no module, fails on the input, or makes another shape or no floats.
     """
-    said = f"{name} must return a module that makes {_batch(made)} of {_batch(given)}"
+    said = f"{subject} that makes {_batch(made[0])} of {_batch(given)}"
     if not isinstance(network, nn.Module):
         raise ValueError(f"{said}; it returned {type(network).__name__}")
     weight = _weight(network)
@@ -87,7 +89,7 @@ def check_network(
     if not (isinstance(output, Tensor) and output.is_floating_point()):
         kind = output.dtype if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(f"{said}, in floats; it makes {kind}")
-    if tuple(output.shape) != (2, *made):
+    if tuple(output.shape) not in {(2, *shape) for shape in made}:
         raise ValueError(f"{said}; of a batch of 2 it makes {tuple(output.shape)}")
 
 
@@ -244,5 +246,13 @@ class DenseDecoder(nn.Module):
         return params
 
 
-ENCODERS = {"convolutional": ConvEncoder, "dense": DenseEncoder}
-DECODERS = {"convolutional": ConvDecoder, "dense": DenseDecoder}
+ENCODERS: dict[str, Callable[..., nn.Module]] = {
+    "convolutional": ConvEncoder,
+    "dense": DenseEncoder,
+    "layers": layers_encoder,
+}
+DECODERS: dict[str, Callable[..., nn.Module]] = {
+    "convolutional": ConvDecoder,
+    "dense": DenseDecoder,
+    "layers": layers_decoder,
+}
