@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from convert.readers.base import FORMS
 from convert.report import Report, block
@@ -13,9 +13,6 @@ from zoo import catalog
 from zoo.card import CARD_FILE, Card
 from zoo.card.starting import first_card, line
 from zoo.registry import code, manifest
-
-if TYPE_CHECKING:
-    from convert.families import Family
 
 #: What a card calls the forms of checkpoints.
 FORMATS = {
@@ -28,15 +25,22 @@ FORMATS = {
 
 
 def write_card(
-    folder: Path, report: Report, family: Family, files: Sequence[Path], *, with_code: bool = False
+    folder: Path,
+    report: Report,
+    title: str,
+    files: Sequence[Path],
+    *,
+    paper: str = "",
+    with_code: bool = False,
 ) -> list[str]:
     """Write card, page and manifest of a conversion into its folder, which has all else.
 
     Args:
         folder: where weights, configuration, tokenizer and `conversion.json` lie.
         report: on the conversion.
-        family: of the model.
-        files: those that the weights and the vocabulary came from.
+        title: what was converted, as the beginning of a sentence.
+        files: those that the weights and whatever else came from.
+        paper: where it was described; empty where nobody says it.
         with_code: add the modelling files, so that transformers loads it without genae.
 
     Returns:
@@ -51,14 +55,16 @@ def write_card(
         report.out.resolve().name,
         entry,
         report.architecture,
-        f"{family.title}, converted from the {FORMS[report.format]} `{report.source.name}`.",
-        _source(report, family, files),
-        papers=[family.paper] if family.paper else [],
-        tags=[family.name, "converted"],
+        f"{title}, converted from the {FORMS[report.format]} `{report.source.name}`.",
+        _source(report, files),
+        papers=[paper] if paper else [],
+        tags=[report.family, "converted"],
         limits=["`conversion.json` says what became of each tensor.", *report.notes],
     )
     card = Card.parse(text, folder / CARD_FILE)
     made = {"by": "genae convert", "from": report.source.name, "load": block(report)}
+    if report.example:
+        made["example"] = report.example
     manifest.write(
         folder,
         card,
@@ -70,12 +76,12 @@ def write_card(
     return [*sorted(written), "README.md", CARD_FILE, manifest.MANIFEST_FILE]
 
 
-def _source(report: Report, family: Family, files: Sequence[Path]) -> dict[str, Any]:
+def _source(report: Report, files: Sequence[Path]) -> dict[str, Any]:
     """Where the weights come from, and how near the outputs are to the original's."""
     options = {name: value for name, value in report.options.items() if value is not None}
     source: dict[str, Any] = {
         "format": FORMATS[report.format],
-        "family": family.name,
+        "family": report.family,
         "files": {line(path.name): manifest.sha256(path) for path in files},
     }
     if options:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.layered import LayersReport, convert_model
+from convert.layered import convert_model
 from convert.layers.opening import open_model
 from convert.layers.summary import FAMILY
 from convert.parity import require
@@ -37,7 +37,7 @@ def convert_checkpoint(
     release: str | None = None,
     prefer: str | None = None,
     with_code: bool = False,
-) -> Report | LayersReport:
+) -> Report:
     """Turn a legacy checkpoint into safetensors, config and tokenizer, without TensorFlow.
 
     The result is made next to its place and renamed at the end: an interrupt leaves nothing.
@@ -48,7 +48,9 @@ def convert_checkpoint(
         out: the new folder; it may exist if it is empty.
         family: bert4keras's `model=` string; None asks the files.
         config: the legacy configuration, a file or its content; None looks near the files.
-        options: those given to `build_transformer_model`, by bert4keras's names, and `gelu`.
+        options: those given to `build_transformer_model`, by bert4keras's names, and `gelu`; of a
+            Keras model that is taken layer by layer `channels_last`, false to give it images and
+            to get them with their channels behind the batch.
         verify: a `.npz` with recorded inputs (`in_*`) and outputs (`out_*`) to compare with.
         allow_unused: patterns of tensors that may be left over.
         dtype: "float32", "float16" ... for every floating-point tensor; None keeps them.
@@ -84,8 +86,8 @@ def convert_checkpoint(
         with model:
             if family == FAMILY or (family is None and model.supported):
                 return convert_model(
-                    model, out, verify=verify, dtype=dtype, max_shard_bytes=shard_bytes,
-                    progress=progress,
+                    model, out, verify=verify, options=options, dtype=dtype,
+                    max_shard_bytes=shard_bytes, progress=progress, with_code=with_code,
                 )  # fmt: skip
             if model.checkpoint is None and family is None:
                 model.require()
@@ -154,7 +156,9 @@ def convert_checkpoint(
             from convert.card import write_card
 
             files = [*checkpoint.files, *filter(None, [ready.vocabulary.path])]
-            report.files += write_card(folder, report, chosen, files, with_code=with_code)
+            report.files += write_card(
+                folder, report, chosen.title, files, paper=chosen.paper, with_code=with_code
+            )
     return report
 
 

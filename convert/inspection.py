@@ -13,8 +13,9 @@ from convert.families.base import UNSAID
 from convert.families.settings import deciding, parts_present
 from convert.identify.evidence import options_present, sizes_present
 from convert.identify.family import Pair, shapes_of
+from convert.layered import check_options
 from convert.layers.opening import open_model
-from convert.layers.summary import FAMILY, Summary, summarize
+from convert.layers.summary import FAMILY, Summary, summarize, summarize_result
 from convert.names.leftovers import why_left_over
 from zoo.errors import GenaeError
 
@@ -128,7 +129,7 @@ def inspect(
 
     Returns:
         What it is; of a Keras model whose layers are all known, or that fits no family of text
-        models, a table of its layers.
+        models, a table of its layers; the same of a folder that such a model was converted to.
 
     Raises:
         GenaeError: as `convert.open_checkpoint`; or a size, type or place that a conversion
@@ -145,11 +146,14 @@ def inspect(
         "release": release,
         "with_code": with_code,
     }
+    if (result := summarize_result(Path(os.path.expanduser(source)))) is not None:
+        return result
     model = open_model(source, config, allow_unused=allow_unused)
     if model is not None:
         with model:
             summary = summarize(model)
         if family == FAMILY or (family is None and model.supported):
+            check_options(options, model.network)
             return summary
     try:
         found = _inspect_text(source, prefer, request)

@@ -4,79 +4,52 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from convert.layers.opening import KerasModel
+from convert.card import write_card
+from convert.layers.network import Network
+from convert.layers.opening import JSON, KerasModel
 from convert.layers.settings import ARCHITECTURE, settings
-from convert.layers.summary import FAMILY
+from convert.layers.summary import CONVERSION, FAMILY, summarize
 from convert.parity import require
-from convert.weights.steps import as_table, parameters
+from convert.report import Report
 from convert.writers.safetensors import kinds_of, write
+from zoo.errors import UsageError
+from zoo.hints import did_you_mean
 
-if TYPE_CHECKING:
-    from convert.parity import Parity
-    from convert.weights.steps import Plan
-
-#: The module of the class that loads the result.
-HOME = "zoo.models.images.modeling_layers"
+LAYOUT = "channels_last"  # the one option
+IMAGE_AXES = 4  # batch, height, width, channels
+ANY = 32  # a size for an axis that may have any
 
 
-@dataclass
-class LayersReport:
-    """What became of a Keras model.
+def check_options(options: Mapping[str, Any] | None, network: Network | None) -> bool:
+    """Whether images are to come and go with their channels last.
 
-    Attributes:
-        source: what was converted.
-        out: the folder made.
-        format: of the weights.
-        plan: what became of every tensor.
-        layers: number of layers that compute something.
-        notes: what a person should know.
-        warnings: those of the notes that a person should see in any case.
-        files: names in the folder.
-        parity: outputs compared with recorded ones, where that was asked for.
+    Args:
+        options: those given.
+        network: of the model, where it could be read.
+
+    Raises:
+        UsageError: an option that models of layers do not have, or that this one cannot have.
     """
-
-    source: Path
-    out: Path
-    format: str
-    plan: Plan
-    layers: int
-    notes: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-    parity: list[Parity] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything in types that JSON has, without places on this machine."""
-        return {
-            "source": self.source.name,
-            "format": self.format,
-            "family": FAMILY,
-            "architecture": ARCHITECTURE,
-            "layers": self.layers,
-            "parameters": parameters(self.plan.steps),
-            "tensors": as_table(self.plan.steps),
-            "dropped": self.plan.dropped,
-            "notes": self.notes,
-            "warnings": self.warnings,
-            "parity": [parity.to_dict() for parity in self.parity],
-        }
-
-    def summary(self) -> str:
-        """One line: the result, what became of its tensors, what was compared."""
-        left = f", {len(self.plan.dropped)} left out" if self.plan.dropped else ""
-        parts = [f"{ARCHITECTURE}, {self.layers} layers, {len(self.plan.steps)} weights{left}"]
-        if self.parity:
-            largest = max(one.max_relative for one in self.parity)
-            parts.append(
-                f"{len(self.parity)} recorded outputs agree, to {largest:.1e} of the largest value"
+    for name, value in (options or {}).items():
+        if name != LAYOUT:
+            raise UsageError(
+                f"{name!r} is no option of a model of layers. {did_you_mean(name, [LAYOUT])}"
             )
-        return f"{self.out}: {'; '.join(parts)}; conversion.json has the map"
+        if type(value) is not bool:
+            raise UsageError(f"{LAYOUT} is true or false, not {value!r}")
+    last = (options or {}).get(LAYOUT, True)
+    layers = network.layers.values() if network is not None else ()
+    if not last and (first := [one for one in layers if one.options.get("channels_first")]):
+        raise UsageError(
+            f"layer {first[0].path!r} has its channels first in the original: leave "
+            f"{LAYOUT}=false out"
+        )
+    return bool(last)
 
 
 def convert_model(
@@ -84,29 +57,46 @@ def convert_model(
     out: Path,
     *,
     verify: str | os.PathLike[str] | None = None,
+    options: Mapping[str, Any] | None = None,
     dtype: str | None = None,
     max_shard_bytes: int,
     progress: Callable[[int], Any] | None = None,
-) -> LayersReport:
+    with_code: bool = False,
+) -> Report:
     """Write the folder of a model; arguments and errors as `convert_checkpoint`.
 
     Args:
         model: as `opening.open_model` gives it.
         out: the new folder.
         verify: a `.npz` with recorded inputs (`in0` ...) and outputs (`out0` ..., `out0_f64` ...).
+        options: `channels_last`.
         dtype: of every floating-point tensor; None keeps them.
         max_shard_bytes: of a file.
         progress: as `convert_checkpoint`.
+        with_code: add the modelling files.
     """
     from zoo.staging import new_folder
 
     network, checkpoint, plan = model.require()
-    notes = [*model.notes, *checkpoint.notes]
-    report = LayersReport(
-        model.path, out, checkpoint.format, plan, len(network.layers), notes=notes
-    )
+    last = check_options(options, network)
     kinds = {str(kind) for kind in kinds_of(plan.steps, checkpoint, dtype).values()}
-    result = settings(network) | {"dtype": kinds.pop() if len(kinds) == 1 else "float32"}
+    result = settings(network) | {LAYOUT: last}
+    result["dtype"] = kinds.pop() if len(kinds) == 1 else "float32"
+    report = Report(
+        model.path,
+        out,
+        checkpoint.format,
+        FAMILY,
+        ARCHITECTURE,
+        plan,
+        dict(checkpoint.unreadable),
+        {},
+        [*model.notes, *checkpoint.notes],
+        options=dict(options or {}),
+        result=result,
+        example=_example(result),
+        model=summarize(model).to_dict(),
+    )
     with new_folder(out) as folder:
         total = sum(checkpoint[name].nbytes for step in plan.steps for name in {*step.sources})
         unsound: list[str] = []
@@ -131,9 +121,32 @@ def convert_model(
 
             report.parity = compare_layers(folder, verify)
             require(report.parity, "Was it recorded of this model, in inference?")
-        _write_json(folder / "conversion.json", report.to_dict())
-        report.files += ["config.json", "conversion.json"]
+        _write_json(folder / CONVERSION, report.to_dict())
+        report.files += ["config.json", CONVERSION]
+        architecture = Path(model.place)
+        read = {*checkpoint.files, *([architecture] if architecture.suffix == JSON else [])}
+        name = network.architecture.name
+        report.files += write_card(
+            folder,
+            report,
+            f"The model {name!r}" if name else "A model",
+            sorted(path for path in read if path.is_file()),
+            with_code=with_code,
+        )
     return report
+
+
+def _example(result: Mapping[str, Any]) -> list[str]:
+    """The line that calls a model with inputs of its shapes; nothing where they are not known."""
+    given = []
+    for one in result["inputs"]:
+        if one["shape"] is None:
+            return []
+        sizes = [1, *(ANY if size is None else size for size in one["shape"][1:])]
+        if not result[LAYOUT] and len(sizes) >= IMAGE_AXES:
+            sizes.insert(1, sizes.pop())
+        given.append(f"torch.zeros({', '.join(map(str, sizes))})")
+    return [f"outputs = model({', '.join(given)}).outputs"]
 
 
 def _write_json(path: Path, table: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NUMBER = re.compile(r"\d+")
 PLACE = '"."'  # the folder in which a README stands
+TORCH = "import torch"
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Report:
         source: what was converted.
         out: the folder made.
         format: of the checkpoint.
-        family: bert4keras's name.
+        family: bert4keras's name; "layers" of a Keras model that is taken layer by layer.
         architecture: the class that loads the result.
         plan: what became of every tensor.
         unreadable: tensors without numbers, and why.
@@ -38,10 +39,12 @@ class Report:
         notes: what a person should know.
         warnings: those of the notes that a person should see in any case.
         files: names in the folder.
-        options: those of bert4keras's builder that describe the result.
+        options: those of bert4keras's builder, or of layers, that describe the result.
         config: the legacy configuration, the options that it has a word for merged in.
         parity: outputs compared with recorded ones, where that was asked for.
         result: the `config.json` of the result; empty of an export.
+        example: lines of Python that call `model`, for the page of the result.
+        model: of a Keras model that is taken layer by layer, what its file says of it.
         release: which published one it is or may be, by what evidence, and what is known of it.
     """
 
@@ -61,6 +64,8 @@ class Report:
     parity: list[Parity] = field(default_factory=list)
     result: dict[str, Any] = field(default_factory=dict)
     release: dict[str, Any] | None = None
+    example: list[str] = field(default_factory=list)
+    model: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything in types that JSON has, without places on this machine."""
@@ -80,11 +85,14 @@ class Report:
             "notes": self.notes,
             "warnings": self.warnings,
             "parity": [parity.to_dict() for parity in self.parity],
+            **({"model": self.model} if self.model else {}),
         }
 
 
 def deciding(report: Report) -> list[str]:
     """Defaults taken that change what the result computes, each in words."""
+    if not report.defaults:
+        return []
     return settings.deciding(families.find(report.family), report.defaults)
 
 
@@ -139,7 +147,7 @@ def block(report: Report) -> list[str]:
     if "tokenizer.json" in report.files and plain and "transformers" in how.imports[-1]:
         lines[len(how.imports) - 1] += ", AutoTokenizer"
         lines.append(f"tokenizer = AutoTokenizer.from_pretrained({PLACE})")
-    return lines
+    return [*([TORCH] if report.example else []), *lines, *report.example]
 
 
 def load_command(report: Report) -> str:

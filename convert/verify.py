@@ -181,7 +181,8 @@ def compare_layers(
         dtype = getattr(torch, name)
         if f"out0{end}" not in arrays:
             continue
-        model: Any = LayersModel.from_pretrained(folder, dtype=dtype)
+        # As the original has its images, whatever the folder says.
+        model: Any = LayersModel.from_pretrained(folder, dtype=dtype, channels_last=True)
         model.eval()
         given = [
             torch.from_numpy(arrays[f"in{i}"])

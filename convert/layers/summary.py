@@ -11,8 +11,11 @@ from convert.layers.form import INPUT, Layer
 from convert.layers.network import Network, input_shape
 from convert.layers.opening import KerasModel
 from convert.layers.rows import Shape
+from convert.layers.text import parse_json
+from zoo.errors import IntegrityError
 
 FAMILY = "layers"
+CONVERSION = "conversion.json"  # what a conversion writes down of itself
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Summary:
         notes: what else a person should know.
         missing: what stops a conversion, a line each.
         exit_code: of the conversion, as far as it is known.
+        converted: whether it is the result of a conversion.
     """
 
     source: Path
@@ -67,6 +71,7 @@ class Summary:
     notes: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     exit_code: int = 0
+    converted: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The facts in types that JSON has, without places on this machine."""
@@ -93,6 +98,50 @@ class Summary:
             "notes": self.notes,
             "missing": self.missing,
         }
+
+
+def summarize_result(folder: Path) -> Summary | None:
+    """What a folder was converted from; nothing where no model of layers was converted into it.
+
+    Raises:
+        IntegrityError: its `conversion.json` is damaged.
+    """
+    path = folder / CONVERSION
+    if not path.is_file():
+        return None
+    told = parse_json(path.read_bytes(), f"{path}")
+    if told.get("family") != FAMILY or "model" not in told:
+        return None
+    try:
+        model = told["model"]
+        lines = [
+            Line(
+                str(one["name"]),
+                str(one["class"]),
+                [tuple(shape) for shape in one["output_shapes"]],
+                int(one["parameters"]),
+                [str(name) for name in one["inputs"]],
+            )
+            for one in model["layers"]
+        ]
+        return Summary(
+            folder,
+            f"converted from {told['source']} ({model['form']})",
+            "safetensors",
+            name=str(model["model"]),
+            keras=int(model["keras"]),
+            lines=lines,
+            parameters=int(model["parameters"]),
+            untrained=int(model["not_trained"]),
+            parts=[str(name) for name in model["parts"]],
+            notes=[str(note) for note in told["notes"]],
+            converted=True,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise IntegrityError(
+            f"{path}: says nothing of the original's layers that can be read ({error!r}); convert "
+            "the file again"
+        ) from None
 
 
 def summarize(model: KerasModel) -> Summary:

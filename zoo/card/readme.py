@@ -110,7 +110,7 @@ def _body(card: Card, manifest: Mapping[str, Any] | None, place: str | None) -> 
         parts.append(f"**Deprecated**: use `{card.replaced_by}`. {card.reason}")
     place = place or ("." if card.is_local else card.id)
     load = (manifest or {}).get("made", {}).get("load", []) if place == "." else []
-    parts.append(_fenced(load) if load else _usage(card, place))
+    parts.append(_fenced(load) if load else _usage(card, place, manifest or {}))
     parts += _images(manifest or {})
     if card.results:
         parts += ["## Measured results", _results(card, place)]
@@ -174,7 +174,7 @@ TEXT_CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def _usage(card: Card, place: str) -> str:
+def _usage(card: Card, place: str, manifest: Mapping[str, Any]) -> str:
     """The page's code."""
     if card.data is not None and card.data.task is not None:
         imports, calls = TEXT_CALLS[card.data.task]
@@ -182,7 +182,10 @@ def _usage(card: Card, place: str) -> str:
         imports, calls = (), POINTS
     else:
         imports, calls = CALLS.get(card.task, ((), ()))
-    lines = ["import zoo", *imports, "", "model = zoo.from_pretrained({place})", *calls]
+    example = list(map(str, manifest.get("made", {}).get("example", ())))  # of what was converted
+    first = ["import torch"] if example else []
+    calls = (*calls, *example)
+    lines = [*first, "import zoo", *imports, "", "model = zoo.from_pretrained({place})", *calls]
     reads_mask = catalog.find(card.architecture).reads_mask
     code = "\n".join(lines).replace("{place}", quoted(place))
     code = code.replace("{padding}", "" if reads_mask else ', padding="max_length"')

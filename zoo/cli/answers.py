@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from zoo.cli.common import console, hint, print_json, say, size
+from zoo.cli.common import console, print_json, say, size
 
 if TYPE_CHECKING:
     from convert.inspection import Inspection
-    from convert.layered import LayersReport
     from convert.layers.summary import Summary
     from convert.report import Report
 
@@ -38,25 +37,6 @@ def answer(report: "Report", show_map: bool, as_json: bool, quiet: bool) -> None
         say(f"all defaults: {taken}", quiet=quiet)
 
 
-def answer_layers(report: "LayersReport", as_json: bool, quiet: bool) -> None:
-    """What became of a Keras model: in a line or as JSON."""
-    from convert.layered import HOME
-    from zoo.hints import literal, python
-
-    for warning in report.warnings:
-        say(warning)
-    if as_json:
-        print_json(report.to_dict() | {"out": str(report.out), "files": report.files})
-        return
-    typer.echo(report.summary())
-    if report.parity and not quiet:
-        _show_parity(report)
-    for note in report.notes:
-        say(note, quiet=quiet or note in report.warnings)
-    call = f"LayersModel.from_pretrained({literal(report.out)})"
-    hint(python(f"from {HOME} import LayersModel", call), quiet=quiet)
-
-
 def _show_map(report: "Report") -> None:
     """What became of every tensor, layers folded into one line."""
     from rich.table import Table
@@ -70,7 +50,7 @@ def _show_map(report: "Report") -> None:
     console(width_if_piped=WHOLE).print(table)
 
 
-def _show_parity(report: "Report | LayersReport") -> None:
+def _show_parity(report: "Report") -> None:
     """Each recorded output, and how far the result is from it."""
     from rich.table import Table
 

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from zoo.cli.answers import answer, answer_layers, show_inspection, show_known, show_layers
+from zoo.cli.answers import answer, show_inspection, show_known, show_layers
 from zoo.cli.calls import again
 from zoo.cli.common import Json, Quiet, hint, print_json
 from zoo.errors import UsageError
+from zoo.hints import command
 from zoo.progress import bytes_bar
 
 SHARD = "5GB"
@@ -43,7 +44,10 @@ Vocab = Annotated[
 ]
 Option = Annotated[
     list[str] | None,
-    typer.Option(metavar="KEY=VALUE", help="Option of build_transformer_model; repeatable."),
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Option of build_transformer_model, or channels_last=false; repeatable.",
+    ),
 ]
 Options = Annotated[
     Path | None, typer.Option(metavar="FILE.json", help="JSON table of such options.")
@@ -139,6 +143,9 @@ def inspect(
         show_layers(found)
     if found.exit_code:
         raise typer.Exit(found.exit_code)
+    if getattr(found, "converted", False):
+        hint(command("genae", "info", source), quiet=quiet)
+        return
     hint(again("convert", out=out or "OUT"), quiet=quiet)
 
 
@@ -166,7 +173,7 @@ def convert(
     genae inspect says beforehand what it is; genae export goes the other way.
     """
     from convert.forward import convert_checkpoint
-    from convert.report import Report, load_command
+    from convert.report import load_command
 
     with _one_of_several():
         report = convert_checkpoint(
@@ -185,9 +192,6 @@ def convert(
             prefer=prefer,
             with_code=with_code,
         )
-    if not isinstance(report, Report):
-        answer_layers(report, as_json, quiet)
-        return
     answer(report, show_map, as_json, quiet)
     hint(load_command(report), quiet=quiet)
 
