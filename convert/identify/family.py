@@ -147,6 +147,10 @@ def _decided(fitting: list[Family], config: Mapping[str, Any]) -> list[Family]:
     return named or fitting
 
 
+#: Forms in which Keras saves weights, whatever the model.
+OF_KERAS = ("keras_hdf5", "keras3", "tf_object")
+
+
 def choose(
     name: str | None,
     checkpoint: Checkpoint,
@@ -178,6 +182,12 @@ def only(found: list[Pair], checkpoint: Checkpoint) -> Pair:
                 f"families are {known}. {what}"
             )
         near = unknown.nearest(checkpoint)
+        if checkpoint.format in OF_KERAS and not near:
+            raise UsageError(
+                f"{what}. No architecture is in it: give the JSON of model.to_json() with "
+                f"--config FILE. The tensors are of no family of texts ({known}), whose name "
+                f"--family NAME would give; the first are {some}"
+            )
         raise UsageError(
             f"these tensors are of no family that is known ({known}). {what}; the first are {some}"
             + (f"; {near}" if near else "")

@@ -118,6 +118,9 @@ TYPED: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "DTypePolicy": lambda value: _inner(value, "name"),
     "Policy": lambda value: _inner(value, "name"),
     "PolicyV1": lambda value: _inner(value, "name"),
+    "QuantizedDTypePolicy": lambda value: _inner(value, "mode"),
+    "QuantizedFloat8DTypePolicy": lambda value: _inner(value, "mode"),
+    "GPTQDTypePolicy": lambda value: _inner(value, "mode"),
 }
 
 

@@ -13,8 +13,9 @@ from convert.layers.parsing import parse
 from convert.layers.text import CONFIG, Source, find
 from convert.layers.weights import make_plan
 from convert.readers import open_checkpoint
-from convert.readers.keras.archive3 import is_zip
+from convert.readers.keras.archive3 import WEIGHTS, is_keras_zip, is_zip
 from convert.readers.keras.hdf5 import is_hdf5
+from convert.readers.keras.shards import is_table
 from zoo.errors import GenaeError, NotFoundError
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ def open_model(
     """The model that a path means; nothing where no architecture of Keras is there.
 
     Args:
-        source: a whole model (HDF5, a `.keras` archive or its folder), weights with the JSON next
-            to them, or JSON alone.
+        source: a whole model (HDF5, a `.keras` archive or its folder, a SavedModel), weights of
+            any form with the JSON next to them, or JSON alone.
         config: the JSON of `model.to_json()`, a file or its content, where the source has weights
             alone.
         allow_unused: patterns of tensors that may be left over.
@@ -131,12 +132,19 @@ def _architecture(path: Path, config: Any) -> Source | None:
         return _keras(_find(Path(os.path.expanduser(config))))
     if (found := _keras(_find(path))) is not None:
         return found
-    if path.is_file() and is_hdf5(path):
-        beside = [path.with_suffix(JSON), *(path.with_name(name) for name in BESIDE)]
-        for place in beside:
-            if place.is_file() and (found := _keras(_find(place))) is not None:
-                return found
+    for place in _beside(path):
+        if place.is_file() and (found := _keras(_find(place))) is not None:
+            return found
     return None
+
+
+def _beside(path: Path) -> list[Path]:
+    """Where the JSON of weights alone may lie: by their name, or in their folder."""
+    if path.is_dir():
+        return [path / name for name in BESIDE]
+    if path.is_file() and path.suffix == JSON and not is_table(path):
+        return []
+    return [path.with_suffix(JSON), *(path.with_name(name) for name in BESIDE)]
 
 
 def _find(path: Path) -> Source | None:
@@ -154,9 +162,14 @@ def _keras(source: Source | None) -> Source | None:
 
 
 def _weights(path: Path) -> Checkpoint:
-    if path.is_file() and path.suffix == JSON:
+    if path.is_file() and path.suffix == JSON and not is_table(path):
         raise NotFoundError(
             f"{path}: an architecture without weights; give the weights, and this file with "
             "--config"
+        )
+    if is_zip(path) and not is_keras_zip(path):
+        raise NotFoundError(
+            f"{path}: an architecture without weights, as {WEIGHTS} is not in the archive; give "
+            "the weights, and this file with --config"
         )
     return open_checkpoint(path)

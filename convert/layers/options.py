@@ -44,7 +44,7 @@ def read_options(keys: Keys, given: Mapping[str, Any], keras: int) -> dict[str, 
     for name, key in keys.items():
         value = given.get(name, key.default)
         if value is REQUIRED:
-            raise ValueError(f"option {name} is missing")
+            raise ValueError(f"option {name} is missing; save the model again")
         try:
             taken = key.read(value, keras)
         except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +16,7 @@ from convert.layers.rows import Kind, Shape, ShapeError, Weight
 from zoo.errors import GenaeError, UnsafeError, UsageError
 
 MERGED = {"concat", "sum", "mul", "ave"}
+QUANTISED = re.compile(r"(int4|int8|float8|gptq|awq)(?:[_/].*)?")
 UNTRAINED = "vector_u"  # what a spectral normalisation has besides its layer
 
 
@@ -67,6 +69,7 @@ def place(path: str, layer: Layer, shapes: Sequence[Shape | None], keras: int) -
         The layer; with its `problem` where it is not supported.
     """
     try:
+        _check_not_quantised(path, layer)
         if layer.kind in WRAPPERS:
             return WRAPPERS[layer.kind](path, layer, shapes, keras)
         return _of_row(path, layer, shapes, keras)
@@ -74,6 +77,16 @@ def place(path: str, layer: Layer, shapes: Sequence[Shape | None], keras: int) -
         return Placed(path, layer, problem=error)
     except ValueError as error:
         return Placed(path, layer, problem=UsageError(f"layer {path!r} ({layer.kind}): {error}"))
+
+
+def _check_not_quantised(path: str, layer: Layer) -> None:
+    """Raise where Keras computes in integers, which no model of floats does."""
+    policy = layer.options.get("dtype")
+    if isinstance(policy, str) and (match := QUANTISED.fullmatch(policy)):
+        raise UsageError(
+            f"layer {path!r} ({layer.kind}) is quantised ({match[1]}): what goes into "
+            "it is rounded, too. Convert the model as it was before quantize()"
+        )
 
 
 def _of_row(path: str, layer: Layer, shapes: Sequence[Shape | None], keras: int) -> Placed:

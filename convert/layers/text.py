@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convert.layers.saved_model import architecture_of, is_saved_model
 from convert.readers.archive import BROKEN
-from convert.readers.keras.archive3 import is_zip
+from convert.readers.keras.archive3 import is_zip, unsound
 from convert.readers.keras.attributes import Attributes
-from convert.readers.keras.hdf5 import is_hdf5
+from convert.readers.keras.hdf5 import is_hdf5, reason
 from zoo.errors import IntegrityError, NotFoundError
 
 CONFIG, METADATA = "config.json", "metadata.json"
@@ -39,13 +40,15 @@ def find(path: Path) -> Source | None:
     """The architecture that a file contains, or nothing where it is weights alone.
 
     Args:
-        path: HDF5, a `.keras` archive or the folder that one was unpacked to, or JSON; its
-            content decides, not its name.
+        path: HDF5, a `.keras` archive or the folder that one was unpacked to, a SavedModel, or
+            JSON; its content decides, not its name.
 
     Raises:
         IntegrityError: it is damaged, or no JSON of a model.
     """
     if path.is_dir():
+        if is_saved_model(path):
+            return _of_saved_model(path)
         config = path / CONFIG
         return _of_json(config, path / METADATA) if config.is_file() else None
     if is_zip(path):
@@ -88,7 +91,7 @@ def parse_json(text: str | bytes, place: str) -> dict[str, Any]:
     except (RecursionError, ValueError) as error:
         why = "nested too deep" if isinstance(error, RecursionError) else str(error)
         raise IntegrityError(
-            f"{place}: no architecture can be read from its JSON ({why})"
+            f"{place}: no architecture can be read from its JSON ({why}); save the model again"
         ) from None
     if not isinstance(table, dict):
         raise IntegrityError(
@@ -107,6 +110,16 @@ def _of_json(path: Path, metadata: Path | None = None) -> Source:
     return Source(table, said if isinstance(said, str) else "", f"{path}")
 
 
+def _of_saved_model(path: Path) -> Source | None:
+    found = architecture_of(path)
+    if found is None:
+        return None
+    place, text = found
+    table = parse_json(text, f"{place}")
+    said = table.get("keras_version")
+    return Source(table, said if isinstance(said, str) else "", f"{place}")
+
+
 def _of_archive(path: Path) -> Source | None:
     try:
         with zipfile.ZipFile(path) as archive:
@@ -118,7 +131,7 @@ def _of_archive(path: Path) -> Source | None:
                 metadata = parse_json(_member(archive, METADATA, path), f"{path}!{METADATA}")
                 said = metadata.get("keras_version")
     except BROKEN as error:
-        raise IntegrityError(f"{path}: not a sound archive ({error})") from None
+        raise unsound(path, error) from None
     return Source(table, said if isinstance(said, str) else "", f"{path}!{CONFIG}")
 
 
@@ -145,8 +158,7 @@ def _of_hdf5(path: Path) -> Source | None:
                 said = _text(attributes.value(file, "keras_version"))
     # h5py turns whatever the C library meets into one of many kinds of error.
     except Exception as error:
-        why = " ".join(str(error).split()) or type(error).__name__
-        raise IntegrityError(f"{path}: not a sound HDF5 file ({why})") from None
+        raise IntegrityError(f"{path}: not a sound HDF5 file ({reason(error)})") from None
     return Source(parse_json(text, f"{path}, attribute model_config"), said, f"{path}")
 
 

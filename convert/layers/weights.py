@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import glob
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +12,22 @@ from convert.layers.form import Architecture, Layer
 from convert.layers.network import Network
 from convert.layers.placing import Placed
 from convert.layers.rows import Weight
+from convert.layers.variables import Found, by_objects, by_scopes
+from convert.names.leftovers import why_left_over
 from convert.readers.base import Checkpoint
+from convert.readers.base import Layer as Group
 from convert.weights.steps import Plan, Step
 from zoo.errors import IntegrityError
+from zoo.hints import quote
 
 SHOWN = 5
 FOLDERS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 2.13 on, and of 2.12
 GATES_OF_KERAS_1 = {4: (0, 2, 1, 3), 3: (0, 1, 2)}  # i c f o, and z r h, as places in the result
 TENSORS_OF_KERAS_1 = 3  # each gate has a kernel, a recurrent kernel and a bias
-NOT_WEIGHTS = re.compile(r"^(optimizer|metrics|loss|compile|optimizer_weights|_)[^/]*/")
+NOT_WEIGHTS = re.compile(
+    r"^(optimizer|metrics|loss|compile|optimizer_weights|_)[^/]*/"
+    r"|(^|/)(seed_generator|_random_generator)/"
+)
 
 #: Names that modules of PyTorch have themselves.
 RESERVED = frozenset(
@@ -83,11 +92,16 @@ def make_plan(network: Network, checkpoint: Checkpoint, allow_unused: Sequence[s
     Raises:
         IntegrityError: weights are missing, left over, or of other shapes.
     """
+    others: dict[str, str] = {}
     if checkpoint.format == "keras3":
         found = dict(_by_folders(network, checkpoint))
-    else:
+    elif checkpoint.format == "tf_object":
+        found, others = by_objects(network, checkpoint, allow_unused)
+    elif checkpoint.format == "keras_hdf5":
         found = _by_groups(network, checkpoint)
-    return _steps(network, checkpoint, found, allow_unused)
+    else:
+        found = by_scopes(network, checkpoint)
+    return _steps(network, checkpoint, found, others, allow_unused)
 
 
 def _slots(network: Network, path: str, layer: Layer) -> list[Slot]:
@@ -124,11 +138,8 @@ def _keras_1(path: str, placed: Placed) -> Iterator[Slot]:
                 yield Slot(path, weight, (*rest, width // gates), gate)
 
 
-Found = dict[tuple[str, str], dict[int, str]]  # layer, weight -> part -> name of the tensor
-
-
 def _by_groups(network: Network, checkpoint: Checkpoint) -> Found:
-    """Of HDF5: layers by name where the file has the model's names, else by order."""
+    """Of HDF5: layers by order, as Keras itself goes; by name where there are more in the file."""
     wanted = [
         (layer.name, slots)
         for layer in network.architecture.layers
@@ -136,12 +147,19 @@ def _by_groups(network: Network, checkpoint: Checkpoint) -> Found:
     ]
     groups = [group for group in checkpoint.groups if group.tensors]
     names = {group.name: group for group in groups}
-    if all(name in names for name, _ in wanted):
-        pairs = [(slots, names[name]) for name, slots in wanted]
-    elif len(groups) == len(wanted):
-        pairs = [(slots, group) for (_, slots), group in zip(wanted, groups, strict=True)]
+    by_order = [(slots, group) for (_, slots), group in zip(wanted, groups, strict=False)]
+    missing = [name for name, _ in wanted if name not in names]
+    by_name = [] if missing else [(slots, names[name]) for name, slots in wanted]
+    if len(groups) == len(wanted) and (missing or _fitting(by_order, checkpoint)):
+        pairs = by_order
+        if by_name not in ([], by_order):
+            checkpoint.notes.append(
+                "layers go by their order, as in Keras, although the names in the file are those "
+                "of the architecture in another order"
+            )
+    elif not missing:
+        pairs = by_name
     else:
-        missing = [name for name, _ in wanted if name not in names]
         raise IntegrityError(
             f"{checkpoint.files[0]}: no weights of {', '.join(map(repr, missing[:SHOWN]))}, which "
             f"the architecture has; there are layers {', '.join(map(repr, [*names][:SHOWN]))}. "
@@ -158,6 +176,15 @@ def _by_groups(network: Network, checkpoint: Checkpoint) -> Found:
         for slot, name in zip(slots, group.tensors, strict=True):
             found.setdefault((slot.path, slot.weight.name), {})[slot.part] = name
     return found
+
+
+def _fitting(pairs: Sequence[tuple[list[Slot], Group]], checkpoint: Checkpoint) -> bool:
+    """Whether every tensor has the shape of its place."""
+    return all(
+        [slot.shape for slot in slots]
+        == [tuple(checkpoint[name].shape) for name in group.tensors if name in checkpoint]
+        for slots, group in pairs
+    )
 
 
 def _by_folders(
@@ -230,16 +257,19 @@ def _number(folder: str) -> int:
 
 
 def _steps(
-    network: Network, checkpoint: Checkpoint, found: Found, allow_unused: Sequence[str]
+    network: Network,
+    checkpoint: Checkpoint,
+    found: Found,
+    others: Mapping[str, str],
+    allow_unused: Sequence[str],
 ) -> Plan:
     """The steps, if every weight has its tensor and every tensor its weight."""
-    import fnmatch
-
     from convert.weights.ops import shape_after
 
     names = module_names(list(network.layers))
     steps: list[Step] = []
     problems: list[str] = []
+    unwanted: list[str] = []
     used: set[str] = set()
     dropped: dict[str, str] = {}
     for path, placed in network.layers.items():
@@ -251,9 +281,10 @@ def _steps(
                 continue
             absent = [name for name in sources if name not in checkpoint]
             if absent or not sources:
-                what = (
-                    f"{absent[0]!r} is not in the file" if absent else "no tensor is there for it"
-                )
+                what = "no tensor is there for it"
+                if absent:
+                    why = checkpoint.unreadable.get(absent[0], "is not in the file")
+                    what = f"{absent[0]!r} {why}"
                 problems.append(f"layer {path!r}, {weight.name} {weight.shape}: {what}")
                 continue
             shapes = [tuple(checkpoint[name].shape) for name in sources]
@@ -274,18 +305,30 @@ def _steps(
         if name in used:
             continue
         pattern = next((each for each in allow_unused if fnmatch.fnmatchcase(name, each)), None)
-        if NOT_WEIGHTS.match(name) or "/spectral_normalization" in f"/{name}":
+        if NOT_WEIGHTS.search(name) or "/spectral_normalization" in f"/{name}":
             dropped[name] = "not used in inference"
+        elif reason := others.get(name) or why_left_over(name):
+            dropped[name] = reason
         elif pattern:
             dropped[name] = f"allowed by {pattern}"
         else:
             problems.append(f"{name!r} {tuple(checkpoint[name].shape)} belongs to no layer")
+            unwanted.append(name)
     if problems:
         more = len(problems) - SHOWN
         lines = "".join(f"\n  {problem}" for problem in problems[:SHOWN])
         raise IntegrityError(
             f"{checkpoint.files[0]}: weights and architecture disagree:{lines}"
             + (f"\n  and {more} more" if more > 0 else "")
-            + "\nWhat is to be left out on purpose: --allow-unused PATTERN."
+            + _step(unwanted if len(unwanted) == len(problems) else [])
         )
     return Plan(tuple(steps), dropped)
+
+
+def _step(unwanted: Sequence[str]) -> str:
+    """What to do about tensors and weights that disagree; where only tensors are left, which."""
+    if not unwanted:
+        return "\nAre these the weights of this architecture?"
+    several = len(unwanted) > 1
+    patterns = " ".join(f"--allow-unused {quote(glob.escape(name))}" for name in unwanted[:SHOWN])
+    return f"\nTo leave {'them' if several else 'it'} out: {patterns}"

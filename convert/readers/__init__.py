@@ -11,6 +11,8 @@ from convert.readers.base import Checkpoint
 from convert.readers.keras.archive3 import is_keras_zip, open_keras_zip
 from convert.readers.keras.hdf5 import is_hdf5
 from convert.readers.keras.parts import open_parts
+from convert.readers.keras.shards import is_table as is_table_of_shards
+from convert.readers.keras.shards import open_shards
 from convert.readers.locating import Located, SeveralCheckpointsError, locate, shards_of
 from convert.readers.tensorflow.bundle import open_bundle
 from convert.readers.tensorflow.object_graph import add_layers, is_object_graph
@@ -31,8 +33,9 @@ def open_checkpoint(
 
     Args:
         source: a folder, a checkpoint prefix, its `.index`, `.meta` or a data file, the
-            `checkpoint` file, a Keras `.weights`/`.h5`/`.keras` file, a V1 file, or a zip or tar;
-            `bert.zip!inner/place` is one of these inside an archive.
+            `checkpoint` file, a Keras `.weights`/`.h5`/`.keras` file, the `.weights.json` of
+            several, a V1 file, or a zip or tar; `bert.zip!inner/place` is one of these inside an
+            archive.
         verify_checksums: check each tensor's checksum as it is read.
 
     Returns:
@@ -86,6 +89,8 @@ def _open_file(path: Path, verify_checksums: bool) -> Checkpoint:
             path.with_name(path.name.removesuffix(".index")), verify_checksums=verify_checksums
         )
         return add_layers(bundle) if is_object_graph(bundle) else bundle
+    if is_table_of_shards(path):
+        return open_shards(path)
     if is_keras_zip(path):
         return open_keras_zip(path)
     return open_parts(path) if is_hdf5(path) else open_v1(shards_of(path))

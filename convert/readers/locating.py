@@ -12,6 +12,8 @@ from convert.readers.contents import check_content, what_is
 from convert.readers.keras.archive3 import is_keras_zip
 from convert.readers.keras.hdf5 import is_hdf5
 from convert.readers.keras.parts import is_later_part
+from convert.readers.keras.shards import is_table as is_table_of_shards
+from convert.readers.keras.shards import table_of
 from convert.readers.tensorflow.checkpoint_file import (
     NAMED,
     SHARD,
@@ -113,7 +115,9 @@ def locate(path: Path) -> Located:
             check_content(index)
         return Located(index, index.parent)
     if path.is_file():
-        if is_hdf5(path) or is_table(path) or is_archive(path):
+        if is_hdf5(path) and (table := table_of(path)) is not None:
+            return Located(table, table.parent, [f"taken: {table.name}, which names this file"])
+        if is_hdf5(path) or is_table(path) or is_table_of_shards(path) or is_archive(path):
             return Located(path, path.parent)
         raise unknown(path, index)
     if first := first_shard(path):
@@ -162,7 +166,12 @@ def _look(folder: Path) -> Finds:
         if path.suffix == ".index":
             good = is_table(path)
             finds.good += [path] if good else []
+        elif is_table_of_shards(path):
+            good = True
+            keras.append(path)
         elif path.suffix in KERAS_ENDINGS:
+            if is_hdf5(path) and table_of(path) is not None:
+                continue
             good = is_hdf5(path) or (path.suffix == ".keras" and is_keras_zip(path))
             keras += [path] if good and not is_later_part(path) else []
         elif path.stat().st_size and is_table(path):

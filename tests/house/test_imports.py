@@ -102,7 +102,7 @@ FLOORS = (
     "wire",  # bytes without meaning
     "weights",  # lazy tensors, and the language of the tables
     "readers",  # every form of file as a mapping of lazy tensors
-    "arguments advice parity",  # what a person gives, and is told
+    "arguments advice parity names.leftovers",  # what a person gives and is told
     "layers",  # architectures of Keras, a row for each kind of layer
     "families writers",  # a weight table each; the files that are made
     "names",  # what tensors are called, what a training left

@@ -35,6 +35,14 @@ def is_keras_zip(path: Path) -> bool:
         return False
 
 
+def unsound(path: Path, error: BaseException) -> IntegrityError:
+    """What to say of an archive that cannot be read; of one without its end, how much is there."""
+    words = f"{error}"
+    if is_zip(path) and not zipfile.is_zipfile(path):
+        words = f"cut off after {path.stat().st_size} bytes, its end is missing"
+    return IntegrityError(f"{path}: not a sound archive ({words}); get the file again")
+
+
 def open_keras_zip(path: Path) -> Checkpoint:
     """Open the weights of a `.keras` archive; its configuration is not looked at.
 
@@ -55,7 +63,7 @@ def open_keras_zip(path: Path) -> Checkpoint:
         checkpoint = open_hdf5(target)
     except BROKEN as error:
         scratch.close()
-        raise IntegrityError(f"{path}: not a sound archive ({error})") from None
+        raise unsound(path, error) from None
     except BaseException:
         scratch.close()
         raise

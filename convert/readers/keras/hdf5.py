@@ -6,6 +6,7 @@ is looked at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ MAX_RATIO = 1000  # of the file's size that a compressed data set may claim
 KINDS = "fiub"
 OPAQUE = np.dtype("V2")  # of a number of bfloat16, which HDF5 has not
 MAX_OBJECTS = 100_000
+CUT = re.compile(r"truncated file: eof = (\d+),.* stored_eof = (\d+)")
 
 
 @dataclass
@@ -48,7 +50,7 @@ class KerasTensor(LazyTensor):
                 self.dataset.read_direct(values, box)
         except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
             raise IntegrityError(
-                f"{self.path}: {self.name!r} cannot be read ({_line(error)}); get the file again"
+                f"{self.path}: {self.name!r} cannot be read ({reason(error)}); get the file again"
             ) from None
         return values if self.stored is None else values.view(self.dtype)
 
@@ -74,10 +76,10 @@ def open_hdf5(path: Path) -> Checkpoint:
     try:
         file = h5py.File(path, "r")
     except (OSError, RuntimeError, ValueError) as error:
-        raise IntegrityError(f"{path}: not a sound HDF5 file ({_line(error)})") from None
+        raise IntegrityError(f"{path}: not a sound HDF5 file ({reason(error)})") from None
     checkpoint = Checkpoint(FORMAT, [path], {}, handles=[file])
     try:
-        found = dict(_datasets(file, path))
+        found = dict(_datasets(file, path, checkpoint.unreadable))
         attributes = Attributes(path, file, found.values())
         checkpoint.groups = list(_groups(file, attributes))
         for name in (*(each for group in checkpoint.groups for each in group.tensors), *found):
@@ -95,7 +97,7 @@ def open_hdf5(path: Path) -> Checkpoint:
     # h5py turns whatever the C library meets into one of many kinds of error.
     except Exception as error:
         checkpoint.close()
-        raise IntegrityError(f"{path}: not a sound HDF5 file ({_line(error)})") from None
+        raise IntegrityError(f"{path}: not a sound HDF5 file ({reason(error)})") from None
     return checkpoint
 
 
@@ -120,7 +122,7 @@ def layers_of_names(names: list[str]) -> list[Layer]:
     return [Layer(layer, "", members) for layer, members in groups.items()]
 
 
-def _datasets(file: Any, path: Path) -> Iterator[tuple[str, Any]]:
+def _datasets(file: Any, path: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, Any]]:
     """Every data set, walked along hard links alone, each object once."""
     import h5py
 
@@ -129,8 +131,10 @@ def _datasets(file: Any, path: Path) -> Iterator[tuple[str, Any]]:
         prefix, group = stack.pop()
         for key in group:
             link = group.get(key, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                continue  # a soft or external link could lead anywhere
+            if not isinstance(link, h5py.HardLink):  # which could lead anywhere
+                if isinstance(link, h5py.ExternalLink):
+                    unreadable[f"{prefix}{key}"] = "is a link to another file, not followed"
+                continue
             item = group[key]
             name = f"{prefix}{key}"
             address = h5py.h5o.get_info(item.id).addr
@@ -149,7 +153,9 @@ def _add(
     checkpoint: Checkpoint, name: str, dataset: Any, path: Path, attributes: Attributes
 ) -> None:
     if dataset.external or dataset.is_virtual:
-        raise UnsafeError(f"{path}: the values of {name!r} lie in other files; not followed")
+        raise UnsafeError(
+            f"{path}: the values of {name!r} lie in other files, which is not followed"
+        )
     dtype = dataset.dtype
     stored = None
     if dtype == OPAQUE and "dtype" in dataset.attrs:
@@ -199,5 +205,9 @@ def _word(value: Any) -> str:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def reason(error: BaseException) -> str:
+    """What h5py says of a file, in a line; of one that is cut off, how much is there."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if sizes := CUT.search(text):
+        return f"cut off: {sizes[1]} bytes of {sizes[2]} are there; get the file again"
+    return text

@@ -223,7 +223,8 @@ def _open(prefix: Path, index: Path, verify_checksums: bool) -> Checkpoint:
             what = NO_NUMBERS.get(entry.kind, f"values of type {entry.kind}")
             checkpoint.unreadable[name] = f"contains {what}"
             if name == GRAPH:
-                checkpoint.full_names = names_of(_text(entry, shards))
+                checkpoint.graph = _text(entry, shards)
+                checkpoint.full_names = names_of(checkpoint.graph)
         elif entry.slices:
             checkpoint.tensors[name] = _assemble(name, entry, parts, shards, spans)
         else:

@@ -9,6 +9,7 @@ called when they were made, and with it their layers.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 
 from convert.readers.base import Checkpoint, Layer
 from convert.wire.protobuf import WireError, fields, part_of
@@ -19,6 +20,8 @@ LAYER = re.compile(r"layer_with_weights-(\d+)/")
 KEY = re.compile(
     r"(?:.*/)?(?P<layers>(?:layer_with_weights-\d+/)+)(?P<weight>.+)" + re.escape(VALUE)
 )
+
+MAX_OBJECTS = 200_000  # of a graph; a large model with its optimizer has tens of thousands
 
 #: Attributes in the order in which bert4keras and Keras make them.
 ORDER = (
@@ -32,6 +35,52 @@ ORDER = (
 def is_object_graph(checkpoint: Checkpoint) -> bool:
     """Whether a bundle contains a graph of objects."""
     return GRAPH in checkpoint.unreadable
+
+
+@dataclass
+class Node:
+    """One object of a graph.
+
+    Attributes:
+        children: the attributes that are objects: name -> number.
+        key: of the checkpoint, where the object is a variable; else empty.
+    """
+
+    children: dict[str, int] = field(default_factory=dict)
+    key: str = ""
+
+
+def objects_of(graph: bytes) -> list[Node]:
+    """The objects of a graph; number 0 is what was saved.
+
+    Args:
+        graph: a serialised `TrackableObjectGraph`: nodes (1), their children (1), of these number
+            (1) and name (2); attributes (2), of these the key (3).
+
+    Raises:
+        WireError: it is damaged.
+    """
+    nodes: list[Node] = []
+    links = 0
+    for number, stored in fields(graph):
+        if number != 1:
+            continue
+        node = Node()
+        for inner, part in fields(part_of(stored, "an object")):
+            if inner not in (1, 2):
+                continue
+            values = dict(fields(part_of(part, "a part of an object")))
+            if inner == 1:
+                child, name = values.get(1, 0), values.get(2)
+                if isinstance(child, int) and isinstance(name, bytes):
+                    node.children[name.decode("utf-8", "replace")] = child
+            elif isinstance(key := values.get(3), bytes):
+                node.key = key.decode("utf-8", "replace")
+        links += 1 + len(node.children)
+        if links > MAX_OBJECTS:
+            raise WireError(f"its graph has more than {MAX_OBJECTS} objects and attributes")
+        nodes.append(node)
+    return nodes
 
 
 def names_of(graph: bytes) -> dict[str, str]:
