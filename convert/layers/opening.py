@@ -101,7 +101,7 @@ def open_model(
     """
     path = Path(os.path.expanduser(source))
     try:
-        found = _architecture(path, config)
+        found = find_architecture(path, config)
     except GenaeError as error:
         return KerasModel(path, f"{path}", problems=[error])
     if found is None:
@@ -124,15 +124,19 @@ def open_model(
     return model
 
 
-def _architecture(path: Path, config: Any) -> Source | None:
-    """Where the architecture is: given, in the file, or next to it."""
+def find_architecture(path: Path, config: Any, *, beside: bool = True) -> Source | None:
+    """Where the architecture is: given, in the file, or next to it if that is asked for.
+
+    Raises:
+        GenaeError: as `text.find`.
+    """
     if isinstance(config, Mapping):
         return _keras(Source(dict(config), "", "config"))
     if config is not None:
         return _keras(_find(Path(os.path.expanduser(config))))
     if (found := _keras(_find(path))) is not None:
         return found
-    for place in _beside(path):
+    for place in _beside(path) if beside else ():
         if place.is_file() and (found := _keras(_find(place))) is not None:
             return found
     return None

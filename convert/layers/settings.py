@@ -13,6 +13,20 @@ MODEL_TYPE, ARCHITECTURE = "genae_layers", "LayersModel"
 
 def settings(network: Network) -> dict[str, Any]:
     """The configuration of a model; every layer of it has to be supported."""
+    parts = {
+        path: {"inputs": inside, "outputs": made} for path, (inside, made) in network.parts.items()
+    }
+    return {
+        "architectures": [ARCHITECTURE],
+        "model_type": MODEL_TYPE,
+        **graph(network),
+        "parts": parts,
+        "channels_last": True,
+    }
+
+
+def graph(network: Network) -> dict[str, Any]:
+    """Layers, nodes, inputs and outputs of a model, every layer of it supported."""
     names = module_names(list(network.layers))
     used = {node.layer for node in network.nodes}
     layers = {}
@@ -36,18 +50,11 @@ def settings(network: Network) -> dict[str, Any]:
         {"name": name, "tensor": tensor, "shape": _listed(network.shapes[tensor])}
         for name, tensor in zip(network.input_names, network.inputs, strict=True)
     ]
-    parts = {
-        path: {"inputs": inside, "outputs": made} for path, (inside, made) in network.parts.items()
-    }
     return {
-        "architectures": [ARCHITECTURE],
-        "model_type": MODEL_TYPE,
         "layers": layers,
         "nodes": nodes,
         "inputs": inputs,
         "outputs": list(network.outputs),
-        "parts": parts,
-        "channels_last": True,
     }
 
 

@@ -104,6 +104,7 @@ FLOORS = (
     "readers",  # every form of file as a mapping of lazy tensors
     "arguments advice parity names.leftovers",  # what a person gives and is told
     "layers",  # architectures of Keras, a row for each kind of layer
+    "images",  # published scripts of image models, sizes from shapes
     "families writers",  # a weight table each; the files that are made
     "names",  # what tensors are called, what a training left
     "dialects",  # other names for the same layers

@@ -1,0 +1,1 @@
+"""Generative image models of published Keras scripts: a table a family, sizes from the shapes."""

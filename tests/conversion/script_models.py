@@ -1,0 +1,143 @@
+"""A file of a published script as a model in memory, and what was recorded of the original."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convert.images.opening import open_script
+from tests.conversion.keras_files import SHARED
+from zoo import catalog
+from zoo.models.images.configuration_layers import LayersConfig
+from zoo.models.images.entropy import neighbor_distances
+from zoo.models.images.modeling_layers import LayersModel
+
+HERE = Path(__file__).resolve().parents[1] / "fixtures/keras_images"
+THERE = SHARED / "keras_images"
+
+#: What Keras recorded in each precision, and how near it has to be, of an array's largest value.
+RECORDS = {torch.float32: "ref_f32.npz", torch.float64: "ref_f64.npz"}
+TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-9}
+
+Record = dict[str, Tensor]
+
+
+def load(path: Path, family: str, dtype: torch.dtype = torch.float32, **options: Any) -> Any:
+    """The model of a file, in eval mode."""
+    with open_script(path, family, options=options) as script:
+        _, plan = script.require()
+        state = {}
+        for step in plan.steps:
+            array = step.op.apply(script.checkpoint[step.source].numpy())
+            state[step.target] = torch.from_numpy(np.ascontiguousarray(array))
+    result = json.loads(json.dumps(script.result))
+    if result["model_type"] == LayersConfig.model_type:
+        model: Any = LayersModel(LayersConfig.from_dict(result))
+    else:
+        entry = catalog.find_config(result["model_type"])
+        config = catalog.load(entry.config).from_dict(result)
+        model = catalog.load(entry.model)(config)
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    assert not unexpected
+    assert not [name for name in missing if name in dict(model.named_parameters())], missing
+    return model.to(dtype).eval()
+
+
+def record(folder: Path, dtype: torch.dtype) -> tuple[Record, Record]:
+    """Inputs and outputs of the original, in one precision."""
+    inputs, outputs = (np.load(folder / name) for name in ("inputs.npz", RECORDS[dtype]))
+    return tensors(inputs, dtype), tensors(outputs, dtype)
+
+
+def tensors(arrays: Any, dtype: torch.dtype) -> Record:
+    """Arrays as tensors, floats in the precision that is asked for."""
+    return {
+        name: torch.from_numpy(array).to(dtype if array.dtype.kind == "f" else None)
+        for name, array in arrays.items()
+    }
+
+
+def pixel_values(model: Any, x: Tensor) -> Tensor:
+    """Images as the original was fed them, as genae's models are."""
+    low, high = model.config.pixel_range
+    size = model.config.image_size
+    square = x.reshape(len(x), size, size, -1).movedim(-1, 1)
+    return ((square - low) / (high - low)).clamp(0, 1)
+
+
+def originals(model: Any, images: Tensor, like: Tensor) -> Tensor:
+    """Images of a model as the original made them: in its range and its layout."""
+    low, high = model.config.pixel_range
+    return (low + (high - low) * images).movedim(1, -1).reshape(-1, *like.shape[1:])
+
+
+def cross_entropy(x: Tensor, p: Tensor) -> Tensor:
+    """Old Keras's, summed over an image."""
+    p = p.clamp(1e-7, 1 - 1e-7)
+    return -(x * p.log() + (1 - x) * (1 - p).log()).flatten(1).sum(1)
+
+
+def squared_error(x: Tensor, other: Tensor) -> Tensor:
+    """Summed over an image."""
+    return (x - other).square().flatten(1).sum(1)
+
+
+def gaussian(model: Any, given: Record) -> Record:
+    """Of a variational autoencoder with a Gaussian posterior, before its losses."""
+    mean, log_var = model.posterior(pixel_values(model, given["x"]))
+    z = mean + (0.5 * log_var).exp() * given["noise_eps"]
+    x_recon = originals(model, model.decode(z), given["x"])
+    return {"z_mean": mean, "z_log_var": log_var, "z": z, "x_recon": x_recon}
+
+
+def plain_vae(model: Any, given: Record) -> Record:
+    """Everything recorded of `dense_vae` and `vae_cnn`."""
+    made = gaussian(model, given)
+    mean, log_var = made["z_mean"], made["z_log_var"]
+    made["recon_loss"] = cross_entropy(given["x"], made["x_recon"])
+    made["kl_loss"] = -0.5 * (1 + log_var - mean.square() - log_var.exp()).sum(1)
+    made["loss_total"] = (made["recon_loss"] + made["kl_loss"]).mean()
+    return made
+
+
+def autoencoder(model: Any, given: Record) -> Record:
+    """Everything recorded of `ae`."""
+    z = model.encode(pixel_values(model, given["x"]))
+    x_recon = originals(model, model.decode(z), given["x"])
+    error = squared_error(given["x"], x_recon)
+    return {"z": z, "x_recon": x_recon, "recon_loss": error, "loss_total": error.mean()}
+
+
+def entropic(model: Any, given: Record) -> Record:
+    """Everything recorded of `eae`, in the model's mode."""
+    made = autoencoder(model, given)
+    made["z_before_bn"] = model.encoder(pixel_values(model, given["x"]))
+    made["log_nn_distance"] = neighbor_distances(made["z"], 1)[:, 0].log()
+    made["entropy_term"] = made["z"].shape[1] * made["log_nn_distance"].mean()
+    weight = model.config.entropy_weight
+    made["loss_total"] = made["recon_loss"].mean() - weight * made["entropy_term"]
+    return made
+
+
+#: Family -> the file of its whole model, what its record asks for, and options.
+WHOLE: dict[str, tuple[str, Callable[[Any, Record], Record], dict[str, Any]]] = {
+    "dense_vae": ("vae.weights", plain_vae, {}),
+    "vae_cnn": ("vae.weights", plain_vae, {}),
+    "ae": ("ae.weights", autoencoder, {}),
+    "eae": ("eae.weights", entropic, {}),
+}
+
+
+def gaps(made: Record, expected: Record) -> dict[str, float]:
+    """How far each array is from the recorded one, of whose samples there may be fewer."""
+    found = {}
+    for name, array in expected.items():
+        own = made[name].detach()[: len(array)] if array.ndim else made[name].detach()
+        assert own.shape == array.shape, name
+        largest = float(array.double().abs().max())
+        found[name] = float((own.double() - array.double()).abs().max()) / max(largest, 1e-30)
+    return found

@@ -1,0 +1,156 @@
+"""Files of published scripts of image models: recognised by shapes, computed as recorded."""
+
+import re
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from convert.images.families import FAMILIES
+from convert.images.opening import open_script, proposals
+from convert.images.units import read_units
+from convert.readers import open_checkpoint
+from tests.conversion.script_models import (
+    HERE,
+    THERE,
+    TOLERANCES,
+    WHOLE,
+    gaps,
+    load,
+    originals,
+    record,
+)
+from zoo.errors import IntegrityError, UsageError
+
+LOCAL = [name for name in WHOLE if (HERE / name).is_dir()]
+
+
+@pytest.mark.parametrize("family", LOCAL)
+def test_a_whole_file_computes_everything_that_was_recorded(family):
+    name, compute, options = WHOLE[family]
+    given, expected = record(HERE / family, torch.float64)
+    model = load(HERE / family / name, family, torch.float64, **options)
+    made = compute(model, given)
+    expected = {key: array for key, array in expected.items() if not key.endswith("_out")}
+    assert made.keys() >= expected.keys()
+    far = {key: gap for key, gap in gaps(made, expected).items() if not gap <= 1e-9}
+    assert not far
+
+
+def test_forms_of_a_file_hold_the_same(tmp_path):
+    first, *others = (
+        load(HERE / "vae_cnn" / name, "vae_cnn").state_dict()
+        for name in ("vae.weights", "whole.weights.h5", "decoder.h5")
+    )
+    for state in others:
+        decoder = {key: tensor for key, tensor in state.items() if key.startswith("decoder.")}
+        assert decoder
+        assert all(torch.equal(tensor, first[key]) for key, tensor in decoder.items())
+
+
+def test_a_decoder_alone_makes_the_recorded_images():
+    given, expected = record(HERE / "vae_cnn", torch.float64)
+    model = load(HERE / "vae_cnn/decoder.h5", "vae_cnn", torch.float64)
+    made = originals(model, model.decode(given["decoder_in"]), expected["decoder_out"])
+    assert (
+        gaps({"decoder_out": made}, {"decoder_out": expected["decoder_out"]})["decoder_out"] < 1e-9
+    )
+    with pytest.raises(ValueError, match="decoder alone"):
+        model.encode(torch.rand(1, 1, 28, 28, dtype=torch.float64))
+
+
+def test_the_size_of_images_is_asked_for_where_no_shape_tells_it():
+    path = HERE / "eae/best_encoder.weights"
+    with open_script(path, "eae") as script, pytest.raises(UsageError, match="image_size=N"):
+        script.require()
+    given, expected = record(HERE / "eae", torch.float64)
+    model = load(path, "eae", torch.float64, image_size=64)
+    codes = model.encode(((given["x"] + 1) / 2).movedim(-1, 1))
+    assert gaps({"z": codes}, {"z": expected["z"]})["z"] < 1e-9
+
+
+def test_training_normalises_by_the_batch():
+    """In training mode the codes of a batch have mean 0 and variance v / (v + epsilon)."""
+    given, _ = record(HERE / "eae", torch.float64)
+    model = load(HERE / "eae/eae.weights", "eae", torch.float64).train()
+    codes = model.encode(((given["x"] + 1) / 2).movedim(-1, 1)).detach()
+    torch.testing.assert_close(codes.mean(0), torch.zeros(16, dtype=torch.float64))
+    assert (codes.var(0, correction=0) < 1).all()
+
+
+def test_another_family_is_refused_and_those_that_fit_are_named():
+    path = HERE / "dense_vae/vae.weights"
+    with (
+        open_script(path, "vae_cnn") as script,
+        pytest.raises(IntegrityError, match=r"--family dense_vae \(whole\)"),
+    ):
+        script.require()
+    with open_checkpoint(path) as checkpoint:
+        assert proposals(read_units(checkpoint)) == "--family dense_vae (whole)"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"images_size": 28}, "image_size"),
+        ({"image_size": "large"}, "not a number above 0"),
+        ({"image_size": 27.5}, "not a whole number"),
+        ({"part": "encodre"}, "encoder"),
+    ],
+)
+def test_wrong_options_are_refused_in_words(options, words):
+    path = HERE / "dense_vae/vae.weights"
+    with (
+        open_script(path, "dense_vae", options=options) as script,
+        pytest.raises(UsageError, match=words),
+    ):
+        script.require()
+
+
+def test_damaged_shapes_are_refused(tmp_path):
+    path = tmp_path / "vae.weights"
+    for change in ("drop", "reshape", "square"):
+        shutil.copy(HERE / "dense_vae/vae.weights", path)
+        with h5py.File(path, "a") as file:
+            group = file["dense_3/dense_3"]
+            del group["kernel:0"]
+            if change == "reshape":
+                group["kernel:0"] = np.zeros((16, 3), "float32")
+            if change == "square":
+                group["kernel:0"] = np.zeros((16, 2), "float32")
+                del file["dense_1/dense_1/kernel:0"]
+                file["dense_1/dense_1/kernel:0"] = np.zeros((783, 16), "float32")
+        with pytest.raises(IntegrityError), open_script(path, "dense_vae") as script:
+            script.require()
+
+
+def test_every_family_has_its_parts():
+    for family in FAMILIES.values():
+        for file in family.files.values():
+            assert {*file.parts} <= family.parts.keys()
+        assert re.fullmatch(r"[a-z_]+", family.name)
+
+
+@pytest.mark.skipif(not THERE.is_dir(), reason="needs the recorded Keras files")
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("family", WHOLE)
+def test_every_form_of_a_whole_file_computes_everything(family, dtype):
+    name, compute, options = WHOLE[family]
+    given, expected = record(THERE / family, dtype)
+    expected = {key: one for key, one in expected.items() if not key.endswith("_out")}
+    names = (name, "full.h5", "tfkeras/whole.h5", "tfkeras/whole.weights.h5", "tfkeras/full.h5",
+             "tfkeras/ckpt_whole")  # fmt: skip
+    paths = [path for each in names if (path := THERE / family / each).exists()]
+    for path in paths:
+        model = load(path, family, dtype, **options)
+        made = compute(model, given)
+        if any(key.startswith("trainmode_") for key in expected):
+            trained = compute(model.train(), given)
+            made |= {f"trainmode_{key}": one for key, one in trained.items()}
+        assert made.keys() >= expected.keys()
+        far = {
+            key: gap for key, gap in gaps(made, expected).items() if not gap <= TOLERANCES[dtype]
+        }
+        assert not far, path
