@@ -10,11 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convert.images.families import FAMILIES as SCRIPTS
+from convert.images.opening import open_script, propose
 from convert.layered import convert_model
 from convert.layers.opening import open_model
 from convert.layers.summary import FAMILY
 from convert.parity import require
 from convert.report import Report
+from convert.scripted import convert_script
 
 if TYPE_CHECKING:
     from convert.preparing import Prepared
@@ -46,12 +49,15 @@ def convert_checkpoint(
         source: a folder, a checkpoint prefix, its `.index`, the `checkpoint` file, or a Keras
             `.weights`/`.h5` file.
         out: the new folder; it may exist if it is empty.
-        family: bert4keras's `model=` string; None asks the files.
+        family: bert4keras's `model=` string, or the name of a published script of image models
+            (`convert.images.families`); None asks the files.
         config: the legacy configuration, a file or its content; None looks near the files.
         options: those given to `build_transformer_model`, by bert4keras's names, and `gelu`; of a
             Keras model that is taken layer by layer `channels_last`, false to give it images and
-            to get them with their channels behind the batch.
-        verify: a `.npz` with recorded inputs (`in_*`) and outputs (`out_*`) to compare with.
+            to get them with their channels behind the batch; of a script those that no shapes of
+            its weights tell, such as `image_size`.
+        verify: a `.npz` with recorded inputs (`in_*`) and outputs (`out_*`) to compare with; of
+            layers and of scripts as `convert.verify.layers` says.
         allow_unused: patterns of tensors that may be left over.
         dtype: "float32", "float16" ... for every floating-point tensor; None keeps them.
         max_shard_size: bytes, or text such as "5GB".
@@ -81,6 +87,12 @@ def convert_checkpoint(
 
     out = Path(os.path.expanduser(out))
     shard_bytes = preparing.check_request(out, dtype, max_shard_size, verify)
+    if family in SCRIPTS:
+        with open_script(source, family, config, options, allow_unused=allow_unused) as script:
+            return convert_script(
+                script, out, verify=verify, dtype=dtype, max_shard_bytes=shard_bytes,
+                progress=progress, with_code=with_code,
+            )  # fmt: skip
     model = open_model(source, config, allow_unused=allow_unused)
     if model is not None:
         with model:
@@ -91,6 +103,8 @@ def convert_checkpoint(
                 )  # fmt: skip
             if model.checkpoint is None and family is None:
                 model.require()
+            if family is None and model.checkpoint is not None:
+                propose(model.problems, model.checkpoint)
     request: dict[str, Any] = {
         "family": family,
         "config": config,
@@ -143,7 +157,7 @@ def convert_checkpoint(
             _write_json(folder / "config.json", ready.result)
             report.files += ["config.json", *companions]
             if verify is not None:
-                from convert.verify import compare
+                from convert.verify.texts import compare
 
                 lacking: list[str] = []
                 report.parity = compare(folder, verify, options=settings.options, notes=lacking)
@@ -183,7 +197,7 @@ def _other_gelu(
         What to say of it where it is no more than advice.
     """
     from convert import gelu
-    from convert.verify import compare
+    from convert.verify.texts import compare
 
     family, _, settings, _ = ready.require()
     if all(one.ok for one in report.parity) or not gelu.plain(family, settings):

@@ -13,10 +13,13 @@ from convert.families.base import UNSAID
 from convert.families.settings import deciding, parts_present
 from convert.identify.evidence import options_present, sizes_present
 from convert.identify.family import Pair, shapes_of
+from convert.images.families import FAMILIES as SCRIPTS
+from convert.images.opening import open_script, propose
 from convert.layered import check_options
 from convert.layers.opening import open_model
 from convert.layers.summary import FAMILY, Summary, summarize, summarize_result
 from convert.names.leftovers import why_left_over
+from convert.scripted import summarize_script
 from zoo.errors import GenaeError
 
 if TYPE_CHECKING:
@@ -148,9 +151,14 @@ def inspect(
     }
     if (result := summarize_result(Path(os.path.expanduser(source)))) is not None:
         return result
+    if family in SCRIPTS:
+        with open_script(source, family, config, options, allow_unused=allow_unused) as script:
+            return summarize_script(script)
     model = open_model(source, config, allow_unused=allow_unused)
     if model is not None:
         with model:
+            if family is None and model.checkpoint is not None:
+                propose(model.problems, model.checkpoint)
             summary = summarize(model)
         if family == FAMILY or (family is None and model.supported):
             check_options(options, model.network)
@@ -161,7 +169,9 @@ def inspect(
         if model is None or family is not None:
             raise
         return summary
-    return found if model is None or found.families else summary
+    if model is not None and not found.families:
+        return summary
+    return found
 
 
 def _inspect_text(

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from convert.card import write_card
 from convert.layers.network import Network
 from convert.layers.opening import JSON, KerasModel
 from convert.layers.settings import ARCHITECTURE, settings
-from convert.layers.summary import CONVERSION, FAMILY, summarize
-from convert.parity import require
+from convert.layers.summary import FAMILY, summarize
 from convert.report import Report
-from convert.writers.safetensors import kinds_of, write
+from convert.writers.safetensors import kinds_of
+from convert.writing import write_folder
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
+
+if TYPE_CHECKING:
+    from convert.parity import Parity
 
 LAYOUT = "channels_last"  # the one option
 IMAGE_AXES = 4  # batch, height, width, channels
@@ -75,8 +75,6 @@ def convert_model(
         progress: as `convert_checkpoint`.
         with_code: add the modelling files.
     """
-    from zoo.staging import new_folder
-
     network, checkpoint, plan = model.require()
     last = check_options(options, network)
     kinds = {str(kind) for kind in kinds_of(plan.steps, checkpoint, dtype).values()}
@@ -97,43 +95,32 @@ def convert_model(
         example=_example(result),
         model=summarize(model).to_dict(),
     )
-    with new_folder(out) as folder:
-        total = sum(checkpoint[name].nbytes for step in plan.steps for name in {*step.sources})
-        unsound: list[str] = []
-        with progress(total) if progress else nullcontext(lambda written: None) as advance:
-            report.files = write(
-                folder,
-                plan.steps,
-                checkpoint,
-                dtype=dtype,
-                max_shard_bytes=max_shard_bytes,
-                advance=advance,
-                unsound=unsound,
-            )
-        if unsound:
-            some = ", ".join(unsound[:3]) + (" ..." if len(unsound) > 3 else "")
-            words = f"{len(unsound)} weights contain values that are no finite numbers: {some}"
-            report.notes.append(words)
-            report.warnings.append(words)
-        _write_json(folder / "config.json", result)
-        if verify is not None:
-            from convert.verify import compare_layers
+    architecture = Path(model.place)
+    read = {*checkpoint.files, *([architecture] if architecture.suffix == JSON else [])}
+    name = network.architecture.name
+    return write_folder(
+        report,
+        checkpoint,
+        f"The model {name!r}" if name else "A model",
+        sorted(path for path in read if path.is_file()),
+        companions={},
+        compare=comparison(verify),
+        dtype=dtype,
+        max_shard_bytes=max_shard_bytes,
+        progress=progress,
+        with_code=with_code,
+    )
 
-            report.parity = compare_layers(folder, verify)
-            require(report.parity, "Was it recorded of this model, in inference?")
-        _write_json(folder / CONVERSION, report.to_dict())
-        report.files += ["config.json", CONVERSION]
-        architecture = Path(model.place)
-        read = {*checkpoint.files, *([architecture] if architecture.suffix == JSON else [])}
-        name = network.architecture.name
-        report.files += write_card(
-            folder,
-            report,
-            f"The model {name!r}" if name else "A model",
-            sorted(path for path in read if path.is_file()),
-            with_code=with_code,
-        )
-    return report
+
+def comparison(
+    verify: str | os.PathLike[str] | None,
+) -> Callable[[Path], list[Parity]] | None:
+    """What compares a folder with recorded outputs; nothing where there are none."""
+    if verify is None:
+        return None
+    from convert.verify.layers import compare_layers
+
+    return lambda folder: compare_layers(folder, verify)
 
 
 def _example(result: Mapping[str, Any]) -> list[str]:
@@ -147,7 +134,3 @@ def _example(result: Mapping[str, Any]) -> list[str]:
             sizes.insert(1, sizes.pop())
         given.append(f"torch.zeros({', '.join(map(str, sizes))})")
     return [f"outputs = model({', '.join(given)}).outputs"]
-
-
-def _write_json(path: Path, table: dict[str, Any]) -> None:
-    path.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

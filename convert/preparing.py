@@ -18,6 +18,7 @@ from convert.arguments import DTYPES, size_in_bytes
 from convert.companions import read_config
 from convert.families.base import CONFIG_OPTIONS
 from convert.identify.family import Pair, candidates, only, resolve_settings, several
+from convert.images.opening import propose
 from convert.plan import make_plan
 from convert.weights.renames import rename
 from convert.weights.steps import Plan
@@ -188,6 +189,8 @@ def prepare(
     except GenaeError as error:
         # Of no known family, no configuration or vocabulary would help.
         ready.problems = [*ready.problems, error] if ready.pairs else [error]
+    if family is None and not ready.pairs:
+        propose(ready.problems, checkpoint)
     return ready
 
 

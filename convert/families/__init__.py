@@ -16,6 +16,7 @@ from convert.families import (
 )
 from convert.families.base import Family, Settings
 from convert.families.settings import resolve_settings
+from convert.images.families import FAMILIES as SCRIPTS
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
@@ -65,7 +66,7 @@ def find(name: str) -> Family:
     """
     known = {word: family for family in FAMILIES for word in (family.name, *family.aliases)}
     if name not in known:
-        raise UsageError(f"no family named {name!r}. {did_you_mean(name, known)}")
+        raise UsageError(f"no family named {name!r}. {did_you_mean(name, [*known, *SCRIPTS])}")
     return known[name]
 
 

@@ -94,5 +94,5 @@ def facts(architecture: Architecture) -> dict[str, Any]:
     for _, layer in architecture.walk():
         target = layer.options.get("target_shape")
         if layer.kind == "Reshape" and isinstance(target, list) and len(target) == 2:
-            return {"num_classes": target[1]}
+            return {"num_choices": target[1]}
     return {}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 from convert.images.rows import (
+    CODE,
     FLATTEN,
     LEAKY,
+    OTHER,
     TABLE,
     TO_MAP,
     Family,
@@ -26,7 +28,7 @@ VAE, AE, LAYERS = "genae_vae", "genae_ae", "genae_layers"
 PAPER = "arXiv:1312.6114"
 GAUSSIAN = ("z_mean", "z_log_var")
 BERNOULLI = {"likelihood": "bernoulli", "pixel_range": [0.0, 1.0]}
-NO_VARIANCES = "this file has no variances: the result is a plain encoder, of the mean codes"
+NO_VARIANCES = "this file has no variances: the result gives the mean codes alone"
 NO_PRIOR = "this file has no prior of the classes: the result is a plain decoder"
 
 DENSE = (dense("relu", "hidden"),)
@@ -59,7 +61,7 @@ def plain(trunk: tuple[Row, ...], decoder: Part) -> dict[str, Part]:
 FILES = {
     "whole": File(("encoder", "decoder"), VAE),
     "encoder with variances": File(("encoder",), VAE),
-    "encoder": File(("means",), AE, note=NO_VARIANCES),
+    "encoder": File(("means",), VAE, note=NO_VARIANCES),
     "decoder": File(("decoder",), VAE),
 }
 
@@ -82,11 +84,25 @@ VAE_CNN = Family(
 CVAE = Family(
     "cvae",
     "Conditional variational autoencoder, with a mean of the prior for each class",
-    plain(DENSE, DENSE_DECODER) | {"class_mean": alone(dense(name="class_mean"))},
+    plain(DENSE, DENSE_DECODER)
+    | {
+        "prior": Part(
+            (dense(name="means"),),
+            OTHER,
+            makes=CODE,
+            targets={"means.weight": "prior.means.weight", "means.bias": "prior.means.bias"},
+        ),
+        "class_mean": alone(dense(name="class_mean")),
+    },
     {
-        "whole": File(("encoder", "decoder", "class_mean"), VAE, {"prior": "class_means"}),
+        "whole": File(
+            ("encoder", "decoder", "prior"),
+            VAE,
+            {"prior": "class_means"},
+            {"num_labels": ("prior", 0)},
+        ),
         "encoder with variances": File(("encoder",), VAE),
-        "encoder": File(("means",), AE, note=NO_VARIANCES),
+        "encoder": File(("means",), VAE, note=NO_VARIANCES),
         "decoder": File(("decoder",), AE, note=NO_PRIOR),
         "class_mean": File(("class_mean",), LAYERS),
     },
@@ -98,16 +114,27 @@ CLUSTER = Family(
     "Variational autoencoder that clusters its codes",
     plain(LEAKY_CONVOLUTIONS, LEAKY_DECODER)
     | {
-        "means": encoder(LEAKY_CONVOLUTIONS, "z_mean"),
-        "class_means": Part((Row(TABLE, name="means"),), targets={"means": "prior.means"}),
+        "class_means": Part((Row(TABLE, name="means"),), targets={"means": "prior.means.weight"}),
+        "prior": Part(
+            (dense("relu", "hidden"), dense("softmax", "clusters")),
+            targets={
+                "hidden.weight": "prior.classifier.0.weight",
+                "hidden.bias": "prior.classifier.0.bias",
+                "clusters.weight": "prior.classifier.2.weight",
+                "clusters.bias": "prior.classifier.2.bias",
+            },
+        ),
         "classifier": alone(dense("relu"), dense("softmax")),
     },
     {
         "whole": File(
-            ("encoder", "decoder", "class_means", "classifier"), VAE, {"prior": "clusters"}
+            ("encoder", "decoder", "class_means", "prior"),
+            VAE,
+            {"prior": "clusters"},
+            {"num_clusters": ("class_means", 0), "cluster_hidden_size": ("prior", 1)},
         ),
         "encoder with variances": File(("encoder",), VAE),
-        "encoder": File(("means",), AE, note=NO_VARIANCES),
+        "encoder": File(("means",), VAE, note=NO_VARIANCES),
         "decoder": File(("decoder",), AE, note=NO_PRIOR),
         "classifier": File(("classifier",), LAYERS),
     },
@@ -124,7 +151,7 @@ VMF = Family(
         "decoder": File(("decoder",), VAE),
     },
     BERNOULLI | {"posterior": "von_mises_fisher"},
-    asked={"kappa": "the concentration that the script was given, as kappa = 20"},
+    asked={"concentration": "kappa of the script, 20 as it was published"},
     paper="arXiv:1804.00891",
 )
 GUMBEL = Family(
@@ -138,11 +165,11 @@ GUMBEL = Family(
     },
     BERNOULLI | {"posterior": "gumbel_softmax"},
     asked={
-        "num_classes": "how many classes each discrete number has",
-        "temperature": "the temperature that training ended at",
+        "num_choices": "classes of each discrete number, 10 as it was published",
+        "relaxation": "tau of the script at the end of its training",
     },
-    scalar="temperature",
+    scalar="relaxation",
     paper="arXiv:1611.01144",
 )
 
-FAMILIES = (DENSE_VAE, VAE_CNN, CVAE, CLUSTER, VMF, GUMBEL)
+FAMILIES = (DENSE_VAE, VAE_CNN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convert.images.rows import AXES, IMAGE, TABLE, Family, File, Part, Row
+from convert.images.rows import AXES, CODE, IMAGE, TABLE, Family, File, Part, Row
 from convert.images.sizes import Image, NoFit, image_of, write
 from convert.images.units import Unit, Units
 from convert.layers.network import Network, build
@@ -218,20 +218,21 @@ def _check_code(found: Fit) -> None:
     """
     widths: dict[int, str] = {}
     for name, fitted in found.parts.items():
-        network = fitted.network
-        if network is None:
-            continue
-        ends = network.inputs if fitted.part.reads == "code" else network.outputs
+        part, network = fitted.part, fitted.network
+        ends = []
+        if network is not None:
+            ends += network.inputs if part.reads == CODE else []
+            ends += network.outputs if part.makes == CODE else []
         for tensor in ends:
+            assert network is not None
             shape = network.shapes[tensor]
-            if shape is not None and len(shape) == 2 and shape[1] and name in CODED:
+            if shape is not None and len(shape) == 2 and shape[1]:
                 widths.setdefault(shape[1], name)
+        if network is None and (unit := next(iter(fitted.units.values()))):
+            widths.setdefault(unit.shapes[0][-1], name)
     if len(widths) > 1:
         words = ", ".join(f"{width} of the {name}" for width, name in widths.items())
         raise NoFit(f"codes have several widths: {words}")
     image = found.image
     if image.size and widths and min(widths) >= image.size**2 * image.channels:
         raise NoFit(f"codes of {min(widths)} numbers for {image.size**2 * image.channels} pixels")
-
-
-CODED = ("encoder", "means", "decoder", "classifier", "code_norm")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SIZE, PART = "image_size", "part"
 
 #: Options that are whole numbers.
-COUNTS = (SIZE, "num_classes")
+COUNTS = (SIZE, "num_choices")
 
 
 @dataclass
@@ -91,6 +91,8 @@ def open_script(
     family: str,
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
+    *,
+    allow_unused: Sequence[str] = (),
 ) -> ScriptModel:
     """The model of a published script that a file means.
 
@@ -99,6 +101,7 @@ def open_script(
         family: a key of `FAMILIES`.
         config: the JSON of `model.to_json()`, where the source has weights alone.
         options: `image_size`, `part` and what the family asks for.
+        allow_unused: patterns of tensors that may be left over.
 
     Returns:
         The model, with what stops its conversion; to be closed, or used in a `with`.
@@ -111,7 +114,7 @@ def open_script(
     model = ScriptModel(path, script, open_checkpoint(path))
     try:
         given = _checked(script, dict(options or {}))
-        units = read_units(model.checkpoint)
+        units = read_units(model.checkpoint, allow_unused)
         architecture = _architecture(model, config)
         model.found = _choose(model, units, architecture, given)
         if units.left:
@@ -201,18 +204,33 @@ def _quoted(word: str) -> str:
     return f'"{word}"' if " " in word else word
 
 
-def proposals(units: Units) -> str:
-    """The families that shapes fit, each with what the file then holds; empty for none."""
+def fitting(units: Units) -> dict[str, list[str]]:
+    """The families that shapes fit, each with what the file then holds."""
     found = {
-        name: [one for one in fit(family, units, Image())[0] if one.file.model != LAYERS]
+        name: [one.holds for one in fit(family, units, Image())[0] if one.file.model != LAYERS]
         for name, family in FAMILIES.items()
     }
-    words = [
-        f"--family {name} ({' or '.join(one.holds for one in fits)})"
-        for name, fits in found.items()
-        if fits
-    ]
-    return " or ".join(words)
+    return {name: holds for name, holds in found.items() if holds}
+
+
+def proposals(units: Units) -> str:
+    """The same in words; empty for none."""
+    found = fitting(units).items()
+    return " or ".join(f"--family {name} ({' or '.join(holds)})" for name, holds in found)
+
+
+def propose(problems: list[GenaeError], checkpoint: Checkpoint) -> None:
+    """Add to what stops a conversion the families of scripts whose shapes a file has.
+
+    Args:
+        problems: where the file was taken for something else; nothing is added to none.
+        checkpoint: the file.
+    """
+    if problems and (names := proposals(read_units(checkpoint))):
+        first = problems[0]
+        problems[0] = type(first)(
+            f"{first}\nIf it is an image model of a published script, its shapes fit {names}."
+        )
 
 
 def _resolve(

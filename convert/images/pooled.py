@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from convert.images.rows import (
+    IMAGE,
     LEAKY,
     MEAN_POOL,
     RELU,
@@ -25,6 +26,7 @@ from convert.images.rows import (
 
 VAE, AE, EAE, LAYERS = "genae_vae", "genae_ae", "genae_eae", "genae_layers"
 HALVINGS = 5
+LOG_SCALE = {"posterior_scale": "log_standard_deviation"}
 
 SHRINKING = (
     *(row for _ in range(HALVINGS) for row in (conv(2, kernel=5), norm(), LEAKY)),
@@ -56,12 +58,12 @@ CELEBA = Family(
     "Convolutional variational autoencoder of faces",
     {
         "encoder": encoder(SHRINKING, "z_shift", "z_log_scale"),
-        "features": alone(*SHRINKING, reads="image"),
+        "features": alone(*SHRINKING, reads=IMAGE),
         "decoder": DECODER,
     },
     {
-        "whole": File(("encoder", "decoder"), VAE),
-        "encoder with heads": File(("encoder",), VAE),
+        "whole": File(("encoder", "decoder"), VAE, LOG_SCALE),
+        "encoder with heads": File(("encoder",), VAE, LOG_SCALE),
         "encoder": File(
             ("features",),
             LAYERS,
@@ -108,4 +110,4 @@ ENTROPIC = Family(
     paper="arXiv:2002.10631",
 )
 
-FAMILIES = (CELEBA, AUTOENCODER, ENTROPIC)
+FAMILIES = (AUTOENCODER, ENTROPIC)

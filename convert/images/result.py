@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from convert.images.fitting import Fit, Fitted
 from convert.images.rows import IMAGE
 from convert.layers.settings import MODEL_TYPE as LAYERS
@@ -15,6 +17,27 @@ from convert.weights.steps import Plan, Step
 from zoo import catalog
 
 NOT_USED = "not used by the result"
+COMPONENTS = 10  # of the mixture of codes, which is fitted after a training
+
+#: Tensors of models that no file of Keras has, as they begin: their axes (d of the code, k
+#: components), what they are filled with, their type.
+SAMPLERS: dict[str, tuple[str, int, str]] = {
+    "samplers.gaussian.mean": ("d", 0, "float32"),
+    "samplers.gaussian.scale_tril": ("dd", 0, "float32"),
+    "samplers.mixture.weights": ("k", 0, "float32"),
+    "samplers.mixture.means": ("kd", 0, "float32"),
+    "samplers.mixture.scale_trils": ("kdd", 0, "float32"),
+}
+BEGINNINGS: dict[str, dict[str, tuple[str, int, str]]] = {
+    "genae_ae": SAMPLERS,
+    "genae_vae": {**SAMPLERS, "updates": ("", 0, "int64")},
+    "genae_eae": {
+        **SAMPLERS,
+        "code_norm.running_mean": ("d", 0, "float32"),
+        "code_norm.running_var": ("d", 1, "float32"),
+        "code_norm.num_batches_tracked": ("", 0, "int64"),
+    },
+}
 
 
 def configuration(found: Fit, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,10 +59,14 @@ def configuration(found: Fit, given: Mapping[str, Any]) -> dict[str, Any]:
         "num_channels": found.image.channels,
         "network": "layers",
         "latent_size": found.latent_size,
+        "num_mixture_components": COMPONENTS,
         **found.family.settings,
         **found.file.settings,
         **given,
     }
+    for setting, (part, axis) in found.file.sizes.items():
+        first = next(iter(found.parts[part].units.values()))
+        result[setting] = first.shapes[0][axis]
     for fitted in found.parts.values():
         if fitted.part.graph:
             assert fitted.network is not None
@@ -47,6 +74,22 @@ def configuration(found: Fit, given: Mapping[str, Any]) -> dict[str, Any]:
         if fitted.part.makes == IMAGE:
             result["output_activation"] = fitted.part.last_activation
     return result
+
+
+def beginnings(result: Mapping[str, Any], plan: Plan) -> dict[str, np.ndarray]:
+    """Tensors that the model has and the file has not, by name.
+
+    Args:
+        result: the `config.json`.
+        plan: of the file's own tensors.
+    """
+    there = {step.target for step in plan.steps}
+    sizes: dict[str, int] = {"d": result.get("latent_size", 0), "k": COMPONENTS}
+    return {
+        name: np.broadcast_to(np.array(value, kind), [sizes[axis] for axis in axes])
+        for name, (axes, value, kind) in BEGINNINGS.get(result["model_type"], {}).items()
+        if name not in there
+    }
 
 
 def plan(found: Fit, left: Mapping[str, str]) -> Plan:

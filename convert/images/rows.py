@@ -18,7 +18,7 @@ AXES = {
 TABLE = "Table"
 
 #: What a part of a model reads.
-IMAGE, CODE, MAP = "image", "code", "map"
+IMAGE, CODE, MAP, OTHER = "image", "code", "map", "other"
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,10 @@ class Part:
 
     Attributes:
         rows: its layers, in the order of the script.
-        reads: `IMAGE`, `CODE` or `MAP`, an image of any size and of a code's channels.
+        reads: `IMAGE`, `CODE`, `MAP`, which is an image of channels that are no colours, or
+            `OTHER`, vectors that are no codes.
         outputs: names of the layers whose outputs the network has; empty for the last one's.
-        makes: `IMAGE` of a decoder, whose last activation the result has in its settings.
+        makes: `IMAGE` of a decoder, whose last activation the result has in its settings; `CODE`.
         graph: the setting of the result that has the network; empty where it has none.
         targets: names of its tensors in the result, by `layer.tensor`; of a network of the
             result those follow from `prefix`.
@@ -139,12 +140,14 @@ class File:
         parts: names, in the order of the file; of a result's setting and its part of the weights.
         model: type of the result, as in its `config.json`.
         settings: of the result.
+        sizes: settings that are sizes -> a part, and which axis of its first kernel they are.
         note: what a person should know of it.
     """
 
     parts: tuple[str, ...]
     model: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    sizes: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     note: str = ""
 
 
@@ -192,14 +195,14 @@ def encoder(trunk: tuple[Row, ...], *heads: str) -> Part:
     """
     inputs = (trunk[-1].name,) if len(heads) > 1 else ()
     rows = (*trunk, *(dense(name=head, inputs=inputs) for head in heads))
-    return Part(rows, IMAGE, heads, graph=ENCODER, prefix="encoder.layers.")
+    return Part(rows, IMAGE, heads, CODE, graph=ENCODER, prefix="encoder.layers.")
 
 
 def decoder(*rows: Row) -> Part:
     """Layers from codes to images."""
-    return Part(rows, makes=IMAGE, graph=DECODER, prefix="decoder.layers.")
+    return Part(rows, CODE, makes=IMAGE, graph=DECODER, prefix="decoder.layers.")
 
 
-def alone(*rows: Row, reads: str = CODE) -> Part:
+def alone(*rows: Row, reads: str = OTHER) -> Part:
     """Layers that are a model of layers where a file has no others."""
     return Part(rows, reads, prefix="layers.")

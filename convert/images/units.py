@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from convert.readers.base import Checkpoint
 
@@ -55,7 +56,8 @@ class Units:
             within each class alone.
         ordered: whether the order is that of all layers.
         left: names of tensors that no layer of the file lists.
-        training: those of tensors that training left, such as an optimizer's.
+        training: those of tensors that training left, such as an optimizer's, or that may be
+            left out.
     """
 
     found: tuple[Unit, ...]
@@ -64,20 +66,31 @@ class Units:
     training: tuple[str, ...] = ()
 
 
-def read_units(checkpoint: Checkpoint) -> Units:
-    """Sort a file's tensors by their layers; those of a model in the model stand in its place."""
-    names = [name for name in checkpoint if not NOT_WEIGHTS.match(name)]
+def read_units(checkpoint: Checkpoint, allow_unused: Sequence[str] = ()) -> Units:
+    """Sort a file's tensors by their layers; those of a model in the model stand in its place.
+
+    Args:
+        checkpoint: the file.
+        allow_unused: patterns of tensors that are left out.
+    """
+    training = tuple(
+        name
+        for name in checkpoint
+        if NOT_WEIGHTS.match(name) or any(fnmatchcase(name, one) for one in allow_unused)
+    )
+    without = {*training}
+    names = [name for name in checkpoint if name not in without]
     if checkpoint.format == "tf_object":
         groups = _by_numbers(names)
     elif checkpoint.format == "keras3":
         groups = _by_folders(names)
     else:
         stored = [name for group in checkpoint.groups for name in group.tensors]
-        groups = _by_layers([name for name in stored if name in checkpoint] or names)
+        known = {*names}
+        groups = _by_layers([name for name in stored if name in known] or names)
     found = [_unit(checkpoint, name, tensors) for name, tensors in groups.items()]
     used = {name for unit in found for name in unit.tensors}
     left = tuple(name for name in names if name not in used)
-    training = tuple(name for name in checkpoint if NOT_WEIGHTS.match(name))
     return Units(tuple(found), checkpoint.format != "keras3", left, training)
 
 

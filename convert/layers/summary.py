@@ -57,6 +57,7 @@ class Summary:
         missing: what stops a conversion, a line each.
         exit_code: of the conversion, as far as it is known.
         converted: whether it is the result of a conversion.
+        families: those that it is taken for.
     """
 
     source: Path
@@ -72,13 +73,14 @@ class Summary:
     missing: list[str] = field(default_factory=list)
     exit_code: int = 0
     converted: bool = False
+    families: list[str] = field(default_factory=lambda: [FAMILY])
 
     def to_dict(self) -> dict[str, Any]:
         """The facts in types that JSON has, without places on this machine."""
         return {
             "format": self.format,
             "form": self.form,
-            "families": [FAMILY],
+            "families": self.families,
             "model": self.name,
             "keras": self.keras,
             "layers": [

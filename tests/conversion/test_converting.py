@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 import convert
 import zoo
 from convert.families import FAMILIES
-from convert.verify import compare
+from convert.verify.texts import compare
 from convert.weights import steps
 from convert.weights.rows import expand
 from tests.conversion.bundles import write_bundle

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import convert
-from convert.verify import outputs
+from convert.verify.texts import outputs
 from tests.conversion.bundles import write_bundle
 from tests.conversion.records import LEGACY, options, record, spread
 from tests.conversion.wrappers import FORMS, class_of, layers_of

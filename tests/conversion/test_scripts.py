@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+import convert
+import zoo
 from convert.images.families import FAMILIES
 from convert.images.opening import open_script, proposals
 from convert.images.units import read_units
@@ -22,7 +24,7 @@ from tests.conversion.script_models import (
     originals,
     record,
 )
-from zoo.errors import IntegrityError, UsageError
+from zoo.errors import IntegrityError, ToleranceError, UsageError
 
 LOCAL = [name for name in WHOLE if (HERE / name).is_dir()]
 
@@ -154,3 +156,59 @@ def test_every_form_of_a_whole_file_computes_everything(family, dtype):
             key: gap for key, gap in gaps(made, expected).items() if not gap <= TOLERANCES[dtype]
         }
         assert not far, path
+
+
+def test_a_folder_is_a_model_with_its_image_processor(tmp_path):
+    given, expected = np.load(HERE / "vae_cnn/inputs.npz"), np.load(HERE / "vae_cnn/ref_f64.npz")
+    np.savez(
+        tmp_path / "io.npz",
+        encoder_in=given["x"], encoder_out=expected["z_mean"].astype("float32"),
+        encoder_out_f64=expected["z_mean"], decoder_in=given["decoder_in"],
+        decoder_out=expected["decoder_out"].astype("float32"),
+    )  # fmt: skip
+    out = tmp_path / "vae"
+    report = convert.convert_checkpoint(
+        HERE / "vae_cnn/vae.weights", out, family="vae_cnn", verify=tmp_path / "io.npz"
+    )
+    assert [one.name for one in report.parity] == ["encoder_out", "decoder_out", "encoder_out_f64"]
+    assert {path.name for path in out.iterdir()} == {*report.files}
+    model, processor = zoo.from_pretrained(out), zoo.load_image_processor(out)
+    pixels = processor(given["x_uint8"][0], return_tensors="pt")["pixel_values"]
+    codes = model.encode(pixels)
+    assert gaps({"z": codes}, {"z": torch.from_numpy(expected["z_mean"][:1])})["z"] < 1e-5
+
+
+def test_outputs_that_differ_leave_nothing(tmp_path):
+    given = np.load(HERE / "vae_cnn/inputs.npz")
+    for arrays, error in (
+        (
+            {"decoder_in": given["decoder_in"], "decoder_out": np.zeros((4, 28, 28, 1))},
+            ToleranceError,
+        ),
+        ({"encoder_in": given["x"][:, :-1], "encoder_out": np.zeros((8, 2))}, UsageError),
+        ({"in0": given["x"], "out0": given["x"]}, UsageError),
+    ):
+        np.savez(tmp_path / "io.npz", **arrays)
+        with pytest.raises(error):
+            convert.convert_checkpoint(
+                HERE / "vae_cnn/vae.weights", tmp_path / "out", family="vae_cnn",
+                verify=tmp_path / "io.npz",
+            )  # fmt: skip
+        assert not (tmp_path / "out").exists()
+
+
+def test_the_command_names_the_family_to_give(run, tmp_path):
+    path = str(HERE / "dense_vae/vae.weights")
+    for verb in (("inspect", path), ("convert", path, str(tmp_path / "out"))):
+        done = run(*verb)
+        assert done.code == 2
+        assert "--family dense_vae (whole)" in " ".join((done.out + done.err).split())
+    shown = run("inspect", path, "--family", "dense_vae")
+    assert shown.code == 0
+    assert "decoder/dense_1" in shown.out
+    done = run("convert", path, str(tmp_path / "out"), "--family", "dense_vae")
+    assert done.code == 0
+    assert "VAEModel, 10 tensors" in done.out
+    wrong = run("convert", path, str(tmp_path / "no"), "--family", "dense_va")
+    assert wrong.code == 2
+    assert "dense_vae" in wrong.err

@@ -17,7 +17,7 @@ from convert.backward.targets import TARGETS
 from convert.card import FORMATS
 from convert.families import FAMILIES
 from convert.readers.base import FORMS
-from convert.verify import compare
+from convert.verify.texts import compare
 from zoo import catalog, drawing
 from zoo.card import Card, dumps, render_readme, schema
 from zoo.card.card import Train

@@ -114,7 +114,9 @@ FLOORS = (
     "preparing report verify",  # all that is known before a value is read; the only torch
     "choosing",  # which of several is meant
     "card",  # the model's page
+    "writing",  # the folder of a Keras model
     "layered",  # models of any layers
+    "scripted",  # image models of published scripts
     "inspection forward backward",  # what is it, the way in, the way out
 )
 NUMBERS = "numpy ml_dtypes h5py tokenizers google_crc32c"

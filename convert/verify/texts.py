@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from convert.parity import Parity, compare_arrays
-from zoo.errors import IntegrityError, UsageError
+from convert.verify.arrays import read_arrays
+from zoo.errors import UsageError
 
 #: Recorded inputs -> arguments of the model.
 INPUTS = {
@@ -94,7 +95,7 @@ def compare(
     """
     import torch
 
-    arrays = _arrays(reference)
+    arrays = read_arrays(reference)
     given = {
         argument: torch.from_numpy(arrays[name].astype(_kind(arrays[name])))
         for name, argument in INPUTS.items()
@@ -132,75 +133,6 @@ def compare(
         )
     if lacking and notes is not None:
         notes.append(f"not compared, as the result does not have it: {', '.join(lacking)}")
-    return found
-
-
-def _arrays(reference: str | os.PathLike[str]) -> dict[str, Any]:
-    """Every array of a record."""
-    import zipfile
-
-    import numpy as np
-
-    try:
-        with Path(os.path.expanduser(reference)).open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise IntegrityError(f"{reference}: not an archive of arrays ({error})") from None
-
-
-#: How recorded outputs of a Keras model end, the type that they are of, and what is allowed: in
-#: float64 TensorFlow keeps some constants in single precision.
-PRECISIONS = (("", "float32", 1e-5), ("_f64", "float64", 1e-6))
-
-
-def compare_layers(
-    folder: str | os.PathLike[str], reference: str | os.PathLike[str]
-) -> list[Parity]:
-    """Run recorded inputs through a model of layers.
-
-    Args:
-        folder: the model.
-        reference: a `.npz`: inputs `in0`, `in1` ..., outputs `out0` ... (float32), and perhaps
-            `out0_f64` ... (float64).
-
-    Returns:
-        One comparison per recorded output.
-
-    Raises:
-        IntegrityError: the file is no such archive.
-        UsageError: its inputs or outputs are not the model's.
-    """
-    import torch
-
-    from zoo.models.images.modeling_layers import LayersModel
-
-    arrays = _arrays(reference)
-    found: list[Parity] = []
-    for end, name, allowed in PRECISIONS:
-        dtype = getattr(torch, name)
-        if f"out0{end}" not in arrays:
-            continue
-        # As the original has its images, whatever the folder says.
-        model: Any = LayersModel.from_pretrained(folder, dtype=dtype, channels_last=True)
-        model.eval()
-        given = [
-            torch.from_numpy(arrays[f"in{i}"])
-            for i in range(len(model.config.inputs))
-            if f"in{i}" in arrays
-        ]
-        given = [x.to(dtype) if x.is_floating_point() else x for x in given]
-        try:
-            with torch.no_grad():
-                made = model(*given).outputs
-        except ValueError as error:
-            raise UsageError(f"{reference}: {error}") from None
-        for i, output in enumerate(made):
-            if (recorded := arrays.get(f"out{i}{end}")) is not None:
-                computed = output.double().numpy()
-                found.append(compare_arrays(f"out{i}{end}", computed, recorded, allowed))
-    if not found:
-        raise UsageError(f"{reference}: has no out0; it has {', '.join(arrays)}")
     return found
 
 
