@@ -26,6 +26,12 @@ CHAINS = {"hold_steps": 1, "anneal_steps": 2, "cool_steps": 1, "max_temperature"
 ENERGY = CHAINS | {"hidden_size": 6, "num_hidden_layers": 2}
 VECTORS = {"input_shape": [2], "start_mean": 0.0, "start_scale": 2.0}
 GENERATING = {"generator_hidden_size": 5, "generator_num_hidden_layers": 2, "latent_size": 3}
+CODES = {"latent_size": 3, "num_codes": 6, "width_multiplier": 0.02, "image_size": 8} | {
+    "num_residual_blocks": 1,
+    "prior_hidden_size": 6,
+    "prior_num_layers": 2,
+    "prior_num_heads": 3,
+}
 LOGISTIC = {"likelihood": "discretized_logistic", "scale": "learned"}
 
 TEXT = {
@@ -213,6 +219,11 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         | SHARED
         | {"lower_latent_sizes": [2, 1], "upper_hidden_sizes": [], "gradient": "plain"},
         "convolutional": CONVOLUTIONAL | LOGISTIC | {"importance_samples": 1},
+    },
+    "vq_vae": {
+        "averages": CODES,
+        "gradient": CODES | COLOUR | SHARED | {"codebook": "gradient"},
+        "binary": CODES | BERNOULLI | {"restart_threshold": 0.0},
     },
     "classifier": {
         "convolutional": {

@@ -30,6 +30,7 @@ from zoo.models.images.configuration_iwae import IWAEConfig as IWAEConfig
 from zoo.models.images.configuration_layers import LayersConfig as LayersConfig
 from zoo.models.images.configuration_mdsm import MDSMConfig as MDSMConfig
 from zoo.models.images.configuration_vae import VAEConfig as VAEConfig
+from zoo.models.images.configuration_vq_vae import VQVAEConfig as VQVAEConfig
 from zoo.models.images.image_processing_genae import GenaeImageProcessor as GenaeImageProcessor
 from zoo.models.images.modeling_ae import AEModel as AEModel
 from zoo.models.images.modeling_classifier import ClassifierModel as ClassifierModel
@@ -40,6 +41,7 @@ from zoo.models.images.modeling_iwae import IWAEModel as IWAEModel
 from zoo.models.images.modeling_layers import LayersModel as LayersModel
 from zoo.models.images.modeling_mdsm import MDSMModel as MDSMModel
 from zoo.models.images.modeling_vae import VAEModel as VAEModel
+from zoo.models.images.modeling_vq_vae import VQVAEModel as VQVAEModel
 from zoo.models.text.configuration_synthesizer import SynthesizerConfig as SynthesizerConfig
 from zoo.models.text.modeling_synthesizer import SynthesizerForCausalLM as SynthesizerForCausalLM
 from zoo.models.text.modeling_synthesizer import SynthesizerForConditionalGeneration as SynthesizerForConditionalGeneration

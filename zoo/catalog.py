@@ -18,6 +18,7 @@ from zoo.hints import did_you_mean
 ABILITIES = {
     "encodes": "turns images into vectors of features",
     "reconstructs": "turns images into codes and back",
+    "quantizes": "turns images into grids of codes, each the number of a vector",
     "samples": "draws images",
     "bounds": "bounds the log-likelihood of images from below",
     "compresses": "codes images by bits back",
@@ -70,6 +71,14 @@ IMAGES = (
         model="zoo.models.images.modeling_iwae:IWAEModel",
         paper="arXiv:1509.00519",
         can=(*AUTOENCODES, "bounds"),
+    ),
+    Entry(
+        name="vq_vae",
+        title="vector-quantised autoencoder",
+        config="zoo.models.images.configuration_vq_vae:VQVAEConfig",
+        model="zoo.models.images.modeling_vq_vae:VQVAEModel",
+        paper="arXiv:1711.00937",
+        can=("quantizes", "reconstructs", "samples"),
     ),
     Entry(
         name="dde",

@@ -182,8 +182,9 @@ def interpolate(
         images: files, folders of them, or names of example data sets, paired in order; if a
             folder holds an odd number, the last is left out, and `facts["left_out"]` names it.
         steps: images per row, both ends included, 2 to 100.
-        mode: `slerp`, along the arc of the codes, or `linear`; a model without codes walks
-            straight, each image moved to where its density is high, whatever the mode.
+        mode: `slerp`, along the arc of the codes, or `linear`; other models walk straight whatever
+            the mode: without codes each image is moved to where its density is high, with codes
+            that are numbers of vectors the encoder's vectors are quantised on the way.
         quiet: draw no progress bar.
 
     Raises:
@@ -212,8 +213,10 @@ def interpolate(
     plots.check_grid(pairs * steps, processor.size, processor.size, steps)
     values = pixels[: 2 * pairs].reshape(pairs, 2, *pixels.shape[1:])
     chunks = torch.split(values, max(1, BATCH // steps))
-    scores = "scores" in catalog.find_config(network.config.model_type).can
-    options = {"seed": 0} if scores else {"mode": mode}
+    can = catalog.find_config(network.config.model_type).can
+    bends = "encodes" in can
+    options: dict[str, Any] = {"mode": mode} if bends else {}
+    options |= {"seed": 0} if "scores" in can else {}
     made = [
         to_bytes(
             processor, network.interpolate(*(chunk.float() / 255).unbind(1), steps, **options)
@@ -224,7 +227,7 @@ def interpolate(
         "model": str(model),
         "pairs": [[str(file) for file in files[i : i + 2]] for i in range(0, 2 * pairs, 2)],
         "steps": steps,
-        "mode": "linear" if scores else mode,
+        "mode": mode if bends else "linear",
         "left_out": str(files[-1]) if len(pixels) % 2 else None,
     }
     return Grid(torch.cat(made).flatten(0, 1), steps, facts, *read.skipped())
@@ -266,9 +269,9 @@ def neighbors(
 
     check_exist(images, skip_bad=skip_bad)
     from zoo import plots
-    from zoo.loading import load_for
+    from zoo.loading import check_able, load_for
 
-    network, processor = load_for(model, "encode")
+    network, processor = load_for(check_able(model, "encodes", "neighbors"), "encode")
     # Only once the model is known to exist: these import torch.
     import torch
 

@@ -126,4 +126,4 @@ def test_a_wrong_request_for_neighbours_leaves_no_file(saved, bars, run, tmp_pat
 def test_a_classifier_has_no_code_to_compare(saved, bars, run, tmp_path):
     code, _, err = run("neighbors", saved("classifier"), bars / "test", "-o", tmp_path / "a.png")
     assert code == 2
-    assert "cannot encode" in err
+    assert "needs a model that turns images into vectors of features (ae, vae," in err

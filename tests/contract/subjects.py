@@ -129,7 +129,10 @@ def loss_of(model) -> Tensor:
 
 def represent(model) -> Any:
     """The call that turns images or texts into what depends on each alone."""
-    if "scores" in catalog.find_config(model.config.model_type).can:
+    can = catalog.find_config(model.config.model_type).can
+    if "quantizes" in can:
+        return model.encode_vectors
+    if "scores" in can:
         return lambda values: model(values, return_loss=False).log_density
     if reads(model.config) == "tensors":
         names = list(tensors(model.config))

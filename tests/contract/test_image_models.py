@@ -55,7 +55,10 @@ def test_outputs_have_the_promised_shapes(entry, model, config):
         assert found.logits.shape == (BATCH, config.num_labels)
         assert model.features(images(config)).shape == (BATCH, config.feature_size)
         return
-    assert found.latents.shape == (BATCH, config.latent_size)
+    if "quantizes" in entry.can:
+        assert found.codes.shape == (BATCH, *config.grid_shape)
+    else:
+        assert found.latents.shape == (BATCH, config.latent_size)
     assert model(**inputs(config), return_loss=False).loss is None
     if hasattr(model, "sample"):
         assert found.reconstruction.shape == images(config).shape

@@ -224,7 +224,8 @@ def test_other_precisions_give_the_same(entry, model, config):
             if value.ndim and reads(config) != "images":
                 assert value.dtype == dtype, name
             if far:
-                torch.testing.assert_close(value.float(), exact[name], rtol=far, atol=1e-4)
+                value = value.to(exact[name].dtype)
+                torch.testing.assert_close(value, exact[name], rtol=far, atol=1e-4)
     for name in ("loss", "logits", "reconstruction"):
         if name in found:
             error = (found[name].float() - exact[name]).abs().mean()

@@ -67,9 +67,9 @@ def geometry(
     # transformers draws a bar even for a file of 4 MB.
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     context = open_context(model, device=device, quiet=quiet)
-    if not hasattr(context.model, "decode"):
+    if not {"encodes", "reconstructs"}.issubset(context.can):
         raise UsageError(
-            f"{model} has no latent codes that can be decoded; `genae list` shows the "
+            f"{model} has no vectors of codes that can be decoded; `genae list` shows the "
             "autoencoders, and `genae evaluate` measures the others"
         )
     dataset, part, config = default_place(context, data, split)

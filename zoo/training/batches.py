@@ -68,6 +68,12 @@ def check_together(model: Any, recipe: Recipe, images: Images) -> None:
             )
         settings["dataloader_drop_last"] = "true"
     samplers = recipe.card.train.samplers
+    for name in samplers:
+        if name not in getattr(model, "samplers", ()):
+            raise UsageError(
+                f"{recipe.card.path}: [train] samplers names {name!r}, which no {title} has; "
+                "leave it out, as --set train.samplers=[] does"
+            )
     components = getattr(recipe.config, "num_mixture_components", 0)
     if samplers and count < MIN_FITTED:
         reasons.append(f"too few for the samplers, which are fitted to at least {MIN_FITTED}")

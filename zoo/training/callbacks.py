@@ -10,8 +10,8 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from zoo.progress import Bar
 
 SHOWN_LOSSES = (
-    "loss", "reconstruction_loss", "kl", "entropy", "global_information", "local_information",
-    "global_score", "local_score",
+    "loss", "reconstruction_loss", "kl", "entropy", "commitment_loss", "prior_loss",
+    "global_information", "local_information", "global_score", "local_score",
 )  # fmt: skip
 
 

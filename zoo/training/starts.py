@@ -52,6 +52,9 @@ IMAGES: dict[str, dict[str, Start]] = {
             "iwae-mnist", GAUSSIAN | {"importance_samples": 5}, steps=5000, max_size=32, multiple=1
         ),
     ),
+    "vq_vae": dict.fromkeys(
+        (GREY, COLOUR), Start("vq-vae-fashion-mnist", max_size=32, multiple=4)
+    ),
     "infomax": {
         GREY: Start("infomax-fashion-mnist", NARROW, max_size=32),
         COLOUR: Start("infomax-cifar10", NARROW, max_size=32),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.data.sources import DATASETS
 from zoo.errors import InterruptedRunError, UsageError
-from zoo.hints import did_you_mean
+from zoo.hints import command, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,6 +110,11 @@ def density(
         }  # fmt: skip
         for name in (name for name, value in given.items() if value):
             raise UsageError(f"{name}: {model} gives its energy at once; leave it out")
+    if "quantizes" in found.entry.can:
+        raise UsageError(
+            f"{model} has codes that are numbers of vectors, over which nothing is integrated; "
+            f"what it measures: {command('genae', 'evaluate', str(model))}"
+        )
     vectors = found.config.get("input_shape") is not None
     if data is not None and vectors != (data in DATASETS and DATASETS[data].planar):
         raise UsageError(

@@ -22,6 +22,7 @@ class Metric:
         unit: of the value.
         reference: `module:function` in this package; see `function`.
         needs: what a model must be able to do, one of `catalog.ABILITIES`.
+        also: another of them, if it needs both.
         likelihoods: likelihoods it can measure; empty for all.
         digits: decimals worth keeping in a card.
         tolerance: suggested for a new result: wide enough for another machine or another
@@ -40,6 +41,7 @@ class Metric:
     tolerance: float
     title: str
     likelihoods: tuple[str, ...] = ()
+    also: str = ""
     relative: bool = False
     floor: str = "as many real train images"
     ceiling: str = ""
@@ -68,8 +70,9 @@ class Metric:
             can: what it can do, if not all that its architecture can.
         """
         able = catalog.find(kind).can if can is None else can
-        if self.needs not in able:
-            kinds = ", ".join(catalog.able(self.needs))
+        if not {self.needs, self.also or self.needs}.issubset(able):
+            both = catalog.able(self.also or self.needs)
+            kinds = ", ".join(each for each in catalog.able(self.needs) if each in both)
             return f"{self.name} measures {kinds} models, and this is {kind!r}"
         if self.likelihoods and likelihood not in self.likelihoods:
             return (
@@ -116,6 +119,16 @@ _ROWS = (
     Metric(
         "entropy_gap", "nats", "entropy_gap:entropy_gap",
         "reconstructs", 2, 0.1, "entropy of the codes minus that of normal codes",
+        also="encodes",
+    ),
+    Metric(
+        "code_perplexity", "codes in even use", "codes:code_perplexity",
+        "quantizes", 2, 0.01, "exponential of the entropy of the codes' use", relative=True,
+    ),
+    Metric(
+        "bits_per_code", "bits", "codes:bits_per_code",
+        "quantizes", 3, 0.01, "length of the codes under the prior",
+        floor="each code by its frequency alone",
     ),
     _fidelity("frechet_distance", "squared feature units", 3, 0.03, "between Gaussian fits"),
     _fidelity("precision", "share", 4, 0.01, "samples within the real images' manifold"),
@@ -184,6 +197,7 @@ METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 # and the metrics.
 DEFAULTS = (
     ("reconstructs", None, ("reconstruction_mse", "entropy_gap")),
+    ("quantizes", None, ("code_perplexity",)),
     ("bounds", "bernoulli", ("elbo", "iwae")),
     ("bounds", "discretized_logistic", ("elbo", "bits_per_dim")),
     ("bounds", "beta_binomial", ("elbo", "bits_per_dim")),
@@ -214,7 +228,10 @@ def defaults(kind: str, likelihood: str | None, can: Collection[str] | None = No
     """Names of the metrics for a model whose card states no results; see `Metric.refusal`."""
     can = catalog.find(kind).can if can is None else can
     rows = [names for a, q, names in DEFAULTS if a in can and q in (None, likelihood)]
-    return [name for names in rows or [OTHERWISE] for name in names]
+    if not rows:
+        return list(OTHERWISE)
+    names = [name for names in rows for name in names]
+    return [name for name in names if METRICS[name].refusal(kind, likelihood, can) is None]
 
 
 def display_name(name: str, options: dict[str, Any]) -> str:

@@ -25,3 +25,11 @@ def interpolate_latents(start: Tensor, end: Tensor, steps: int, mode: str) -> Te
     norm = norms[0] + share * (norms[1] - norms[0])
     bent = (sine > 1e-4) & (torch.minimum(*norms) > 1e-6)
     return torch.where(bent, norm * turned / sine.clamp(min=1e-4), straight)
+
+
+def check_path(a: Tensor, b: Tensor, steps: int) -> None:
+    """Raise `ValueError` unless there are two steps, from images to as many of their shape."""
+    if steps < 2:
+        raise ValueError(f"steps must be at least 2, got {steps}")
+    if a.shape != b.shape:
+        raise ValueError(f"a has shape {tuple(a.shape)}, b {tuple(b.shape)}: make them equal")

@@ -10,7 +10,7 @@ from transformers.utils.generic import ModelOutput
 
 from .checks import one_of
 from .configuration_image import AutoencoderConfig
-from .interpolation import INTERPOLATIONS, interpolate_latents
+from .interpolation import INTERPOLATIONS, check_path, interpolate_latents
 from .layer_networks import Missing
 from .likelihoods import LIKELIHOODS
 from .modeling_image import GenaePreTrainedModel, random_generator
@@ -57,7 +57,7 @@ class AutoencoderModel(GenaePreTrainedModel):
         num_outputs = self.likelihood.parameters_per_channel * config.num_channels
         self.decoder = self.make_decoder(config, num_outputs)
         self._check_networks(config, num_outputs)
-        self.samplers = nn.ModuleDict({name: made(config) for name, made in SAMPLERS.items()})
+        self.samplers = nn.ModuleDict(self.make_samplers(config))
 
     def encoder_width(self, config: AutoencoderConfig) -> int:
         """Number of the encoder's outputs for an image: `outputs_per_latent` for each of d."""
@@ -100,6 +100,10 @@ class AutoencoderModel(GenaePreTrainedModel):
         times `likelihood.parameters_per_channel`, the first parameter of all channels first.
         """
         return DECODERS[config.network](config, num_outputs)
+
+    def make_samplers(self, config: AutoencoderConfig) -> dict[str, nn.Module]:
+        """The distributions of codes to draw from, by name; those of N(0, I) and Gaussians."""
+        return {name: made(config) for name, made in SAMPLERS.items()}
 
     def _check_networks(self, config: AutoencoderConfig, num_outputs: int) -> None:
         """Hold networks that a subclass or a table makes to the contract of `make_encoder`."""
@@ -182,10 +186,7 @@ class AutoencoderModel(GenaePreTrainedModel):
             ValueError: for an unknown mode, fewer than 2 steps, or unequal shapes.
         """
         one_of("mode", mode, INTERPOLATIONS)
-        if steps < 2:
-            raise ValueError(f"steps must be at least 2, got {steps}")
-        if a.shape != b.shape:
-            raise ValueError(f"a has shape {tuple(a.shape)}, b {tuple(b.shape)}: make them equal")
+        check_path(a, b, steps)
         with self.inference():
             start, end = self.encode(a), self.encode(b)
             path = interpolate_latents(start, end, steps, mode)
@@ -258,7 +259,7 @@ class AutoencoderModel(GenaePreTrainedModel):
                     f"{name}: this model draws from codes, not by chains; leave it out"
                 )
         sampler = sampler or "prior"
-        one_of("sampler", sampler, tuple(SAMPLERS))
+        one_of("sampler", sampler, tuple(self.samplers))
         return {"sampler": sampler, "temperature": 1.0 if temperature is None else temperature}
 
     def sample_latents(
@@ -271,7 +272,7 @@ class AutoencoderModel(GenaePreTrainedModel):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Draw codes, shape `(N, d)`; arguments and errors as in `sample`."""
-        one_of("sampler", sampler, tuple(SAMPLERS))
+        one_of("sampler", sampler, tuple(self.samplers))
         if not 0 <= temperature < math.inf:
             raise ValueError(f"temperature must be 0 or more and finite, got {temperature}")
         distribution = cast(LatentSampler, self.samplers[sampler])
