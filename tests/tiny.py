@@ -175,6 +175,22 @@ LAYERS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
+#: The stages of an encoder: local features, the last convolution, features, mean, log-variance.
+STAGES = INFOMAX | {
+    "network": "layers",
+    "image_size": 6,
+    "encoder_layers": graph(
+        [[6, 6, 1]],
+        ("local", [0], weighing("conv", {"weight": [4, 1, 3, 3], "bias": [4]}, **WINDOW)),
+        ("norm", [1], weighing("batch_norm", NORM, axis=3, epsilon=1e-3) | STATISTICS),
+        ("conv", [2], weighing("conv", {"weight": [5, 4, 3, 3], "bias": [5]}, **WINDOW)),
+        ("flat", [3], {"kind": "flatten", "channels_first": False}),
+        ("mean", [4], dense(20, 4, "linear")),
+        ("spread", [4], dense(20, 4, "linear")),
+        outputs=[2, 3, 4, 5, 6],
+    ),
+}
+
 TINY: dict[str, dict[str, dict[str, Any]]] = {
     "ae": {
         "convolutional": CONVOLUTIONAL,
@@ -204,6 +220,7 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         | {"network": "pooled", "score": "concatenated", "negatives": "derangement"}
         | {"alpha": 0.5, "gamma": 0.01, "estimator": "jsd"},
         "global": INFOMAX | {"alpha": 1.0, "beta": 0.0, "global_tap": "features"},
+        "layers": STAGES | {"pixel_range": [-0.5, 0.5], "alpha": 0.5, "gamma": 0.01},
         "everywhere": INFOMAX | {"negatives": "all_locations", "num_locations": 3},
         "bound": INFOMAX
         | {"estimator": "donsker_varadhan", "score": "concatenated", "alpha": 1.0, "gamma": 0.1}

@@ -64,8 +64,8 @@ class Fit:
             part, network = fitted.part, fitted.network
             if network is None or not part.graph:
                 continue
-            tensor = network.outputs[0] if part.reads == IMAGE else network.inputs[0]
-            shape = network.shapes[tensor]
+            codes = network.outputs[part.stages :] if part.reads == IMAGE else network.inputs
+            shape = network.shapes[codes[0]]
             if shape is not None and len(shape) == 2 and shape[1]:
                 return shape[1]
         return 0
@@ -222,7 +222,7 @@ def _check_code(found: Fit) -> None:
         ends = []
         if network is not None:
             ends += network.inputs if part.reads == CODE else []
-            ends += network.outputs if part.makes == CODE else []
+            ends += network.outputs[part.stages :] if part.makes == CODE else []
         for tensor in ends:
             assert network is not None
             shape = network.shapes[tensor]

@@ -59,11 +59,12 @@ def configuration(found: Fit, given: Mapping[str, Any]) -> dict[str, Any]:
         "num_channels": found.image.channels,
         "network": "layers",
         "latent_size": found.latent_size,
-        "num_mixture_components": COMPONENTS,
         **found.family.settings,
         **found.file.settings,
         **given,
     }
+    for setting, weight in found.file.per_number.items():
+        result[setting] = weight / found.latent_size
     for setting, (part, axis) in found.file.sizes.items():
         first = next(iter(found.parts[part].units.values()))
         result[setting] = first.shapes[0][axis]

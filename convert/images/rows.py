@@ -101,6 +101,7 @@ class Part:
         reads: `IMAGE`, `CODE`, `MAP`, which is an image of channels that are no colours, or
             `OTHER`, vectors that are no codes.
         outputs: names of the layers whose outputs the network has; empty for the last one's.
+        stages: how many of them come before the code.
         makes: `IMAGE` of a decoder, whose last activation the result has in its settings; `CODE`.
         graph: the setting of the result that has the network; empty where it has none.
         targets: names of its tensors in the result, by `layer.tensor`; of a network of the
@@ -112,6 +113,7 @@ class Part:
     reads: str = CODE
     outputs: tuple[str, ...] = ()
     makes: str = ""
+    stages: int = 0
     graph: str = ""
     targets: Mapping[str, str] = field(default_factory=dict)
     prefix: str = ""
@@ -141,6 +143,7 @@ class File:
         model: type of the result, as in its `config.json`.
         settings: of the result.
         sizes: settings that are sizes -> a part, and which axis of its first kernel they are.
+        per_number: weights of means over the numbers of a code, where the result has sums.
         note: what a person should know of it.
     """
 
@@ -148,6 +151,7 @@ class File:
     model: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     sizes: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    per_number: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
 
 

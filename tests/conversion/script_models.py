@@ -123,12 +123,50 @@ def entropic(model: Any, given: Record) -> Record:
     return made
 
 
+def shuffled(model: Any, given: Record, features: Tensor, name: str, z: Tensor) -> Record:
+    """Scores of codes with their own features and with those of shuffled images, as chances."""
+    scores = getattr(model, f"{name}_scores")
+    order = given["noise_perm_z" if name == "global" else "noise_perm_f"].long()
+    features, codes = scores.embed(features, z)
+    made = {"pos": scores.paired(features, codes)}
+    made["neg"] = scores.paired(features[..., order, :], codes)
+    side = round(len(features) ** 0.5)
+    places = (side, side, 1) if name == "local" else (1,)
+    return {
+        f"{name}_{key}": one.sigmoid().movedim(-1, 0).reshape(len(z), *places)
+        for key, one in made.items()
+    }
+
+
+def infomax(model: Any, given: Record) -> Record:
+    """Everything recorded of `infomax`."""
+    local, _, _, outputs = model.encoder(pixel_values(model, given["x"]))
+    mean, log_var = outputs.chunk(2, 1)
+    z = mean + (0.5 * log_var).exp() * given["noise_eps"]
+    made = {"z_mean": mean, "z_log_var": log_var, "z": z, "feature_map": local.movedim(1, -1)}
+    made |= shuffled(model, given, z, "global", z)
+    made |= shuffled(model, given, local.flatten(2).permute(2, 0, 1), "local", z)
+    for name in ("global", "local"):
+        pos, neg = made[f"{name}_pos"], made[f"{name}_neg"]
+        made[f"{name}_info_loss"] = -((pos + 1e-6).log() + (1 - neg + 1e-6).log()).mean()
+    kl = 0.5 * (mean.square() + log_var.exp() - 1 - log_var)
+    made |= {"prior_kl_loss": kl.mean(1), "prior_kl_loss_batch": kl.mean()}
+    config = model.config
+    made["loss_total"] = (
+        config.alpha * made["global_info_loss"]
+        + config.beta * made["local_info_loss"]
+        + config.gamma * config.latent_size * kl.mean()
+    )
+    return made
+
+
 #: Family -> the file of its whole model, what its record asks for, and options.
 WHOLE: dict[str, tuple[str, Callable[[Any, Record], Record], dict[str, Any]]] = {
     "dense_vae": ("vae.weights", plain_vae, {}),
     "vae_cnn": ("vae.weights", plain_vae, {}),
     "ae": ("ae.weights", autoencoder, {}),
     "eae": ("eae.weights", entropic, {}),
+    "infomax": ("total_model.cifar10.weights", infomax, {"image_size": 32}),
 }
 
 

@@ -7,7 +7,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from .checks import at_least, one_of
-from .layer_graph import check_graph
+from .layer_graph import black_and_white, check_graph
 
 NETWORKS = ("convolutional", "dense", "layers")
 LIKELIHOODS = ("gaussian", "bernoulli", "discretized_logistic", "beta_binomial")
@@ -133,7 +133,7 @@ class AutoencoderConfig(ImageConfig):
                 f"scale fixed or shared, or bernoulli; got {self.likelihood}, {self.scale}"
             )
         one_of("output_activation", self.output_activation, tuple(OUTPUT_RANGES))
-        low, high = self._range()
+        low, high = black_and_white(self.pixel_range)
         made = OUTPUT_RANGES[self.output_activation]
         if made is None and self.likelihood == "bernoulli":
             raise ValueError("a bernoulli likelihood needs an output_activation, got linear")
@@ -142,10 +142,3 @@ class AutoencoderConfig(ImageConfig):
                 f"output_activation {self.output_activation} makes pixels of {made[0]} to "
                 f"{made[1]}, and pixel_range is {low:g} to {high:g}"
             )
-
-    def _range(self) -> tuple[float, float]:
-        """Black and white of a network of layers."""
-        values = tuple(self.pixel_range)
-        if len(values) != 2 or not -math.inf < values[0] < values[1] < math.inf:
-            raise ValueError(f"pixel_range must be two numbers, black below white, got {values}")
-        return values[0], values[1]

@@ -1,11 +1,14 @@
 """Settings of the encoder trained by mutual information."""
 
+from typing import Any
+
 from huggingface_hub.dataclasses import strict
 
 from .checks import at_least, one_of
 from .configuration_image import ImageConfig
+from .layer_graph import black_and_white, check_graph
 
-INFOMAX_NETWORKS = ("strided", "pooled")
+INFOMAX_NETWORKS = ("strided", "pooled", "layers")
 ESTIMATORS = ("infonce", "jsd", "donsker_varadhan")
 SCORES = ("dot_product", "concatenated")
 NEGATIVES = ("all_pairs", "all_locations", "derangement")
@@ -24,8 +27,9 @@ class InfoMaxConfig(ImageConfig):
     Attributes:
         latent_size: dimension d of the code.
         network: `strided`, the paper's encoder of 32x32 images (convolutions 4x4 of stride 2,
-            a dense layer of features), or `pooled` (five convolutions 3x3, three halvings by
-            maxima, features by one global maximum).
+            a dense layer of features), `pooled` (five convolutions 3x3, three halvings by
+            maxima, features by one global maximum), or `layers`: a graph of layers, as
+            `genae convert` makes it of a Keras model.
         width_multiplier: of the convolutions' 64, 128 and 256 channels.
         feature_size: width of the dense layer before the code (`strided`).
         alpha: weight of the information between the code and what `global_tap` names.
@@ -40,6 +44,10 @@ class InfoMaxConfig(ImageConfig):
         global_tap: what the code is paired with globally: `conv` or `features`, earlier layers,
             or `code`, the code itself, which is easily recognised and so teaches little.
         num_locations: local features drawn in each training step; None takes all.
+        encoder_layers: the encoder of `layers`: `layers`, `nodes`, `inputs` (one, the images) and
+            `outputs`, as in `LayersConfig`: local features, the last convolution, features, and
+            the code in one output or, with a prior, mean and log-variance in two.
+        pixel_range: values of black and of white that a network of layers reads.
     """
 
     model_type = "genae_infomax"
@@ -58,6 +66,8 @@ class InfoMaxConfig(ImageConfig):
     negatives: str = "all_pairs"
     global_tap: str = "conv"
     num_locations: int | None = None
+    encoder_layers: dict[str, Any] | None = None
+    pixel_range: tuple[float | int, ...] | list[float | int] = (0.0, 1.0)
 
     def validate_infomax(self) -> None:
         """Check names, sizes, and that keeping information pays more than forgetting does."""
@@ -76,16 +86,37 @@ class InfoMaxConfig(ImageConfig):
             raise ValueError(
                 f"width_multiplier must be positive and finite, got {self.width_multiplier}"
             )
-        if self.image_size % 8:
+        if self.network != "layers" and self.image_size % 8:
             raise ValueError(
                 "image_size must be a multiple of 8, which three halvings need, got "
                 f"{self.image_size}; pad the images (pad_size of the image processor)"
             )
-        if self.gamma >= self.alpha + self.beta:
+        alone = self.network == "layers" and not (self.alpha or self.beta or self.gamma)
+        if self.gamma >= self.alpha + self.beta and not alone:
             # Mean KL = information + KL of all codes together to the prior (`ELBO surgery`), so
             # at equal weights what is left is that last KL, and a constant code makes it 0.
             raise ValueError(
                 f"gamma {self.gamma} must be below alpha + beta = {self.alpha + self.beta}: each "
                 "nat that the code keeps costs at least gamma in the KL and earns at most alpha + "
                 "beta, so a code that ignores the image would be optimal; lower gamma"
+            )
+
+    def validate_layers_network(self) -> None:
+        """Check the settings of a network of layers, which no other network has."""
+        black_and_white(self.pixel_range)
+        if (self.encoder_layers is not None) != (self.network == "layers"):
+            raise ValueError(
+                f"encoder_layers is of network='layers', and this network is {self.network!r}: "
+                "give both or neither"
+            )
+        if self.encoder_layers is None:
+            return
+        check_graph(self.encoder_layers, "encoder_layers.")
+        inputs, outputs = self.encoder_layers["inputs"], self.encoder_layers["outputs"]
+        wanted = 5 if self.gamma else 4
+        if len(inputs) != 1 or len(outputs) != wanted:
+            raise ValueError(
+                f"encoder_layers has {len(inputs)} inputs and {len(outputs)} outputs, not 1 and "
+                f"{wanted}: local features, the last convolution, features, the code"
+                + (", its log-variance" if self.gamma else "")
             )

@@ -168,3 +168,11 @@ def _check(table: Mapping[str, Any], place: str) -> None:
         made |= set(node["outputs"])
     if not made.issuperset(table.get("outputs") or ()):
         raise ValueError(f"{place}outputs {table['outputs']!r:.80} are made by no node")
+
+
+def black_and_white(pixel_range: Sequence[float]) -> tuple[float, float]:
+    """The two ends of a range of pixels, or `ValueError` where it is none."""
+    values = tuple(pixel_range)
+    if len(values) != 2 or not -math.inf < values[0] < values[1] < math.inf:
+        raise ValueError(f"pixel_range must be two numbers, black below white, got {values}")
+    return values[0], values[1]

@@ -1,5 +1,8 @@
 """Encoders and decoders that are graphs of layers, as converted ones are."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +21,47 @@ class Missing(nn.Module):
         raise ValueError(self.reason)
 
 
-class LayersEncoder(nn.Module):
+class ImageGraph(nn.Module):
+    """A graph of layers that reads images in the original's range and layout.
+
+    Args:
+        table: of the graph; its input is channels last, or flat.
+        pixel_range: what black and white are there.
+    """
+
+    def __init__(self, table: Mapping[str, Any], pixel_range: Sequence[float]) -> None:
+        super().__init__()
+        (self.input,) = table["inputs"]
+        self.low, self.high = pixel_range
+        self.layers = LayerGraph(table, batch_statistics=True)
+
+    def outputs(self, pixel_values: Tensor) -> list[Tensor]:
+        """What the graph makes of images `(B, C, H, W)` in [0, 1], as the original has it."""
+        values = self.low + (self.high - self.low) * pixel_values
+        values = values.movedim(1, -1)
+        if len(self.input["shape"]) == 2:
+            values = values.flatten(1)
+        outputs: list[Tensor] = self.layers({self.input["tensor"]: values})
+        return outputs
+
+    @classmethod
+    def shapes(cls, table: Mapping[str, Any], image: Sequence[int]) -> list[torch.Size]:
+        """Shapes of the outputs for one image `(C, H, W)`, found without computing values.
+
+        Raises:
+            ValueError: the graph does not take such images.
+        """
+        with torch.device("meta"):
+            graph = ImageGraph(table, (0.0, 1.0))
+            try:
+                return [output.shape for output in graph.outputs(torch.empty(1, *image))]
+            except (RuntimeError, IndexError) as error:
+                raise ValueError(
+                    f"encoder_layers must be a graph that reads images {tuple(image)}: {error}"
+                ) from error
+
+
+class LayersEncoder(ImageGraph):
     """Images `(B, C, H, W)` in [0, 1] to `(B, num_outputs)` by a graph of layers.
 
     The graph reads them in `pixel_range`, channels last, or flat if its input is. Several outputs
@@ -26,19 +69,10 @@ class LayersEncoder(nn.Module):
     """
 
     def __init__(self, config: AutoencoderConfig) -> None:
-        super().__init__()
-        table = config.encoder_layers or {}
-        (self.input,) = table["inputs"]
-        self.low, self.high = config.pixel_range
-        self.layers = LayerGraph(table, batch_statistics=True)
+        super().__init__(config.encoder_layers or {}, config.pixel_range)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        values = self.low + (self.high - self.low) * pixel_values
-        values = values.movedim(1, -1)
-        if len(self.input["shape"]) == 2:
-            values = values.flatten(1)
-        outputs = self.layers({self.input["tensor"]: values})
-        return torch.cat([output.flatten(1) for output in outputs], 1)
+        return torch.cat([output.flatten(1) for output in self.outputs(pixel_values)], 1)
 
 
 class LayersDecoder(nn.Module):

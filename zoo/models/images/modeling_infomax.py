@@ -20,6 +20,7 @@ from .information import (
     Score,
     information_cap,
 )
+from .layer_networks import ImageGraph
 from .modeling_image import GenaePreTrainedModel
 from .modeling_vae import reparametrize
 from .networks import as_input, at_least_float32, normalized, scaled
@@ -119,6 +120,24 @@ def pooled_stages(config: InfoMaxConfig) -> Stages:
 STAGES = {"strided": strided_stages, "pooled": pooled_stages}
 
 
+class LayersStages(ImageGraph):
+    """The same four outputs by a graph of layers, which has them in this order.
+
+    A second output of the code, its log-variance, comes behind the first.
+    """
+
+    def __init__(self, config: InfoMaxConfig) -> None:
+        table = config.encoder_layers or {}
+        super().__init__(table, config.pixel_range)
+        local, conv, features, *_ = self.shapes(table, config.data_shape)
+        self.local_size, self.conv_size = local[-1], conv.numel()
+        self.feature_size = features[-1]
+
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        local, conv, features, *code = self.outputs(pixel_values)
+        return local.movedim(-1, 1), conv.movedim(-1, 1), features, torch.cat(code, 1)
+
+
 class InfoMaxModel(GenaePreTrainedModel):
     r"""Encoder trained by mutual information (Deep InfoMax, Hjelm et al., arXiv:1808.06670).
 
@@ -139,7 +158,11 @@ class InfoMaxModel(GenaePreTrainedModel):
     def __init__(self, config: InfoMaxConfig) -> None:
         super().__init__(config)
         size = config.latent_size
-        self.encoder = InfoMaxEncoder(config, 2 * size if config.gamma else size)
+        self.encoder: InfoMaxEncoder | LayersStages
+        if config.network == "layers":
+            self.encoder = LayersStages(config)
+        else:
+            self.encoder = InfoMaxEncoder(config, 2 * size if config.gamma else size)
         network = SCORE_NETWORKS[config.score]
         if config.alpha:
             tapped = {
@@ -221,8 +244,14 @@ class InfoMaxModel(GenaePreTrainedModel):
                 Bachman et al., arXiv:1906.00910), so codes keep what the views share.
 
         Raises:
-            ValueError: with `return_loss` and fewer than 2 images, which leave no negative.
+            ValueError: with `return_loss` and fewer than 2 images, which leave no negative; or of
+                an encoder alone.
         """
+        if return_loss and not (self.config.alpha or self.config.beta):
+            raise ValueError(
+                "this model was made of the encoder alone and has no scores to learn by: use "
+                "encode, or return_loss=False"
+            )
         views = [pixel_values] if other_view is None else [pixel_values, other_view]
         for view in views:
             self.check_pixel_values(view)
