@@ -44,6 +44,8 @@ def loading(config: Mapping[str, Any], targets: Collection[str]) -> Loading:
     loader = catalog.auto_class(architecture) or architecture
     if "auto_map" in config:  # its code lies beside it
         return Loading((f"from transformers import {loader}",), loader, ", trust_remote_code=True")
+    if catalog.is_fine_tuned(architecture):
+        return Loading((f"from zoo.models import {architecture}",), architecture)
     if architecture in catalog.classes():
         return Loading((f"from zoo import {architecture}",), architecture)
     home = "zoo.models" if own and loader == architecture else "transformers"

@@ -12,6 +12,8 @@ from zoo.entry import Entry as Entry
 from zoo.entry import class_name as class_name
 from zoo.errors import UsageError
 from zoo.heads import HEADS as HEADS
+from zoo.heads import auto_class as auto_class
+from zoo.heads import is_fine_tuned as is_fine_tuned
 from zoo.hints import did_you_mean
 
 #: What a model can do: verbs, metrics and trainer ask for this, never for an architecture's name.
@@ -139,16 +141,24 @@ def _ours(name: str, title: str, stem: str, head: str, paper: str, module: str =
     )
 
 
+#: Heads of fine-tuning on what transformers has.
+TUNED = "zoo.models.text.modeling_transformers"
+
 #: What converted checkpoints become, models of transformers where it has the architecture, ours
 #: where it lacks it or an option; and those that are trained here.
 TEXTS = (
-    _theirs("bert", "BERT", "Bert", "ForMaskedLM", "arXiv:1810.04805", optional=POOLER),
-    _theirs("albert", "ALBERT", "Albert", "ForMaskedLM", "arXiv:1909.11942", optional=POOLER),
+    _theirs(
+        "bert", "BERT", "Bert", "ForMaskedLM", "arXiv:1810.04805", optional=POOLER, more=TUNED
+    ),
+    _theirs(
+        "albert", "ALBERT", "Albert", "ForMaskedLM", "arXiv:1909.11942", optional=POOLER,
+        more=TUNED,
+    ),
     _theirs(
         "roformer", "RoFormer", "RoFormer", "ForMaskedLM", "arXiv:2104.09864",
-        rebuilt="encoder.embed_positions.weight",
+        rebuilt="encoder.embed_positions.weight", more=TUNED,
     ),
-    _theirs("electra", "ELECTRA", "Electra", "ForPreTraining", "arXiv:2003.10555"),
+    _theirs("electra", "ELECTRA", "Electra", "ForPreTraining", "arXiv:2003.10555", more=TUNED),
     _theirs("fnet", "FNet", "FNet", "ForMaskedLM", "arXiv:2105.03824", reads_mask=False),
     _theirs("gpt2", "GPT-2", "GPT2", "LMHeadModel", "arXiv:2012.00413"),
     _theirs("t5", "T5", "T5", "ForConditionalGeneration", "arXiv:1910.10683"),
@@ -299,35 +309,23 @@ def able(ability: str) -> list[str]:
     return [entry.name for entry in ARCHITECTURES.values() if ability in entry.can]
 
 
-def auto_class(architecture: str) -> str:
-    """The Auto class of transformers that finds a model class; empty where none does.
-
-    Args:
-        architecture: of a text model, as `config.json` names it.
-
-    Example:
-        >>> auto_class("AlbertForPreTraining"), auto_class("GenaeT5EncoderModel")
-        ('AutoModelForPreTraining', 'AutoModelForTextEncoding')
-    """
-    found = (auto for ending, (auto, *_) in HEADS.items() if architecture.endswith(ending))
-    return next(found, "")
-
-
 def heads(entry: Entry) -> dict[str, str]:
-    """The model classes of one of genae's architectures, each with the Auto class that finds it.
+    """The model classes that genae has of an architecture, each with its Auto class.
 
     Of a text model every class of its module that has its configuration is a head; of all others
     there is one.
     """
     if entry.reads != "texts":
         return {entry.model_class: entry.auto}
-    config, module = load(entry.config), importlib.import_module(entry.module)
+    if not entry.own_module:
+        return {}
+    config, module = load(entry.config), importlib.import_module(entry.own_module)
     return {
         name: auto_class(name)
         for name, kind in vars(module).items()
         if getattr(kind, "config_class", None) is config
         and not name.endswith("PreTrainedModel")
-        and kind.__module__ == entry.module
+        and kind.__module__ == entry.own_module
         and name.startswith(class_name(entry.config).removesuffix("Config"))
     }
 
@@ -337,13 +335,14 @@ def model_for(entry: Entry, architectures: Iterable[str] = ()) -> Any:
 
     Args:
         entry: the row.
-        architectures: the file's class names; they are looked up in the row's own module alone.
+        architectures: the file's class names; they are looked up in the row's own modules alone.
     """
-    config, module = load(entry.config), entry.module
-    for name in architectures:
-        found = getattr(importlib.import_module(module), str(name), None)
-        if isinstance(found, type) and getattr(found, "config_class", None) is config:
-            return found
+    config, modules = load(entry.config), filter(None, (entry.module, entry.more))
+    for place in map(importlib.import_module, modules):
+        for name in architectures:
+            found = getattr(place, str(name), None)
+            if isinstance(found, type) and getattr(found, "config_class", None) is config:
+                return found
     return load(entry.model)
 
 

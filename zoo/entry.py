@@ -24,6 +24,7 @@ class Entry:
         can: what its models can do, words of `catalog.ABILITIES`; of a text model those of the
             head that the row names, see `catalog.abilities`.
         heads: ends of the names of its model's classes that `zoo` itself offers, of a text model.
+        more: module of classes of genae's own on another library's architecture.
         reads: what its models are given: `images`, `texts`, or `tensors` of any shape, for which
             genae has neither a processor nor data to train on.
         reads_mask: whether its models, of texts, are told by a mask which tokens are padding;
@@ -43,6 +44,7 @@ class Entry:
     optional: str = ""
     can: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
+    more: str = ""
     reads: str = "images"
     reads_mask: bool = True
 
@@ -60,6 +62,11 @@ class Entry:
     def module(self) -> str:
         """The module of the model class."""
         return self.model.partition(":")[0]
+
+    @property
+    def own_module(self) -> str:
+        """The module of the classes that genae has for it; empty where it has none."""
+        return self.module if self.own else self.more
 
     @property
     def model_type(self) -> str:

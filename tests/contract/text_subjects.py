@@ -10,6 +10,7 @@ import zoo.models
 from tests.contract.subjects import first
 from tests.tiny import TINY
 from zoo import catalog
+from zoo.models.text.heads_fine_tuning import FineTuned
 
 __all__ = [
     "BACKBONES",
@@ -23,13 +24,15 @@ __all__ = [
     "some_ids",
 ]
 
-#: Configuration, model class, name of the Auto class that finds it.
+#: Configuration, model class, name of the Auto class that finds it; those with heads of
+#: fine-tuning are in test_text_heads.py.
 MODELS = [
-    (config, getattr(zoo.models, name), auto)
+    (config, kind, auto)
     for entry in catalog.TEXTS
     if entry.own and not (config := catalog.load(entry.config)).is_encoder_decoder
     for name, auto in catalog.heads(entry).items()
     if auto != "AutoModelForSeq2SeqLM"
+    and not issubclass(kind := getattr(zoo.models, name), FineTuned)
 ]
 CAUSAL = [item for item in MODELS if item[2] == "AutoModelForCausalLM"]
 BACKBONES = [item for item in MODELS if item[2] == "AutoModel"]

@@ -173,7 +173,8 @@ def test_every_class_is_found_by_its_auto_class(architecture):
     auto = getattr(transformers, catalog.auto_class(architecture))
     owner = zoo.models if hasattr(zoo.models, architecture) else transformers
     model = getattr(owner, architecture)
-    assert auto._model_mapping[model.config_class] is model
+    found = auto._model_mapping[model.config_class]
+    assert model in (found if isinstance(found, tuple) else (found,))
 
 
 def test_an_unknown_head_is_loaded_by_its_own_class():

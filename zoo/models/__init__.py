@@ -24,18 +24,28 @@ CLASSES: dict[str, Any] = {
 }
 
 for _row in catalog.ARCHITECTURES.values():
-    if not _row.own:
+    if not _row.own_module:
         continue
     _config = catalog.load(_row.config)
-    CLASSES[_config.__name__] = _config
-    transformers.AutoConfig.register(_row.model_type, _config, exist_ok=True)
+    if _row.own:
+        CLASSES[_config.__name__] = _config
+        transformers.AutoConfig.register(_row.model_type, _config, exist_ok=True)
     if _row.processor:
         transformers.AutoImageProcessor.register(
             _config, image_processor_classes={"pil": catalog.load(_row.processor)}, exist_ok=True
         )
+    _found: dict[str, list[Any]] = {}  # by Auto class
     for _name, _auto in catalog.heads(_row).items():
-        CLASSES[_name] = _model = getattr(importlib.import_module(_row.module), _name)
-        getattr(transformers, _auto).register(_config, _model, exist_ok=True)
+        CLASSES[_name] = getattr(importlib.import_module(_row.own_module), _name)
+        _found.setdefault(_auto, []).append(CLASSES[_name])
+    for _auto, _models in _found.items():
+        # Of several classes an Auto class takes the one that config.json names, else the first.
+        _mapping = getattr(transformers, _auto)
+        if not _row.own:
+            _models.insert(0, _mapping._model_mapping[_config])
+        _mapping.register(
+            _config, _models[0] if len(_models) == 1 else tuple(_models), exist_ok=True
+        )
 
 # AutoTokenizer finds it by the name in tokenizer_config.json; a configuration of its own, which
 # `AutoTokenizer.register` asks for, it has none. Saving it writes its module beside the files.

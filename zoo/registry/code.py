@@ -8,12 +8,23 @@ from zoo import catalog
 from zoo.registry import manifest
 
 
+def has_code(folder: Path, entry: catalog.Entry) -> bool:
+    """Whether genae has the class of a model's folder; transformers has the others."""
+    return entry.own or any(map(catalog.is_fine_tuned, _architectures(folder)))
+
+
+def _architectures(folder: Path) -> list[str]:
+    """The names of the classes that a folder's configuration says."""
+    named = manifest.read_config(folder).get("architectures")
+    return list(map(str, named)) if isinstance(named, list) else []
+
+
 def add_code(folder: Path, entry: catalog.Entry) -> set[str]:
     """Copy the modelling files and say in the configurations which class is whose.
 
     Args:
         folder: the model's; its configurations are written anew.
-        entry: its architecture's row, one of genae's own.
+        entry: its architecture's row; genae has the folder's class (`has_code`).
 
     Returns:
         The paths of what was written.
@@ -21,8 +32,14 @@ def add_code(folder: Path, entry: catalog.Entry) -> set[str]:
     from transformers.dynamic_module_utils import get_relative_import_files
 
     root_of_code = Path(catalog.__file__).parents[1]
-    heads = {auto: f"{entry.module}:{name}" for name, auto in catalog.heads(entry).items()}
-    classes = {"config.json": {"AutoConfig": entry.config} | heads}
+    found = catalog.heads(entry)
+    # Of several classes with one Auto class that of the folder, else the first; of what
+    # transformers has as well that of the folder alone.
+    chosen = {auto: name for name, auto in reversed(found.items()) if entry.own}
+    chosen |= {found[name]: name for name in _architectures(folder) if name in found}
+    heads = {auto: f"{entry.own_module}:{name}" for auto, name in chosen.items()}
+    own = {"AutoConfig": entry.config} if entry.own else {}
+    classes = {"config.json": own | heads}
     if entry.processor and (folder / "preprocessor_config.json").is_file():
         classes["preprocessor_config.json"] = {"AutoImageProcessor": entry.processor}
         classes["config.json"]["AutoImageProcessor"] = entry.processor

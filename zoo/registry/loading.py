@@ -115,7 +115,7 @@ def class_in_folder(place: str, config: dict[str, Any]) -> type | None:
 def _call(entry: catalog.Entry, right: str, name: str, subfolder: str) -> str:
     """The call that loads it; classes of transformers know neither ids of genae's nor `~`."""
     more = f", subfolder={subfolder!r}" if subfolder else ""
-    if entry.own:
+    if entry.own or catalog.is_fine_tuned(right):
         return f"{right}.from_pretrained({name!r}{more})"
     place = os.path.expanduser(name)
     if os.path.exists(place):

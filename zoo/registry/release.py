@@ -19,7 +19,7 @@ from zoo.errors import IntegrityError, NotFoundError, ToleranceError, UnsafeErro
 from zoo.header import refuse_pickled_content
 from zoo.hints import command, neighbor
 from zoo.registry import embedded, manifest, names, signing, transfer, verification
-from zoo.registry.code import add_code
+from zoo.registry.code import add_code, has_code
 from zoo.registry.datasets import bare_names, renamed
 from zoo.registry.fit import check_fit
 from zoo.registry.remedies import ACCEPT, Problem, remedy
@@ -72,7 +72,7 @@ def prepare(
         version = _version(version, again)
     folder = _folder(source)
     card = _card(folder)
-    if with_code and not catalog.find(card.architecture).own:
+    if with_code and not has_code(folder, catalog.find(card.architecture)):
         again = command("genae", "push", _words(source), name, *options)
         raise UsageError(
             f"{card.architecture!r} is transformers' own architecture, which loads it without "

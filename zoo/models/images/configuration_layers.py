@@ -7,8 +7,6 @@ from transformers import PreTrainedConfig
 
 from .layer_graph import check_graph
 
-GRAPH = ("layers", "nodes", "inputs", "outputs", "parts")  # what `check_graph` takes
-
 
 @strict
 class LayersConfig(PreTrainedConfig):
@@ -39,4 +37,4 @@ class LayersConfig(PreTrainedConfig):
 
     def validate_layers(self) -> None:
         """Raise `ValueError` unless layers, nodes and tensors fit together."""
-        check_graph({key: getattr(self, key) for key in GRAPH})
+        check_graph({key: getattr(self, key) for key in ("layers", "nodes", "inputs", "outputs")})

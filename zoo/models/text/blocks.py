@@ -194,6 +194,11 @@ class AttentionFeedForward(GradientCheckpointingLayer):
         wide = self.intermediate(hidden_states, context.condition)
         return self.output(wide, hidden_states, context.condition), weights, scores
 
+    @property
+    def last_norm(self) -> nn.Module | None:
+        """The normalisation at its end; None without one."""
+        return self.output.LayerNorm
+
 
 class PostNormBlock(AttentionFeedForward):
     """BERT's block (arXiv:1706.03762, section 3.1)."""
@@ -233,6 +238,11 @@ class GatedBlock(GradientCheckpointingLayer):
         values, weights, scores = self.gau(hidden_states, context, layer_idx, previous_scores)
         values = self.LayerNorm(hidden_states + self.dropout(values), context.condition)
         return values, weights, scores
+
+    @property
+    def last_norm(self) -> nn.Module:
+        """The normalisation at its end."""
+        return self.LayerNorm
 
 
 BLOCKS: dict[str, type[nn.Module]] = {

@@ -1,12 +1,13 @@
 """What the configurations of all text models share: sizes, options, and traits of the family."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from .activations import check_activation
 from .checks import at_least, one_of
+from .configuration_heads import read_heads
 
 MASK_KINDS = ("full", "causal", "prefix")
 
@@ -64,6 +65,8 @@ class TextConfig(PreTrainedConfig):
         eos_token_id: what ends a generated text, for `generate`.
         classifier_dropout: share dropped before a classifying head in training, in [0, 1]; None
             is `hidden_dropout_prob`.
+        heads: settings of heads of fine-tuning, a table for each by its name
+            (`configuration_heads.py`); None are the defaults of the model's class.
         use_cache: keep keys and values for the next call, where the mask's kind allows it.
         tie_word_embeddings: the output layer is the table of tokens.
     """
@@ -107,12 +110,14 @@ class TextConfig(PreTrainedConfig):
     bos_token_id: int | None = None
     eos_token_id: int | list[int] | None = None
     classifier_dropout: float | int | None = None
+    heads: dict[str, Any] | None = None
     use_cache: bool = True
     tie_word_embeddings: bool = True
 
     def validate_options(self) -> None:
         """Raise `ValueError` for sizes and options that cannot be."""
         one_of("attention_mask_kind", self.attention_mask_kind, MASK_KINDS)
+        read_heads(self.heads or {})
         for field in ("hidden_act", "pooler_act", "condition_hidden_act"):
             check_activation(field, getattr(self, field))
         for field in ("vocab_size", "hidden_size", "num_attention_heads", "intermediate_size"):

@@ -2,6 +2,7 @@
 
 from .configuration_albert import GenaeAlbertConfig
 from .heads_classification import SequenceClassification, TokenClassification
+from .heads_fine_tuning import fine_tuned
 from .heads_pretraining import CausalLM, MaskedLM, NextSentencePrediction, PreTraining
 from .modeling_text import TextModel, TextPreTrainedModel
 
@@ -51,3 +52,6 @@ class GenaeAlbertForTokenClassification(GenaeAlbertPreTrainedModel, TokenClassif
     """Classes of every token."""
 
     model_class = GenaeAlbertModel
+
+
+globals().update(fine_tuned("GenaeAlbert", __name__, GenaeAlbertPreTrainedModel, GenaeAlbertModel))

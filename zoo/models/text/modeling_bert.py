@@ -2,6 +2,7 @@
 
 from .configuration_bert import GenaeBertConfig
 from .heads_classification import SequenceClassification, TokenClassification
+from .heads_fine_tuning import fine_tuned
 from .heads_pretraining import CausalLM, MaskedLM, NextSentencePrediction, PreTraining
 from .modeling_text import TextModel, TextPreTrainedModel
 
@@ -51,3 +52,6 @@ class GenaeBertForTokenClassification(GenaeBertPreTrainedModel, TokenClassificat
     """Classes of every token."""
 
     model_class = GenaeBertModel
+
+
+globals().update(fine_tuned("GenaeBert", __name__, GenaeBertPreTrainedModel, GenaeBertModel))

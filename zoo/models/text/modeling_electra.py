@@ -10,6 +10,7 @@ from transformers.utils.generic import can_return_tuple
 from .activations import activation
 from .configuration_electra import GenaeElectraConfig
 from .heads_classification import SequenceClassification, TokenClassification
+from .heads_fine_tuning import fine_tuned
 from .modeling_text import TextModel, TextPreTrainedModel, WithBackbone
 
 
@@ -96,3 +97,8 @@ class GenaeElectraForTokenClassification(GenaeElectraPreTrainedModel, TokenClass
     """Classes of every token."""
 
     model_class = GenaeElectraModel
+
+
+globals().update(
+    fine_tuned("GenaeElectra", __name__, GenaeElectraPreTrainedModel, GenaeElectraModel)
+)

@@ -2,6 +2,7 @@
 
 from .configuration_gau_alpha import GenaeGAUAlphaConfig
 from .heads_classification import SequenceClassification, TokenClassification
+from .heads_fine_tuning import fine_tuned
 from .heads_pretraining import CausalLM, MaskedLM
 from .modeling_text import TextModel, TextPreTrainedModel
 
@@ -39,3 +40,8 @@ class GenaeGAUAlphaForTokenClassification(GenaeGAUAlphaPreTrainedModel, TokenCla
     """Classes of every token."""
 
     model_class = GenaeGAUAlphaModel
+
+
+globals().update(
+    fine_tuned("GenaeGAUAlpha", __name__, GenaeGAUAlphaPreTrainedModel, GenaeGAUAlphaModel)
+)

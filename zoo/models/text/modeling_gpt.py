@@ -2,6 +2,7 @@
 
 from .configuration_gpt import GenaeGPT2Config, GenaeGPT2MLConfig, GenaeGPTConfig
 from .heads_classification import SequenceClassification, TokenClassification
+from .heads_fine_tuning import fine_tuned
 from .heads_pretraining import CausalLM
 from .modeling_text import TextModel, TextPreTrainedModel
 
@@ -91,3 +92,10 @@ class GenaeGPT2MLForTokenClassification(GenaeGPT2MLPreTrainedModel, TokenClassif
     """Classes of every token."""
 
     model_class = GenaeGPT2MLModel
+
+
+globals().update(
+    fine_tuned("GenaeGPT", __name__, GenaeGPTPreTrainedModel, GenaeGPTModel)
+    | fine_tuned("GenaeGPT2", __name__, GenaeGPT2PreTrainedModel, GenaeGPT2Model)
+    | fine_tuned("GenaeGPT2ML", __name__, GenaeGPT2MLPreTrainedModel, GenaeGPT2MLModel)
+)

@@ -4,6 +4,7 @@ from typing import Any
 
 from .configuration_nezha import GenaeNezhaConfig
 from .heads_classification import SequenceClassification, TokenClassification
+from .heads_fine_tuning import fine_tuned
 from .heads_pretraining import CausalLM, MaskedLM, NextSentencePrediction, PreTraining
 from .modeling_text import TextModel, TextPreTrainedModel
 
@@ -65,3 +66,6 @@ class GenaeNezhaForTokenClassification(GenaeNezhaPreTrainedModel, TokenClassific
     """Classes of every token."""
 
     model_class = GenaeNezhaModel
+
+
+globals().update(fine_tuned("GenaeNezha", __name__, GenaeNezhaPreTrainedModel, GenaeNezhaModel))

@@ -2,6 +2,7 @@
 
 from .configuration_roformer import GenaeRoFormerConfig
 from .heads_classification import SequenceClassification, TokenClassification
+from .heads_fine_tuning import fine_tuned
 from .heads_pretraining import CausalLM, MaskedLM, NextSentencePrediction, PreTraining
 from .modeling_text import TextModel, TextPreTrainedModel
 
@@ -51,3 +52,8 @@ class GenaeRoFormerForTokenClassification(GenaeRoFormerPreTrainedModel, TokenCla
     """Classes of every token."""
 
     model_class = GenaeRoFormerModel
+
+
+globals().update(
+    fine_tuned("GenaeRoFormer", __name__, GenaeRoFormerPreTrainedModel, GenaeRoFormerModel)
+)

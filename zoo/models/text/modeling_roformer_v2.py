@@ -2,6 +2,7 @@
 
 from .configuration_roformer_v2 import GenaeRoFormerV2Config
 from .heads_classification import SequenceClassification, TokenClassification
+from .heads_fine_tuning import fine_tuned
 from .heads_pretraining import CausalLM, MaskedLM
 from .modeling_text import TextModel, TextPreTrainedModel
 
@@ -41,3 +42,8 @@ class GenaeRoFormerV2ForTokenClassification(GenaeRoFormerV2PreTrainedModel, Toke
     """Classes of every token."""
 
     model_class = GenaeRoFormerV2Model
+
+
+globals().update(
+    fine_tuned("GenaeRoFormerV2", __name__, GenaeRoFormerV2PreTrainedModel, GenaeRoFormerV2Model)
+)

@@ -13,6 +13,7 @@ from transformers.utils.generic import can_return_tuple
 from .configuration_synthesizer import SynthesizerConfig
 from .decoder_synthesizer import SynthesizerDecoder
 from .heads_classification import SequenceClassification, TokenClassification
+from .heads_fine_tuning import fine_tuned
 from .heads_pretraining import CausalLM, MaskedLM
 from .losses import shifted, token_loss
 from .synthesizer_base import SynthesizerPreTrainedModel, SynthesizerStack
@@ -164,3 +165,6 @@ class SynthesizerForConditionalGeneration(SynthesizerPreTrainedModel, Generation
             encoder_hidden_states=encoded.hidden_states,
             encoder_attentions=encoded.attentions,
         )
+
+
+globals().update(fine_tuned("Synthesizer", __name__, SynthesizerPreTrainedModel, SynthesizerModel))

@@ -100,6 +100,13 @@ class TextModel(TextPreTrainedModel):
         """The blocks."""
         return Encoder(config)
 
+    @property
+    def last_norm(self) -> nn.Module:
+        """The normalisation that makes `last_hidden_state`."""
+        if self.final_norm is not None:
+            return self.final_norm
+        return cast(nn.Module, self.encoder.layer[-1].last_norm)
+
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embeddings.word_embeddings
 

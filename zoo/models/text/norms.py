@@ -1,10 +1,27 @@
 """Normalisations of text models: with parameters, which a condition may move, and without."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from .activations import activation
 from .configuration_text import TextConfig
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a conditional normalisation reads, as `TextConfig` says it for a whole model.
+
+    Attributes:
+        condition_size: width of the condition; None for none.
+        condition_hidden_size: width of a dense map before it; None for no such map.
+        condition_hidden_act: activation of that map; None is linear.
+    """
+
+    condition_size: int | None
+    condition_hidden_size: int | None = None
+    condition_hidden_act: str | None = None
 
 
 class ConditionalLayerNorm(nn.LayerNorm):
@@ -26,7 +43,7 @@ class ConditionalLayerNorm(nn.LayerNorm):
         ValueError: when called without the condition that it needs.
     """
 
-    def __init__(self, size: int, config: TextConfig, eps: float) -> None:
+    def __init__(self, size: int, config: TextConfig | Condition, eps: float) -> None:
         super().__init__(size, eps=eps)
         width = config.condition_size
         self.conditional = width is not None
