@@ -96,5 +96,7 @@ def apply_activation(x: Tensor, activation: Mapping[str, Any] | None) -> Tensor:
     """
     if activation is None:
         return x
-    numbers = {key: value for key, value in activation.items() if key != "name"}
-    return ACTIVATIONS[activation["name"]](x, **numbers)
+    function = ACTIVATIONS[activation["name"]]
+    if len(activation) == 1:
+        return function(x)
+    return function(x, **{key: value for key, value in activation.items() if key != "name"})

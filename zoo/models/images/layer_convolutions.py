@@ -1,7 +1,7 @@
 """Convolutions and pooling of layers, with Keras's ways of padding.
 
 Values lie between layers as the original has them; here they are seen with their channels first,
-which is a view: images keep their channels together in memory (PyTorch's `channels_last`).
+which is a view: it says nothing of how they lie in memory.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +39,14 @@ def as_before(x: Tensor, options: Options) -> Tensor:
     return x if options["channels_first"] else x.movedim(1, -1)
 
 
+def lie_like(x: Tensor, weight: Tensor) -> Tensor:
+    """An image, in memory as a kernel lies there, which else is copied in every call.
+
+    A kernel of one cell lies in both ways, and takes images as they come.
+    """
+    return x.contiguous() if weight.shape[2:].numel() > 1 and weight.is_contiguous() else x
+
+
 def margins(
     padding: str, size: int, kernel: int, stride: int, dilation: int = 1
 ) -> tuple[int, int]:
@@ -61,6 +69,8 @@ def _padded(
     value: float = 0.0,
 ) -> tuple[Tensor, Sequence[int]]:
     """The tensor with its margins; and those that the operation can put there itself."""
+    if padding == "valid":
+        return x, [0] * len(kernel)
     pairs = [
         margins(padding, *one) for one in zip(x.shape[2:], kernel, strides, dilation, strict=True)
     ]
@@ -75,7 +85,8 @@ def conv(weights: Weights, options: Options, x: Tensor) -> Tensor:
     weight = weights["weight"]
     strides, dilation = options["strides"], options["dilation_rate"]
     kernel = weight.shape[2:]
-    x, padding = _padded(channels_first(x, options), options["padding"], kernel, strides, dilation)
+    x = lie_like(channels_first(x, options), weight)
+    x, padding = _padded(x, options["padding"], kernel, strides, dilation)
     x = CONVOLUTIONS[len(kernel)](
         x, weight, weights.get("bias"), strides, padding, dilation, options.get("groups", 1)
     )
@@ -104,7 +115,7 @@ def conv_transpose(weights: Weights, options: Options, x: Tensor) -> Tensor:
     """
     weight, bias = weights["weight"], weights.get("bias")
     strides, dilation = options["strides"], options["dilation_rate"]
-    x = channels_first(x, options)
+    x = lie_like(channels_first(x, options), weight)
     sizes, rank = x.shape[2:], weight.ndim - 2
     x = TRANSPOSED[rank](x, weight, None, strides, 0, 0, 1, dilation)
     sides: list[int] = []

@@ -1,8 +1,8 @@
 """A graph of layers: what computes one, and what a configuration has to say of it."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,26 @@ MOMENTUM = 0.99  # Keras's, where options name none
 
 #: Where a new model's tensors begin, those of Keras's layers; all others at zero.
 ONES = ("scale", "variance")
+
+
+class Node(NamedTuple):
+    """One computation of a path.
+
+    Attributes:
+        layer: its name.
+        kind: of its computation.
+        inputs: numbers of tensors.
+        outputs: likewise.
+        mask: the number of a mask of steps, if one is used.
+        spent: numbers of those that nothing behind it needs: their memory serves again.
+    """
+
+    layer: str
+    kind: str
+    inputs: Sequence[int]
+    outputs: Sequence[int]
+    mask: int | None
+    spent: Sequence[int]
 
 
 class Weights(nn.Module):
@@ -33,7 +53,8 @@ class Weights(nn.Module):
 
     def tensors(self) -> dict[str, Tensor]:
         """All of them by name."""
-        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        # What named_parameters gives, which takes longer than many a layer.
+        return cast(dict[str, Tensor], {**self._parameters, **self._buffers})
 
     @torch.no_grad()
     def begin(self) -> None:
@@ -67,6 +88,12 @@ class LayerGraph(nn.ModuleDict):
         super().__init__({name: Weights(layers[name]) for name in names})
         self._table = table
         self._batch_statistics = batch_statistics
+        self._typed = next((name for name in names if _is_typed(layers[name])), None)
+        self._paths: dict[tuple[frozenset[int], tuple[int, ...]], list[Node]] = {}
+        self._path(
+            frozenset(one["tensor"] for one in table.get("inputs") or ()),
+            tuple(table.get("outputs") or ()),
+        )
 
     def forward(
         self, values: Mapping[int, Tensor], wanted: Sequence[int] | None = None
@@ -79,40 +106,56 @@ class LayerGraph(nn.ModuleDict):
         """
         values = dict(values)
         wanted = self._table["outputs"] if wanted is None else wanted
-        dtype = self._dtype(values)
-        for node in self._path(frozenset(values), wanted):
-            layer = cast(Weights, self[node["layer"]])
-            kind: str = layer.options["kind"]
-            inputs = [values[one] for one in node["inputs"]]
-            if kind not in OF_IDS:
-                inputs = [x.to(dtype) for x in inputs]
-            more = {} if node.get("mask") is None else {"mask": values[node["mask"]]}
-            if kind == "batch_norm" and self.training and self._batch_statistics:
-                made: Any = _learn_batch_norm(layer.tensors(), layer.options, *inputs)
+        dtype, modules = self._dtype(values), self._modules
+        learns = self.training and self._batch_statistics
+        computations = LEARNING if learns else COMPUTATIONS
+        for node in self._path(frozenset(values), tuple(wanted)):
+            layer = cast(Weights, modules[node.layer])
+            inputs = [values[one] for one in node.inputs]
+            if node.kind not in OF_IDS:
+                inputs = [x if x.dtype == dtype else x.to(dtype) for x in inputs]
+            more = {} if node.mask is None else {"mask": values[node.mask]}
+            compute = computations[node.kind]
+            made = compute(layer.tensors(), layer.options, *inputs, **more)
+            if isinstance(made, tuple):
+                values |= zip(node.outputs, made, strict=True)
             else:
-                made = COMPUTATIONS[kind](layer.tensors(), layer.options, *inputs, **more)
-            made = made if isinstance(made, tuple) else (made,)
-            values |= dict(zip(node["outputs"], made, strict=True))
+                (one,) = node.outputs
+                values[one] = made
+            del inputs, more, made
+            for one in node.spent:
+                del values[one]
         return [values[one] for one in wanted]
 
     def _dtype(self, values: Mapping[int, Tensor]) -> torch.dtype:
         """What the graph computes in: the type of its tensors, or of what it is given."""
-        own: Iterator[Tensor] = (
-            tensor
-            for tensors in (self.parameters(), self.buffers(), values.values())
-            for tensor in tensors
-        )
-        return next((one.dtype for one in own if one.is_floating_point()), torch.float32)
+        if self._typed is not None:
+            layer = cast(Weights, self._modules[self._typed])
+            return next(iter(layer.tensors().values())).dtype
+        given = (one.dtype for one in values.values() if one.is_floating_point())
+        return next(given, torch.float32)
 
-    def _path(self, known: frozenset[int], wanted: Sequence[int]) -> list[dict[str, Any]]:
-        """The nodes that lead from some tensors to others."""
-        needed, path = set(wanted) - known, []
-        for node in reversed(self._table["nodes"]):
-            if needed & set(node["outputs"]):
-                path.append(node)
-                used = {*node["inputs"], *([] if node.get("mask") is None else [node["mask"]])}
-                needed = (needed - set(node["outputs"])) | (used - known)
-        return path[::-1]
+    def _path(self, known: frozenset[int], wanted: tuple[int, ...]) -> list[Node]:
+        """The nodes that lead from some tensors to others; looked for once."""
+        if (found := self._paths.get((known, wanted))) is not None:
+            return found
+        needed, path, later = set(wanted) - known, [], set(wanted)
+        for node in reversed(self._table.get("nodes") or ()):
+            mask, made = node.get("mask"), set(node["outputs"])
+            if needed & made:
+                used = {*node["inputs"], *([] if mask is None else [mask])}
+                name, spent = node["layer"], tuple((used | made) - later)
+                kind = self._table["layers"][name]["kind"]
+                path.append(Node(name, kind, node["inputs"], node["outputs"], mask, spent))
+                needed = (needed - made) | (used - known)
+                later |= used
+        self._paths[known, wanted] = path[::-1]
+        return self._paths[known, wanted]
+
+
+def _is_typed(record: Mapping[str, Any]) -> bool:
+    """Whether a layer has tensors."""
+    return bool(record.get("weights") or record.get("statistics"))
 
 
 def _learn_batch_norm(weights: Mapping[str, Tensor], options: Mapping[str, Any], x: Tensor) -> Any:
@@ -128,6 +171,10 @@ def _learn_batch_norm(weights: Mapping[str, Tensor], options: Mapping[str, Any],
         eps=options["epsilon"],
     )
     return found.movedim(1, options["axis"])
+
+
+#: What computes in training mode, where batches are normalised by their own statistics.
+LEARNING = COMPUTATIONS | {"batch_norm": _learn_batch_norm}
 
 
 def check_graph(table: Mapping[str, Any], place: str = "") -> None:

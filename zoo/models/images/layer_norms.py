@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .layer_shapes import unit
@@ -32,12 +33,16 @@ def _affine(x: Tensor, weights: Weights, axes: Sequence[int]) -> Tensor:
 
 def batch_norm(weights: Weights, options: Options, x: Tensor) -> Tensor:
     """Normalise by stored means and variances."""
-    axes = [options["axis"]]
-    factor = torch.rsqrt(weights["variance"] + options["epsilon"])
-    factor = factor * weights["scale"] if "scale" in weights else factor
-    offset = -weights["mean"] * factor
-    offset = offset + weights["offset"] if "offset" in weights else offset
-    return x * _along(x, factor, axes) + _along(x, offset, axes)
+    axis = options["axis"]
+    found = F.batch_norm(
+        x.movedim(axis, 1),
+        weights["mean"],
+        weights["variance"],
+        weights.get("scale"),
+        weights.get("offset"),
+        eps=options["epsilon"],
+    )
+    return found.movedim(1, axis)
 
 
 def layer_norm(weights: Weights, options: Options, x: Tensor) -> Tensor:

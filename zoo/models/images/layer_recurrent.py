@@ -109,7 +109,7 @@ def _recurrent(make: Callable[[Weights, Options], Step], count: int) -> Callable
         inner = x @ weights["kernel"]
         if (bias := weights.get("bias")) is not None:
             inner = inner + (bias[0] if bias.ndim == 2 else bias)
-        zeros = x.new_zeros(len(x), weights["recurrent_kernel"].shape[0])
+        zeros = x.new_zeros(x.shape[0], weights["recurrent_kernel"].shape[0])
         return scan(options, make(weights, options), inner, given or (zeros,) * count, mask)
 
     return compute

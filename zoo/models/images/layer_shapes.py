@@ -57,12 +57,12 @@ def flatten(weights: Weights, options: Options, x: Tensor) -> Tensor:
     """One axis behind the batch, in the order of channels last."""
     if options["channels_first"] and x.ndim > 2:
         x = x.movedim(1, -1)
-    return x.reshape(len(x), -1)
+    return x.reshape(x.shape[0], -1)
 
 
 def reshape(weights: Weights, options: Options, x: Tensor) -> Tensor:
     """Other axes behind the batch."""
-    return x.reshape(len(x), *options["target_shape"])
+    return x.reshape(x.shape[0], *options["target_shape"])
 
 
 def permute(weights: Weights, options: Options, x: Tensor) -> Tensor:
@@ -131,12 +131,12 @@ def dot(weights: Weights, options: Options, x: Tensor, y: Tensor) -> Tensor:
     x, y = x.movedim(first, -1), y.movedim(second, -1)
     found = torch.einsum("bik,bjk->bij", _matrix(x), _matrix(y))
     shape = (*x.shape[1:-1], *y.shape[1:-1])
-    return found.reshape(len(x), *(shape or (1,)))
+    return found.reshape(x.shape[0], *(shape or (1,)))
 
 
 def _matrix(x: Tensor) -> Tensor:
     """All axes between the first and the last as one."""
-    return x.reshape(len(x), -1, x.shape[-1])
+    return x.reshape(x.shape[0], -1, x.shape[-1])
 
 
 def unit(x: Tensor, axes: tuple[int, ...], epsilon: float) -> Tensor:
