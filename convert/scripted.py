@@ -62,7 +62,7 @@ def convert_script(
         model.notes,
         options=model.given,
         result=result,
-        example=_example(result),
+        example=[found.file.calls.format(**result)] if found.file.calls else _example(result),
     )
     return write_folder(
         report,

@@ -1,8 +1,10 @@
 """The table of families: published scripts, by the names that `--family` takes."""
 
-from convert.images import digits, mutual, pooled
+from convert.images import digits, mutual, pooled, quantized
 from convert.images.rows import Family
 
 FAMILIES: dict[str, Family] = {
-    family.name: family for family in (*digits.FAMILIES, *pooled.FAMILIES, *mutual.FAMILIES)
+    family.name: family
+    for module in (digits, pooled, quantized, mutual)
+    for family in module.FAMILIES
 }

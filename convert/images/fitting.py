@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from convert.images.rows import AXES, CODE, IMAGE, TABLE, Family, File, Part, Row
 from convert.images.sizes import Image, NoFit, image_of, write
 from convert.images.units import Unit, Units
-from convert.layers.graph import Network
-from convert.layers.network import build
+from convert.layers.network import Network, build
+
+#: Axes of codes: of a vector, and of a vector at each place of a grid.
+CODES = (2, 4)
 
 
 @dataclass
@@ -67,8 +69,8 @@ class Fit:
                 continue
             codes = network.outputs[part.stages :] if part.reads == IMAGE else network.inputs
             shape = network.shapes[codes[0]]
-            if shape is not None and len(shape) == 2 and shape[1]:
-                return shape[1]
+            if shape is not None and len(shape) in CODES and shape[-1]:
+                return shape[-1]
         return 0
 
 
@@ -222,18 +224,19 @@ def _check_code(found: Fit) -> None:
         part, network = fitted.part, fitted.network
         ends = []
         if network is not None:
-            ends += network.inputs if part.reads == CODE else []
+            ends += network.inputs if part.reads == CODE or part.makes == IMAGE else []
             ends += network.outputs[part.stages :] if part.makes == CODE else []
         for tensor in ends:
             assert network is not None
             shape = network.shapes[tensor]
-            if shape is not None and len(shape) == 2 and shape[1]:
-                widths.setdefault(shape[1], name)
+            if shape is not None and len(shape) in CODES and shape[-1]:
+                widths.setdefault(shape[-1], name)
         if network is None and (unit := next(iter(fitted.units.values()))):
             widths.setdefault(unit.shapes[0][-1], name)
     if len(widths) > 1:
         words = ", ".join(f"{width} of the {name}" for width, name in widths.items())
         raise NoFit(f"codes have several widths: {words}")
     image = found.image
-    if image.size and widths and min(widths) >= image.size**2 * image.channels:
-        raise NoFit(f"codes of {min(widths)} numbers for {image.size**2 * image.channels} pixels")
+    pixels = image.size**2 * image.channels
+    if pixels and widths and min(widths) >= pixels:
+        raise NoFit(f"codes of {min(widths)} numbers for {pixels} pixels")

@@ -68,6 +68,7 @@ def configuration(found: Fit, given: Mapping[str, Any]) -> dict[str, Any]:
     for setting, (part, axis) in found.file.sizes.items():
         first = next(iter(found.parts[part].units.values()))
         result[setting] = first.shapes[0][axis]
+    result |= found.family.derived(result)
     for fitted in found.parts.values():
         if fitted.part.graph:
             assert fitted.network is not None

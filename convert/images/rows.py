@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -145,6 +145,8 @@ class File:
         sizes: settings that are sizes -> a part, and which axis of its first kernel they are.
         per_number: weights of means over the numbers of a code, where the result has sums.
         note: what a person should know of it.
+        calls: line that calls the result, with its settings by name, where that is not by `encode`
+            and `decode`.
     """
 
     parts: tuple[str, ...]
@@ -153,6 +155,7 @@ class File:
     sizes: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     per_number: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    calls: str = ""
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,7 @@ class Family:
         asked: settings that no weights tell -> what to say of them; `--option` gives them.
         scalar: one of those that some files have as a number of its own.
         taken: settings of the loss that no weights tell -> what the script has.
+        derived: settings that follow from the others, of the whole `config.json`.
         paper: of the method.
     """
 
@@ -179,6 +183,7 @@ class Family:
     asked: Mapping[str, str] = field(default_factory=dict)
     scalar: str = ""
     taken: Mapping[str, Any] = field(default_factory=dict)
+    derived: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
     paper: str = ""
 
 

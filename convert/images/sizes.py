@@ -81,11 +81,13 @@ def _made(rows: Sequence[Row], units: Mapping[int, Unit]) -> Image:
     maps = [place for place, row in enumerate(rows) if row.kind == "Reshape"]
     if not maps:
         return Image(0, last[2])
-    side = map_side(maps[0], units)
-    for row in rows:
-        sides = row.options.get("strides")
-        side *= sides[0] if isinstance(sides, list) else 1
-    return Image(side, last[2])
+    return Image(map_side(maps[0], units) * _growth(rows), last[2])
+
+
+def _growth(rows: Sequence[Row]) -> int:
+    """How many times as high and wide rows make a map."""
+    strides = [row.options.get("strides") for row in rows]
+    return math.prod(sides[0] for sides in strides if isinstance(sides, list))
 
 
 def map_side(place: int, units: Mapping[int, Unit]) -> int:
@@ -147,7 +149,8 @@ def _input_shape(part: Part, units: Mapping[int, Unit], image: Image) -> list[in
     first = units[min(units)].shapes[0]
     width = first[2] if len(first) == 4 else first[0]
     if part.reads == MAP:
-        return [None, None, None, width]
+        side = image.size // _growth(part.rows) if part.makes == IMAGE else 0
+        return [None, side or None, side or None, width]
     if len(first) < 4:
         return [None, width]
     return [None, image.size or None, image.size or None, width]

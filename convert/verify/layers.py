@@ -116,7 +116,10 @@ def _encoded(model: Any, images: Any, recorded: Any) -> tuple[Any, Any]:
     low, high = model.config.pixel_range
     size = model.config.image_size
     pixels = images.reshape(len(images), size, size, -1).movedim(-1, 1)
-    made = model.encode(((pixels - low) / (high - low)).clamp(0, 1))
+    pixels = ((pixels - low) / (high - low)).clamp(0, 1)
+    if hasattr(model, "encode_vectors"):
+        return model.encode_vectors(pixels).movedim(1, -1), recorded
+    made = model.encode(pixels)
     wanted = recorded.flatten(1)
     return made, model.family.code(wanted) if hasattr(model, "family") else wanted
 
@@ -124,5 +127,9 @@ def _encoded(model: Any, images: Any, recorded: Any) -> tuple[Any, Any]:
 def _decoded(model: Any, codes: Any, recorded: Any) -> tuple[Any, Any]:
     """Images of a model for the original's codes, in the original's range and layout."""
     low, high = model.config.pixel_range
-    made = low + (high - low) * model.decode(codes.flatten(1))
+    if hasattr(model, "decode_vectors"):
+        made = model.decode_vectors(codes.movedim(-1, 1))
+    else:
+        made = model.decode(codes.flatten(1))
+    made = low + (high - low) * made
     return made.movedim(1, -1).reshape(recorded.shape), recorded

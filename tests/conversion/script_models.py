@@ -1,6 +1,7 @@
 """A file of a published script as a model in memory, and what was recorded of the original."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,12 +161,35 @@ def infomax(model: Any, given: Record) -> Record:
     return made
 
 
+def quantized(model: Any, given: Record) -> Record:
+    """Everything recorded of `vq_vae`, the loss of `forward` in its units among it."""
+    pixels = pixel_values(model, given["x"])
+    vectors = model.encode_vectors(pixels)
+    codes = model.encode(pixels)
+    read = model.embed(codes)
+    x_recon = originals(model, model.decode(codes), given["x"])
+    error = (given["x"] - x_recon).square().flatten(1).mean(1)
+    far = (vectors - read).square().flatten(1).mean(1)
+    values = vectors[0].numel()
+    # What forward sums is, but for the constant of a Gaussian, the mean times a grid's values.
+    scale = model.config.scale_value
+    constant = math.log(scale) + 0.5 * math.log(2 * math.pi)
+    loss = (model(pixels).loss - given["x"][0].numel() * constant) / values
+    found = model.quantize(given["quantizer_in"].movedim(-1, 1))
+    return {
+        "z_e": vectors.movedim(1, -1), "codes": codes, "z_q": read.movedim(1, -1),
+        "x_recon": x_recon, "mse_x": error, "mse_e": far, "loss_total": loss,
+        "quantizer_out0": found, "quantizer_out1": model.embed(found).movedim(1, -1),
+    }  # fmt: skip
+
+
 #: Family -> the file of its whole model, what its record asks for, and options.
 WHOLE: dict[str, tuple[str, Callable[[Any, Record], Record], dict[str, Any]]] = {
     "dense_vae": ("vae.weights", plain_vae, {}),
     "vae_cnn": ("vae.weights", plain_vae, {}),
     "ae": ("ae.weights", autoencoder, {}),
     "eae": ("eae.weights", entropic, {}),
+    "vq_vae": ("train_model.weights", quantized, {"image_size": 64}),
     "infomax": ("total_model.cifar10.weights", infomax, {"image_size": 32}),
 }
 
