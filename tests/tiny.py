@@ -206,6 +206,12 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         "logistic": DENSE | LOGISTIC | {"kl_warmup_steps": 10},
         "binomial": CONVOLUTIONAL | BINOMIAL,
         "layers": AS_GRAPHS | TWO_HEADS | BERNOULLI,
+        "sphere": DENSE | BERNOULLI | {"posterior": "von_mises_fisher", "concentration": 10.0},
+        "choices": CONVOLUTIONAL | {"posterior": "gumbel_softmax", "num_choices": 2},
+        "class-means": DENSE
+        | {"prior": "class_means", "num_labels": 3, "posterior_scale": "log_standard_deviation"},
+        "clusters": CONVOLUTIONAL
+        | {"prior": "clusters", "num_clusters": 3, "cluster_hidden_size": 5},
     },
     "eae": {
         "convolutional": CONVOLUTIONAL,

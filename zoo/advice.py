@@ -16,6 +16,14 @@ VERBS = {
     "encodes": ("probe",),
     "classifies": ("evaluate",),
 }
+#: What the methods of models that verbs call need, words of `catalog.ABILITIES`.
+METHODS = {
+    "sample": "samples",
+    "encode": "encodes",
+    "decode": "reconstructs",
+    "reconstruct": "reconstructs",
+    "interpolate": "reconstructs",
+}
 
 
 def advice(name: str, config: Mapping[str, Any], lacks: Collection[str] = ()) -> str:
@@ -40,3 +48,24 @@ def advice(name: str, config: Mapping[str, Any], lacks: Collection[str] = ()) ->
         if ability in can and ability not in lacks:
             return f"it {catalog.ABILITIES[ability]}: {command('genae', verb, name, *words)}"
     return f"see {command('genae', 'info', name)}"
+
+
+def refusal(name: str, config: Mapping[str, Any], network: Any, method: str) -> str:
+    """Why a model of images cannot be asked for something, and what it can do; empty if it can.
+
+    Args:
+        name: of the model, as it was called.
+        config: its `config.json`.
+        network: the model.
+        method: of it, that would be called.
+    """
+    cannot: Mapping[str, str] = getattr(network, "cannot", {})
+    if not hasattr(network, method):
+        title = catalog.find_config(config.get("model_type")).title
+        return (
+            f"{name} is a {title} and cannot {method}; {advice(name, config)}; `genae list` shows "
+            "the models that draw"
+        )
+    if reason := cannot.get(METHODS.get(method, "")):
+        return f"{name} cannot {method}: {reason}; {advice(name, config, cannot)}"
+    return ""

@@ -24,6 +24,7 @@ ABILITIES = {
     "samples": "draws images",
     "bounds": "bounds the log-likelihood of images from below",
     "compresses": "codes images by bits back",
+    "clusters": "assigns images to clusters",
     "classifies": "predicts labels of images or texts",
     "scores": "gives an energy and its gradient, of images or vectors",
     "predicts": "predicts tokens of texts",
@@ -47,7 +48,7 @@ IMAGES = (
         config="zoo.models.images.configuration_vae:VAEConfig",
         model="zoo.models.images.modeling_vae:VAEModel",
         paper="arXiv:1312.6114",
-        can=(*AUTOENCODES, "bounds", "compresses"),
+        can=(*AUTOENCODES, "bounds", "compresses", "clusters"),
     ),
     Entry(
         name="eae",

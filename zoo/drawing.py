@@ -21,8 +21,9 @@ MAX_SAMPLES = 100_000
 MAX_STEPS = 100
 MAX_NEIGHBORS = 100
 BATCH = 256  # images
+NUMBER, OF_LABEL = 64, 8  # samples if none are asked for, of all and of each label
 SAMPLERS = {
-    "prior": "N(0, I)",
+    "prior": "the model's own, such as N(0, I)",
     "gaussian": "a Gaussian fitted to the training codes",
     "mixture": "a mixture of Gaussians fitted to them",
 }
@@ -32,7 +33,7 @@ DISTANCES = {"cosine": "the angle between representations", "l2": "their Euclide
 
 def sample(
     model: Name,
-    number: int = 64,
+    number: int | None = None,
     *,
     seed: int | None = None,
     sampler: str | None = None,
@@ -40,6 +41,7 @@ def sample(
     steps: int | None = None,
     jump: bool | None = None,
     trace: bool = False,
+    labels: Sequence[int] | None = None,
     columns: int | None = None,
     quiet: bool = True,
 ) -> Grid:
@@ -47,7 +49,7 @@ def sample(
 
     Args:
         model: an id or a folder.
-        number: of images, 1 to 100,000.
+        number: of images, 1 to 100,000; None for 64, or for 8 of each label.
         seed: names the images; drawn, and told in the facts, if None.
         sampler: a key of `SAMPLERS`, where a model has codes; else of `CHAINS`. None is `prior`,
             or a model's generator, or `langevin`.
@@ -56,6 +58,7 @@ def sample(
         steps: of chains; None is the number in the model's config.
         jump: denoise once at the end; None does so for chains alone.
         trace: keep the way of a few chains from noise to image, as `Grid.trace`.
+        labels: of a model whose codes have classes: those to draw, a row each; None for all.
         columns: images per row.
         quiet: draw no progress bar.
 
@@ -71,14 +74,16 @@ def sample(
         raise UsageError(f"no sampler {sampler!r}. {did_you_mean(sampler, SAMPLERS | CHAINS)}")
     if temperature is not None and not 0 <= temperature < float("inf"):
         raise UsageError(f"temperature must be 0 or more, got {temperature}")
-    check_range("number", number, 1, MAX_SAMPLES)
+    check_range("number", NUMBER if number is None else number, 1, MAX_SAMPLES)
     from zoo.loading import load_for, locate
 
     found = locate(model)
     if "scores" in found.entry.can:
+        if labels is not None:
+            raise UsageError(f"labels: {model} draws by chains, which know none; leave it out")
         return draw(
-            found, number, seed=seed, sampler=sampler, temperature=temperature, steps=steps,
-            jump=jump, trace=trace, columns=columns, quiet=quiet,
+            found, number or NUMBER, seed=seed, sampler=sampler, temperature=temperature,
+            steps=steps, jump=jump, trace=trace, columns=columns, quiet=quiet,
         )  # fmt: skip
     chained = {"sampler": sampler in CHAINS, "steps": steps is not None}
     chained |= {"jump": jump is not None, "trace": trace}
@@ -90,14 +95,18 @@ def sample(
     network, processor = load_for(found, "sample")
     import torch  # only once the model is known to exist
 
-    plots.check_grid(number, processor.size, processor.size, columns)
     seed = secrets.randbelow(2**32) if seed is None else seed
     sampler, temperature = sampler or "prior", 1.0 if temperature is None else temperature
+    rows = list(plots.classes_of(network, sampler) if labels is None else labels)
+    number = number or (OF_LABEL * len(rows) or NUMBER)
+    columns = columns or (-(-number // len(rows)) if rows else None)
+    plots.check_grid(number, processor.size, processor.size, columns)
+    drawn = plots.in_rows(rows, number) if rows else None
     try:
         latents = network.sample_latents(
-            number, sampler=sampler, temperature=temperature, seed=seed
+            number, sampler=sampler, temperature=temperature, seed=seed, labels=drawn
         )
-    except ValueError as error:  # a sampler that was never fitted
+    except ValueError as error:  # a sampler that was never fitted, labels that there are not
         raise UsageError(f"{model}: {error}") from error
     chunks = torch.split(latents, BATCH)
     images = [
@@ -105,6 +114,8 @@ def sample(
         for chunk in track(chunks, "sampling", total=len(chunks), quiet=quiet)
     ]
     facts = {"model": str(model), "number": number, "seed": seed, "sampler": sampler}
+    facts |= {"labels": rows} if rows else {}
+    facts |= {} if getattr(network, "fits_samplers", True) else {"spreads": False}
     fitted = [name for name in SAMPLERS if name != "prior" and _fitted(network, name)]
     return Grid(torch.cat(images), columns, facts | {"temperature": temperature, "fitted": fitted})
 

@@ -11,7 +11,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from zoo import catalog
-from zoo.advice import advice
+from zoo.advice import advice, refusal
 from zoo.errors import IntegrityError, MissingDependencyError, NotFoundError, UsageError
 from zoo.header import safetensors_header
 from zoo.registry import embedded, resolve
@@ -194,11 +194,8 @@ def load_for(model: Model, method: str) -> tuple[Any, "GenaeImageProcessor"]:
     """
     name = locate(model)
     network = model_at(name.place)
-    if not hasattr(network, method):
-        raise UsageError(
-            f"{name} is a {name.entry.title} and cannot {method}; "
-            f"{advice(str(name), name.config)}; `genae list` shows the models that draw"
-        )
+    if reason := refusal(str(name), name.config, network, method):
+        raise UsageError(reason)
     if getattr(network.config, "input_shape", None) is not None:
         raise UsageError(
             f"{name} is a model of vectors, not of images, which Python uses: "

@@ -4,9 +4,9 @@ import io
 import math
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -135,6 +135,18 @@ def grid(
         large = image.repeat(scale, axis=0).repeat(scale, axis=1)
         sheet[top : top + height * scale, left : left + width * scale] = large
     return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
+
+
+def classes_of(model: Any, sampler: str) -> list[int]:
+    """The labels that a sampler of a model can be asked for, each a row of a grid; often none."""
+    distribution = getattr(model, "distribution", None)
+    return [] if distribution is None else list(range(distribution(sampler).num_labels))
+
+
+def in_rows(labels: Sequence[int], count: int) -> list[int]:
+    """A label for each of so many images, in order, equally many of each where that goes."""
+    columns = -(-count // len(labels))
+    return [labels[place // columns] for place in range(count)]
 
 
 def save_grid(

@@ -103,6 +103,66 @@ def test_impossible_requests_are_usage_errors(saved, run, tmp_path, words, reaso
     assert not (tmp_path / "a.png").exists()
 
 
+def test_labels_are_the_rows_of_a_grid(saved, run, tmp_path):
+    folder, output = saved("vae", prior="class_means", num_labels=3), tmp_path / "grid.png"
+    code, out, _ = run("sample", folder, "--seed", 3, "-o", output, "--json")
+    facts = json.loads(out)
+    assert (code, facts["number"], facts["labels"]) == (0, 24, [0, 1, 2])
+    grid = zoo.sample(folder, seed=3)
+    assert grid.columns == 8
+    from zoo import VAEModel
+
+    labels = [place // 8 for place in range(24)]
+    drawn = VAEModel.from_pretrained(folder).sample(24, seed=3, labels=labels)
+    difference = grid.images.float() - 255 * drawn[..., 1:15, 1:15]
+    assert difference.abs().max() < 0.51
+    code, out, _ = run("sample", folder, "--labels", "2,0-1", "-n", 5, "-o", output, "--json")
+    facts = json.loads(out)
+    assert (code, facts["labels"], facts["number"]) == (0, [2, 0, 1], 5)
+    assert zoo.sample(folder, 5, labels=[2, 0, 1]).columns == 2
+    one = zoo.sample(folder, 4, labels=[1])
+    assert (one.columns, one.facts["labels"]) == (4, [1])
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ("3", "knows 0 to 2, got 3"),
+        ("a", "write 3, 0,2 or 0-9"),
+        ("1-", "write 3, 0,2 or 0-9"),
+        ("2-1", "must rise"),
+        ("0-99999999", "must rise, by less than"),
+    ],
+)
+def test_labels_that_there_are_not_are_usage_errors(saved, run, tmp_path, labels, reason):
+    folder = saved("vae", prior="class_means", num_labels=3)
+    code, out, err = run("sample", folder, "--labels", labels, "-o", tmp_path / "a.png")
+    assert (code, out) == (2, "")
+    assert reason in err
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_labels_of_a_model_that_knows_none_are_usage_errors(saved, run, tmp_path):
+    code, _, err = run("sample", saved("eae"), "--labels", 1, "-o", tmp_path / "a.png")
+    assert (code, "knows none; leave them out" in err) == (2, True)
+    dde = saved("dde", processor={"size": 5})
+    code, _, err = run("sample", dde, "--labels", 1, "-o", tmp_path / "a.png")
+    assert (code, "draws by chains, which know none" in err) == (2, True)
+
+
+def test_what_the_parts_of_a_model_cannot_do_is_said_in_words(run, tmp_path, digits):
+    from tests.tiny import AS_GRAPHS
+    from zoo import AEConfig, AEModel
+
+    AEModel(AEConfig(**AS_GRAPHS | {"decoder_layers": None})).save_pretrained(tmp_path / "half")
+    GenaeImageProcessor(num_channels=1, size=5).save_pretrained(tmp_path / "half")
+    for verb, given in (("sample", []), ("reconstruct", [digits])):
+        code, _, err = run(verb, tmp_path / "half", *given, "-o", tmp_path / "a.png")
+        assert code == 2
+        assert f"half cannot {verb}: this model has no decoder: it was made of the encoder" in err
+        assert "genae probe" in err
+
+
 def test_a_wrong_ending_is_refused(saved, run, tmp_path):
     code, _, err = run("sample", saved("eae"), "-o", tmp_path / "a.svg")
     assert code == 2

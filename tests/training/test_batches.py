@@ -147,7 +147,7 @@ def test_labels_fit_the_classifier(card, images, image_folder, tmp_path, extra):
 
 def test_a_classifier_needs_labels(card, images, image_folder, tmp_path):
     made = classifier(card, image_folder, images(9))
-    with pytest.raises(UsageError, match="no labels for a classifier; sort the images"):
+    with pytest.raises(UsageError, match="no labels, which this model learns; sort the images"):
         train(made, tmp_path / "out", quiet=True)
 
 

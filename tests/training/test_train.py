@@ -235,6 +235,21 @@ def test_the_celeba_recipes_train_on_faces(name, tmp_path):
     assert model.sample(2, seed=0).shape == (2, 3, 64, 64)
 
 
+@pytest.mark.parametrize("name", ["cvae-mnist"])
+def test_the_recipes_of_digits_take_their_first_steps(name, tmp_path):
+    settings = ["dataset=examples-mnist", "max_steps=2", "per_device_train_batch_size=32"]
+    card = registry.load_card(f"cards/{name}")
+    folder = train(
+        card, tmp_path / name, overrides=[*settings, "data.sha256={}", "use_cpu=true"], quiet=True
+    )
+    model = zoo.from_pretrained(folder)
+    assert model.sample(2, seed=0).shape == (2, 1, 32, 32)
+    assert (folder / "samples.png").is_file()
+    assert (folder / "model.safetensors").stat().st_size < 1e6
+    if model.learns_labels:
+        assert model.sample(3, seed=0, labels=[3, 1, 4]).shape == (3, 1, 32, 32)
+
+
 def test_another_card_does_not_resume_a_run(card, tmp_path, monkeypatch):
     interrupt_at(monkeypatch, 2)
     with pytest.raises(InterruptedRunError):

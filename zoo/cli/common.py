@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from zoo.cli import calls
+from zoo.errors import UsageError
 
+MAX_LISTED = 10_000  # numbers of one range
 UNITS = ((10**3, "kB"), (10**6, "MB"), (10**9, "GB"))
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
@@ -47,6 +49,26 @@ def complete_models(incomplete: str) -> list[str]:
 
     ids = [f"{embedded.OWNER}/{folder.name}" for folder in embedded.folders()]
     return [name for name in ids if name.startswith(incomplete)]
+
+
+def whole_numbers(option: str, text: str) -> list[int]:
+    """The numbers that a list such as 3, 0,2 or 0-9 names, in its order.
+
+    Raises:
+        UsageError: it is no such list, or names very many.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not (first.isdecimal() and (last.isdecimal() if dash else True)):
+            raise UsageError(f"{option} {text!r}: write 3, 0,2 or 0-9")
+        low, high = int(first), int(last or first)
+        if not low <= high < low + MAX_LISTED:
+            raise UsageError(
+                f"{option} {text!r}: {part.strip()} must rise, by less than {MAX_LISTED}"
+            )
+        found += range(low, high + 1)
+    return found
 
 
 def print_json(value: Any) -> None:

@@ -7,8 +7,8 @@ import typer
 
 from zoo.chains import CHAINS
 from zoo.cli.calls import again
-from zoo.cli.common import Json, Model, Quiet, hint, print_json, say
-from zoo.drawing import MAX_SAMPLES, MAX_STEPS, SAMPLERS
+from zoo.cli.common import Json, Model, Quiet, hint, print_json, say, whole_numbers
+from zoo.drawing import MAX_SAMPLES, MAX_STEPS, NUMBER, OF_LABEL, SAMPLERS
 from zoo.errors import UsageError
 from zoo.hints import command
 
@@ -39,8 +39,15 @@ def sample(
         typer.Option("--output", "-o", help="Image to write: PNG, JPEG, WEBP, ..."),
     ] = None,
     number: Annotated[
-        int, typer.Option("--number", "-n", min=1, max=MAX_SAMPLES, help="Number of images.")
-    ] = 64,
+        int | None,
+        typer.Option(
+            "--number",
+            "-n",
+            min=1,
+            max=MAX_SAMPLES,
+            help=f"Number of images; {NUMBER}, or {OF_LABEL} of each label, if not given.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, max=2**63 - 1, help="Seed of the images; random if not given."),
@@ -75,6 +82,13 @@ def sample(
         Path | None,
         typer.Option(metavar="FILE", help="Image to write of some chains from noise to image."),
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Labels to draw, a row each, of a model whose codes have classes: 3, 0,2 or "
+            "0-9; all if not given."
+        ),
+    ] = None,
     columns: Columns = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -96,10 +110,11 @@ def sample(
         steps=steps,
         jump=jump,
         trace=trace is not None,
+        labels=None if labels is None else whole_numbers("--labels", labels),
         columns=columns,
         quiet=quiet,
     )
-    fitted = grid.facts.pop("fitted", [])
+    fitted, spreads = grid.facts.pop("fitted", []), grid.facts.pop("spreads", True)
     if output is not None:
         grid.save(places[0])
     if grid.trace is not None:
@@ -109,9 +124,9 @@ def sample(
         print_json({"output": output and places[0], **found, **grid.facts})
     else:
         typer.echo("\n".join(map(str, places)))
-    seeded = {"number": number, "seed": grid.facts["seed"]}
+    seeded = {"number": grid.facts["number"], "seed": grid.facts["seed"]}
     first = places[0]
-    if fitted and sampler in (None, "prior"):
+    if fitted and sampler in (None, "prior") and labels is None:
         name = first.with_stem(f"{first.stem}-{fitted[-1]}")
         hint(again(sampler=fitted[-1], output=name, **seeded), quiet=quiet)
     elif grid.facts["sampler"] in CHAINS and grid.trace is None:
@@ -119,7 +134,7 @@ def sample(
         hint(again(output=None, trace=name, **seeded), quiet=quiet)
     elif not Path(model).is_dir() or (Path(model) / "card.toml").is_file():
         hint(command("genae", "info", model), quiet=quiet)
-    elif grid.trace is None and temperature is None:
+    elif grid.trace is None and temperature is None and spreads:
         name = first.with_stem(f"{first.stem}-0.7")
         hint(again(temperature=0.7, output=name, **seeded), quiet=quiet)
 

@@ -6,7 +6,7 @@ Weights are read as arrays, without torch, so that a command starts quickly.
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from .integers import MAX_ACTIVATION, IntegerNetwork, Matmul
 from .tables import Doubles, tables
 
 WEIGHTS = "model.safetensors"
+#: What the distributions of codes have to be.
+CODED = {"posterior": "gaussian", "posterior_scale": "log_variance", "prior": "standard"}
 BATCH = 512  # images that the encoder reads at once
 #: The command that trains a model of other images; grey ones need num_channels=1, in both tables.
 TRAINING = command(
@@ -88,7 +90,16 @@ def coded(card: Card) -> bool:
         "compresses" in catalog.find(card.architecture).can
         and card.config.get("network") == "dense"
         and card.config.get("likelihood") in PIXELS
+        and not uncoded(card.config)
     )
+
+
+def uncoded(config: Mapping[str, Any]) -> str:
+    """What a configuration has otherwise than the coder needs it, in words; empty if nothing."""
+    for field, needed in CODED.items():
+        if (value := config.get(field, needed)) != needed:
+            return f"its {field} is {value!r}, not {needed!r}"
+    return ""
 
 
 def fitting_models() -> list[Card]:
@@ -148,6 +159,8 @@ def load_codec(
         raise UsageError(
             f"{name} cannot compress: that takes a VAE with dense networks; {fitting_shapes()}"
         )
+    if reason := uncoded(config):
+        raise UsageError(f"{name} cannot compress: {reason}; {fitting_shapes()}")
     if likelihood not in PIXELS:
         raise UsageError(
             f"{name} cannot compress: its likelihood is {likelihood!r}, not a distribution of "

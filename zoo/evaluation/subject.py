@@ -97,7 +97,9 @@ class Context:
     @property
     def can(self) -> tuple[str, ...]:
         """What the model can do, words of `catalog.ABILITIES`."""
-        return catalog.abilities(self.entry, [type(self.model).__name__])
+        able = catalog.abilities(self.entry, [type(self.model).__name__])
+        cannot = getattr(self.model, "cannot", {})
+        return tuple(ability for ability in able if ability not in cannot)
 
     @property
     def _named(self) -> list[str]:

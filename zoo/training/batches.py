@@ -1,7 +1,6 @@
 """Batch, data set and model, checked against each other before the first step."""
 
 import copy
-from inspect import signature
 from typing import Any
 
 import torch
@@ -74,6 +73,9 @@ def check_together(model: Any, recipe: Recipe, images: Images) -> None:
                 f"{recipe.card.path}: [train] samplers names {name!r}, which no {title} has; "
                 "leave it out, as --set train.samplers=[] does"
             )
+    if samplers and not getattr(model, "fits_samplers", True):
+        reasons.append(f"and codes ({model.config.posterior}) to which no Gaussians can be fitted")
+        settings["train.samplers"] = "[]"
     components = getattr(recipe.config, "num_mixture_components", 0)
     if samplers and count < MIN_FITTED:
         reasons.append(f"too few for the samplers, which are fitted to at least {MIN_FITTED}")
@@ -95,10 +97,12 @@ def count_text(count: int) -> str:
 
 def check_labels(model: Any, images: Images, where: str) -> None:
     """Raise `UsageError` unless the labels for a model that learns them are its class numbers."""
-    if "labels" not in signature(model.forward).parameters:
+    if not model.learns_labels:
         return
     if images.labels is None:
-        raise UsageError(f"{where} has no labels for a classifier; sort the images into folders")
+        raise UsageError(
+            f"{where} has no labels, which this model learns; sort the images into folders"
+        )
     smallest, largest = (int(value) for value in images.labels.aminmax())
     if smallest < 0:
         raise UsageError(

@@ -29,6 +29,7 @@ from .recipe import Recipe, build_config, build_parts, check_known, one_line
 from .trainer import ImageTrainer
 
 SHOWN_SAMPLES = 64
+SHOWN_CLASSES, SHOWN_OF_CLASS = 16, 8  # rows of a grid by classes, and columns
 SHOWN_POINTS = 10_000
 VALIDATED = 1000  # images of the validation split, at most
 
@@ -171,8 +172,7 @@ class ImageMaterial(Material):
         """Some images as a model is called with them."""
         pixels = to_values(images.pixels[rows].to(model.device))
         made = {"pixel_values": binarize(pixels, self.recipe.data.binarization)}
-        takes_labels = "labels" in signature(model.forward).parameters
-        if takes_labels and images.labels is not None:
+        if model.learns_labels and images.labels is not None:
             made["labels"] = images.labels[rows].to(model.device)
         return made
 
@@ -214,17 +214,27 @@ class ImageMaterial(Material):
             processor.save_pretrained(folder)
         if not hasattr(model, "sample"):
             return
-        count = SHOWN_SAMPLES if processor is not None else SHOWN_POINTS
-        samples = draw(model.to(self.recipe.arguments.device), count, quiet)
+        model = model.to(self.recipe.arguments.device)
+        classes = plots.classes_of(model, "prior")[:SHOWN_CLASSES]
+        rows = plots.in_rows(classes, SHOWN_OF_CLASS * len(classes)) if classes else None
+        shown = SHOWN_SAMPLES if processor is not None else SHOWN_POINTS
+        samples = draw(model, shown, quiet, rows)
         check_tensors([("a sample", samples)])
         if processor is not None:
-            plots.save_grid(processor.crop_padding(samples), folder / "samples.png")
+            columns = SHOWN_OF_CLASS if rows else None
+            plots.save_grid(processor.crop_padding(samples), folder / "samples.png", columns)
         else:
             plots.save_points(samples, folder / "samples.png")
 
 
-def draw(model: Any, count: int, quiet: bool) -> Tensor:
-    """Samples of a model for people to look at, on the CPU; chains move a bar on."""
+def draw(model: Any, count: int, quiet: bool, labels: list[int] | None = None) -> Tensor:
+    """Samples of a model for people to look at, on the CPU; chains move a bar on.
+
+    Where labels are given, there is one sample of each.
+    """
+    if labels is not None:
+        of_labels: Tensor = model.sample(len(labels), seed=0, labels=labels)
+        return of_labels.cpu()
     steps = model.sampling_options().get("steps")
     if steps is None:
         drawn: Tensor = model.sample(count, seed=0)

@@ -1,6 +1,5 @@
 """`transformers.Trainer` for images kept as 8-bit tensors."""
 
-import inspect
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -58,7 +57,7 @@ class ImageTrainer(CheckedTrainer):
             and not (self.args.fp16 or self.args.bf16)
         )
         assert self.model is not None
-        self._takes_labels = "labels" in inspect.signature(self.model.forward).parameters
+        self._takes_labels = self.model.learns_labels
         self._captured: CapturedStep | None = None
         self._parts: dict[str, Tensor] = {}
         self._part_steps = 0

@@ -81,7 +81,7 @@ def annealed_log_prob(
     Costs `num_temperatures * num_chains * 10` decoder passes, forwards and back, an image.
 
     Args:
-        model: any autoencoder; its codes are taken to have the prior N(0, I).
+        model: an autoencoder whose codes have the prior N(0, I).
         pixel_values: what the likelihood expects, `(B, C, H, W)`; two-valued for a Bernoulli.
         num_temperatures: T; the bound rises with it.
         num_chains: C, for each image.
@@ -89,10 +89,11 @@ def annealed_log_prob(
         generator: in place of a seed.
 
     Raises:
-        ValueError: for a number below 1, images of another shape or range, or grey ones under a
-            Bernoulli.
+        ValueError: for a number below 1, images of another shape or range, grey ones under a
+            Bernoulli, or a model with another prior.
     """
     check_count("num_chains", num_chains)
+    _check_prior(model)
     betas = temperatures(num_temperatures)
     generator = random_generator(seed, generator)
     found = []
@@ -133,6 +134,7 @@ def bidirectional_gap(
     """
     check_count("num_images", num_images)
     check_count("num_chains", num_chains)
+    _check_prior(model)
     betas = temperatures(num_temperatures)
     generator = random_generator(seed, generator)
     like = next(model.parameters())
@@ -156,6 +158,15 @@ def bidirectional_gap(
         acceptance = 0.5 * (back.acceptance + forth.acceptance)
         found.append((forward.value().to(like), -reverse.value().to(like), acceptance))
     return BidirectionalGap(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+def _check_prior(model: AutoencoderModel) -> None:
+    """Raise `ValueError` unless chains can start from N(0, I)."""
+    if not model.standard_prior:
+        raise ValueError(
+            "annealed importance sampling starts from codes of N(0, I), which are not the prior "
+            "of this model; use log_prob"
+        )
 
 
 def _split(total: int, max_part: int) -> list[int]:

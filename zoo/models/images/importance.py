@@ -26,6 +26,13 @@ def standard_normal(
     return torch.randn(shape, generator=generator, device=device).to(like)
 
 
+def reparametrize(
+    mean: Tensor, log_var: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    """A sample of N(mean, exp(log_var)) with gradient to both; drawn on the generator's device."""
+    return mean + (0.5 * log_var).exp() * standard_normal(mean.shape, mean, generator)
+
+
 def mean_and_log_var(outputs: Tensor) -> tuple[Tensor, Tensor]:
     """Halves of a network's output, the log-variance kept in a range that exp survives."""
     mean, log_var = outputs.chunk(2, dim=-1)
@@ -51,7 +58,7 @@ class ImportanceModel(AutoencoderModel):
 
     @property
     def gaussian_posterior(self) -> bool:
-        """Whether p(z|x) is the diagonal Gaussian that `posterior` describes."""
+        """Whether p(z|x) is the diagonal Gaussian that `posterior` describes, and q(z) N(0, I)."""
         return True
 
     def propose(self, pixel_values: Tensor) -> Proposal:

@@ -1,6 +1,7 @@
 """What all autoencoders share: images in, codes, images out."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,8 +16,13 @@ from .layer_networks import Missing
 from .likelihoods import LIKELIHOODS
 from .modeling_image import GenaePreTrainedModel, random_generator
 from .networks import DECODERS, ENCODERS, apply_network, check_network
-from .samplers import SAMPLERS, LatentSampler
+from .samplers import SAMPLERS, LatentSampler, checked_labels
 
+#: The networks, and what cannot be done without each.
+PARTS = {
+    "encoder": ("encodes", "reconstructs", "bounds", "compresses", "clusters"),
+    "decoder": ("reconstructs", "samples", "bounds", "compresses"),
+}
 DECODE_BATCH = 256  # codes; limits the memory of sampling, and fits the caches of a CPU
 
 
@@ -121,6 +127,26 @@ class AutoencoderModel(GenaePreTrainedModel):
                 alone = [code] if part == "encoder" else []  # the codes without their spread
                 check_network(f"{part}_layers must be a graph", *contract, *alone)
 
+    @property
+    def cannot(self) -> dict[str, str]:
+        """A model that was made of one part lacks what takes the other."""
+        reasons: dict[str, str] = {}
+        for part, abilities in PARTS.items():
+            network = getattr(self, part)
+            if isinstance(network, Missing):
+                reasons |= dict.fromkeys(abilities, network.reason)
+        return reasons
+
+    @property
+    def standard_prior(self) -> bool:
+        """Whether codes have the prior N(0, I)."""
+        return True
+
+    @property
+    def fits_samplers(self) -> bool:
+        """Whether Gaussians can be fitted to the codes, for the samplers of that name."""
+        return True
+
     def encode(self, pixel_values: Tensor) -> Tensor:
         """Codes of images, shape `(B, d)`, float32, in the model's current mode.
 
@@ -203,31 +229,34 @@ class AutoencoderModel(GenaePreTrainedModel):
         seed: int | None = None,
         generator: torch.Generator | None = None,
         latents: Tensor | None = None,
+        labels: int | Sequence[int] | Tensor | None = None,
     ) -> Tensor:
         """Draw codes and decode them, without gradients, in eval mode.
 
         Args:
             num_samples: N.
-            sampler: `prior` for N(0, I); `gaussian` (full covariance) or `mixture`, both fitted
-                to the training codes after training.
+            sampler: `prior`, such as N(0, I); `gaussian` (full covariance) or `mixture`, both
+                fitted to the training codes after training.
             temperature: factor on the standard deviation of the codes, 0 or more.
             seed: of the random codes, which are the same on every device.
             generator: in place of a seed.
             latents: decode these codes, shape `(N, d)`, instead of drawing.
+            labels: of a model whose prior has classes: one label for all, or N labels; None
+                draws them, too.
 
         Returns:
             Expected images, shape `(N, C, H, W)`, floats in [0, 1].
 
         Raises:
-            ValueError: for an unknown or unfitted sampler, a negative temperature, or latents of
-                another shape.
+            ValueError: for an unknown or unfitted sampler, a negative temperature, latents of
+                another shape, or labels that the sampler does not know.
         """
         if num_samples < 1:
             raise ValueError(f"num_samples must be at least 1, got {num_samples}")
         if latents is None:
             latents = self.sample_latents(
                 num_samples, sampler=sampler, temperature=temperature, seed=seed,
-                generator=generator,
+                generator=generator, labels=labels,
             )  # fmt: skip
         elif len(latents) != num_samples:
             raise ValueError(f"num_samples is {num_samples}, but there are {len(latents)} latents")
@@ -270,19 +299,27 @@ class AutoencoderModel(GenaePreTrainedModel):
         temperature: float = 1.0,
         seed: int | None = None,
         generator: torch.Generator | None = None,
+        labels: int | Sequence[int] | Tensor | None = None,
     ) -> Tensor:
         """Draw codes, shape `(N, d)`; arguments and errors as in `sample`."""
         one_of("sampler", sampler, tuple(self.samplers))
         if not 0 <= temperature < math.inf:
             raise ValueError(f"temperature must be 0 or more and finite, got {temperature}")
-        distribution = cast(LatentSampler, self.samplers[sampler])
+        distribution = self.distribution(sampler)
         if not distribution.fitted:
             raise ValueError(
                 f"the {sampler} sampler of this model has not been fitted; use sampler='prior', "
                 f"or train from a card whose [train] samplers name {sampler!r}"
             )
         generator = random_generator(seed, generator)
-        return distribution.draw(num_samples, temperature, generator)
+        if labels is None:
+            return distribution.draw(num_samples, temperature, generator)
+        chosen = checked_labels(labels, num_samples, distribution.num_labels, sampler)
+        return distribution.draw_labeled(chosen, temperature, generator)
+
+    def distribution(self, sampler: str) -> LatentSampler:
+        """The distribution of codes that a sampler's name means."""
+        return cast(LatentSampler, self.samplers[sampler])
 
     def _decode_in_chunks(self, latents: Tensor) -> Tensor:
         return torch.cat([self.decode(chunk) for chunk in latents.split(DECODE_BATCH)])

@@ -1,6 +1,7 @@
 """What all image models share: loading by id, images in."""
 
 import contextlib
+import inspect
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -23,6 +24,19 @@ class GenaePreTrainedModel(PreTrainedModel):
     main_input_name = "pixel_values"
     accepts_loss_kwargs = False  # the Trainer then scales the loss under accumulation itself
     allows_tf32 = True  # whether training on a GPU may round products to 10 bits of mantissa
+
+    @property
+    def cannot(self) -> dict[str, str]:
+        """What these weights cannot do that others of the class can, each with the reason.
+
+        Keys are words of the catalog's abilities; a reason is a clause about "this model".
+        """
+        return {}
+
+    @property
+    def learns_labels(self) -> bool:
+        """Whether training needs the labels of images, which `forward` then takes."""
+        return "labels" in inspect.signature(self.forward).parameters
 
     @property
     def min_batch_size(self) -> int:

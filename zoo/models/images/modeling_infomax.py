@@ -11,7 +11,7 @@ from .bounds import gaussian_kl
 from .checks import one_of
 from .configuration_infomax import TAPS, InfoMaxConfig
 from .distributed import gather_batch
-from .importance import mean_and_log_var
+from .importance import mean_and_log_var, reparametrize
 from .information import (
     ESTIMATES,
     IN_NATS,
@@ -22,7 +22,6 @@ from .information import (
 )
 from .layer_networks import ImageGraph
 from .modeling_image import GenaePreTrainedModel
-from .modeling_vae import reparametrize
 from .networks import as_input, at_least_float32, normalized, scaled
 
 CHANNELS = (64, 128, 256)

@@ -5,42 +5,37 @@ from torch import Tensor, nn
 from transformers import initialization as init
 
 from .aggregate import RateSplit, rate_split
-from .bounds import gaussian_kl
+from .configuration_image import AutoencoderConfig
 from .configuration_vae import VAEConfig
-from .importance import (
-    ImportanceModel,
-    Proposal,
-    gaussian_proposal,
-    mean_and_log_var,
-    standard_normal,
-)
+from .importance import ImportanceModel, Proposal, gaussian_proposal
 from .modeling_autoencoder import DECODE_BATCH, AutoencoderOutput
 from .modeling_image import random_generator
-
-
-def reparametrize(
-    mean: Tensor, log_var: Tensor, generator: torch.Generator | None = None
-) -> Tensor:
-    """A sample of N(mean, exp(log_var)) with gradient to both; drawn on the generator's device."""
-    return mean + (0.5 * log_var).exp() * standard_normal(mean.shape, mean, generator)
+from .posteriors import POSTERIORS, Gaussian, Noise
+from .priors import PRIORS, Clusters, MeansOfLabels, StandardPrior
+from .samplers import LatentSampler
 
 
 class VAEModel(ImportanceModel):
     r"""Variational autoencoder (Kingma and Welling, arXiv:1312.6114).
 
-    .. math:: L = E_{z \sim p(z|x)}[-\log q(x|z)] + \beta \, KL(p(z|x) \,\|\, N(0, I))
+    .. math:: L = E_{z \sim p(z|x)}[-\log q(x|z)] + \beta \, KL(p(z|x) \,\|\, q(z))
 
     with p the encoder and q the decoder; both terms are summed over dimensions and averaged over
-    the batch. During the warm-up the weight of the KL rises linearly with the number of training
-    forward passes, which is kept as a buffer so that a resumed run goes on where it stopped.
+    the batch. p(z|x) is one of `POSTERIORS` and q(z) one of `PRIORS`: N(m, s^2) and N(0, I) unless
+    the config says otherwise. During the warm-up the weight of the KL rises linearly with the
+    number of training forward passes, which is kept as a buffer so that a resumed run goes on
+    where it stopped.
     """
 
     config_class = VAEConfig
     outputs_per_latent = 2
+    prior: StandardPrior
     updates: Tensor
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__(config)
+        self.family = POSTERIORS[config.posterior](config)
+        self.prior = PRIORS[config.prior](config, self.family)
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         self.post_init()
 
@@ -49,41 +44,104 @@ class VAEModel(ImportanceModel):
         super()._init_weights(module)
         if module is self:
             init.zeros_(self.updates)
+        elif isinstance(module, MeansOfLabels):
+            init.normal_(module.weight)
+
+    def encoder_width(self, config: AutoencoderConfig) -> int:
+        """Number of the encoder's outputs, by the kind of posterior."""
+        assert isinstance(config, VAEConfig)
+        return POSTERIORS[config.posterior].width(config)
+
+    @property
+    def cannot(self) -> dict[str, str]:
+        reasons = super().cannot
+        config = self.config
+        if not isinstance(self.prior, Clusters):
+            reasons["clusters"] = f"the prior of this model is {config.prior}, not clusters"
+        if not self.family.has_density:
+            reasons["bounds"] = f"the codes of this model ({config.posterior}) have no density"
+        if not self.gaussian_posterior:
+            reasons["compresses"] = (
+                f"this model has the posterior {config.posterior} and the prior {config.prior}, "
+                "and coding takes gaussian and standard"
+            )
+        return reasons
+
+    @property
+    def learns_labels(self) -> bool:
+        return bool(self.config.prior == "class_means")
+
+    @property
+    def standard_prior(self) -> bool:
+        return bool(self.config.posterior == "gaussian" and self.config.prior == "standard")
+
+    @property
+    def fits_samplers(self) -> bool:
+        return self.family.has_spread
+
+    @property
+    def gaussian_posterior(self) -> bool:
+        return self.standard_prior
 
     def posterior(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of p(z|x), each of shape `(B, d)`, float32, in the current mode.
+        """Mean and log-variance of a Gaussian p(z|x), each `(B, d)`, float32, in the current mode.
 
         With gradient where it is asked for; see `gradient_if_asked`.
+
+        Raises:
+            ValueError: the posterior is of another kind.
         """
         with self.gradient_if_asked(pixel_values):
-            return self._posterior(pixel_values)
+            return self._moments(self._outputs(pixel_values))
 
-    def _posterior(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = super()._encode(pixel_values)
-        if outputs.shape[1] == self.config.latent_size:
+    def _outputs(self, pixel_values: Tensor) -> Tensor:
+        """What the encoder says of posteriors, with gradient."""
+        return super()._encode(pixel_values)
+
+    def _moments(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        if not isinstance(self.family, Gaussian):
             raise ValueError(
-                "this encoder gives means alone, so codes have no distribution: use encode, "
-                "decode and reconstruct"
+                f"the posterior of this model is {self.config.posterior}, which has no log-"
+                "variance; encode gives the mean codes, encode_sample samples"
             )
-        return mean_and_log_var(outputs)
+        return self.family.moments(outputs)
 
     def _encode(self, pixel_values: Tensor) -> Tensor:
-        """Posterior means, shape `(B, d)`; `posterior` gives the variances too."""
-        return super()._encode(pixel_values)[:, : self.config.latent_size]
+        """Mean codes of posteriors, shape `(B, d)`."""
+        return self.family.code(self._outputs(pixel_values))
 
     def encode_sample(
         self, pixel_values: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
         """One sample of each posterior, shape `(B, d)`."""
         with self.gradient_if_asked(pixel_values):
-            return reparametrize(*self._posterior(pixel_values), generator)
+            outputs = self._outputs(pixel_values)
+            return self.family.sample(outputs, self.family.noise(outputs, generator))
 
-    def forward(self, pixel_values: Tensor, return_loss: bool = True) -> AutoencoderOutput:
-        """Reconstruct a batch from one posterior sample each; see `AutoencoderOutput`."""
-        mean, log_var = self._posterior(pixel_values)
-        latents = reparametrize(mean, log_var)
+    def forward(
+        self,
+        pixel_values: Tensor,
+        return_loss: bool = True,
+        labels: Tensor | None = None,
+        noise: Tensor | Noise | None = None,
+    ) -> AutoencoderOutput:
+        """Reconstruct a batch from one posterior sample each; see `AutoencoderOutput`.
+
+        Args:
+            pixel_values: images `(B, C, H, W)` in [0, 1].
+            return_loss: whether to compute the loss.
+            labels: of a prior of class means, `(B,)`; without them its KL is that to the mixture
+                of all classes. Other priors read none.
+            noise: what the sample is made of, in place of random numbers: normal numbers `(B, d)`
+                of a Gaussian; cosines `(B, 1)` and normal numbers `(B, d)` of von Mises-Fisher;
+                uniform numbers `(B, latents, classes)` of Gumbel-softmax.
+        """
+        outputs = self._outputs(pixel_values)
+        if noise is None:
+            noise = self.family.noise(outputs)
+        latents = self.family.sample(outputs, (noise,) if isinstance(noise, Tensor) else noise)
         reconstruction, reconstruction_loss = self._reconstruction(latents, pixel_values)
-        kl = gaussian_kl(mean, log_var).mean(0)
+        kl = self.prior.kl(outputs, latents, labels).mean(0)
         loss = None
         if return_loss:
             penalty = kl.clamp(min=self.config.free_bits).sum()
@@ -104,8 +162,42 @@ class VAEModel(ImportanceModel):
         self.updates += 1
         return beta * (self.updates / steps).clamp(max=1)
 
+    def distribution(self, sampler: str) -> LatentSampler:
+        return self.prior if sampler == "prior" else super().distribution(sampler)
+
+    def predict(self, pixel_values: Tensor) -> Tensor:
+        """Clusters of images, those of their mean codes, `(B,)`; of the prior `clusters`.
+
+        Raises:
+            ValueError: the prior is another.
+        """
+        if not isinstance(self.prior, Clusters):
+            raise ValueError(self.cannot["clusters"])
+        with self.inference():
+            return self.prior.assign(self.encode(pixel_values)).argmax(1)
+
     def propose(self, pixel_values: Tensor) -> Proposal:
-        return gaussian_proposal(*self._posterior(pixel_values))
+        """Codes of the posteriors against the prior; one of class means or clusters is mixed.
+
+        Raises:
+            ValueError: codes have no density.
+        """
+        return self._proposal(self._outputs(pixel_values))
+
+    def _proposal(self, outputs: Tensor) -> Proposal:
+        """The same of the encoder's outputs."""
+        if self.gaussian_posterior:
+            return gaussian_proposal(*self._moments(outputs))
+        if not self.family.has_density:
+            raise ValueError(f"{self.cannot['bounds']}, so nothing bounds the log-likelihood")
+
+        def draw(num_samples: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+            noise = self.family.noise(outputs, generator, (num_samples,))
+            latents = self.family.sample(outputs, noise)
+            ratio = self.prior.log_prob(latents) - self.family.log_prob(outputs, latents)
+            return latents, ratio
+
+        return draw
 
     def elbo(
         self,
@@ -115,7 +207,9 @@ class VAEModel(ImportanceModel):
         seed: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Evidence lower bound with the analytic KL, in nats, shape `(B,)`.
+        """Evidence lower bound, in nats, shape `(B,)`, with the analytic KL where there is one.
+
+        A prior of class means or clusters is the mixture of them all: no label is read.
 
         Args:
             pixel_values: what the likelihood expects; two-valued for a Bernoulli.
@@ -126,16 +220,18 @@ class VAEModel(ImportanceModel):
         Raises:
             ValueError: as `estimate`.
         """
+        if self.config.prior != "standard":
+            return super().elbo(pixel_values, num_samples, seed=seed, generator=generator)
         with self.inference():
-            mean, log_var = self.posterior(pixel_values)
+            outputs = self._outputs(pixel_values)
+            draw, kl = self._proposal(outputs), self.family.kl(outputs).sum(1)
             self.likelihood.check_values(pixel_values)
-            total = torch.zeros_like(mean[:, 0])
+            total = torch.zeros_like(kl)
             for log_likelihood, _ in self._draws(
-                gaussian_proposal(mean, log_var), pixel_values, num_samples,
-                random_generator(seed, generator),
-            ):  # fmt: skip
+                draw, pixel_values, num_samples, random_generator(seed, generator)
+            ):
                 total += log_likelihood.sum(0)
-            return total / num_samples - gaussian_kl(mean, log_var).sum(1)
+            return total / num_samples - kl
 
     def rate_split(
         self,
@@ -156,7 +252,15 @@ class VAEModel(ImportanceModel):
             num_samples: posterior samples of each image.
             seed: of the posterior samples; or a `generator`.
             generator: instead of a seed; on the CPU.
+
+        Raises:
+            ValueError: posterior and prior are not N(m, s^2) and N(0, I).
         """
+        if not self.standard_prior:
+            raise ValueError(
+                f"a rate splits for the posterior gaussian and the prior standard; this model has "
+                f"{self.config.posterior} and {self.config.prior}"
+            )
         with self.inference():
             found = [
                 tuple(part.cpu() for part in self.posterior(chunk.to(self.device)))

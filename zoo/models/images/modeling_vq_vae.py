@@ -1,5 +1,6 @@
 """Autoencoder with discrete codes, and a prior over them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -201,6 +202,7 @@ class VQVAEModel(AutoencoderModel):
         temperature: float = 1.0,
         seed: int | None = None,
         generator: torch.Generator | None = None,
+        labels: int | Sequence[int] | Tensor | None = None,
     ) -> Tensor:
         """Draw codes, int64 `(N, h, w)`; arguments and errors as in `sample`.
 
@@ -216,8 +218,9 @@ class VQVAEModel(AutoencoderModel):
                 "one with prior_hidden_size above 0"
             )
         return super().sample_latents(
-            num_samples, sampler=sampler, temperature=temperature, seed=seed, generator=generator
-        )
+            num_samples, sampler=sampler, temperature=temperature, seed=seed,
+            generator=generator, labels=labels,
+        )  # fmt: skip
 
     def forward(self, pixel_values: Tensor, return_loss: bool = True) -> VQVAEOutput:
         """Reconstruct a batch; see `VQVAEOutput`.

@@ -1,5 +1,7 @@
 """Distributions of codes to sample from: the prior, and two fitted to the codes after training."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -18,10 +20,30 @@ class LatentSampler(nn.Module):
         """Whether there is a distribution to draw from."""
         return True
 
+    @property
+    def num_labels(self) -> int:
+        """Number of labels that `draw_labeled` can be asked for; 0 where none can."""
+        return 0
+
     def draw(
         self, num_samples: int, temperature: float, generator: torch.Generator | None
     ) -> Tensor:
-        """Draw codes, float32 on the generator's device (the CPU without one)."""
+        """Draw codes, float32 on the generator's device (the CPU without one).
+
+        Args:
+            num_samples: N.
+            temperature: factor on standard deviations.
+            generator: of the random numbers; None is torch's global one.
+
+        Raises:
+            ValueError: for a temperature other than 1 where there is no spread.
+        """
+        raise NotImplementedError
+
+    def draw_labeled(
+        self, labels: Tensor, temperature: float, generator: torch.Generator | None
+    ) -> Tensor:
+        """The same for one of `num_labels` each, `(N,)`, where there are labels."""
         raise NotImplementedError
 
 
@@ -99,3 +121,23 @@ class GaussianMixture(LatentSampler):
 
 
 SAMPLERS = {"prior": StandardNormal, "gaussian": FullGaussian, "mixture": GaussianMixture}
+
+
+def checked_labels(
+    labels: int | Sequence[int] | Tensor, num_samples: int, num_labels: int, sampler: str
+) -> Tensor:
+    """Labels to sample by as `(N,)` whole numbers, one given standing for all.
+
+    Raises:
+        ValueError: the sampler knows none, or not these, or their number is another.
+    """
+    if not num_labels:
+        raise ValueError(f"labels: the {sampler} sampler of this model knows none; leave them out")
+    chosen = torch.as_tensor(labels)
+    chosen = chosen.expand(num_samples) if chosen.ndim == 0 else chosen
+    if chosen.is_floating_point() or chosen.shape != (num_samples,):
+        raise ValueError(f"labels must be {num_samples} whole numbers or one, got {labels!r:.80}")
+    wrong = chosen[(chosen < 0) | (chosen >= num_labels)]
+    if len(wrong):
+        raise ValueError(f"labels: this model knows 0 to {num_labels - 1}, got {int(wrong[0])}")
+    return chosen.long()
