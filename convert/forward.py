@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from convert.images.families import FAMILIES as SCRIPTS
 from convert.images.opening import open_script, propose
 from convert.layered import convert_model
-from convert.layers.opening import open_model
+from convert.layers.opening import check_meant, open_model
 from convert.layers.summary import FAMILY
 from convert.parity import require
 from convert.report import Report
@@ -93,10 +93,11 @@ def convert_checkpoint(
                 script, out, verify=verify, dtype=dtype, max_shard_bytes=shard_bytes,
                 progress=progress, with_code=with_code,
             )  # fmt: skip
-    model = open_model(source, config, allow_unused=allow_unused)
+    model = open_model(source, config, allow_unused=allow_unused, options=options)
+    check_meant(source, options, model)
     if model is not None:
         with model:
-            if family == FAMILY or (family is None and model.supported):
+            if family == FAMILY or (family is None and model.meant(options)):
                 return convert_model(
                     model, out, verify=verify, options=options, dtype=dtype,
                     max_shard_bytes=shard_bytes, progress=progress, with_code=with_code,

@@ -16,7 +16,7 @@ from convert.identify.family import Pair, shapes_of
 from convert.images.families import FAMILIES as SCRIPTS
 from convert.images.opening import open_script, propose
 from convert.layered import check_options
-from convert.layers.opening import open_model
+from convert.layers.opening import check_meant, open_model
 from convert.layers.summary import FAMILY, Summary, summarize, summarize_result
 from convert.names.leftovers import why_left_over
 from convert.scripted import summarize_script
@@ -154,13 +154,14 @@ def inspect(
     if family in SCRIPTS:
         with open_script(source, family, config, options, allow_unused=allow_unused) as script:
             return summarize_script(script)
-    model = open_model(source, config, allow_unused=allow_unused)
+    model = open_model(source, config, allow_unused=allow_unused, options=options)
+    check_meant(source, options, model)
     if model is not None:
         with model:
             if family is None and model.checkpoint is not None:
                 propose(model.problems, model.checkpoint)
             summary = summarize(model)
-        if family == FAMILY or (family is None and model.supported):
+        if family == FAMILY or (family is None and model.meant(options)):
             check_options(options, model.network)
             return summary
     try:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.layers.network import Network
-from convert.layers.opening import JSON, KerasModel
+from convert.layers.graph import Network
+from convert.layers.opening import JSON, LAMBDA, OUTPUTS, KerasModel
 from convert.layers.settings import ARCHITECTURE, settings
 from convert.layers.summary import FAMILY, summarize
 from convert.report import Report
@@ -20,7 +20,8 @@ from zoo.hints import did_you_mean
 if TYPE_CHECKING:
     from convert.parity import Parity
 
-LAYOUT = "channels_last"  # the one option
+LAYOUT = "channels_last"
+OPTIONS = (LAYOUT, OUTPUTS, LAMBDA)
 IMAGE_AXES = 4  # batch, height, width, channels
 ANY = 32  # a size for an axis that may have any
 
@@ -36,11 +37,11 @@ def check_options(options: Mapping[str, Any] | None, network: Network | None) ->
         UsageError: an option that models of layers do not have, or that this one cannot have.
     """
     for name, value in (options or {}).items():
-        if name != LAYOUT:
+        if name not in OPTIONS:
             raise UsageError(
-                f"{name!r} is no option of a model of layers. {did_you_mean(name, [LAYOUT])}"
+                f"{name!r} is no option of a model of layers. {did_you_mean(name, OPTIONS)}"
             )
-        if type(value) is not bool:
+        if name == LAYOUT and type(value) is not bool:
             raise UsageError(f"{LAYOUT} is true or false, not {value!r}")
     last = (options or {}).get(LAYOUT, True)
     layers = network.layers.values() if network is not None else ()
@@ -69,7 +70,7 @@ def convert_model(
         model: as `opening.open_model` gives it.
         out: the new folder.
         verify: a `.npz` with recorded inputs (`in0` ...) and outputs (`out0` ..., `out0_f64` ...).
-        options: `channels_last`.
+        options: `channels_last`; those that the model was opened with.
         dtype: of every floating-point tensor; None keeps them.
         max_shard_bytes: of a file.
         progress: as `convert_checkpoint`.

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from convert.images.rows import AXES, CODE, IMAGE, TABLE, Family, File, Part, Row
 from convert.images.sizes import Image, NoFit, image_of, write
 from convert.images.units import Unit, Units
-from convert.layers.network import Network, build
+from convert.layers.graph import Network
+from convert.layers.network import build
 
 #: Axes of codes: of a vector, and of a vector at each place of a grid.
 CODES = (2, 4)

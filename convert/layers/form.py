@@ -71,6 +71,12 @@ class Layer:
     first: int = 0
     frozen: bool = False
 
+    @property
+    def inside(self) -> Architecture | None:
+        """The model that a layer at every step is around."""
+        inner = self.inner.get("layer")
+        return inner.model if inner is not None and self.kind == "TimeDistributed" else None
+
 
 @dataclass
 class Architecture:
@@ -120,5 +126,5 @@ class Architecture:
         for layer in self.layers:
             path = f"{inside}{layer.name}"
             yield path, layer
-            if layer.model is not None:
-                yield from layer.model.walk(f"{path}/")
+            if (model := layer.model or layer.inside) is not None:
+                yield from model.walk(f"{path}/")

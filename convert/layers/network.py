@@ -2,97 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from convert.layers.form import INPUT, Architecture, Call, Layer
-from convert.layers.placing import Placed, place
-from convert.layers.rows import Shape
+from convert.layers import masks
+from convert.layers.binding import MASKS, bind, find
+from convert.layers.form import INPUT, Architecture, Call, Layer, Reference
+from convert.layers.graph import Network, Node
+from convert.layers.kinds import KINDS
+from convert.layers.meanings import Meaning, Meanings
+from convert.layers.needing import choose_outputs, keep_needed
+from convert.layers.placing import Bound, Placed, place
+from convert.layers.rows import Kind, Shape
 from zoo.errors import GenaeError, IntegrityError, UsageError
 
-MASK = "mask"  # which is worked out anew
-MAX_NODES = 5_000  # real models have a thousand; models in models, each twice, have powers of two
 
-#: Layers that make a mask of steps: what computes it, and which of their options it takes.
-MADE = ("ops.NotEqual", "ops.Any")
-MASKS = {"embedding": ("mask_of_ids", ()), "masking": ("mask_of_steps", ("mask_value",))}
-
-
-@dataclass(frozen=True)
-class Node:
-    """One computation: tensors, which are numbers, in and out.
-
-    Attributes:
-        layer: path of the layer.
-        inputs: tensors.
-        outputs: tensors.
-        mask: of steps, where the layer uses one.
-    """
-
-    layer: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    mask: int | None = None
-
-
-@dataclass
-class Network:
-    """A model taken apart.
-
-    Attributes:
-        architecture: as the file has it.
-        layers: those that compute something, by path, in the order of their first call.
-        nodes: in the order of the computation.
-        inputs: tensors that go in.
-        outputs: tensors that come out.
-        input_names: of the layers that take them in.
-        shapes: of tensors; None where that is not known.
-        parts: models in the model: name -> tensors in and out of their first call.
-        problems: what is not supported, of the layers that the outputs need.
-        unused: layers that no output needs and that are not supported; they are left out.
-    """
-
-    architecture: Architecture
-    layers: dict[str, Placed] = field(default_factory=dict)
-    nodes: list[Node] = field(default_factory=list)
-    inputs: list[int] = field(default_factory=list)
-    outputs: list[int] = field(default_factory=list)
-    input_names: list[str] = field(default_factory=list)
-    shapes: list[Shape | None] = field(default_factory=list)
-    parts: dict[str, tuple[list[int], list[int]]] = field(default_factory=dict)
-    problems: list[GenaeError] = field(default_factory=list)
-    unused: list[str] = field(default_factory=list)
-    masks: dict[int, int] = field(default_factory=dict)
-
-    def tensor(self, shape: Shape | None) -> int:
-        """A new tensor."""
-        if len(self.shapes) > MAX_NODES:
-            raise IntegrityError(
-                f"model {self.architecture.name!r} has more than {MAX_NODES} tensors: models in "
-                "it contain one another too often"
-            )
-        self.shapes.append(shape)
-        return len(self.shapes) - 1
-
-
-def build(model: Architecture) -> Network:
+def build(
+    model: Architecture, meanings: Mapping[str, str] | None = None, outputs: Sequence[object] = ()
+) -> Network:
     """Take a model apart.
+
+    Args:
+        model: as the file has it.
+        meanings: what layers compute whose program is not run: by name or pattern, as
+            `meanings.parse` has it.
+        outputs: those that are wanted, by number or by the name of a layer; all where empty.
 
     Raises:
         IntegrityError: it grows beyond all measure.
+        UsageError: there is no such meaning, or no such output.
     """
-    network = Network(model)
-    given = []
+    if outputs:
+        model = replace(model, outputs=choose_outputs(model, outputs))
+    network = Network(model, meanings=Meanings.read(meanings or {}))
     for one in model.inputs:
         layer = next(layer for layer in model.layers if layer.name == one.layer)
-        shape = input_shape(layer)
-        if shape is None and (first := _reader_shape(model, layer)):
-            shape = first
-        given.append(network.tensor(shape))
+        network.inputs.append(network.tensor(input_shape(layer) or _reader_shape(model, layer)))
         network.input_names.append(layer.name)
-    network.inputs = given
-    network.outputs = _run(network, model, "", given)
+    network.outputs = run(network, model, "", network.inputs)
+    keep_needed(network, with_inputs=not outputs)
     return network
 
 
@@ -120,149 +68,156 @@ def _reader_shape(model: Architecture, layer: Layer) -> Shape | None:
     return None
 
 
-def _run(network: Network, model: Architecture, inside: str, given: Sequence[int]) -> list[int]:
-    """Compute a model's calls; the tensors that come out."""
-    layers = {layer.name: layer for layer in model.layers}
-    values: dict[tuple[str, int], list[int]] = {}
-    for one, tensor in zip(model.inputs, given, strict=False):
-        values[one.layer, one.call - layers[one.layer].first] = [tensor]
-    needed = _needed(model, layers)
-    for layer, number in model.order():
-        if (layer.name, number) in values:
-            continue
-        path = f"{inside}{layer.name}"
+def run(network: Network, model: Architecture, inside: str, given: Sequence[int]) -> list[int]:
+    """Add a model's calls to a network.
+
+    Args:
+        network: which grows.
+        model: the whole, or a model in it.
+        inside: the path of a model, with a slash behind it.
+        given: tensors that go in.
+
+    Returns:
+        The tensors that come out.
+    """
+    return _Run(network, model, inside).of(given)
+
+
+@dataclass
+class _Run:
+    """One model at its place, as its calls are added one by one."""
+
+    network: Network
+    model: Architecture
+    inside: str
+    values: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+    layers: dict[str, Layer] = field(default_factory=dict)
+
+    def of(self, given: Sequence[int]) -> list[int]:
+        self.layers = {layer.name: layer for layer in self.model.layers}
+        for one, tensor in zip(self.model.inputs, given, strict=False):
+            self.values[self.key(one)] = [tensor]
+        for layer, number in self.model.order():
+            if (layer.name, number) not in self.values:
+                self.values[layer.name, number] = self.call(layer, number)
+        return [self.value(one) for one in self.model.outputs]
+
+    def key(self, one: Reference) -> tuple[str, int]:
+        return one.layer, one.call - self.layers[one.layer].first
+
+    def value(self, one: Reference) -> int:
+        """The tensor that a reference means; of a layer that lacks it, one that nobody makes."""
+        found = self.values.setdefault(self.key(one), [])
+        if one.output < len(found):
+            return found[one.output]
+        path = f"{self.inside}{one.layer}"
+        placed = self.network.layers.get(path)
+        known = placed is not None and placed.problem is None and bool(placed.outputs)
+        problem = placed.problem if placed is not None else None
+        if known:
+            problem = IntegrityError(f"output {one.output} of layer {path!r} is read, which it "
+                                     "lacks; save the model again")  # fmt: skip
+        return self.lost(path, found[:1], problem)
+
+    def lost(self, path: str, inputs: Sequence[int], problem: GenaeError | None) -> int:
+        """A tensor that cannot be computed."""
+        made = self.network.tensor(None)
+        self.network.nodes.append(Node(path, tuple(inputs), (made,), problem=problem))
+        return made
+
+    def call(self, layer: Layer, number: int) -> list[int]:
+        """One call of a layer; the tensors that come out."""
+        network, path = self.network, f"{self.inside}{layer.name}"
         if not layer.calls:
-            _without_input(network, path, layer, (layer.name, number) in needed)
-            values[layer.name, number] = [network.tensor(None)]
-            continue
+            input_ = "an input that the model does not name"
+            what = input_ if layer.kind == INPUT else "called nowhere"
+            problem = IntegrityError(
+                f"layer {path!r} ({layer.kind}) is {what}; save the model again"
+            )
+            return [self.lost(path, (), problem)]
         call = layer.calls[number]
-        inputs = [_value(network, values, layers, one) for one in call.inputs]
         if layer.model is not None:
-            made = _run(network, layer.model, f"{path}/", inputs)
+            inputs = [self.value(one) for one in call.inputs]
+            made = run(network, layer.model, f"{path}/", inputs)
             if path not in network.parts:
                 network.parts[path] = (inputs, made)
-        else:
-            roles = [
-                _value(network, values, layers, one)
-                for name in _roles(layer, call)
-                for one in call.roles[name]
-            ]
-            is_needed = (layer.name, number) in needed
-            made = _compute(network, path, layer, [*inputs, *roles], is_needed)
-            _check_mask(network, path, layers, call)
-        values[layer.name, number] = made
-    return [_value(network, values, layers, one) for one in model.outputs]
+            return made
+        if layer.inside is not None:
+            return self.at_every_step(layer, path, call)
+        if (found := find(path, layer, network.meanings)) is not None:
+            return self.operation(path, layer, call, *found)
+        inputs = [self.value(one) for one in self.operands(layer, call)]
+        given = {name: [self.value(one) for one in of] for name, of in call.roles.items()
+                 if MASKS.fullmatch(name)}  # fmt: skip
+        makers = {self.layers[one.layer].kind for one in call.roles.get("mask", ())}
+        if makers and makers <= {*masks.MADE}:  # which are worked out anew
+            del given["mask"]
+        return self.layer(path, layer, inputs, call, given)
 
+    def operands(self, layer: Layer, call: Call) -> list[Reference]:
+        """Tensors that go into a layer: its inputs, then those given by name in its order."""
+        row = KINDS.get(layer.kind)
+        first = [name for name in (row.roles if row else ()) if name in call.roles]
+        names = first + [name for name in call.roles if name not in first]
+        return [*call.inputs, *(one for name in names if not MASKS.fullmatch(name)
+                                for one in call.roles[name])]  # fmt: skip
 
-def _roles(layer: Layer, call: Call) -> list[str]:
-    """Names of tensors given by name, in the order in which a layer takes them."""
-    from convert.layers.kinds import KINDS
+    def operation(
+        self, path: str, layer: Layer, call: Call, row: Kind, meaning: Meaning | None
+    ) -> list[int]:
+        """An operation, or what a person said that a layer is."""
+        try:
+            bound, operands = bind(layer, call, row, meaning)
+        except ValueError as error:
+            words = f"layer {path!r} ({layer.kind}): {error}"
+            self.network.layers.setdefault(path, Placed(path, layer, problem=UsageError(words)))
+            return [self.lost(path, (), UsageError(words))]
+        inputs = [self.value(one) for one in operands]
+        return self.layer(path, layer, inputs, call, {}, Bound(bound, row))
 
-    row = KINDS.get(layer.kind)
-    first = [name for name in (row.roles if row else ()) if name in call.roles]
-    return first + [name for name in call.roles if name not in (*first, MASK)]
+    def layer(
+        self, path: str, layer: Layer, inputs: list[int], call: Call,
+        given: dict[str, list[int]], bound: Bound | None = None,
+    ) -> list[int]:  # fmt: skip
+        """A layer or an operation with its tensors."""
+        network = self.network
+        shapes = [network.shapes[one] for one in inputs]
+        placed = place(path, layer, shapes, network.architecture.keras, call, bound)
+        first = network.layers.get(path)
+        problem = placed.problem
+        if first is None or (first.problem is None and not first.outputs):
+            network.layers[path] = placed
+        elif first.weights != placed.weights or first.options != placed.options:
+            problem = problem or UsageError(
+                f"layer {path!r} is called with tensors that its weights or options do not fit"
+            )
+        outputs = [network.tensor(shape) for shape in placed.outputs] or [network.tensor(None)]
+        mask = None
+        if problem is None:
+            try:
+                mask = masks.pass_on(network, placed, inputs, outputs, given)
+            except ValueError as error:
+                problem = UsageError(f"layer {path!r} ({layer.kind}): {error}")
+        network.nodes.append(Node(path, tuple(inputs), tuple(outputs), mask, problem))
+        return outputs
 
-
-def _value(network: Network, values: Any, layers: Any, one: Any) -> int:
-    """The tensor that a reference means; one that nothing is known of where there is none."""
-    found = values.get((one.layer, one.call - layers[one.layer].first), ())
-    if one.output < len(found):
-        return int(found[one.output])
-    placed = [placed for placed in network.layers.values() if placed.layer is layers[one.layer]]
-    if not any(each.problem or not each.outputs for each in placed):
-        network.problems.append(
-            IntegrityError(f"output {one.output} of layer {one.layer!r} is read, which it lacks")
-        )
-    return network.tensor(None)
-
-
-def _check_mask(network: Network, path: str, layers: Any, call: Call) -> None:
-    """Keras 3 writes masks down; one that no embedding or masking layer gave is not supported."""
-    kinds = [layers[one.layer].kind for one in call.roles.get(MASK, ())]
-    if strange := [kind for kind in kinds if kind not in MADE]:
-        network.problems.append(
-            UsageError(f"layer {path!r} takes a mask made by {strange[0]}, which is not supported")
-        )
-
-
-def _without_input(network: Network, path: str, layer: Layer, needed: bool) -> None:
-    if not needed:
-        return
-    what = "an input that the model does not name" if layer.kind == INPUT else "called nowhere"
-    network.problems.append(IntegrityError(f"layer {path!r} ({layer.kind}) is {what}"))
-
-
-def _needed(model: Architecture, layers: dict[str, Layer]) -> set[tuple[str, int]]:
-    """Calls that some output needs."""
-    left = [(one.layer, one.call - layers[one.layer].first) for one in model.outputs]
-    found = set(left)
-    while left:
-        name, number = left.pop()
-        calls = layers[name].calls
-        call = calls[number] if number < len(calls) else Call(())
-        masks = call.roles.get(MASK, ())
-        for one in (one for one in call.all if one not in masks):
-            before = (one.layer, one.call - layers[one.layer].first)
-            if before not in found:
-                found.add(before)
-                left.append(before)
-    return found
-
-
-def _compute(
-    network: Network, path: str, layer: Layer, inputs: list[int], needed: bool
-) -> list[int]:
-    """One call of a layer; the tensors that come out."""
-    shapes = [network.shapes[one] for one in inputs]
-    placed = place(path, layer, shapes, network.architecture.keras)
-    first = network.layers.get(path)
-    if first is None or (first.problem is None and not first.outputs):
-        network.layers[path] = placed
-        if placed.problem is not None:
-            if needed:
-                network.problems.append(placed.problem)
-            else:
-                network.unused.append(path)
-    elif first.weights != placed.weights:
-        network.problems.append(
-            UsageError(f"layer {path!r} is called with tensors that its weights do not fit")
-        )
-    outputs = [network.tensor(shape) for shape in placed.outputs] or [network.tensor(None)]
-    if placed.problem is None:
-        mask = _masked(network, path, placed, inputs, outputs, needed)
-        network.nodes.append(Node(path, tuple(inputs), tuple(outputs), mask))
-    return outputs
-
-
-def _masked(
-    network: Network,
-    path: str,
-    placed: Placed,
-    inputs: list[int],
-    outputs: list[int],
-    needed: bool,
-) -> int | None:
-    """Pass a mask of steps on; the one that the layer uses."""
-    if placed.mask == "make":
-        if placed.compute == "embedding" and not placed.layer.options.get("mask_zero"):
-            return None
-        kind, names = MASKS[placed.compute]
-        options = {name: placed.options[name] for name in names}
-        made, shape = f"{path}/mask", network.shapes[inputs[0]]
-        network.layers[made] = Placed(made, placed.layer, kind, options, mask="")
-        network.masks[outputs[0]] = network.tensor(shape)
-        network.nodes.append(Node(made, (inputs[0],), (network.masks[outputs[0]],)))
-        return None
-    masks = {network.masks.get(one) for one in inputs}
-    mask = masks.pop() if len(masks) == 1 else None
-    if placed.mask == "stop" or (mask is None and not masks):
-        return None
-    if mask is None or placed.mask == "refuse":
-        if needed:
-            what = "masks of steps that meet there are not supported"
-            problem = UsageError(f"layer {path!r} ({placed.layer.kind}): {what}")
-            network.problems.append(problem)
-        return None
-    if placed.mask == "pass" or placed.options.get("return_sequences"):
-        network.masks |= dict.fromkeys(outputs[:1], mask)
-    return mask if placed.mask == "use" else None
+    def at_every_step(self, layer: Layer, path: str, call: Call) -> list[int]:
+        """A model at every step of a sequence: steps become examples, and examples steps again."""
+        network, x = self.network, self.value(call.inputs[0])
+        shape = network.shapes[x]
+        if len(call.inputs) != 1 or (shape is not None and len(shape) < 3):
+            problem = UsageError(f"layer {path!r} ({layer.kind}): {shape} has no steps")
+            network.layers[path] = Placed(path, layer, problem=problem)
+            return [self.lost(path, (), problem)]
+        inner = None if shape is None else (None, *shape[2:])
+        folded = network.compute(f"{path}:fold", layer, "fold_steps", {}, [x], inner)
+        masks.fold(network, path, layer, x, folded)
+        assert layer.inside is not None
+        found = []
+        for place_, made in enumerate(run(network, layer.inside, f"{path}/", [folded])):
+            size = network.shapes[made]
+            whole = None if shape is None or size is None else (*shape[:2], *size[1:])
+            name = f"{path}:unfold" + f"_{place_}" * bool(place_)
+            found.append(network.compute(name, layer, "unfold_steps", {}, [made, x], whole))
+            masks.unfold(network, path, layer, x, made, found[-1])
+        return found

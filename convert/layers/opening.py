@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.layers.network import Network, build
+from convert.layers.graph import Network
+from convert.layers.network import build
 from convert.layers.parsing import parse
 from convert.layers.text import CONFIG, Source, find
 from convert.layers.weights import make_plan
@@ -16,7 +18,7 @@ from convert.readers import open_checkpoint
 from convert.readers.keras.archive3 import WEIGHTS, is_keras_zip, is_zip
 from convert.readers.keras.hdf5 import is_hdf5
 from convert.readers.keras.shards import is_table
-from zoo.errors import GenaeError, NotFoundError
+from zoo.errors import GenaeError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from convert.weights.steps import Plan
 
 JSON = ".json"
+SHOWN = 5  # names in a message
+LAMBDA, OUTPUTS = "lambda", "outputs"  # options that say what of a model is wanted, and how
 BESIDE = ("model.json", "architecture.json", CONFIG)  # next to weights alone
 
 
@@ -54,6 +58,10 @@ class KerasModel:
     def supported(self) -> bool:
         """Whether every layer that the outputs need is in the table."""
         return self.network is not None and not self.network.problems
+
+    def meant(self, options: Mapping[str, Any] | None) -> bool:
+        """Whether it is to be converted layer by layer: it can be, or options say so."""
+        return self.supported or bool((options or {}).keys() & {LAMBDA, OUTPUTS})
 
     def require(self) -> tuple[Network, Checkpoint, Plan]:
         """What a conversion goes by.
@@ -86,6 +94,7 @@ def open_model(
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     *,
     allow_unused: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> KerasModel | None:
     """The model that a path means; nothing where no architecture of Keras is there.
 
@@ -95,6 +104,9 @@ def open_model(
         config: the JSON of `model.to_json()`, a file or its content, where the source has weights
             alone.
         allow_unused: patterns of tensors that may be left over.
+        options: `lambda`, what layers compute whose program is not run, by name or pattern, as
+            `meanings.parse` has it; `outputs`, numbers of those that are wanted, or names of
+            layers, a list or text with commas.
 
     Returns:
         The model, with what stops its conversion; to be closed, or used in a `with`.
@@ -107,21 +119,75 @@ def open_model(
     if found is None:
         return None
     model = KerasModel(path, found.place)
+    given = options or {}
     try:
-        model.network = build(parse(found))
+        chosen = _outputs(given.get(OUTPUTS))
+        model.network = build(parse(found), _meanings(given.get(LAMBDA)), chosen)
         model.problems += model.network.problems
-        model.notes += [
-            f"left out: layer {name!r}, which no output needs" for name in model.network.unused
-        ]
+        model.notes += _told(model.network)
     except GenaeError as error:
         model.problems.append(error)
     try:
         model.checkpoint = _weights(path)
         if not model.problems and model.network is not None:
-            model.plan = make_plan(model.network, model.checkpoint, allow_unused)
+            gone = _left_out(model.network, model.checkpoint)
+            model.plan = make_plan(model.network, model.checkpoint, [*allow_unused, *gone])
     except GenaeError as error:
         model.problems.append(error)
     return model
+
+
+def _left_out(network: Network, checkpoint: Checkpoint) -> list[str]:
+    """Patterns of the tensors of layers that are left out, where the file has layers by name."""
+    gone = set(network.unused)
+    return [
+        glob.escape(name)
+        for group in checkpoint.groups
+        if group.name in gone
+        for name in group.tensors
+    ]
+
+
+def check_meant(
+    source: str | os.PathLike[str], options: Mapping[str, Any] | None, model: KerasModel | None
+) -> None:
+    """Raise `UsageError` where options are those of models of layers, and this is none."""
+    words = {LAMBDA: "--lambda", OUTPUTS: f"--option {OUTPUTS}"}
+    given = [word for name, word in words.items() if name in (options or {})]
+    if given and model is None:
+        raise UsageError(
+            f"{given[0]} is for Keras models of any layers, and no architecture of one is in "
+            f"{source} or next to it; give the JSON of model.to_json() with --config FILE"
+        )
+
+
+def _meanings(value: Any) -> Mapping[str, str]:
+    """What layers are, each in words."""
+    table = {} if value is None else value
+    if not isinstance(table, Mapping) or not all(isinstance(one, str) for one in table.values()):
+        raise UsageError(f"{LAMBDA} is a table of names and meanings, not {value!r:.60}")
+    return table
+
+
+def _outputs(value: Any) -> list[Any]:
+    """Numbers and names from one, a list, or text with commas."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",")]
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    return [int(one) if isinstance(one, str) and one.isdecimal() else one for one in values]
+
+
+def _told(network: Network) -> list[str]:
+    """What a person said of layers, and what is left out."""
+    told = [
+        f"layer {path!r} is taken for {meaning.text}, as --lambda says"
+        for meaning in network.meanings.given.values()
+        for path in meaning.layers
+    ]
+    if left := network.unused:
+        names = ", ".join(map(repr, left[:SHOWN])) + " ..." * (len(left) > SHOWN)
+        told.append(f"left out, as no output needs them: {names} (layers: {len(left)})")
+    return told
 
 
 def find_architecture(path: Path, config: Any, *, beside: bool = True) -> Source | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 MAX_SIZE = 2**31
 MAX_AXES = 8
+MAX_LISTED = 1000
 REQUIRED = object()
 
 Read = Callable[[Any, int], Any]  # a value and the version of Keras -> what the result says
@@ -121,6 +122,71 @@ def axes(value: Any, keras: int = 2) -> list[int]:
     if len(values) > MAX_AXES:
         raise ValueError("numbers of axes")
     return [axis(one) for one in values]
+
+
+def all_axes(value: Any, keras: int = 2) -> list[int] | None:
+    """Numbers of axes, or nothing for every one."""
+    return None if value is None else axes(value)
+
+
+def whole_numbers(value: Any, keras: int = 2) -> list[int]:
+    """Whole numbers of at least 1."""
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_LISTED:
+        raise ValueError("whole numbers of at least 1")
+    return [size(one) for one in value]
+
+
+def pairs(value: Any, keras: int = 2) -> list[list[int]]:
+    """What is put before and after every axis, a pair each."""
+    wanted = "a pair of numbers for every axis"
+    if not isinstance(value, list) or len(value) > MAX_AXES:
+        raise ValueError(wanted)
+    if any(not isinstance(pair, list) or len(pair) != 2 for pair in value):
+        raise ValueError(wanted)
+    return [_wholes(pair, 0, wanted) for pair in value]
+
+
+def slices(value: Any, keras: int = 2) -> list[Any]:
+    """Of each axis a place, `[start, stop, step]`, "..." for axes between, "new" for a new one."""
+    found: list[Any] = []
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, Mapping) and one.get("class_name") == "__ellipsis__":
+            found.append("...")
+        elif one is None or one in ("new", "..."):
+            found.append(one or "new")
+        elif isinstance(one, Mapping):
+            inner = one.get("config", one)
+            ends = [inner.get(name) if isinstance(inner, Mapping) else one
+                    for name in ("start", "stop", "step")]  # fmt: skip
+            found.append([_place(end) for end in ends])
+        elif isinstance(one, list) and len(one) == 3:
+            found.append([_place(end) for end in one])
+        else:
+            found.append(_place(one))
+        if found[-1] is None or (isinstance(found[-1], list) and found[-1][2] == 0):
+            raise ValueError("places and slices")
+    if len(found) > 2 * MAX_AXES or found.count("...") > 1:
+        raise ValueError("places and slices, one for each axis")
+    return found
+
+
+def _place(value: Any) -> int | None:
+    number = _whole(value)
+    if value is not None and (number is None or abs(number) > MAX_SIZE):
+        raise ValueError("places and slices")
+    return number
+
+
+def constant(value: Any, keras: int = 2) -> Any:
+    """Numbers that stand for tensors, each at its place; nothing where all are tensors."""
+    return value if value is None else [None if one is None else exact(one) for one in value]
+
+
+def exact(value: Any, keras: int = 2, depth: int = 0) -> Any:
+    """A number or lists of them, as they are written."""
+    if isinstance(value, list) and value and depth < MAX_AXES:
+        return [exact(one, keras, depth + 1) for one in value]
+    return value if isinstance(value, bool) else number(value)
 
 
 def maybe(read: Read) -> Read:

@@ -22,6 +22,7 @@ OPERATIONS = ("keras.ops", "keras.src.ops")
 
 #: Layers of tf.keras that stand for a function, and the option that names it.
 FUNCTIONS = ("TFOpLambda", "SlicingOpLambda")
+NODE = "TensorFlowOpLayer"  # of TensorFlow 2.0 to 2.3
 CODE = "Lambda"
 
 #: Arguments of a call that say nothing about inference.
@@ -126,6 +127,8 @@ class _Reader:
             if isinstance(function, Mapping) and function.get("class_name") == "function":
                 function = function.get("config")
             layer.options = {"function": function} if isinstance(function, str) else {}
+            if isinstance(given := named.get("arguments"), Mapping) and given:
+                layer.options["arguments"] = {k: plain_value(one) for k, one in given.items()}
         else:
             plain = {key: plain_value(value) for key, value in named.items()}
             layer.options = plain_options(kind, plain)
@@ -147,6 +150,10 @@ class _Reader:
         config = table.get("config")
         if kind in FUNCTIONS and isinstance(config, Mapping):
             return f"tf.{self.text(config.get('function'), f'function of a {kind}')}"
+        if kind == NODE and isinstance(config, Mapping):
+            node = config.get("node_def")
+            word = node.get("op") if isinstance(node, Mapping) else None
+            return f"op.{word}" if isinstance(word, str) else kind
         if isinstance(registered, str) and ">" in registered:
             return registered
         if isinstance(module, str) and _within(module, OPERATIONS):

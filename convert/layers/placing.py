@@ -8,15 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from convert.layers.form import Layer
+from convert.layers.form import Call, Layer
 from convert.layers.kinds import KINDS
 from convert.layers.options import read_options
 from convert.layers.parsing import CODE
 from convert.layers.rows import Kind, Shape, ShapeError, Weight
+from convert.layers.shapes import CONSTANTS
 from zoo.errors import GenaeError, UnsafeError, UsageError
+from zoo.hints import quote
 
 MERGED = {"concat", "sum", "mul", "ave"}
 QUANTISED = re.compile(r"(int4|int8|float8|gptq|awq)(?:[_/].*)?")
+SAY = "Say what it computes (sampling, l2_normalize, mean:axis=1 ...): --lambda {}"
+ALIKE = 0.85  # how much of the letters two classes share whose names are near
 UNTRAINED = "vector_u"  # what a spectral normalisation has besides its layer
 
 
@@ -34,6 +38,7 @@ class Placed:
         weights: in the order of the layer's own.
         mask: what becomes of a mask of steps.
         problem: why it is not supported.
+        inner_mask: the same of the layer that it is around.
     """
 
     path: str
@@ -45,6 +50,7 @@ class Placed:
     weights: list[Weight] = field(default_factory=list)
     mask: str = "pass"
     problem: GenaeError | None = None
+    inner_mask: str = ""
 
     @property
     def parameters(self) -> int:
@@ -56,7 +62,27 @@ class Placed:
         return {"kind": self.compute, **self.options}
 
 
-def place(path: str, layer: Layer, shapes: Sequence[Shape | None], keras: int) -> Placed:
+@dataclass(frozen=True)
+class Bound:
+    """An operation, under the names of its row.
+
+    Attributes:
+        layer: with its options.
+        row: of the table of operations.
+    """
+
+    layer: Layer
+    row: Kind
+
+
+def place(
+    path: str,
+    layer: Layer,
+    shapes: Sequence[Shape | None],
+    keras: int,
+    call: Call | None = None,
+    bound: Bound | None = None,
+) -> Placed:
     """A layer that these tensors go into.
 
     Args:
@@ -64,15 +90,19 @@ def place(path: str, layer: Layer, shapes: Sequence[Shape | None], keras: int) -
         layer: of no model.
         shapes: of inputs and then of tensors given by name; None where it is not known.
         keras: the version.
+        call: what else it is given.
+        bound: what it is, where it is an operation.
 
     Returns:
         The layer; with its `problem` where it is not supported.
     """
     try:
         _check_not_quantised(path, layer)
-        if layer.kind in WRAPPERS:
-            return WRAPPERS[layer.kind](path, layer, shapes, keras)
-        return _of_row(path, layer, shapes, keras)
+        if bound is not None:
+            found = _read(path, bound.layer, bound.row, shapes, keras)
+            found.layer = layer
+            return found
+        return _of_class(path, layer, shapes, keras, call or Call(()))
     except GenaeError as error:
         return Placed(path, layer, problem=error)
     except ValueError as error:
@@ -89,21 +119,42 @@ def _check_not_quantised(path: str, layer: Layer) -> None:
         )
 
 
-def _of_row(path: str, layer: Layer, shapes: Sequence[Shape | None], keras: int) -> Placed:
+def _of_class(
+    path: str, layer: Layer, shapes: Sequence[Shape | None], keras: int, call: Call
+) -> Placed:
+    """A layer by its class: a row of the table, or around others."""
+    if layer.kind in WRAPPERS:
+        return WRAPPERS[layer.kind](path, layer, shapes, keras, call)
     row = KINDS.get(layer.kind)
     if row is None:
         raise _stranger(path, layer)
+    for name, value in call.arguments.items():
+        if name not in row.arguments and value not in (None, False):
+            raise ValueError(f"is called with {name}={value!r:.60}, which is not supported")
+    return _read(path, layer, row, shapes, keras, call)
+
+
+def _read(
+    path: str,
+    layer: Layer,
+    row: Kind,
+    shapes: Sequence[Shape | None],
+    keras: int,
+    call: Call | None = None,
+) -> Placed:
+    """Options, shapes and weights by a row."""
     options = read_options(row.keys, layer.options, keras)
+    options |= read_options(row.arguments, call.arguments if call else {}, keras)
     shown = {
         key.name or name: options[key.name or name]
-        for name, key in row.keys.items()
+        for name, key in (*row.keys.items(), *row.arguments.items())
         if not key.hidden
     }
     found = Placed(path, layer, row.compute, shown, mask=row.mask)
     inputs = [shape for shape in shapes if shape is not None]
     if len(inputs) < len(shapes):
         return found
-    _check_inputs(row, inputs)
+    _check_inputs(row, inputs, sum(one is not None for one in options.get(CONSTANTS) or ()))
     found.inputs, found.outputs = inputs, row.shape(options, inputs)
     found.weights = row.weights(options, inputs)
     found.options |= row.settings(options, inputs)
@@ -112,10 +163,12 @@ def _of_row(path: str, layer: Layer, shapes: Sequence[Shape | None], keras: int)
     return found
 
 
-def _check_inputs(row: Kind, shapes: Sequence[Shape]) -> None:
+def _check_inputs(row: Kind, shapes: Sequence[Shape], constants: int) -> None:
     low, high = row.inputs
-    if not low <= len(shapes) <= high:
+    if not low <= len(shapes) + constants <= high or not shapes:
         raise ShapeError(f"{len(shapes)} tensors go in, not {low}" + f" to {high}" * (high > low))
+    if row.mask != "stop" and not all(shapes):
+        raise ShapeError("what goes in has no axis of examples")
     if row.rank and len(shapes[0]) not in row.rank:
         raise ShapeError(f"what goes in has the shape {shapes[0]}, of {len(shapes[0])} axes")
 
@@ -123,18 +176,19 @@ def _check_inputs(row: Kind, shapes: Sequence[Shape]) -> None:
 def _stranger(path: str, layer: Layer) -> GenaeError:
     """The error for a class that is not in the table."""
     if layer.kind == CODE:
-        named = f", the function {layer.options['function']}" if layer.options else ""
+        function = layer.options.get("function")
+        named = f", the function {function}" if function else ""
         return UnsafeError(
-            f"layer {path!r} is a Lambda{named}: program code, which is never run. Save the model "
-            "without it, or the part before it"
+            f"layer {path!r} is a Lambda{named}: program code, which is never run. "
+            f"{SAY.format(quote(f'{layer.name}=MEANING'))}"
         )
-    near = difflib.get_close_matches(layer.kind, KINDS, 2)
-    operation = layer.kind.startswith(("tf.", "ops."))
+    near = difflib.get_close_matches(layer.kind, KINDS, 2, ALIKE)
+    operation = layer.kind.startswith(("tf.", "ops.", "op."))
     kind = "an operation," if operation else "a layer of the class"
     hint = f" Is it {' or '.join(near)}?" if near else ""
     return UsageError(
         f"layer {path!r} is {kind} {layer.kind}, which is not known and never looked up.{hint} "
-        "Save the model without it, or the part before it"
+        f"{SAY.format(quote(f'{layer.name}=MEANING'))}"
     )
 
 
@@ -156,14 +210,14 @@ def _within(weights: Sequence[Weight], folder: str, before: str = "") -> list[We
 
 
 def _time_distributed(
-    path: str, layer: Layer, shapes: Sequence[Shape | None], keras: int
+    path: str, layer: Layer, shapes: Sequence[Shape | None], keras: int, call: Call
 ) -> Placed:
     """A layer at every step."""
     shape = shapes[0]
     if shape is not None and len(shape) < 3:
         raise ShapeError(f"what goes in has the shape {shape}, and no steps")
     each = None if shape is None else (None, *shape[2:])
-    inner = _of_row(path, _inner(path, layer), [each], keras)
+    inner = _of_class(path, _inner(path, layer), [each], keras, Call(()))
     return Placed(
         path,
         layer,
@@ -172,15 +226,22 @@ def _time_distributed(
         [shape] if shape else [],
         [(*shape[:2], *one[1:]) for one in inner.outputs] if shape else [],
         _within(inner.weights, "layer"),
+        mask="distribute",
+        inner_mask=inner.mask,
     )
 
 
-def _bidirectional(path: str, layer: Layer, shapes: Sequence[Shape | None], keras: int) -> Placed:
+def _bidirectional(
+    path: str, layer: Layer, shapes: Sequence[Shape | None], keras: int, call: Call
+) -> Placed:
     """A recurrent layer in both directions."""
     forward = _inner(path, layer)
     turned = {**forward.options, "go_backwards": not forward.options.get("go_backwards", False)}
     backward = layer.inner.get("backward_layer") or replace(forward, options=turned)
-    placed = [_of_row(path, one, shapes, keras) for one in (forward, backward)]
+    half = 1 + (len(shapes) - 1) // 2
+    own = [shapes[:half], [*shapes[:1], *shapes[half:]]]
+    placed = [_of_class(path, one, of, keras, call)
+              for one, of in zip((forward, backward), own, strict=True)]  # fmt: skip
     if any("return_sequences" not in one.options for one in placed):
         raise ShapeError("what it is around is no recurrent layer")
     mode = layer.options.get("merge_mode", "concat")
@@ -206,9 +267,11 @@ def _bidirectional(path: str, layer: Layer, shapes: Sequence[Shape | None], kera
     )
 
 
-def _spectral(path: str, layer: Layer, shapes: Sequence[Shape | None], keras: int) -> Placed:
+def _spectral(
+    path: str, layer: Layer, shapes: Sequence[Shape | None], keras: int, call: Call
+) -> Placed:
     """A layer whose stored kernel is normalised already."""
-    inner = _of_row(path, _inner(path, layer), shapes, keras)
+    inner = _of_class(path, _inner(path, layer), shapes, keras, call)
     inner.layer, inner.weights = layer, _within(inner.weights, "layer")
     if inner.weights:
         width = inner.weights[0].shape[-1]

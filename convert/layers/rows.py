@@ -66,7 +66,8 @@ class Kind:
         inputs: the least and the greatest number of inputs.
         rank: numbers of axes that the first input may have, batch included; empty for any.
         roles: names of tensors that may be given by name; they come after the inputs.
-        mask: what becomes of a mask of steps: "pass", "stop", "use" or "make".
+        mask: what becomes of a mask of steps, one of `masks.RULES`.
+        arguments: read as options are, from the call.
         settings: more of the result's options, from those read and the shapes.
     """
 
@@ -78,6 +79,7 @@ class Kind:
     rank: tuple[int, ...] = ()
     roles: tuple[str, ...] = ()
     mask: str = "pass"
+    arguments: Keys = field(default_factory=dict)
     settings: Callable[[Options, Sequence[Shape]], dict[str, Any]] = lambda options, shapes: {}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from convert.layers.network import Network
+from convert.layers.graph import Network
+from convert.layers.halves import halves
 from convert.layers.weights import module_names
 from convert.weights.ops import shape_after
 
@@ -21,6 +22,7 @@ def settings(network: Network) -> dict[str, Any]:
         "model_type": MODEL_TYPE,
         **graph(network),
         "parts": parts,
+        **halves(network),
         "channels_last": True,
     }
 
@@ -43,7 +45,7 @@ def graph(network: Network) -> dict[str, Any]:
         }  # fmt: skip
     nodes = [
         {"layer": names[node.layer], "inputs": list(node.inputs), "outputs": list(node.outputs)}
-        | ({} if node.mask is None else {"mask": node.mask})
+        | ({} if node.mask is None else {"mask": _mask(node.mask)})
         for node in network.nodes
     ]
     inputs = [
@@ -56,6 +58,10 @@ def graph(network: Network) -> dict[str, Any]:
         "inputs": inputs,
         "outputs": list(network.outputs),
     }
+
+
+def _mask(mask: int | tuple[int | None, ...]) -> int | list[int | None]:
+    return list(mask) if isinstance(mask, tuple) else mask
 
 
 def _listed(shape: Any) -> list[int | None] | None:

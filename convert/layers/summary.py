@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from convert.layers.form import INPUT, Layer
-from convert.layers.network import Network, input_shape
+from convert.layers.graph import Network
+from convert.layers.network import input_shape
 from convert.layers.opening import KerasModel
 from convert.layers.rows import Shape
 from convert.layers.text import parse_json
@@ -172,8 +173,10 @@ def _lines(network: Network) -> Iterator[Line]:
     for path, layer in network.architecture.walk():
         placed = network.layers.get(path)
         problem = str(placed.problem) if placed is not None and placed.problem else ""
-        if layer.model is not None:
-            tensors = network.parts.get(path, ([], []))[1]
+        if layer.model is not None or layer.inside is not None:
+            unfolded = network.layers.get(f"{path}:unfold")
+            made = [node.outputs[0] for node in network.nodes if node.layer == f"{path}:unfold"]
+            tensors = made[:1] if unfolded else network.parts.get(path, ([], []))[1]
             shapes = [shape for one in tensors if (shape := network.shapes[one]) is not None]
             count = sum(
                 one.parameters

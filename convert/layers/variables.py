@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from convert.layers.form import Architecture, Layer
-from convert.layers.network import Network
+from convert.layers.graph import Network
 from convert.names.leftovers import why_left_over
 from convert.readers.base import Checkpoint
 from convert.readers.tensorflow.object_graph import Node, objects_of

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from convert.layers.form import Architecture, Layer
-from convert.layers.network import Network
+from convert.layers.graph import Network
 from convert.layers.placing import Placed
 from convert.layers.rows import Weight
 from convert.layers.variables import Found, by_objects, by_scopes
@@ -106,11 +106,9 @@ def make_plan(network: Network, checkpoint: Checkpoint, allow_unused: Sequence[s
 
 def _slots(network: Network, path: str, layer: Layer) -> list[Slot]:
     """Places for the tensors of a layer, or of a model, in the order of HDF5 files."""
-    if layer.model is not None:
+    if (model := layer.model or layer.inside) is not None:
         inside = [
-            slot
-            for one in layer.model.layers
-            for slot in _slots(network, f"{path}/{one.name}", one)
+            slot for one in model.layers for slot in _slots(network, f"{path}/{one.name}", one)
         ]
         frozen = layer.frozen
         return sorted(inside, key=lambda slot: not slot.weight.trainable and not frozen)
@@ -208,10 +206,12 @@ def _by_folders(
             else:  # whose numbers count twice: go by their order, of layers with weights
                 ranked = sorted((each for each in there if _class_of(each) == kind), key=_number)
                 name = ranked[place] if place < len(ranked) else ""
-                counts[kind] = place + bool(layer.model or _weighty(network, path))
+                weighty = layer.model or layer.inside or _weighty(network, path)
+                counts[kind] = place + bool(weighty)
             where = f"{prefix}{folder}/{name}/"
-            if layer.model is not None:
-                stack.append((layer.model, f"{path}/", where))
+            if (inner := layer.model or layer.inside) is not None:
+                within = where if layer.model is not None else f"{where}layer/"
+                stack.append((inner, f"{path}/", within))
             elif (placed := network.layers.get(path)) is not None:
                 yield from _in_folder(placed, where)
 

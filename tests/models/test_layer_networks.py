@@ -125,7 +125,7 @@ TWO_INPUTS["inputs"].append({"name": "more", "tensor": 9, "shape": [None, 1]})
     [
         ({"encoder_layers": None, "decoder_layers": None}, "needs encoder_layers or decoder"),
         ({"encoder_layers": BROKEN}, "encoder_layers.nodes"),
-        ({"encoder_layers": {"layers": {}, "nodes": [3]}}, "encoder_layers: is no graph"),
+        ({"encoder_layers": {"layers": {}, "nodes": [3]}}, "encoder_layers.nodes.0. is no table"),
         ({"encoder_layers": TWO_INPUTS}, "one input"),
         ({"pixel_range": [1.0, -1.0]}, "black below white"),
         ({"pixel_range": [-1.0, 1.0]}, "makes pixels of 0 to 1"),

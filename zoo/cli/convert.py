@@ -46,7 +46,17 @@ Option = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY=VALUE",
-        help="Option of build_transformer_model, or channels_last=false; repeatable.",
+        help="Option of build_transformer_model; of other Keras models channels_last=false or "
+        "outputs=NAME,...; repeatable.",
+    ),
+]
+Lambda = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--lambda",
+        metavar="NAME=MEANING",
+        help="Meaning of a Lambda or other unknown layer of a Keras model: sampling, "
+        "mean:axis=1 ...; repeatable.",
     ),
 ]
 Options = Annotated[
@@ -100,6 +110,7 @@ def inspect(
     vocab: Vocab = None,
     option: Option = None,
     options: Options = None,
+    meaning: Lambda = None,
     verify: Verify = None,
     allow_unused: AllowUnused = None,
     dtype: Dtype = None,
@@ -125,7 +136,7 @@ def inspect(
             family=family,
             config=config,
             vocab=vocab,
-            options=_options(option, options),
+            options=_options(option, options, meaning),
             out=out,
             verify=verify,
             allow_unused=allow_unused or (),
@@ -159,6 +170,7 @@ def convert(
     vocab: Vocab = None,
     option: Option = None,
     options: Options = None,
+    meaning: Lambda = None,
     verify: Verify = None,
     allow_unused: AllowUnused = None,
     dtype: Dtype = None,
@@ -182,7 +194,7 @@ def convert(
             family=family,
             config=config,
             vocab=vocab,
-            options=_options(option, options),
+            options=_options(option, options, meaning),
             verify=verify,
             allow_unused=allow_unused or (),
             dtype=dtype,
@@ -233,12 +245,22 @@ def export(
     hint(build_call(report), quiet=quiet)
 
 
-def _options(words: list[str] | None, file: Path | None) -> dict[str, Any]:
-    """Options from a file and from words, which win."""
+def _options(
+    words: list[str] | None, file: Path | None, meanings: list[str] | None = None
+) -> dict[str, Any]:
+    """Options from a file and from words, which win; what layers mean is one of them."""
     from convert import arguments
 
     table = arguments.read_json(file) if file else {}
-    return table | dict(arguments.parse_option(word) for word in words or ())
+    table |= dict(arguments.parse_option(word) for word in words or ())
+    if meanings:
+        said = table.setdefault("lambda", {})
+        for word in meanings:
+            name, sign, text = word.partition("=")
+            if not sign or not isinstance(said, dict):
+                raise UsageError(f"{word!r} is not NAME=MEANING, such as lambda_1=mean:axis=1")
+            said[name] = text
+    return table
 
 
 @contextlib.contextmanager

@@ -10,8 +10,9 @@ from convert.layers.rows import Kind, Options, Shape, ShapeError, Weight, known
 
 
 def _attended(options: Options, shapes: Sequence[Shape]) -> list[Shape]:
-    """Of each query a mean of the values."""
-    return [(*shapes[0][:-1], shapes[1][-1])]
+    """Of each query a mean of the values, and their weights where they are asked for."""
+    found: list[Shape] = [(*shapes[0][:-1], shapes[1][-1])]
+    return [*found, (*shapes[0][:-1], shapes[1][-2])] if options["scores"] else found
 
 
 def _scale(options: Options, shapes: Sequence[Shape]) -> list[Weight]:
@@ -69,20 +70,34 @@ def _along_steps(value: Any, keras: int = 2) -> list[int]:
 def _checked(options: Options, shapes: Sequence[Shape]) -> list[Shape]:
     if any(len(shape) != 3 for shape in shapes):
         raise ShapeError("attention is of sequences of vectors")
-    return _heads_shape(options, shapes)
+    found = _heads_shape(options, shapes)
+    weights = (shapes[0][0], options["num_heads"], shapes[0][1], shapes[1][1])
+    return [*found, weights] if options["scores"] else found
 
 
-_KEYS = {"use_scale": Key(flag, False, hidden=True)}
+#: What a call may ask for.
+SCORES, CAUSAL = "return_attention_scores", "use_causal_mask"
+_ASKED = {SCORES: Key(flag, False, "scores"), CAUSAL: Key(flag, False, hidden=True)}
+
+
+def _causal(options: Options, shapes: Sequence[Shape]) -> dict[str, Any]:
+    """Whether a step attends to itself and earlier ones alone: of the layer, or of the call."""
+    return {"causal": bool(options.get("causal") or options[CAUSAL])}
+
+
+_KEYS = {"use_scale": Key(flag, False, hidden=True), "causal": Key(flag, False, hidden=True)}
 
 TABLE = {
     "Attention": Kind(
         "attention",
         {**_KEYS, "score_mode": Key(choice("dot"), "dot", hidden=True)},
-        _attended, _scale, inputs=(2, 3), rank=(3,), mask="refuse",
+        _attended, _scale, inputs=(2, 3), rank=(3,), mask="attend", arguments=_ASKED,
+        settings=_causal,
     ),
     "AdditiveAttention": Kind(
-        "additive_attention", {"use_scale": Key(flag, True, hidden=True)},
-        _attended, _vector, inputs=(2, 3), rank=(3,), mask="refuse",
+        "additive_attention", {**_KEYS, "use_scale": Key(flag, True, hidden=True)},
+        _attended, _vector, inputs=(2, 3), rank=(3,), mask="attend", arguments=_ASKED,
+        settings=_causal,
     ),
     "MultiHeadAttention": Kind(
         "multi_head_attention",
@@ -92,6 +107,6 @@ TABLE = {
          "attention_axes": Key(_along_steps, None, hidden=True),
          "use_gate": Key(off, False, hidden=True), "sliding_window": Key(off, None, hidden=True)},
         _checked, _heads_weights, inputs=(2, 3), rank=(3,), roles=("value", "key"),
-        mask="refuse",
+        mask="attend", arguments=_ASKED, settings=_causal,
     ),
 }  # fmt: skip

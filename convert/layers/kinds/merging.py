@@ -69,11 +69,13 @@ def _dot(options: Options, shapes: Sequence[Shape]) -> list[Shape]:
 
 TABLE = {
     **{
-        name: Kind(name.lower(), shape=_together, inputs=(2, MANY))
+        name: Kind(name.lower(), shape=_together, inputs=(2, MANY), mask="merge")
         for name in ("Add", "Multiply", "Average", "Maximum", "Minimum")
     },
-    "Subtract": Kind("subtract", shape=_together, inputs=(2, 2)),
-    "Concatenate": Kind("concatenate", {"axis": Key(axis, -1)}, _concatenated, inputs=(1, MANY)),
+    "Subtract": Kind("subtract", shape=_together, inputs=(2, 2), mask="merge"),
+    "Concatenate": Kind(
+        "concatenate", {"axis": Key(axis, -1)}, _concatenated, inputs=(1, MANY), mask="concat"
+    ),
     "Dot": Kind(
         "dot",
         {"axes": Key(_dot_axes), "normalize": Key(flag, False)},

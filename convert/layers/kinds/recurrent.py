@@ -104,6 +104,6 @@ TABLE = {
          "strides": Key(sizes(2), [1, 1]), "dilation_rate": Key(sizes(2), [1, 1]),
          "padding": Key(choice("valid", "same"), "valid"), "data_format": CHANNELS,
          **_COMMON, **_GATED},
-        _conv_shape, _conv_weights, rank=(5,), mask="stop",
+        _conv_shape, _conv_weights, rank=(5,), mask="refuse",
     ),
 }  # fmt: skip

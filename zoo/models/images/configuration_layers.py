@@ -7,6 +7,8 @@ from transformers import PreTrainedConfig
 
 from .layer_graph import check_graph
 
+GRAPH = ("layers", "nodes", "inputs", "outputs", "parts")  # what `check_graph` takes
+
 
 @strict
 class LayersConfig(PreTrainedConfig):
@@ -22,6 +24,8 @@ class LayersConfig(PreTrainedConfig):
             `tensor`, its number.
         outputs: numbers of the tensors that come out.
         parts: models in the model, by name: `inputs` and `outputs`, numbers of tensors.
+        encoder: the part that makes codes, where there is one.
+        decoder: the part that takes codes, where there is one.
         channels_last: whether images come and go with their channels last, as the original's do;
             false puts them behind the batch in all inputs and outputs of four axes or more.
     """
@@ -33,8 +37,13 @@ class LayersConfig(PreTrainedConfig):
     inputs: list[Any] | None = None
     outputs: list[Any] | None = None
     parts: dict[str, Any] | None = None
+    encoder: str | None = None
+    decoder: str | None = None
     channels_last: bool = True
 
     def validate_layers(self) -> None:
         """Raise `ValueError` unless layers, nodes and tensors fit together."""
-        check_graph({key: getattr(self, key) for key in ("layers", "nodes", "inputs", "outputs")})
+        check_graph({key: getattr(self, key) for key in GRAPH})
+        for half in ("encoder", "decoder"):
+            if (name := getattr(self, half)) is not None and name not in (self.parts or {}):
+                raise ValueError(f"{half} is {name!r:.60}, and no part is called so")

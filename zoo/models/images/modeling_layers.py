@@ -1,6 +1,6 @@
 """A model that is a list of layers: what a Keras model computes, whatever its architecture."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,69 @@ class LayersModel(PreTrainedModel):
         found = self.layers(values)
         outputs = tuple(self._turn(one, 1) for one in found)
         return LayersOutput(outputs=outputs) if return_dict else outputs
+
+    def encode(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """The codes of inputs: what goes into the decoder, else what comes out of the encoder.
+
+        Of a variational model that is the mean: `decode(encode(x))` is what the model makes of x.
+
+        Args:
+            inputs: as the model takes them.
+
+        Returns:
+            Codes, in the original's layout; a tuple where there are several.
+
+        Raises:
+            ValueError: the original has no model in it that is an encoder or a decoder.
+        """
+        parts, config = self.config.parts or {}, self.config
+        own = {one["tensor"] for one in config.inputs}
+        if config.decoder is not None and not own >= {*(codes := parts[config.decoder]["inputs"])}:
+            return self._compute([one["tensor"] for one in config.inputs], inputs, codes)
+        if config.encoder is not None:
+            return self.part(config.encoder)(*inputs)
+        raise ValueError(self._lacks("encoder"))
+
+    def decode(self, *codes: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """What the decoder makes of codes; see `encode`."""
+        if self.config.decoder is None:
+            raise ValueError(self._lacks("decoder"))
+        return self.part(self.config.decoder)(*codes)
+
+    def part(self, name: str) -> Callable[..., Tensor | tuple[Tensor, ...]]:
+        """A model in the model, as a function.
+
+        Args:
+            name: of `config.parts`.
+
+        Returns:
+            From the tensors that go into it to those that come out; a tuple of several.
+
+        Raises:
+            ValueError: there is none of that name.
+        """
+        parts = self.config.parts or {}
+        if name not in parts:
+            raise ValueError(f"{name!r} is no part of this model; {self._parts()}")
+        return lambda *given: self._compute(parts[name]["inputs"], given, parts[name]["outputs"])
+
+    def _compute(
+        self, known: Sequence[int], given: Sequence[Tensor], wanted: Sequence[int]
+    ) -> Tensor | tuple[Tensor, ...]:
+        if len(given) != len(known):
+            raise ValueError(f"{len(given)} tensors, and {len(known)} go in")
+        values = {one: self._turn(x, -1) for one, x in zip(known, given, strict=True)}
+        found = tuple(self._turn(one, 1) for one in self.layers(values, wanted))
+        return found if len(found) > 1 else found[0]
+
+    def _lacks(self, half: str) -> str:
+        return f"this model has no {half}: the original has no model in it that is one; " + (
+            self._parts()
+        )
+
+    def _parts(self) -> str:
+        names = ", ".join(map(repr, self.config.parts or {}))
+        return f"its parts: {names}" if names else "it has no parts"
 
     def _named(self, named: Mapping[str, Tensor], start: int) -> list[Tensor]:
         """Inputs given by name, in their order."""
