@@ -1,6 +1,7 @@
 """Laws of heads of fine-tuning: what a head does, once; what a backbone adds, on every one."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -242,6 +243,54 @@ def test_several_heads_are_as_each_alone():
     assert not hasattr(several, "transitions")  # each of its heads has some
     alone = build("genae_bert", "ForMEMMTokenClassification", {"tags": SEVERAL["tags"]})
     assert alone.transitions.shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("ending", "table", "labels"),
+    [
+        ("Sequence", {"kind": "classifier", "pooling": "mean"}, [0, 1, 0]),
+        ("Sequence", {"kind": "classifier", "pooling": "pooler", "activation": "sigmoid"}, None),
+        ("Sequence", {"kind": "classifier", "activation": "linear"}, None),
+        ("Token", {"kind": "token_classifier", "loss": "focal"}, [[1] * 6 + [-100] * 2] * 3),
+    ],
+)
+def test_a_classifier_reads_the_table_of_its_head(ending, table, labels):
+    kind = getattr(zoo.models, f"GenaeBertFor{ending}Classification")
+    model = kind(zoo.models.GenaeBertConfig(**TEXT, heads={"it": table})).eval()
+    with torch.no_grad():
+        model.classifier.weight.normal_()
+    other = build("genae_bert", "ForMultiTask", {"it": table}, pooler=True)
+    state = {
+        key.replace("classifier", "heads.it.classifier"): v
+        for key, v in model.state_dict().items()
+    }
+    kept = {key: value for key, value in state.items() if key in other.state_dict()}
+    other.load_state_dict(kept)
+    labels = torch.tensor(labels or [[1, 0], [0, 0], [1, 1]])
+    with torch.no_grad():
+        found = model(IDS, MASK, labels=labels)
+        wanted = other(IDS, MASK, labels={"it": labels})
+        torch.testing.assert_close(found.logits, wanted.logits["it"])
+        torch.testing.assert_close(found.loss, wanted.loss)
+        torch.testing.assert_close(model(IDS).logits, found.logits)
+    assert model.decode(found, MASK) == other.decode(wanted)["it"]
+
+
+def test_a_classifier_without_a_table_decodes_as_its_problem_says():
+    config = zoo.models.GenaeBertConfig(**TEXT, problem_type="multi_label_classification")
+    model = zoo.models.GenaeBertForSequenceClassification(config)
+    scores = SimpleNamespace(logits=torch.tensor([[1.0, 2.0], [-1, 3], [-1, -2]]))
+    assert model.decode(scores) == [[0, 1], [1], []]
+    model.config.problem_type = None
+    assert model.decode(scores) == [1, 1, 0]
+    tagger = zoo.models.GenaeBertForTokenClassification(zoo.models.GenaeBertConfig(**TEXT))
+    scores.logits = scores.logits[None]
+    assert tagger.decode(scores) == [[1, 1, 0]]
+    assert tagger.decode(scores, torch.tensor([[0, 1, 1]])) == [[1, 0]]
+    table = {"it": {"kind": "classifier", "pooling": "pooler"}}
+    config = zoo.models.GenaeBertConfig(**TEXT, pooler=False, heads=table)
+    with pytest.raises(ValueError, match="pooler=True"):
+        zoo.models.GenaeBertForSequenceClassification(config)
 
 
 def test_labels_of_the_configuration_count():

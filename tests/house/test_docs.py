@@ -19,6 +19,7 @@ ROOMS = (
     *(f"zoo/{room}/README.md" for room in ("card", "cli", "compression", "data", "evaluation")),
     *(f"zoo/{room}/README.md" for room in ("models", "registry", "training")),
     "zoo/models/images/ENERGIES.md",
+    "zoo/models/text/HEADS.md",
     "zoo/models/RECIPES.md",
     "convert/README.md",
 )

@@ -283,6 +283,12 @@ def read_heads(heads: Mapping[str, Table]) -> dict[str, tuple[str, HeadSettings]
     return {name: _read(name, table) for name, table in heads.items()}
 
 
+def only_settings(heads: Mapping[str, Table] | None, kind: str) -> HeadSettings | None:
+    """The settings of the only head, where it is of a kind; else None. Errors of `read_heads`."""
+    made = list(read_heads(heads or {}).values())
+    return made[0][1] if [each for each, _ in made] == [kind] else None
+
+
 def _read(name: str, table: Table) -> tuple[str, HeadSettings]:
     if not name or "." in name:
         raise ValueError(f"heads: a head cannot be called {name!r}; give it a name without '.'")

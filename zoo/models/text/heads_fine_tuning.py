@@ -95,6 +95,7 @@ class FineTuned(PreTrainedModel):
             `forward`, labels of a head that there is not.
     """
 
+    accepts_loss_kwargs = False  # the Trainer then scales the loss under accumulation itself
     model_class: ClassVar[Any]
     #: What finds the backbone's last normalisation.
     find_last_norm: ClassVar[Callable[[Any], nn.Module]]

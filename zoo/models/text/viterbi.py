@@ -6,9 +6,12 @@ several best paths as in arXiv:cmp-lg/9407005's list Viterbi.
 
 import math
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from .reductions import precise
 
 Paths = list[list[int]]
 
@@ -98,9 +101,9 @@ def n_best(
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    values, lengths = _packed(emissions.detach(), mask)
+    values, lengths = _packed(precise(emissions.detach()), mask)
     longest, labels = values.shape[1:]
-    matrix = transition_scores(transitions.detach(), forbidden).to(values)
+    matrix = transition_scores(precise(transitions.detach()), forbidden)
     first = values[:, 0] + _allowed(starts, labels, values)
     scores = torch.full_like(first, -math.inf)[:, :, None].repeat(1, 1, count)
     scores[:, :, 0] = first  # (batch, label, rank)
@@ -133,11 +136,13 @@ def n_best(
 
 def _best(values: Tensor, count: int, dim: int) -> tuple[Tensor, Tensor]:
     """The largest along an axis and where they are; the first of equals comes first."""
-    if count == 1:
-        largest = values.max(dim, keepdim=True)
-        return largest.values, largest.indices
-    ordered = values.sort(dim=dim, descending=True, stable=True)
-    return ordered.values.narrow(dim, 0, count), ordered.indices.narrow(dim, 0, count)
+    found: list[Any] = []
+    for rank in range(count):  # a whole sort takes longer, and `topk` breaks ties anyhow
+        if rank:
+            values = values.scatter(dim, found[-1].indices, -math.inf)
+        found.append(values.max(dim, keepdim=True))
+    largest = torch.cat([each.values for each in found], dim)
+    return largest, torch.cat([each.indices for each in found], dim)
 
 
 def _packed(emissions: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
