@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LAYOUT = "channels_last"
 OPTIONS = (LAYOUT, OUTPUTS, LAMBDA)
 IMAGE_AXES = 4  # batch, height, width, channels
+COARSE = ("bfloat16", "float16")  # types to compute in, the coarsest first
 ANY = 32  # a size for an axis that may have any
 
 
@@ -105,7 +106,7 @@ def convert_model(
         f"The model {name!r}" if name else "A model",
         sorted(path for path in read if path.is_file()),
         companions={},
-        compare=comparison(verify),
+        compare=comparison(verify, computed_in(network)),
         dtype=dtype,
         max_shard_bytes=max_shard_bytes,
         progress=progress,
@@ -114,14 +115,29 @@ def convert_model(
 
 
 def comparison(
-    verify: str | os.PathLike[str] | None,
+    verify: str | os.PathLike[str] | None, precision: str = "float32"
 ) -> Callable[[Path], list[Parity]] | None:
-    """What compares a folder with recorded outputs; nothing where there are none."""
+    """What compares a folder with recorded outputs; nothing where there are none.
+
+    Args:
+        verify: the `.npz`.
+        precision: what the original computed in.
+    """
     if verify is None:
         return None
     from convert.verify.layers import compare_layers
 
-    return lambda folder: compare_layers(folder, verify)
+    return lambda folder: compare_layers(folder, verify, precision)
+
+
+def computed_in(network: Network) -> str:
+    """The coarsest type that some layer of the original computed in, by its policy."""
+    words = {
+        str(one.options.get("dtype")).removeprefix("mixed_")
+        for _, layer in network.architecture.walk()
+        for one in (layer, *layer.inner.values())
+    }
+    return next((name for name in COARSE if name in words), "float32")
 
 
 def _example(result: Mapping[str, Any]) -> list[str]:

@@ -21,12 +21,14 @@ class Parity:
         max_absolute: largest absolute difference.
         max_relative: the same over the largest recorded magnitude.
         tolerance: what `max_absolute` may be.
+        rule: why so much, in words; empty where it is `TOLERANCE`.
     """
 
     name: str
     max_absolute: float
     max_relative: float
     tolerance: float
+    rule: str = ""
 
     @property
     def ok(self) -> bool:
@@ -46,7 +48,10 @@ def require(parity: list[Parity], advice: str = "") -> None:
         advice: what to do; empty asks for the options.
     """
     off = [
-        f"{p.name} by {p.max_absolute:.2e} (allowed {p.tolerance:.2e})" for p in parity if not p.ok
+        f"{p.name} by {p.max_absolute:.2e} (allowed {p.tolerance:.2e}"
+        + (f": {p.rule})" if p.rule else ")")
+        for p in parity
+        if not p.ok
     ]
     if off:
         raise ToleranceError(
@@ -56,7 +61,7 @@ def require(parity: list[Parity], advice: str = "") -> None:
 
 
 def compare_arrays(
-    name: str, computed: Any, recorded: Any, tolerance: float | None = None
+    name: str, computed: Any, recorded: Any, tolerance: float | None = None, why: str = ""
 ) -> Parity:
     """Compare an output with its record, both NumPy arrays.
 
@@ -65,6 +70,7 @@ def compare_arrays(
         computed: by the result.
         recorded: by the original.
         tolerance: of the largest magnitude; None is `TOLERANCE`, of at least 1.
+        why: the tolerance is so much, in words.
 
     Raises:
         IntegrityError: they are of different shapes.
@@ -73,9 +79,11 @@ def compare_arrays(
 
     if computed.shape != recorded.shape:
         raise IntegrityError(
-            f"{name}: the model gives {computed.shape}, recorded is {recorded.shape}"
+            f"{name}: the model gives the shape {computed.shape}, recorded is {recorded.shape}; "
+            "record what the original's predict gives"
         )
     largest = float(np.abs(recorded).max(initial=0))
     difference = float(np.abs(computed - recorded).max(initial=0))
     allowed = TOLERANCE * max(1.0, largest) if tolerance is None else tolerance * (largest or 1.0)
-    return Parity(name, difference, difference / (largest or 1.0), allowed)
+    rule = f"{tolerance:.0e} of the largest value ({why})" if why else ""
+    return Parity(name, difference, difference / (largest or 1.0), allowed, rule)

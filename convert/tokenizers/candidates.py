@@ -107,12 +107,20 @@ def candidates(folder: Path, sizes: Sequence[int]) -> Iterator[Candidate]:
     for path in others:
         one = Candidate(path)
         called = "vocab" in path.name.lower() or path.suffix == ".model"
-        if path.stat().st_size <= MAX_BYTES and (called or one.count in sizes):
+        if _is_small(path) and (called or one.count in sizes):
             found = found or one.tokens is not None
             yield one
     if not found:  # a copy by hand or by a download manager: vocab.txt.bak, vocab.txt.1
-        odd = [p for p in files if ODD.search(p.name) and p.stat().st_size <= MAX_BYTES]
+        odd = [p for p in files if ODD.search(p.name) and _is_small(p)]
         yield from (Candidate(path) for path in odd)
+
+
+def _is_small(path: Path) -> bool:
+    """Whether a file may be a vocabulary by its size; one that another program removed is none."""
+    try:
+        return path.stat().st_size <= MAX_BYTES
+    except OSError:
+        return False
 
 
 def _is_weights(path: Path) -> bool:

@@ -1,7 +1,9 @@
 """From Keras files to folders: weights bit for bit, outputs as recorded; nothing on failure."""
 
 import json
+import shutil
 
+import h5py
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -97,3 +99,57 @@ def test_what_cannot_be_converted_leaves_nothing(tmp_path):
         with pytest.raises(GenaeError):
             convert.convert_checkpoint(path, out)
         assert not out.exists()
+
+
+def recorded(folder, source, **changes):
+    """A record with some arrays others, or none."""
+    arrays = dict(np.load(source)) | changes
+    np.savez(folder / "io.npz", **{name: one for name, one in arrays.items() if one is not None})
+    return folder / "io.npz"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"in1": None}, UsageError, r"in it are in0; the model takes in0 \(input_1\), in1 \(inp"),
+        ({"in2": np.ones(3)}, UsageError, "in it are in0, in1, in2; the model takes"),
+        ({"in0": np.ones((2, 9), np.float32)}, UsageError, r"input_1 has the shape \(2, 9\)"),
+        ({"out7": np.ones(3)}, UsageError, r"out7 is recorded, and the model gives out0 \("),
+        ({"out0": np.ones((2, 1))}, IntegrityError, r"out0 \(.*the shape .* recorded is \(2, 1\)"),
+        ({"out0_f64": np.ones((2, 1))}, IntegrityError, r"out0_f64 \(.*the shape"),
+    ],
+)
+def test_a_record_of_another_model_is_told_apart(tmp_path, changes, error, words):
+    record = recorded(tmp_path, KERAS / "mha/io.npz", **changes)
+    with pytest.raises(error, match=words):
+        convert.convert_checkpoint(KERAS / "mha/model.h5", tmp_path / "out", verify=record)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_allowed_goes_by_the_types_of_both_sides(tmp_path):
+    """A difference of 1e-4 is too much for float32 and little for what is stored in halves."""
+    source = KERAS / "names/model.h5"
+    plain = dict(np.load(KERAS / "names/io.npz"))
+    off = {name: one * 1.0001 for name, one in plain.items() if name == "out0"}
+    record = recorded(tmp_path, KERAS / "names/io.npz", **off)
+    with pytest.raises(ToleranceError, match=r"out0 \(.*1e-05 of the largest value \(float32\)"):
+        convert.convert_checkpoint(source, tmp_path / "no", verify=record)
+    report = convert.convert_checkpoint(source, tmp_path / "half", verify=record, dtype="float16")
+    assert {one.rule for one in report.parity} == {"2e-02 of the largest value (float16)"}
+    told = json.loads((tmp_path / "half/conversion.json").read_text("utf-8"))["parity"]
+    assert [one["rule"] for one in told] == [one.rule for one in report.parity]
+    half = recorded(tmp_path, record, out0=off["out0"].astype(np.float16), out0_f64=None)
+    (one,) = convert.convert_checkpoint(source, tmp_path / "told", verify=half).parity
+    assert one.rule == "2e-02 of the largest value (float16)"
+
+
+def test_mixed_precision_is_known_by_the_layers_policies(tmp_path):
+    with h5py.File(shutil.copy(KERAS / "names/model.h5", tmp_path), "r+") as file:
+        table = json.loads(file.attrs["model_config"])
+        for layer in table["config"]["layers"]:
+            policy = {"class_name": "Policy", "config": {"name": "mixed_float16"}}
+            layer["config"]["dtype"] = policy
+        file.attrs["model_config"] = json.dumps(table)
+    record = KERAS / "names/io.npz"
+    report = convert.convert_checkpoint(tmp_path / "model.h5", tmp_path / "out", verify=record)
+    assert [one.rule[:5] for one in report.parity] == ["2e-02", "1e-09"]

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 import convert
 import zoo
 from convert import tokenizers
+from convert.tokenizers.candidates import candidates
 from tests.conversion.bundles import field
 from tests.conversion.records import LEGACY
 from tests.conversion.spm_models import VARIANTS, parts
@@ -244,3 +245,13 @@ def test_simplified_needs_a_vocabulary_of_words(place):
     folder = place("mt5", any__model=VARIANTS["t5"])
     with pytest.raises(UsageError, match="there is none next to the checkpoint"):
         bring_over(folder, "mt5.1.1", simplified=True)
+
+
+def test_a_file_that_is_removed_meanwhile_is_no_vocabulary(tmp_path, monkeypatch):
+    class Vanished(type(tmp_path)):
+        def is_file(self):
+            return True
+
+    gone = [Vanished(tmp_path / name) for name in ("vocab.txt.bak", "words.txt")]
+    monkeypatch.setattr("convert.tokenizers.candidates.entries", lambda folder: gone)
+    assert list(candidates(tmp_path, [5])) == []

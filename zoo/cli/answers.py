@@ -67,6 +67,8 @@ def _show_parity(report: "Report") -> None:
         )
     typer.echo()
     console().print(parity)
+    for rule in dict.fromkeys(p.rule for p in report.parity if p.rule):
+        say(f"tolerance: {rule}")
 
 
 def show_inspection(found: "Inspection") -> None:
