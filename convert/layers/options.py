@@ -83,6 +83,14 @@ def number(value: Any, keras: int = 2) -> float:
     return float(value)
 
 
+def share(value: Any, keras: int = 2) -> float:
+    """A number from 0 to 1."""
+    found = number(value)
+    if not 0 <= found <= 1:
+        raise ValueError("a number from 0 to 1")
+    return found
+
+
 def single(value: Any, keras: int = 2) -> float:
     """A number as Keras keeps it, of single precision whatever the model computes in."""
     import numpy as np

@@ -10,6 +10,7 @@ from convert.layers.weights import module_names
 from convert.weights.ops import shape_after
 
 MODEL_TYPE, ARCHITECTURE = "genae_layers", "LayersModel"
+GATHERED = ("mean", "variance")  # weights that training gathers, and no gradient reaches
 
 
 def settings(network: Network) -> dict[str, Any]:
@@ -38,11 +39,13 @@ def graph(network: Network) -> dict[str, Any]:
         shapes: dict[str, dict[str, list[int]]] = {"weights": {}, "statistics": {}}
         for weight in placed.weights:
             if weight.kept:
-                place = "weights" if weight.trainable or placed.layer.frozen else "statistics"
+                place = "statistics" if weight.name in GATHERED else "weights"
                 shapes[place][weight.name] = list(shape_after(weight.op, weight.shape))
         layers[names[path]] = {
             "name": path, **placed.record(), **{key: one for key, one in shapes.items() if one}
         }  # fmt: skip
+        if placed.layer.frozen and shapes["statistics"]:
+            layers[names[path]]["frozen"] = True
     nodes = [
         {"layer": names[node.layer], "inputs": list(node.inputs), "outputs": list(node.outputs)}
         | ({} if node.mask is None else {"mask": _mask(node.mask)})

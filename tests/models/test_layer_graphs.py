@@ -68,10 +68,88 @@ def test_what_nothing_reads_any_more_is_let_go(monkeypatch):
 
     monkeypatch.setitem(COMPUTATIONS, "identity", computed)
     chain = [(f"layer_{number}", [number], {"kind": "identity"}) for number in range(9)]
-    model = LayersModel(LayersConfig(**graph([[2]], *chain, outputs=[3, 9])))
+    model = LayersModel(LayersConfig(**graph([[2]], *chain, outputs=[3, 9]))).eval()
     outputs = model(torch.zeros(1, 2)).outputs
     assert [float(one[0, 0]) for one in outputs] == [3, 9]
     assert most == [1, 2, 2, 2, 3, 3, 3, 3, 3]  # the last two, and the output since it is there
+
+
+def alone(kind, x, options, weights=None, statistics=None):
+    """A model of one layer, in training mode."""
+    record = {"kind": kind, **options, "weights": weights or {}, "statistics": statistics or {}}
+    table = graph([list(x.shape[1:])], ("one", [0], record), outputs=[1])
+    return LayersModel(LayersConfig(**table)).train()
+
+
+RATE = 0.3
+
+
+@pytest.mark.parametrize("shared", [[], [1], [1, 2]])
+def test_dropout_leaves_the_mean_and_decides_once_along_shared_axes(shared):
+    x = 1 + torch.rand(400, 6, 5, 8)
+    model = alone("dropout", x, {"rate": RATE, "shared_axes": shared})
+    (found,) = model(x).outputs
+    kept = found != 0
+    torch.testing.assert_close(found[kept], x[kept] / (1 - RATE))
+    assert kept.double().mean() == pytest.approx(1 - RATE, abs=0.03)
+    first = kept
+    for axis in shared:
+        first = first.narrow(axis, 0, 1)
+    assert torch.equal(kept, first.expand_as(kept))
+    assert len(kept.flatten(1).unique(dim=0)) > 100  # examples are told apart
+    assert torch.equal(model.eval()(x).outputs[0], x)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "spread"),
+    [
+        ("gaussian_noise", {"stddev": 0.2}, 0.2),
+        ("gaussian_dropout", {"rate": RATE}, 2 * (RATE / (1 - RATE)) ** 0.5),
+    ],
+)
+def test_noise_has_its_spread_around_what_goes_in(kind, options, spread):
+    x = torch.full((200, 500), 2.0)
+    model = alone(kind, x, options)
+    (found,) = model(x).outputs
+    assert found.mean() == pytest.approx(2, abs=0.02)
+    assert found.std() == pytest.approx(spread, rel=0.02)
+    assert not torch.equal(found, model(x).outputs[0])
+    assert torch.equal(model.eval()(x).outputs[0], x)
+
+
+def test_alpha_dropout_keeps_mean_and_variance():
+    x = torch.randn(200, 500)
+    model = alone("alpha_dropout", x, {"rate": RATE})
+    (found,) = model(x).outputs
+    assert found.mean() == pytest.approx(0, abs=0.02)
+    assert found.std() == pytest.approx(1, rel=0.02)
+    assert (found == x).double().mean() < 0.01
+    assert torch.equal(model.eval()(x).outputs[0], x)
+
+
+BATCH_NORM = {"axis": -1, "epsilon": 1e-3, "momentum": 0.8}
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_batches_are_normalised_by_their_own_statistics_and_move_the_stored_ones(frozen):
+    x = 3 + 2 * torch.randn(40, 6, 4)
+    options = BATCH_NORM | {"frozen": frozen}
+    model = alone("batch_norm", x, options, statistics={"mean": [4], "variance": [4]})
+    layer, flat = model.layers["one"], x.flatten(0, 1)
+    (found,) = model(x).outputs
+    if frozen:
+        wanted = x / (1 + 1e-3) ** 0.5
+        moved = torch.zeros(4), torch.ones(4)
+    else:
+        mean, variance = flat.mean(0), flat.var(0, correction=0)
+        wanted = (x - mean) / (variance + 1e-3).sqrt()
+        moved = 0.2 * mean, 0.8 + 0.2 * flat.var(0)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    for name, value in zip(("mean", "variance"), moved, strict=True):
+        torch.testing.assert_close(layer.tensors()[name], value, rtol=1e-4, atol=1e-5)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.eval()(x)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 @pytest.mark.slow  # tracing takes seconds

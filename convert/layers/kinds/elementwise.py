@@ -7,7 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from convert.layers.activations import ACTIVATION, LAYERS
-from convert.layers.options import USE_BIAS, Key, Keys, axes, flag, maybe, number, numbers, size
+from convert.layers.options import (
+    CHANNELS,
+    MAX_AXES,
+    USE_BIAS,
+    Key,
+    Keys,
+    axes,
+    flag,
+    maybe,
+    number,
+    numbers,
+    share,
+    size,
+)
 from convert.layers.rows import Kind, Options, Shape, ShapeError, Weight, known, positive
 from convert.weights.ops import TRANSPOSE
 
@@ -50,6 +63,29 @@ def _activation(keys: Keys, make: Callable[[Options], dict[str, Any]]) -> Kind:
     )
 
 
+def _noise_shape(value: Any, keras: int = 2) -> list[Any] | None:
+    """Of the decisions of dropout: a size for each axis, or nothing for that of the input."""
+    if value is not None and not (isinstance(value, list) and len(value) <= MAX_AXES):
+        raise ValueError("a shape")
+    return value
+
+
+def _shared_axes(options: Options, shapes: Sequence[Shape]) -> dict[str, Any]:
+    """Axes along which dropout decides once."""
+    shape = options.get("noise_shape")
+    return {"shared_axes": [axis for axis, size in enumerate(shape) if size == 1]} if shape else {}
+
+
+def _shared_places(options: Options, shapes: Sequence[Shape]) -> dict[str, Any]:
+    """All axes of space: a channel goes as a whole."""
+    first = 2 if options.get("channels_first") else 1
+    return {"shared_axes": list(range(first, first + len(shapes[0]) - 2))}
+
+
+RATE = Key(share, 0.0)
+NOISE_SHAPE = Key(_noise_shape, None, hidden=True)
+CHANNELS_APART = replace(CHANNELS, hidden=True)
+
 _NOTHING = Kind("identity")
 
 #: Nothing in inference, whatever they are told.
@@ -88,3 +124,23 @@ TABLE = {
         "rescale", {"scale": Key(numbers), "offset": Key(numbers, 0.0)}, _rescaled, mask="stop"
     ),
 }  # fmt: skip
+
+#: Of those that do nothing in inference, what training does: the computation, and what it is told.
+NOISES: dict[str, tuple[str, Keys]] = {
+    "Dropout": ("dropout", {"rate": RATE, "noise_shape": NOISE_SHAPE}),
+    "SpatialDropout1D": ("dropout", {"rate": RATE}),
+    "SpatialDropout2D": ("dropout", {"rate": RATE, "data_format": CHANNELS_APART}),
+    "SpatialDropout3D": ("dropout", {"rate": RATE, "data_format": CHANNELS_APART}),
+    "AlphaDropout": ("alpha_dropout", {"rate": RATE}),
+    "GaussianDropout": ("gaussian_dropout", {"rate": RATE}),
+    "GaussianNoise": ("gaussian_noise", {"stddev": Key(number, 0.0)}),
+}
+TABLE |= {
+    name: replace(
+        TABLE[name],
+        compute=compute,
+        keys=keys,
+        settings=_shared_places if name.startswith("Spatial") else _shared_axes,
+    )
+    for name, (compute, keys) in NOISES.items()
+}

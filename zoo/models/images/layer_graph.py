@@ -5,15 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import initialization as init
 
 from .layer_kinds import COMPUTATIONS, OF_IDS
+from .layer_training import LEARNING
 
 MAX_AXES = 8
 MAX_SIZE = 2**40  # of a tensor
-MOMENTUM = 0.99  # Keras's, where options name none
 
 #: Where a new model's tensors begin, those of Keras's layers; all others at zero.
 ONES = ("scale", "variance")
@@ -75,23 +74,23 @@ class Weights(nn.Module):
 class LayerGraph(nn.ModuleDict):
     """Layers by name, and the order in which they compute.
 
-    It computes as the original does in inference: dropout and noise do nothing. Convolutions see
-    their images with channels first; between layers values lie as in the original, so that every
-    axis that an option names is the axis that it was.
+    In evaluation mode it computes as the original does in inference, in training mode as in its
+    `fit`: dropout and noise are random, and batches are normalised by their own statistics, which
+    move the stored ones on, but in layers that are frozen. What augments images, dropout inside
+    recurrent and attention layers, and batches inside `time_distributed` are left as in inference.
+    Convolutions see their images with channels first; between layers values lie as in the
+    original, so that every axis that an option names is the axis that it was.
 
     Args:
         table: what `check_graph` takes.
-        batch_statistics: whether in training mode batches are normalised by their own statistics,
-            which then move the stored ones on; else the stored ones serve in every mode.
     """
 
-    def __init__(self, table: Mapping[str, Any], *, batch_statistics: bool = False) -> None:
+    def __init__(self, table: Mapping[str, Any]) -> None:
         layers = table.get("layers") or {}
         # As they are computed: a configuration that is saved sorts its names.
         names = dict.fromkeys([node["layer"] for node in table.get("nodes") or ()])
         super().__init__({name: Weights(layers[name]) for name in names})
         self._table = table
-        self._batch_statistics = batch_statistics
         self._typed = next((name for name in names if _is_typed(layers[name])), None)
         self._paths: dict[tuple[frozenset[int], tuple[int, ...]], list[Node]] = {}
         self._path(
@@ -111,8 +110,7 @@ class LayerGraph(nn.ModuleDict):
         values = dict(values)
         wanted = self._table["outputs"] if wanted is None else wanted
         dtype, modules = self._dtype(values), self._modules
-        learns = self.training and self._batch_statistics
-        computations = LEARNING if learns else COMPUTATIONS
+        computations = LEARNING if self.training else COMPUTATIONS
         for node in self._path(frozenset(values), tuple(wanted)):
             layer = cast(Weights, modules[node.layer])
             inputs = [values[one] for one in node.inputs]
@@ -183,25 +181,6 @@ def _masks(values: Mapping[int, Tensor], mask: Mask) -> Any:
 def _is_typed(record: Mapping[str, Any]) -> bool:
     """Whether a layer has tensors."""
     return bool(record.get("weights") or record.get("statistics"))
-
-
-def _learn_batch_norm(weights: Mapping[str, Tensor], options: Mapping[str, Any], x: Tensor) -> Any:
-    """Normalise by the batch's own statistics, and move the stored ones on."""
-    found = F.batch_norm(
-        x.movedim(options["axis"], 1),
-        weights["mean"],
-        weights["variance"],
-        weights.get("scale"),
-        weights.get("offset"),
-        training=True,
-        momentum=1 - options.get("momentum", MOMENTUM),
-        eps=options["epsilon"],
-    )
-    return found.movedim(1, options["axis"])
-
-
-#: What computes in training mode, where batches are normalised by their own statistics.
-LEARNING = COMPUTATIONS | {"batch_norm": _learn_batch_norm}
 
 
 def check_graph(table: Mapping[str, Any], place: str = "") -> None:

@@ -33,7 +33,7 @@ class ImageGraph(nn.Module):
         super().__init__()
         (self.input,) = table["inputs"]
         self.low, self.high = pixel_range
-        self.layers = LayerGraph(table, batch_statistics=True)
+        self.layers = LayerGraph(table)
 
     def outputs(self, pixel_values: Tensor) -> list[Tensor]:
         """What the graph makes of images `(B, C, H, W)` in [0, 1], as the original has it."""
@@ -89,7 +89,7 @@ class LayersDecoder(nn.Module):
         self.shape = (config.image_size, config.image_size, num_outputs)
         self.activation = config.output_activation
         self.low, self.high = config.pixel_range
-        self.layers = LayerGraph(table, batch_statistics=True)
+        self.layers = LayerGraph(table)
 
     def forward(self, latents: Tensor) -> Tensor:
         values = latents.reshape(len(latents), *self.input["shape"][1:])

@@ -156,8 +156,17 @@ def average(weights: Weights, options: Options, *xs: Tensor) -> Tensor:
     return reduce(torch.add, xs) / len(xs)
 
 
+#: Computations that do something in training mode alone; see `layer_training`.
+NOISES = ("dropout", "alpha_dropout", "gaussian_dropout", "gaussian_noise")
+
+
+def identity(weights: Weights, options: Options, x: Tensor) -> Tensor:
+    """What goes in."""
+    return x
+
+
 COMPUTATIONS: dict[str, Callable[..., Any]] = {
-    "identity": lambda weights, options, x: x,
+    **dict.fromkeys(("identity", *NOISES), identity),
     "activation": lambda weights, options, x: apply_activation(x, options["activation"]),
     "dense": dense,
     "embedding": embedding,

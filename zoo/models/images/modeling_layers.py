@@ -29,10 +29,9 @@ class LayersOutput(ModelOutput):
 class LayersModel(PreTrainedModel):
     """A graph of layers that computes what the Keras model did that it was converted from.
 
-    It computes as the original does in inference: dropout and noise do nothing, batches are
-    normalised by the stored statistics, in training mode too. Convolutions see their images with
-    channels first; between layers values lie as in the original, so that every axis that an
-    option names is the axis that it was.
+    `from_pretrained` gives it in evaluation mode, where it computes what the original does in
+    inference; `train()` makes dropout, noise and the statistics of batches what they are in the
+    original's `fit`, see `LayerGraph`. Parameters of layers that were frozen can be trained.
     """
 
     config_class = LayersConfig
