@@ -14,7 +14,8 @@ from convert.families.settings import deciding, parts_present
 from convert.identify.evidence import options_present, sizes_present
 from convert.identify.family import Pair, shapes_of
 from convert.images.families import FAMILIES as SCRIPTS
-from convert.images.opening import open_script, propose
+from convert.images.opening import fitting, open_script, propose
+from convert.images.units import read_units
 from convert.layered import check_options
 from convert.layers.opening import check_meant, open_model
 from convert.layers.summary import FAMILY, Summary, summarize, summarize_result
@@ -70,7 +71,7 @@ class Inspection:
 
     def deciding(self) -> list[str]:
         """Defaults that change what the result computes, each in words."""
-        if len(self.families) != 1:
+        if len(self.families) != 1 or not self.defaults:
             return []
         return deciding(families.find(self.families[0]), self.defaults)
 
@@ -165,7 +166,8 @@ def inspect(
             check_options(options, model.network)
             return summary
     try:
-        found = _inspect_text(source, prefer, request)
+        scripts = model is None and family is None
+        found = _inspect_text(source, prefer, request, scripts)
     except GenaeError:
         if model is None or family is not None:
             raise
@@ -176,9 +178,16 @@ def inspect(
 
 
 def _inspect_text(
-    source: str | os.PathLike[str], prefer: str | None, request: dict[str, Any]
+    source: str | os.PathLike[str], prefer: str | None, request: dict[str, Any], scripts: bool
 ) -> Inspection:
-    """The same of a model of texts, by the tables of its family."""
+    """The same of a model of texts, by the tables of its family.
+
+    Args:
+        source: as `inspect`, and so on.
+        prefer: the kind of several.
+        request: what was asked of the conversion.
+        scripts: whether to name scripts of image models where no family of texts fits.
+    """
     from convert.choosing import open_one
 
     with open_one(source, prefer, **request) as checkpoint:
@@ -200,6 +209,8 @@ def _inspect_text(
             exit_code=ready.problems[0].exit_code if ready.problems else 0,
         )
         _describe(found, ready.pairs, checkpoint, ready.config, ready.given)
+        if scripts and not ready.pairs:
+            found.families = list(fitting(read_units(checkpoint)))
         if ready.settings is not None and "do_lower_case" in found.defaults:
             found.defaults["do_lower_case"] = ready.settings.defaults.get("do_lower_case")
         if ready.meaning is not None:

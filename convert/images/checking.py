@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from convert.images.fitting import Fit
+from convert.images.fitting import Fit, Fitted
 from convert.images.rows import AXES, IMAGE
 from convert.images.sizes import Image, filled
 from convert.layers.form import INPUT, Architecture
@@ -34,19 +35,19 @@ def check_architecture(found: Fit, architecture: Architecture, path: Path) -> No
         if layer.kind in COMPARED
     ]
     script = [
-        (name, row.kind, options)
+        (name, row.kind, options, _rank(fitted, layer))
         for name, fitted in found.parts.items()
-        for row, options in zip(
-            fitted.part.rows, filled(fitted.part.rows, fitted.units), strict=True
+        for layer, row, options in zip_longest(
+            fitted.names(), fitted.part.rows, filled(fitted.part.rows, fitted.units)
         )
         if row.kind in COMPARED
     ]
     keras = architecture.keras
-    for (name, kind, options), (part, wanted, given) in zip(own, script, strict=False):
+    for (name, kind, options), (part, wanted, given, rank) in zip(own, script, strict=False):
         if kind != wanted:
             what = f"a {kind}, and there the {part} of {found.family.name} has a {wanted}"
         else:
-            there, here = _read(kind, options, keras), _read(kind, given, keras)
+            there, here = (_read(kind, one, keras, rank) for one in (options, given))
             key = next((key for key in here if there.get(key) != here[key]), None)
             if key is None:
                 continue
@@ -57,11 +58,19 @@ def check_architecture(found: Fit, architecture: Architecture, path: Path) -> No
         )
 
 
-def _read(kind: str, options: Mapping[str, Any], keras: int) -> dict[str, Any]:
+def _rank(fitted: Fitted, layer: str | None) -> int:
+    """Number of axes of what goes into a layer."""
+    placed = fitted.network.layers.get(layer) if fitted.network and layer else None
+    return len(placed.inputs[0]) if placed and placed.inputs else 0
+
+
+def _read(kind: str, options: Mapping[str, Any], keras: int, rank: int) -> dict[str, Any]:
     try:
         read = read_options(KINDS[kind].keys, options, keras)
     except ValueError as error:
         return {"options": str(error)}
+    if rank and read.get("axis") == rank - 1:
+        read["axis"] = -1
     return {key: value for key, value in read.items() if key != "momentum"}
 
 

@@ -11,6 +11,7 @@ from convert.images.rows import (
     OTHER,
     TABLE,
     TO_MAP,
+    Asked,
     Family,
     File,
     Part,
@@ -151,7 +152,7 @@ VMF = Family(
         "decoder": File(("decoder",), VAE),
     },
     BERNOULLI | {"posterior": "von_mises_fisher"},
-    asked={"concentration": "kappa of the script, 20 as it was published"},
+    asked={"concentration": Asked("kappa of the script, 20 as it was published", "encoder")},
     paper="arXiv:1804.00891",
 )
 GUMBEL = Family(
@@ -165,11 +166,11 @@ GUMBEL = Family(
     },
     BERNOULLI | {"posterior": "gumbel_softmax"},
     asked={
-        "num_choices": "classes of each discrete number, 10 as it was published",
-        "relaxation": "tau of the script at the end of its training",
+        "num_choices": Asked("classes of each discrete number, 10 as published", whole=True),
+        "relaxation": Asked("tau of the script at the end of its training", "encoder"),
     },
     scalar="relaxation",
     paper="arXiv:1611.01144",
 )
 
-FAMILIES = (DENSE_VAE, VAE_CNN)
+FAMILIES = (DENSE_VAE, VAE_CNN, CVAE, CLUSTER, VMF, GUMBEL)

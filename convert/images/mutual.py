@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from convert.images.rows import (
     HALVE,
@@ -28,6 +30,7 @@ INFOMAX, LAYERS = "genae_infomax", "genae_layers"
 BLOCK = (conv(), norm(), LEAKY)
 LOCAL = (*BLOCK, HALVE, *BLOCK, HALVE, *BLOCK, named(HALVE, "local"))
 TRUNK = (*LOCAL, *BLOCK, *BLOCK[:2], named(LEAKY, "conv"), named(MAX_POOL, "features"))
+PRIOR = 0.01
 SCORES = ("input", "rest.1", "rest.3", "rest.5")  # layers of a network that scores pairs
 
 
@@ -48,6 +51,11 @@ def scores(reads: str, prefix: str = "") -> Part:
         for name in ("weight", "bias")
     }
     return Part(rows, reads, targets=targets)
+
+
+def as_summed(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The weight of the prior, whose KL is a sum over the code; the script's is a mean."""
+    return {"gamma": PRIOR / result["latent_size"] if result.get("alpha") else 0.0}
 
 
 FAMILIES = (
@@ -76,12 +84,11 @@ FAMILIES = (
                     "global_tap": "code",
                 },
                 {"score_size": ("global_scores", 1)},
-                {"gamma": 0.01},
             ),
             "encoder": File(
                 ("means",),
                 INFOMAX,
-                {"alpha": 0.0, "beta": 0.0, "gamma": 0.0},
+                {"alpha": 0.0, "beta": 0.0},
                 note="this file has no variances and no scores: the result gives codes alone",
             ),
             "feature_map_encoder": File(("features",), LAYERS),
@@ -89,6 +96,7 @@ FAMILIES = (
             "local_discriminator": File(("local_discriminator",), LAYERS),
         },
         {"pixel_range": [-0.5, 0.5]},
+        derived=as_summed,
         paper="arXiv:1808.06670",
     ),
 )

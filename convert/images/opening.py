@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 #: Options of every family.
 SIZE, PART = "image_size", "part"
-
-#: Options that are whole numbers.
-COUNTS = (SIZE, "num_choices")
 
 
 @dataclass
@@ -146,9 +144,13 @@ def _checked(family: Family, given: dict[str, Any]) -> dict[str, Any]:
                 raise UsageError(f"part is {value!r}. {did_you_mean(str(value), [*family.files])}")
         elif isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
             raise UsageError(f"{name} is {value!r}, not a number above 0")
-        elif name in COUNTS and value != int(value):
+        elif _is_whole(family, name) and value != int(value):
             raise UsageError(f"{name} is {value!r}, not a whole number")
     return given
+
+
+def _is_whole(family: Family, name: str) -> bool:
+    return name == SIZE or (name in family.asked and family.asked[name].whole)
 
 
 def _architecture(model: ScriptModel, config: Any) -> Architecture | None:
@@ -250,8 +252,9 @@ def _resolve(
     if found.file.model != LAYERS:
         known = facts(architecture) if architecture is not None else {}
         known |= _scalars(model, found)
-        missing = {name: words for name, words in family.asked.items() if name not in known}
-        missing = {name: words for name, words in missing.items() if name not in options}
+        asked = {name: one for name, one in family.asked.items() if one.part in ("", *found.parts)}
+        given = known | {name: value for name, value in options.items() if name in asked}
+        missing = {name: one.words for name, one in asked.items() if name not in given}
         if not found.image.size:
             missing[SIZE] = "the height of the images in pixels, which are square"
         if missing:
@@ -260,8 +263,11 @@ def _resolve(
                 f"{model.path}: as {found.holds} of {family.name} it does not say what the result "
                 f"needs; give{lines}"
             )
-        model.given = {name: options.get(name, known.get(name)) for name in family.asked}
-        for name, value in family.taken.items():
+        model.given = {
+            name: int(given[name]) if one.whole else given[name] for name, one in asked.items()
+        }
+        trains = {"encoder", "decoder"} <= found.parts.keys()
+        for name, value in family.taken.items() if trains else ():
             model.given[name] = options.get(name, value)
             if name not in options:
                 model.notes.append(
@@ -276,5 +282,6 @@ def _scalars(model: ScriptModel, found: Fit) -> dict[str, Any]:
     """Settings that a file keeps as a number of its own: one of what the family asks for."""
     if len(found.left) == 1 and model.family.scalar:
         (name,) = found.left[0].tensors
-        return {model.family.scalar: float(model.checkpoint[name].numpy())}
+        value = float(model.checkpoint[name].numpy())
+        return {model.family.scalar: value} if 0 < value < math.inf else {}
     return {}

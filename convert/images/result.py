@@ -63,8 +63,6 @@ def configuration(found: Fit, given: Mapping[str, Any]) -> dict[str, Any]:
         **found.file.settings,
         **given,
     }
-    for setting, weight in found.file.per_number.items():
-        result[setting] = weight / found.latent_size
     for setting, (part, axis) in found.file.sizes.items():
         first = next(iter(found.parts[part].units.values()))
         result[setting] = first.shapes[0][axis]

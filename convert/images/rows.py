@@ -143,7 +143,6 @@ class File:
         model: type of the result, as in its `config.json`.
         settings: of the result.
         sizes: settings that are sizes -> a part, and which axis of its first kernel they are.
-        per_number: weights of means over the numbers of a code, where the result has sums.
         note: what a person should know of it.
         calls: line that calls the result, with its settings by name, where that is not by `encode`
             and `decode`.
@@ -153,9 +152,23 @@ class File:
     model: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     sizes: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    per_number: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
     calls: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A setting that no weights tell.
+
+    Attributes:
+        words: what it is in the script.
+        part: the part that needs it; empty where any does.
+        whole: whether it is a whole number.
+    """
+
+    words: str
+    part: str = ""
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,7 +181,7 @@ class Family:
         parts: its networks by name.
         files: its files by what they hold, such as "whole" and "decoder".
         settings: of every result that computes images or codes.
-        asked: settings that no weights tell -> what to say of them; `--option` gives them.
+        asked: settings that no weights tell, which `--option` gives.
         scalar: one of those that some files have as a number of its own.
         taken: settings of the loss that no weights tell -> what the script has.
         derived: settings that follow from the others, of the whole `config.json`.
@@ -180,7 +193,7 @@ class Family:
     parts: Mapping[str, Part]
     files: Mapping[str, File]
     settings: Mapping[str, Any] = field(default_factory=dict)
-    asked: Mapping[str, str] = field(default_factory=dict)
+    asked: Mapping[str, Asked] = field(default_factory=dict)
     scalar: str = ""
     taken: Mapping[str, Any] = field(default_factory=dict)
     derived: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict

@@ -105,6 +105,80 @@ def plain_vae(model: Any, given: Record) -> Record:
     return made
 
 
+def conditional(model: Any, given: Record) -> Record:
+    """Everything recorded of `cvae`, the prior's means of all labels too."""
+    made = gaussian(model, given)
+    mean, log_var = made["z_mean"], made["z_log_var"]
+    centers = model.prior.centers()
+    made["class_mean"] = own = centers[given["label"].long()]
+    made["class_mean_out"] = given["class_mean_in"] @ centers
+    made["recon_loss"] = cross_entropy(given["x"], made["x_recon"])
+    made["kl_loss"] = -0.5 * (1 + log_var - (mean - own).square() - log_var.exp()).sum(1)
+    made["loss_total"] = (made["recon_loss"] + made["kl_loss"]).mean()
+    return made
+
+
+def clusters(model: Any, given: Record) -> Record:
+    """Everything recorded of `vae_cluster`."""
+    made = gaussian(model, given)
+    z, log_var = made["z"], made["z_log_var"]
+    made["y"] = y = model.prior.assign(z).exp()
+    made["classifier_out"] = model.prior.assign(given["classifier_in"]).exp()
+    made["z_prior_mean"] = away = z[:, None] - model.prior.centers()
+    made["recon_loss"] = 0.5 * squared_error(given["x"], made["x_recon"])
+    squares = (log_var[:, None] - away.square()).sum(2)
+    made["kl_loss"] = -0.5 * (y * squares).sum(1)
+    made["cat_loss"] = (y * (y + 1e-7).log()).sum(1)
+    weight = 1 / model.config.scale_value**2
+    made["loss_total"] = (weight * made["recon_loss"] + made["kl_loss"] + made["cat_loss"]).mean()
+    return made
+
+
+def sphere(model: Any, given: Record) -> Record:
+    """Everything recorded of `vae_vmf`."""
+    raw = model.encoder(pixel_values(model, given["x"]))
+    z = model.family.sample(raw, (given["noise_w"], given["noise_eps"]))
+    x_recon = originals(model, model.decode(z), given["x"])
+    error = cross_entropy(given["x"], x_recon)
+    mu = model.encode(pixel_values(model, given["x"]))
+    losses = {"recon_loss": error, "loss_total": error.mean()}
+    return {"mu_raw": raw, "mu": mu, "z": z, "x_recon": x_recon, **losses}
+
+
+def choices(model: Any, given: Record) -> Record:
+    """Everything recorded of `vae_gumbel`."""
+    outputs = model.encoder(pixel_values(model, given["x"]))
+    logits = model.family.logits(outputs)
+    z = model.family.sample(outputs, (given["noise_uniform"],))
+    x_recon = originals(model, model.decode(z), given["x"])
+    p = logits.softmax(-1).clamp(1e-7, 1 - 1e-7)
+    made = {"logits": logits, "z": z.reshape(logits.shape), "x_recon": x_recon}
+    made["recon_loss"] = cross_entropy(given["x"], x_recon)
+    made["kl_loss"] = (p * p.log()).sum((1, 2))
+    made["loss_total"] = (made["recon_loss"] + made["kl_loss"]).mean()
+    return made
+
+
+def faces(model: Any, given: Record) -> Record:
+    """Everything recorded of `celeba_vae`; its encoder gives the features before the code."""
+    images = pixel_values(model, given["x"])
+    shift, log_scale = model.encoder(images).chunk(2, 1)
+    z = shift + log_scale.exp() * given["noise_eps"]
+    x_recon = originals(model, model.decode(z), given["x"])
+    graph = model.encoder
+    names = [node["layer"] for node in model.config.encoder_layers["nodes"]]
+    features = model.config.encoder_layers["nodes"][names.index("features")]["outputs"]
+    given_in = {graph.input["tensor"]: given["x"]}
+    made = {"z_shift": shift, "z_log_scale": log_scale, "z": z, "x_recon": x_recon}
+    (made["features"],) = graph.layers(given_in, features)
+    constant = 0.5 * math.log(2 * math.pi) * given["x"][0].numel()
+    made["recon_loss"] = 0.5 * squared_error(given["x"], x_recon) + constant
+    made["z_loss"] = 0.5 * (z.square() - given["noise_eps"].square()).sum(1)
+    made["logdet_loss"] = -log_scale.sum(1)
+    made["loss_total"] = sum(made[f"{name}_loss"].mean() for name in ("recon", "z", "logdet"))
+    return made
+
+
 def autoencoder(model: Any, given: Record) -> Record:
     """Everything recorded of `ae`."""
     z = model.encode(pixel_values(model, given["x"]))
@@ -183,15 +257,38 @@ def quantized(model: Any, given: Record) -> Record:
     }  # fmt: skip
 
 
+TAU = float(np.float32(0.7))  # a variable of TensorFlow's, of single precision
+
 #: Family -> the file of its whole model, what its record asks for, and options.
 WHOLE: dict[str, tuple[str, Callable[[Any, Record], Record], dict[str, Any]]] = {
     "dense_vae": ("vae.weights", plain_vae, {}),
     "vae_cnn": ("vae.weights", plain_vae, {}),
+    "celeba_vae": ("vae.weights", faces, {}),
+    "cvae": ("vae.weights", conditional, {}),
+    "vae_cluster": ("vae.weights", clusters, {}),
+    "vae_vmf": ("vae.weights", sphere, {"concentration": 20}),
+    "vae_gumbel": ("vae.weights", choices, {"num_choices": 10, "relaxation": TAU}),
     "ae": ("ae.weights", autoencoder, {}),
     "eae": ("eae.weights", entropic, {}),
     "vq_vae": ("train_model.weights", quantized, {"image_size": 64}),
     "infomax": ("total_model.cifar10.weights", infomax, {"image_size": 32}),
 }
+
+
+#: Recorded outputs of parts by themselves.
+PARTS = ("decoder_out", "discriminator_out")
+
+#: Files of a whole model, as each software saved it.
+WHOLE_FILES = (
+    "full.h5", "tfkeras/whole.h5", "tfkeras/whole.weights.h5", "tfkeras/full.h5",
+    "tfkeras/ckpt_whole",
+)  # fmt: skip
+
+
+def forms(family: str) -> list[Path]:
+    """Every recorded file of a family's whole model."""
+    names = (WHOLE[family][0], *WHOLE_FILES)
+    return [path for name in names if (path := THERE / family / name).exists()]
 
 
 def gaps(made: Record, expected: Record) -> dict[str, float]:

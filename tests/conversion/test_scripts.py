@@ -16,15 +16,20 @@ from convert.images.units import read_units
 from convert.readers import open_checkpoint
 from tests.conversion.script_models import (
     HERE,
+    PARTS,
     THERE,
     TOLERANCES,
     WHOLE,
+    forms,
     gaps,
     load,
     originals,
+    pixel_values,
     record,
+    tensors,
 )
 from zoo.errors import IntegrityError, ToleranceError, UsageError
+from zoo.models.images.von_mises_fisher import draw_cosines
 
 LOCAL = {name: HERE / name for name in WHOLE if (HERE / name).is_dir()}
 LOCAL["infomax"] = HERE.parent / "infomax"
@@ -36,7 +41,7 @@ def test_a_whole_file_computes_everything_that_was_recorded(family):
     given, expected = record(LOCAL[family], torch.float64)
     model = load(LOCAL[family] / name, family, torch.float64, **options)
     made = compute(model, given)
-    expected = {key: array for key, array in expected.items() if not key.endswith("_out")}
+    expected = {key: array for key, array in expected.items() if not key.endswith(PARTS)}
     assert made.keys() >= expected.keys()
     far = {key: gap for key, gap in gaps(made, expected).items() if not gap <= 1e-9}
     assert not far
@@ -136,17 +141,15 @@ def test_every_family_has_its_parts():
         assert re.fullmatch(r"[a-z_]+", family.name)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not THERE.is_dir(), reason="needs the recorded Keras files")
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("family", WHOLE)
 def test_every_form_of_a_whole_file_computes_everything(family, dtype):
-    name, compute, options = WHOLE[family]
+    _, compute, options = WHOLE[family]
     given, expected = record(THERE / family, dtype)
-    expected = {key: one for key, one in expected.items() if not key.endswith("_out")}
-    names = (name, "full.h5", "tfkeras/whole.h5", "tfkeras/whole.weights.h5", "tfkeras/full.h5",
-             "tfkeras/ckpt_whole")  # fmt: skip
-    paths = [path for each in names if (path := THERE / family / each).exists()]
-    for path in paths:
+    expected = {key: one for key, one in expected.items() if not key.endswith(PARTS)}
+    for path in forms(family):
         model = load(path, family, dtype, **options)
         made = compute(model, given)
         if any(key.startswith("trainmode_") for key in expected):
@@ -213,3 +216,132 @@ def test_the_command_names_the_family_to_give(run, tmp_path):
     wrong = run("convert", path, str(tmp_path / "no"), "--family", "dense_va")
     assert wrong.code == 2
     assert "dense_vae" in wrong.err
+
+
+#: Files of encoders alone -> what was recorded of their codes, and options.
+ENCODERS = {
+    "dense_vae": ("z_mean", ["best_encoder.weights"], {}),
+    "vae_cnn": (
+        "z_mean",
+        ["best_encoder.weights", "keras3/encoder.weights.h5", "keras3/encoder.keras"],
+        {},
+    ),
+    "cvae": ("z_mean", ["best_encoder.weights"], {}),
+    "vae_cluster": ("z_mean", ["best_encoder.weights"], {}),
+    "vae_vmf": ("mu", ["best_encoder.weights"], {"concentration": 20}),
+    "vae_gumbel": ("logits", ["best_encoder.weights"], {"num_choices": 10, "relaxation": 0.7}),
+    "infomax": ("z_mean", ["encoder.weights"], {"image_size": 32}),
+    "ae": ("z", ["best_encoder.weights"], {"image_size": 64}),
+    "eae": (
+        "z",
+        ["best_encoder.weights", "tfkeras/encoder.h5", "tfkeras/ckpt_encoder"],
+        {"image_size": 64},
+    ),
+}
+DECODERS = {
+    "dense_vae": ["generator.h5"],
+    "vae_cnn": ["decoder.h5", "keras3/decoder.weights.h5", "keras3/decoder.keras"],
+    "cvae": ["generator.h5"],
+    "vae_cluster": ["decoder.h5"],
+    "vae_vmf": ["generator.h5"],
+    "vae_gumbel": ["decoder.h5"],
+    "celeba_vae": ["decoder.h5", "tfkeras/decoder.keras", "keras3/decoder.keras"],
+    "ae": ["decoder.h5"],
+    "eae": ["decoder.h5"],
+}
+GRAPHS = [
+    ("celeba_vae", "best_encoder.weights", "x", "features"),
+    ("celeba_vae", "tfkeras/encoder.h5", "x", "features"),
+    ("celeba_vae", "tfkeras/ckpt_encoder", "x", "features"),
+    ("celeba_vae", "keras3/encoder.weights.h5", "x", "features"),
+    ("celeba_vae", "keras3/encoder.keras", "x", "features"),
+    ("cvae", "class_mean.weights", "class_mean_in", "class_mean_out"),
+    ("vae_cluster", "classifier.weights", "classifier_in", "classifier_out"),
+    ("infomax", "feature_map_encoder.weights", "x", "feature_map"),
+    ("infomax", "global_discriminator.weights", "global_discriminator_in",
+     "global_discriminator_out"),
+    ("infomax", "local_discriminator.weights", "local_discriminator_in",
+     "local_discriminator_out"),
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not THERE.is_dir(), reason="needs the recorded Keras files")
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("family", ENCODERS)
+def test_every_encoder_alone_gives_the_recorded_codes(family, dtype):
+    name, files, options = ENCODERS[family]
+    given, expected = record(THERE / family, dtype)
+    wanted = expected[name]
+    if family == "vae_gumbel":
+        wanted = wanted.softmax(-1).flatten(1)
+    for file in files:
+        model = load(THERE / family / file, family, dtype, **options)
+        codes = model.encode(pixel_values(model, given["x"]))
+        assert gaps({name: codes}, {name: wanted})[name] < TOLERANCES[dtype], file
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not THERE.is_dir(), reason="needs the recorded Keras files")
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("family", DECODERS)
+def test_every_decoder_alone_makes_the_recorded_images(family, dtype):
+    given, expected = record(THERE / family, dtype)
+    if (wanted := expected.get("decoder_out")) is None:
+        wanted = record(THERE / family, torch.float32)[1]["decoder_out"]
+        dtype = torch.float32
+    _, _, options = WHOLE[family]
+    for file in DECODERS[family]:
+        model = load(THERE / family / file, family, dtype, **options)
+        images = model.decode(given["decoder_in"].to(dtype).flatten(1))
+        made = originals(model, images, wanted)
+        assert gaps({"out": made}, {"out": wanted})["out"] < TOLERANCES[dtype], file
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not THERE.is_dir(), reason="needs the recorded Keras files")
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize(("family", "file", "fed", "name"), GRAPHS)
+def test_every_other_part_is_a_graph_of_layers(family, file, fed, name, dtype):
+    given, expected = record(THERE / family, dtype)
+    part = name.removesuffix("_out")
+    options = {"part": part} if part in FAMILIES[family].files else {}
+    model = load(THERE / family / file, family, dtype, **options)
+    made = {name: model(given[fed]).outputs[0]}
+    assert gaps(made, {name: expected[name]})[name] < TOLERANCES[dtype]
+
+
+def test_the_sphere_draws_cosines_of_the_scripts_table():
+    """The chance that a cosine is below those of the script's table is what the table says."""
+    arrays = np.load(HERE / "vae_vmf/inputs.npz")
+    size, kappa = 4, 20.0
+    grid = np.linspace(-1, 1, 2_000_001)[1:-1]
+    density = np.exp(kappa * (grid - 1)) * (1 - grid**2) ** ((size - 3) / 2)
+    below = np.cumsum(density) / density.sum()
+    # The script's own table steps along the grid of cosines, its chances by 1e-7.
+    np.testing.assert_allclose(
+        np.interp(arrays["table_w"], grid, below), arrays["table_u"], atol=1e-5
+    )
+    drawn = draw_cosines((20_000, 1), size, kappa, torch.Generator().manual_seed(0)).sort(0).values
+    chances = np.interp(drawn[:, 0].numpy(), grid, below)
+    assert abs(chances - (np.arange(20_000) + 0.5) / 20_000).max() < 1.63 / 20_000**0.5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not THERE.is_dir(), reason="needs the recorded Keras files")
+def test_statistics_of_a_training_pass_are_those_of_keras():
+    """Moving statistics follow from the codes before their norm; Keras takes one hundredth."""
+    kept = tensors(np.load(THERE / "eae/tfkeras/trainmode.npz"), torch.float32)
+    given, _ = record(THERE / "eae", torch.float32)
+    model = load(THERE / "eae/eae.weights", "eae").train()
+    stored = model.code_norm.running_mean.clone(), model.code_norm.running_var.clone()
+    pixels = pixel_values(model, given["x"])
+    raw = model.encoder(pixels).detach()
+    own = raw.mean(0), raw.var(0, correction=0)
+    mean, variance = (0.99 * old + 0.01 * new for old, new in zip(stored, own, strict=True))
+    made = {
+        "z": model.encode(pixels),
+        "latent_bn_after_mean": mean,
+        "latent_bn_after_var": variance,
+    }
+    assert max(gaps(made, kept).values()) < 1e-5

@@ -23,7 +23,11 @@ Out = Annotated[
     Path, typer.Argument(metavar="OUT", help="New folder; it may exist if it is empty.")
 ]
 Family = Annotated[
-    str | None, typer.Option(help="Family, as in bert4keras's model=; default: detected.")
+    str | None,
+    typer.Option(
+        help="Family, as in bert4keras's model=, or a script of image models such as vae_cnn; "
+        "default: detected."
+    ),
 ]
 Release = Annotated[
     str | None,
@@ -46,8 +50,8 @@ Option = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY=VALUE",
-        help="Option of build_transformer_model; of other Keras models channels_last=false or "
-        "outputs=NAME,...; repeatable.",
+        help="Option of build_transformer_model; of a script of image models image_size=64 and "
+        "the like; of other Keras models channels_last=false or outputs=NAME,...; repeatable.",
     ),
 ]
 Lambda = Annotated[
