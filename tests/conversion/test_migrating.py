@@ -12,7 +12,8 @@ def blocks(root, page):
     return CODE.findall((root / page).read_text(encoding="utf-8"))
 
 
-def test_its_code_runs(root, capsys):
+def test_its_code_runs(root, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where it saves a model
     exec("\n".join(blocks(root, PAGES[0])), {})
     assert "torch.Size" in capsys.readouterr().out
 
