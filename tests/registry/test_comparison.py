@@ -47,6 +47,24 @@ def test_it_names_settings_numbers_and_files(two):
     assert diff("one", "one").same
 
 
+def test_a_layer_that_one_lacks_is_one_setting(tmp_path):
+    dense, norm = {"kind": "dense", "activation": {"name": "tanh"}}, {"kind": "norm", "axis": -1}
+    other = dense | {"activation": {"name": "relu"}}
+    configs = {"one": {"dense": dense, "norm": norm}, "other": {"dense": other}, "none": None}
+    for name, layers in configs.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"layers": layers, "size": 3}))
+    one, other, none = (tmp_path / name for name in configs)
+    assert diff(one, other).settings == {
+        "config.layers.dense.activation.name": ("tanh", "relu"),
+        "config.layers.norm": (norm, None),
+    }
+    assert diff(none, one).settings == {
+        "config.layers.dense": (None, dense),
+        "config.layers.norm": (None, norm),
+    }
+
+
 def test_the_other_way_round_is_the_mirror(two):
     found, back = diff(*two), diff(*two[::-1])
     assert {key: pair[::-1] for key, pair in back.settings.items()} == found.settings

@@ -102,7 +102,8 @@ def diff(
         UnsafeError: a folder contains a pickle.
     """
     one, other = _side(a, source), _side(b, source)
-    first, second = _settings(one), _settings(other)
+    configs = _config(one), _config(other)
+    first, second = _settings(one, *configs), _settings(other, *configs[::-1])
     settings = {
         key: (first.get(key), second.get(key))
         for key in {**first, **second}
@@ -177,20 +178,40 @@ def _card(side: _Side) -> Card | None:
     return None if text is None else Card.parse(text.decode("utf-8", "replace"))
 
 
-def _settings(side: _Side) -> dict[str, Any]:
-    """Every setting by its dotted key; what `config.json` says comes before the card."""
+def _config(side: _Side) -> dict[str, Any]:
+    """What `config.json` says; nothing where it is damaged."""
+    try:
+        config = json.loads(side.texts.get("config.json", b"{}"))
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(config, dict):
+        return {}
+    return {key: value for key, value in config.items() if key not in WRITER}
+
+
+def _settings(side: _Side, config: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting by its dotted key; what `config.json` says comes before the card.
+
+    Of a table inside a table of the configuration (a layer, say) that the other side lacks, the
+    key is that of the whole.
+    """
     card = _card(side)
     found: dict[str, Any] = {}
     if card is not None:
         _flatten({key: v for key, v in card.to_dict().items() if key not in APART}, "", found)
     if "data.dataset" in found:  # wherever it lies
         found["data.dataset"] = bare_name(found["data.dataset"])
-    try:
-        config = json.loads(side.texts.get("config.json", b"{}"))
-    except (ValueError, RecursionError):
-        config = {}
-    if isinstance(config, dict):
-        _flatten({key: v for key, v in config.items() if key not in WRITER}, "config.", found)
+    for key, value in config.items():
+        if not isinstance(value, Mapping):
+            found[f"config.{key}"] = value
+            continue
+        beside = others.get(key)
+        beside = beside if isinstance(beside, Mapping) else {}
+        for name, inner in value.items():
+            if isinstance(inner, Mapping) and isinstance(beside.get(name), Mapping):
+                _flatten(inner, f"config.{key}.{name}.", found)
+            else:
+                found[f"config.{key}.{name}"] = inner
     return found
 
 
