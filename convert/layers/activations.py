@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from convert.layers.dialects import plain_options, plain_value
+from convert.layers.dialects import ANY, as_object, plain_options, plain_value
 from convert.layers.options import Key, Keys, axis, decimal, maybe, read_options, single
 
 #: A name of Keras, or a function of TensorFlow -> the function of the result, with its numbers.
@@ -103,5 +103,48 @@ def activation(value: Any, keras: int) -> dict[str, Any]:
     return NAMES[value]
 
 
+#: A function with numbers -> the layer that it is on the way back, and its options.
+BACK: dict[str, tuple[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
+    "relu6": ("ReLU", lambda function: {"max_value": 6.0}),
+    "bounded_relu": (
+        "ReLU", lambda function: {key: function[key] for key in LAYERS["ReLU"][0]},
+    ),
+    "leaky_relu": ("LeakyReLU", lambda function: {"alpha": function["slope"]}),
+    "elu": ("ELU", lambda function: {"alpha": function["alpha"]}),
+    "thresholded_relu": ("ThresholdedReLU", lambda function: {"theta": function["theta"]}),
+    "softmax": ("Softmax", lambda function: {"axis": function["axis"]}),
+}  # fmt: skip
+
+#: The names that Keras 2.15 and Keras 3 know, each function by the first that means it.
+WORDS = {
+    ANY: " ".join(NAMES),
+    2: "linear relu selu softplus softsign tanh sigmoid exponential swish mish elu softmax gelu",
+    3: " ".join(NAMES),
+}
+
+
+def written(function: Mapping[str, Any], keras: int) -> Any:
+    """The option that means a function: a name, or the layer that it is.
+
+    Args:
+        function: as `activation` gives it.
+        keras: the version that is to read it.
+
+    Raises:
+        ValueError: that version has no such function.
+    """
+    if function["name"] == "hard_sigmoid":
+        if keras != ANY and function["slope"] != HARD_SIGMOID_SLOPES[keras]:
+            raise ValueError(f"the hard_sigmoid of Keras {keras} is another function")
+        return function["name"]
+    for name in WORDS[keras].split():
+        if NAMES[name] == function:
+            return name
+    if function["name"] not in BACK:
+        raise ValueError(f"Keras {keras} has no activation {function['name']}")
+    kind, options = BACK[function["name"]]
+    return as_object(kind, options(function), keras)
+
+
 #: The option that many kinds have.
-ACTIVATION = Key(activation, "linear")
+ACTIVATION = Key(activation, "linear", write=written)

@@ -35,6 +35,20 @@ ATTRIBUTES = [
 ]
 
 
+def roles_of(layer: Layer) -> tuple[str, ...]:
+    """Names of the tensors behind the first, where a layer takes them by name."""
+    row = KINDS.get(layer.inner.get("layer", layer).kind)
+    return row.roles if row else ()
+
+
+def operands(layer: Layer, call: Call) -> list[Reference]:
+    """Tensors that go into a layer: its inputs, then those given by name in its order."""
+    first = [name for name in roles_of(layer) if name in call.roles]
+    names = first + [name for name in call.roles if name not in first]
+    return [*call.inputs, *(one for name in names if not MASKS.fullmatch(name)
+                            for one in call.roles[name])]  # fmt: skip
+
+
 def find(path: str, layer: Layer, meanings: Meanings) -> tuple[Kind, Meaning | None] | None:
     """The row of an operation, and what a person said that it is; nothing of other layers."""
     if layer.kind in KINDS:

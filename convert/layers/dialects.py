@@ -77,6 +77,17 @@ MERGES = {
     "dot": "Dot",
 }
 
+#: Keras 2's names of options -> Keras 3's, of every class and of one.
+OPTIONS_OF_3 = {"batch_input_shape": "batch_shape"}
+OWN_OF_3 = {"LeakyReLU": {"alpha": "negative_slope"}}
+
+#: Where Keras 3 keeps classes that are no layers, and under which name.
+HOMES_OF_3 = {
+    "Sequential": ("keras", None),
+    "Functional": ("keras.src.models.functional", "Functional"),
+}
+ANY = 0  # no version: Keras 2's names, and whatever a value means
+
 #: Sides of a kernel that Keras 1 has as options of their own.
 SIDES = ("kernel_dim1", "kernel_dim2", "kernel_dim3"), ("nb_row", "nb_col")
 
@@ -107,6 +118,26 @@ def plain_options(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "Dot" and "dot_axes" in options:
         options["axes"] = options.pop("dot_axes")
     return options
+
+
+def as_object(kind: str, options: Mapping[str, Any], keras: int) -> dict[str, Any]:
+    """A class and its options as the JSON of a version has them.
+
+    Args:
+        kind: by Keras 2's name.
+        options: the same.
+        keras: 2, 3 or `ANY`.
+    """
+    if keras != 3:
+        return {"class_name": kind, "config": dict(options)}
+    names = OPTIONS_OF_3 | OWN_OF_3.get(kind, {})
+    module, registered = HOMES_OF_3.get(kind, ("keras.layers", None))
+    return {
+        "module": module,
+        "class_name": kind,
+        "config": {names.get(name, name): value for name, value in options.items()},
+        "registered_name": registered,
+    }
 
 
 #: How values that JSON has no form for stand in it: class -> what they become.

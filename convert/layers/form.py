@@ -88,6 +88,7 @@ class Architecture:
         inputs: the order of what goes in.
         outputs: the order of what comes out.
         keras: 1, 2 or 3: in which some layers compute otherwise.
+        chain: whether the file has it as a Sequential.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Architecture:
     inputs: list[Reference]
     outputs: list[Reference]
     keras: int = 2
+    chain: bool = False
 
     def order(self) -> list[tuple[Layer, int]]:
         """Calls in an order in which each has its inputs; those that wait in a circle are absent.

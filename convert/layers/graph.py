@@ -57,6 +57,8 @@ class Network:
         unused: layers without weights, or not supported, that no output needs; they are left out.
         meanings: what a person said that layers compute.
         masks: of steps: tensor -> the mask that belongs to it.
+        made: what comes out of a layer's call, by path and number; of a model's layers in the
+            model's first call.
     """
 
     architecture: Architecture
@@ -71,6 +73,7 @@ class Network:
     unused: list[str] = field(default_factory=list)
     meanings: Meanings = field(default_factory=Meanings)
     masks: dict[int, int] = field(default_factory=dict)
+    made: dict[tuple[str, int], list[int]] = field(default_factory=dict)
 
     def tensor(self, shape: Shape | None) -> int:
         """A new tensor."""

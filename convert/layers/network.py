@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from convert.layers import masks
-from convert.layers.binding import MASKS, bind, find
+from convert.layers.binding import MASKS, bind, find, operands
 from convert.layers.form import INPUT, Architecture, Call, Layer, Reference
 from convert.layers.graph import Network, Node
-from convert.layers.kinds import KINDS
 from convert.layers.meanings import Meaning, Meanings
 from convert.layers.needing import choose_outputs, keep_needed
 from convert.layers.placing import Bound, Placed, place
@@ -100,6 +99,8 @@ class _Run:
         for layer, number in self.model.order():
             if (layer.name, number) not in self.values:
                 self.values[layer.name, number] = self.call(layer, number)
+        for (name, number), made in self.values.items():
+            self.network.made.setdefault((f"{self.inside}{name}", number), made)
         return [self.value(one) for one in self.model.outputs]
 
     def key(self, one: Reference) -> tuple[str, int]:
@@ -146,21 +147,13 @@ class _Run:
             return self.at_every_step(layer, path, call)
         if (found := find(path, layer, network.meanings)) is not None:
             return self.operation(path, layer, call, *found)
-        inputs = [self.value(one) for one in self.operands(layer, call)]
+        inputs = [self.value(one) for one in operands(layer, call)]
         given = {name: [self.value(one) for one in of] for name, of in call.roles.items()
                  if MASKS.fullmatch(name)}  # fmt: skip
         makers = {self.layers[one.layer].kind for one in call.roles.get("mask", ())}
         if makers and makers <= {*masks.MADE}:  # which are worked out anew
             del given["mask"]
         return self.layer(path, layer, inputs, call, given)
-
-    def operands(self, layer: Layer, call: Call) -> list[Reference]:
-        """Tensors that go into a layer: its inputs, then those given by name in its order."""
-        row = KINDS.get(layer.kind)
-        first = [name for name in (row.roles if row else ()) if name in call.roles]
-        names = first + [name for name in call.roles if name not in first]
-        return [*call.inputs, *(one for name in names if not MASKS.fullmatch(name)
-                                for one in call.roles[name])]  # fmt: skip
 
     def operation(
         self, path: str, layer: Layer, call: Call, row: Kind, meaning: Meaning | None

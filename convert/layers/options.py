@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 MAX_SIZE = 2**31
@@ -12,7 +12,15 @@ MAX_AXES = 8
 MAX_LISTED = 1000
 REQUIRED = object()
 
+NEVER = 9  # a version that no Keras has
+
 Read = Callable[[Any, int], Any]  # a value and the version of Keras -> what the result says
+Write = Callable[[Any, int], Any]  # the way back: what the result says -> a value of that version
+
+
+def as_it_is(value: Any, keras: int) -> Any:
+    """The same in the result and in the file."""
+    return value
 
 
 @dataclass(frozen=True)
@@ -24,12 +32,16 @@ class Key:
         default: what holds where the file has none, as the file would write it.
         name: what the result calls it; empty where by the same name.
         hidden: whether the result does without it, as shapes and weights say it all.
+        write: takes what was read, raises `ValueError` with why that version cannot have it.
+        since: the first version that has the option; before it the default holds.
     """
 
     read: Read
     default: Any = REQUIRED
     name: str = ""
     hidden: bool = False
+    write: Write = as_it_is
+    since: int = 2
 
 
 Keys = Mapping[str, Key]
@@ -66,6 +78,11 @@ def off(value: Any, keras: int = 2) -> bool:
     if value in (None, False, 0):
         return False
     raise ValueError("off; on it is not supported")
+
+
+def unless_on(default: Any = False) -> Key:
+    """Such an option, which no file needs: it is off."""
+    return Key(off, default, hidden=True, since=NEVER)
 
 
 def size(value: Any, keras: int = 2) -> int:
@@ -297,5 +314,8 @@ CHANNELS = Key(
     ),
     None,
     "channels_first",
+    write=lambda value, keras: "channels_first" if value else "channels_last",
 )
+CHANNELS_OF_3 = replace(CHANNELS, since=3)  # where Keras 2 has channels last alone
+CHANNELS_LAST = replace(CHANNELS, since=NEVER)
 EPSILON = Key(number, 1e-3)

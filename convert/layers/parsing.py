@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from convert.layers.dialects import plain_class, plain_options, plain_value
@@ -83,6 +84,12 @@ class _Reader:
         outputs = list(self.references(config.get("output_layers"), f"output_layers of {name}"))
         if not outputs:
             raise self.wrong(f"model {name!r} has no output")
+        if (
+            self.keras == 3
+        ):  # whose outputs count the making of a graph as a call, and nothing else
+            graphs = {one.name for one in layers if one.model is not None and not one.model.chain}
+            outputs = [replace(one, call=max(0, one.call - 1)) if one.layer in graphs else one
+                       for one in outputs]  # fmt: skip
         return self.checked(Architecture(name, layers, inputs, outputs, self.keras))
 
     def sequential(self, config: Any, depth: int) -> Architecture:
@@ -106,7 +113,7 @@ class _Reader:
         for layer in found[1:]:
             layer.calls = [Call((before,))]
             before = Reference(layer.name)
-        return self.checked(Architecture(name, found, inputs, [before], self.keras))
+        return self.checked(Architecture(name, found, inputs, [before], self.keras, chain=True))
 
     def layer(self, table: Mapping[str, Any], model: str, depth: int) -> Layer:
         """One layer with its calls, whatever class it has."""

@@ -29,6 +29,9 @@ class Weight:
         inside: where it lies in the layer's folder of Keras 3's files ("cell").
         trainable: the others are statistics, which come last in HDF5 files.
         kept: whether the result has it.
+        filler: of a tensor that the result does not have, the value of all its numbers on the way
+            back.
+        copied: where in the folder of Keras 3's files the tensor stands once more.
     """
 
     name: str
@@ -37,6 +40,8 @@ class Weight:
     inside: str = ""
     trainable: bool = True
     kept: bool = True
+    filler: float = 0.0
+    copied: str | None = None
 
     @property
     def size(self) -> int:
@@ -69,6 +74,8 @@ class Kind:
         mask: what becomes of a mask of steps, one of `masks.RULES`.
         arguments: read as options are, from the call.
         settings: more of the result's options, from those read and the shapes.
+        carried: options that change training alone, which the way back has again.
+        versions: those of Keras that have the class.
     """
 
     compute: str
@@ -81,6 +88,8 @@ class Kind:
     mask: str = "pass"
     arguments: Keys = field(default_factory=dict)
     settings: Callable[[Options, Sequence[Shape]], dict[str, Any]] = lambda options, shapes: {}
+    carried: tuple[str, ...] = ()
+    versions: tuple[int, ...] = (2, 3)
 
 
 def known(sizes: Sequence[int | None], what: str = "the input") -> tuple[int, ...]:

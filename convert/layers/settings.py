@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from convert.layers.dialects import ANY
 from convert.layers.graph import Network
 from convert.layers.halves import halves
 from convert.layers.weights import module_names
+from convert.layers.writing import JsonWriter
 from convert.weights.ops import shape_after
 
 MODEL_TYPE, ARCHITECTURE = "genae_layers", "LayersModel"
@@ -25,6 +27,7 @@ def settings(network: Network) -> dict[str, Any]:
         "parts": parts,
         **halves(network),
         "channels_last": True,
+        "original": original(network),
     }
 
 
@@ -61,6 +64,12 @@ def graph(network: Network) -> dict[str, Any]:
         "inputs": inputs,
         "outputs": list(network.outputs),
     }
+
+
+def original(network: Network) -> dict[str, Any]:
+    """The architecture in Keras's own words, as few as it takes to write it again."""
+    model = JsonWriter(network, ANY).model(network.architecture)
+    return model | {"keras_version": f"{max(2, network.architecture.keras)}.x"}
 
 
 def _mask(mask: int | tuple[int | None, ...]) -> int | list[int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from convert.layers.options import USE_BIAS, Key, axes, choice, flag, maybe, off, size
+from convert.layers.options import USE_BIAS, Key, axes, choice, flag, maybe, size, unless_on
 from convert.layers.rows import Kind, Options, Shape, ShapeError, Weight, known
 
 
@@ -32,6 +32,10 @@ def _width(value: Any, keras: int = 2) -> int | None:
             raise ValueError("the size of one axis")
         value = value[0]
     return None if value is None else size(value)
+
+
+def _as_shape(value: int | None, keras: int) -> list[int] | None:
+    return None if value is None else [value]
 
 
 def _heads_shape(options: Options, shapes: Sequence[Shape]) -> list[Shape]:
@@ -103,10 +107,10 @@ TABLE = {
         "multi_head_attention",
         {"num_heads": Key(size, hidden=True), "key_dim": Key(size, hidden=True),
          "value_dim": Key(maybe(size), None, hidden=True),
-         "output_shape": Key(_width, None, hidden=True), "use_bias": USE_BIAS,
+         "output_shape": Key(_width, None, hidden=True, write=_as_shape), "use_bias": USE_BIAS,
          "attention_axes": Key(_along_steps, None, hidden=True),
-         "use_gate": Key(off, False, hidden=True), "sliding_window": Key(off, None, hidden=True)},
+         "use_gate": unless_on(), "sliding_window": unless_on(None)},
         _checked, _heads_weights, inputs=(2, 3), rank=(3,), roles=("value", "key"),
-        mask="attend", arguments=_ASKED, settings=_causal,
+        mask="attend", arguments=_ASKED, settings=_causal, carried=("dropout",),
     ),
 }  # fmt: skip

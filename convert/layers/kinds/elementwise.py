@@ -10,6 +10,7 @@ from convert.layers.activations import ACTIVATION, LAYERS
 from convert.layers.options import (
     CHANNELS,
     MAX_AXES,
+    REQUIRED,
     USE_BIAS,
     Key,
     Keys,
@@ -55,11 +56,13 @@ def _rescaled(options: Options, shapes: Sequence[Shape]) -> list[Shape]:
     return [shapes[0]]
 
 
-def _activation(keys: Keys, make: Callable[[Options], dict[str, Any]]) -> Kind:
+def _activation(name: str, keys: Keys, make: Callable[[Options], dict[str, Any]]) -> Kind:
     """A layer that is one activation."""
-    hidden = {name: replace(key, hidden=True) for name, key in keys.items()}
     return Kind(
-        "activation", hidden, settings=lambda options, shapes: {"activation": make(options)}
+        "activation",
+        {name: replace(key, hidden=True) for name, key in keys.items()},
+        settings=lambda options, shapes: {"activation": make(options)},
+        versions=(2,) if name == "ThresholdedReLU" else (2, 3),
     )
 
 
@@ -86,19 +89,29 @@ RATE = Key(share, 0.0)
 NOISE_SHAPE = Key(_noise_shape, None, hidden=True)
 CHANNELS_APART = replace(CHANNELS, hidden=True)
 
-_NOTHING = Kind("identity")
-
-#: Nothing in inference, whatever they are told.
-IDENTITIES = (
-    "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout",
-    "GaussianDropout", "GaussianNoise", "ActivityRegularization", "RandomFlip", "RandomRotation",
-    "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness", "Identity",
-)  # fmt: skip
+#: Nothing in inference, whatever they are told: class -> what else the way back has again.
+IDENTITIES = {
+    "Dropout": "seed",
+    **{f"SpatialDropout{rank}D": "seed" for rank in (1, 2, 3)},
+    "AlphaDropout": "noise_shape seed",
+    "GaussianDropout": "seed",
+    "GaussianNoise": "seed",
+    "ActivityRegularization": "l1 l2",
+    "RandomFlip": "mode seed",
+    "RandomRotation": "factor fill_mode interpolation seed fill_value",
+    "RandomZoom": "height_factor width_factor fill_mode interpolation seed fill_value",
+    "RandomTranslation": "height_factor width_factor fill_mode interpolation seed fill_value",
+    "RandomContrast": "factor seed",
+    "RandomBrightness": "factor value_range seed",
+    "Identity": "",
+}
 
 TABLE = {
-    **dict.fromkeys(IDENTITIES, _NOTHING),
-    **{name: _activation(keys, make) for name, (keys, make) in LAYERS.items()},
-    "Activation": Kind("activation", {"activation": Key(ACTIVATION.read)}),
+    **{
+        name: Kind("identity", carried=tuple(words.split())) for name, words in IDENTITIES.items()
+    },
+    **{name: _activation(name, keys, make) for name, (keys, make) in LAYERS.items()},
+    "Activation": Kind("activation", {"activation": replace(ACTIVATION, default=REQUIRED)}),
     "PReLU": Kind(
         "prelu",
         {"shared_axes": Key(maybe(axes), None, hidden=True)},

@@ -83,13 +83,15 @@ TABLE = {
     ),
     "LayerNormalization": Kind(
         "layer_norm",
-        {"axis": Key(axes, -1), "epsilon": EPSILON, "rms_scaling": Key(flag, False), **_SCALED},
+        {"axis": Key(axes, -1), "epsilon": EPSILON,
+         "rms_scaling": Key(flag, False, since=3), **_SCALED},
         weights=_layer_weights,
     ),
     "RMSNormalization": Kind(
         "rms_norm",
         {"axis": Key(axes, -1), "epsilon": Key(number, 1e-6)},
         weights=_rms_weights,
+        versions=(3,),
     ),
     "GroupNormalization": Kind(
         "group_norm",
@@ -99,7 +101,8 @@ TABLE = {
     "UnitNormalization": Kind("unit_norm", {"axis": Key(axes, -1)}),
     "Normalization": Kind(
         "normalize",
-        {"axis": Key(lambda value, keras: [] if value is None else axes(value), -1),
+        {"axis": Key(lambda value, keras: [] if value is None else axes(value), -1,
+                     write=lambda value, keras: value or None),
          "mean": Key(numbers, None), "variance": Key(numbers, None), "invert": Key(flag, False)},
         weights=_adapted,
         mask="stop",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from convert.layers.activations import activation
+from convert.layers.activations import ACTIVATION
 from convert.layers.kinds.convolution import window
-from convert.layers.options import CHANNELS, USE_BIAS, Key, choice, flag, off, size, sizes
+from convert.layers.options import CHANNELS, USE_BIAS, Key, choice, flag, size, sizes, unless_on
 from convert.layers.rows import Kind, Options, Shape, Weight, channels, known, space, spatial
 from convert.weights.ops import permute
 
@@ -68,15 +69,16 @@ def _conv_weights(options: Options, shapes: Sequence[Shape]) -> list[Weight]:
 
 #: tf.keras's default gates are sigmoid, those of Keras 2 and 1 hard; every file says which.
 _COMMON = {
-    "activation": Key(activation, "tanh"),
+    "activation": replace(ACTIVATION, default="tanh"),
     "use_bias": USE_BIAS,
     "return_sequences": Key(flag, False),
     "return_state": Key(flag, False),
     "go_backwards": Key(flag, False),
-    "stateful": Key(off, False, hidden=True),
-    "time_major": Key(off, False, hidden=True),
+    "stateful": unless_on(),
+    "time_major": unless_on(),
 }
-_GATED = {"recurrent_activation": Key(activation, "sigmoid")}
+_GATED = {"recurrent_activation": replace(ACTIVATION, default="sigmoid")}
+_DROPPED = ("dropout", "recurrent_dropout")
 _UNITS = {"units": Key(size), "zero_output_for_mask": Key(flag, False)}
 
 
@@ -91,6 +93,7 @@ def _row(name: str, states: int, more: dict[str, Key]) -> Kind:
         rank=(3,),
         roles=("initial_state",),
         mask="use",
+        carried=_DROPPED,
     )
 
 
@@ -104,6 +107,6 @@ TABLE = {
          "strides": Key(sizes(2), [1, 1]), "dilation_rate": Key(sizes(2), [1, 1]),
          "padding": Key(choice("valid", "same"), "valid"), "data_format": CHANNELS,
          **_COMMON, **_GATED},
-        _conv_shape, _conv_weights, rank=(5,), mask="refuse",
+        _conv_shape, _conv_weights, rank=(5,), mask="refuse", carried=_DROPPED,
     ),
 }  # fmt: skip

@@ -8,14 +8,16 @@ from typing import Any
 
 from convert.layers.options import (
     CHANNELS,
+    CHANNELS_LAST,
+    CHANNELS_OF_3,
     Key,
     axes,
     choice,
-    off,
     pads,
     size,
     sizes,
     target_shape,
+    unless_on,
 )
 from convert.layers.rows import Kind, Options, Shape, ShapeError, channels, known, space, spatial
 
@@ -77,20 +79,30 @@ def _centred(options: Options, shapes: Sequence[Shape]) -> list[Shape]:
     return _to_size(options, shapes)
 
 
+def _unlisted(value: list[Any], keras: int) -> Any:
+    """Of one axis its own value."""
+    return value[0] if len(value) == 1 else value
+
+
 def _table(rank: int) -> dict[str, Kind]:
     ones, axes_of = [1] * rank, (rank + 2,)
     return {
         f"ZeroPadding{rank}D": Kind(
-            "pad", {"padding": Key(pads(rank), ones, "pads"), "data_format": CHANNELS},
+            "pad",
+            {"padding": Key(pads(rank), ones, "pads", write=_unlisted),
+             "data_format": CHANNELS_OF_3 if rank == 1 else CHANNELS},
             _padded, rank=axes_of, mask="stop",
         ),
         f"Cropping{rank}D": Kind(
-            "crop", {"cropping": Key(pads(rank), ones, "pads"), "data_format": CHANNELS},
+            "crop",
+            {"cropping": Key(pads(rank), ones, "pads", write=_unlisted),
+             "data_format": CHANNELS_LAST if rank == 1 else CHANNELS},
             _cropped, rank=axes_of, mask="stop",
         ),
         f"UpSampling{rank}D": Kind(
             "upsample",
-            {"size": Key(sizes(rank), [2] * rank), "data_format": CHANNELS}
+            {"size": Key(sizes(rank), [2] * rank, write=_unlisted),
+             "data_format": CHANNELS_LAST if rank == 1 else CHANNELS}
             | ({"interpolation": Key(NEAREST, "nearest")} if rank == 2 else {}),
             _upsampled, rank=axes_of, mask="stop",
         ),
@@ -113,13 +125,12 @@ TABLE = {
     "Resizing": Kind(
         "resize",
         {"height": Key(size), "width": Key(size), "interpolation": Key(NEAREST, "bilinear"),
-         "data_format": CHANNELS, "crop_to_aspect_ratio": Key(off, False, hidden=True),
-         "pad_to_aspect_ratio": Key(off, False, hidden=True),
-         "antialias": Key(off, False, hidden=True)},
+         "data_format": CHANNELS_OF_3, "crop_to_aspect_ratio": unless_on(),
+         "pad_to_aspect_ratio": unless_on(), "antialias": unless_on()},
         _to_size, rank=(4,), mask="stop",
     ),
     "CenterCrop": Kind(
-        "center_crop", {"height": Key(size), "width": Key(size), "data_format": CHANNELS},
+        "center_crop", {"height": Key(size), "width": Key(size), "data_format": CHANNELS_OF_3},
         _centred, rank=(4,), mask="stop",
     ),
 }  # fmt: skip

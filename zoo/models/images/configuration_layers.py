@@ -28,6 +28,8 @@ class LayersConfig(PreTrainedConfig):
         decoder: the part that takes codes, where there is one.
         channels_last: whether images come and go with their channels last, as the original's do;
             false puts them behind the batch in all inputs and outputs of four axes or more.
+        original: the architecture in Keras's JSON, with what changes its outputs or its training;
+            `genae export` goes by it, nothing is computed from it.
     """
 
     model_type = "genae_layers"
@@ -40,6 +42,7 @@ class LayersConfig(PreTrainedConfig):
     encoder: str | None = None
     decoder: str | None = None
     channels_last: bool = True
+    original: dict[str, Any] | None = None
 
     def validate_layers(self) -> None:
         """Raise `ValueError` unless layers, nodes and tensors fit together."""
