@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,17 +114,17 @@ def summary(report: Report) -> str:
     return f"{report.out}: {'; '.join(parts)}"
 
 
-def fold(report: Report) -> Iterator[tuple[str, str, str, str]]:
+def fold(plan: Plan, unreadable: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
     """Lines of (from, to, shape, operation); numbers that differ between layers become `*`.
 
     Written tensors come first, then what was dropped or cannot be read, with the reason.
     """
     lines = [
         (step.source, step.target, " x ".join(map(str, step.shape)), step.op.name)
-        for step in report.plan.steps
+        for step in plan.steps
     ]
-    lines += [(name, "-", "", reason) for name, reason in report.plan.dropped.items()]
-    lines += [(name, "-", "", reason) for name, reason in report.unreadable.items()]
+    lines += [(name, "-", "", reason) for name, reason in plan.dropped.items()]
+    lines += [(name, "-", "", reason) for name, reason in unreadable.items()]
     groups: dict[tuple[str, str, str], list[tuple[str, str, str, str]]] = {}
     for line in lines:
         name = NUMBER.sub("*", line[1] if line[1] != "-" else line[0])

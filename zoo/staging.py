@@ -57,15 +57,7 @@ def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(os.path.expanduser(target))
     target = target if target.name else target.absolute()
     check_new_folder(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(
-            tempfile.mkdtemp(prefix=f".{target.name[:MAX_PREFIX]}.", dir=target.parent.resolve())
-        )
-    except FileExistsError as error:
-        raise ConflictError(
-            f"{error.filename} is a file, so {target.name} cannot be made in it."
-        ) from None
+    partial = _partial(target)
     try:
         yield partial
         partial.chmod(0o777 & ~umask())
@@ -84,6 +76,51 @@ def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """A temporary file to write, which is renamed to the target if the `with` block succeeds.
+
+    Args:
+        target: the new file.
+
+    Yields:
+        The file to write, in a folder of its own. An error or an interrupt removes both.
+
+    Raises:
+        ConflictError: the target exists, or appeared in the meantime.
+        UsageError: its name is too long.
+        MissingDependencyError: the disk is full.
+    """
+    if os.path.lexists(target):
+        raise ConflictError(f"{target} exists; choose another name.")
+    check_new_folder(target)
+    partial = _partial(target)
+    try:
+        yield partial / target.name
+        if os.path.lexists(target):
+            raise ConflictError(f"{target} exists; choose another name.")
+        (partial / target.name).rename(target)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise MissingDependencyError(f"no space left for {target}: free some.") from None
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _partial(target: Path) -> Path:
+    """A temporary folder next to a target, whose own folder is made where it is absent."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return Path(
+            tempfile.mkdtemp(prefix=f".{target.name[:MAX_PREFIX]}.", dir=target.parent.resolve())
+        )
+    except FileExistsError as error:
+        raise ConflictError(
+            f"{error.filename} is a file, so {target.name} cannot be made in it."
+        ) from None
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 
 from convert import families
 from convert.arguments import DTYPES, read_json
+from convert.backward.layers import KERAS_TARGETS, KerasReport, export_layers, is_of_layers
 from convert.backward.legacy_config import architecture_of, without_defaults
 from convert.backward.pairs import Pair
 from convert.backward.settings import builder, decide
@@ -38,8 +39,8 @@ def export_checkpoint(
     allow_unused: Sequence[str] = (),
     dtype: str | None = None,
     progress: Callable[[int], Any] | None = None,
-) -> Report:
-    """Turn a model's folder into a checkpoint for bert4keras, without TensorFlow.
+) -> Report | KerasReport:
+    """Turn a model's folder into a checkpoint for bert4keras, or for Keras, without TensorFlow.
 
     Whatever `keep_tokens` or `autoresize_weights` left out is not there to come back: the result
     is a model of the new vocabulary or sizes, and is loaded without them.
@@ -47,8 +48,10 @@ def export_checkpoint(
     Args:
         folder: with `config.json` and safetensors: converted by genae, or saved by
             `save_pretrained` of the classes that a conversion gives.
-        out: the new folder; it may exist if it is empty.
-        to: a key of `TARGETS`: "tf-checkpoint" or "keras-hdf5".
+        out: the new folder; it may exist if it is empty. A model of layers goes to a file alone
+            where the name ends in `.keras` or `.h5`.
+        to: a key of `TARGETS`: "tf-checkpoint" or "keras-hdf5"; of a model of layers one of
+            `KERAS_TARGETS`: "keras" (of Keras 3) or "keras-h5" (of Keras 2.15).
         family: bert4keras's `model=` string; None asks `conversion.json` and `config.json`.
         options: those for `build_transformer_model`, where the folder does not say it.
         allow_unused: patterns of tensors that may be left behind.
@@ -69,9 +72,8 @@ def export_checkpoint(
     from zoo.staging import check_new_folder, new_folder
 
     folder, out = Path(os.path.expanduser(folder)), Path(os.path.expanduser(out))
-    if to not in TARGETS:
-        raise UsageError(f"no target {to!r} to export to. {did_you_mean(to, TARGETS)}")
-    target = TARGETS[to]
+    if to not in (every := [*TARGETS, *KERAS_TARGETS]):
+        raise UsageError(f"no target {to!r} to export to. {did_you_mean(to, every)}")
     if dtype is not None and dtype not in DTYPES:
         raise UsageError(f"no dtype {dtype!r}; use {', '.join(DTYPES)}")
     check_new_folder(out)
@@ -81,6 +83,18 @@ def export_checkpoint(
             "save_pretrained made"
         )
     config = read_json(folder / "config.json")
+    fitting = KERAS_TARGETS if is_of_layers(config) else TARGETS
+    if to not in fitting:
+        kind = "layers" if is_of_layers(config) else config.get("model_type")
+        raise UsageError(f"{folder} is a model of {kind}, which goes to {' or '.join(fitting)}")
+    if is_of_layers(config):
+        for word, given in (("--family", family), ("--option", options), ("--dtype", dtype)):
+            if given:
+                raise UsageError(f"{word} is for models of texts; leave it out")
+        return export_layers(
+            folder, out, config, to=to, allow_unused=allow_unused, progress=progress
+        )
+    target = TARGETS[to]
     place = folder / "conversion.json"
     recorded = read_json(place) if place.is_file() else {}
     with open_safetensors(folder) as tensors:

@@ -143,7 +143,7 @@ def written(function: Mapping[str, Any], keras: int) -> Any:
     if function["name"] not in BACK:
         raise ValueError(f"Keras {keras} has no activation {function['name']}")
     kind, options = BACK[function["name"]]
-    return as_object(kind, options(function), keras)
+    return as_object(kind, options(function), keras, value=True)
 
 
 #: The option that many kinds have.

@@ -120,17 +120,20 @@ def plain_options(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def as_object(kind: str, options: Mapping[str, Any], keras: int) -> dict[str, Any]:
+def as_object(
+    kind: str, options: Mapping[str, Any], keras: int, *, value: bool = False
+) -> dict[str, Any]:
     """A class and its options as the JSON of a version has them.
 
     Args:
         kind: by Keras 2's name.
         options: the same.
         keras: 2, 3 or `ANY`.
+        value: whether it is the value of an option, which Keras 2.15 writes as Keras 3 does.
     """
-    if keras != 3:
+    if keras == ANY or (keras < 3 and not value):
         return {"class_name": kind, "config": dict(options)}
-    names = OPTIONS_OF_3 | OWN_OF_3.get(kind, {})
+    names = OPTIONS_OF_3 | OWN_OF_3.get(kind, {}) if keras == 3 else {}
     module, registered = HOMES_OF_3.get(kind, ("keras.layers", None))
     return {
         "module": module,

@@ -275,7 +275,10 @@ def _spectral(
     inner.layer, inner.weights = layer, _within(inner.weights, "layer")
     if inner.weights:
         width = inner.weights[0].shape[-1]
-        inner.weights.append(Weight(UNTRAINED, (1, width), trainable=False, kept=False))
+        inner.weights[0] = replace(inner.weights[0], copied=True)
+        inner.weights.append(
+            Weight(UNTRAINED, (1, width), trainable=False, kept=False, filler=1.0)
+        )
     return inner
 
 

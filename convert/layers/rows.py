@@ -31,7 +31,7 @@ class Weight:
         kept: whether the result has it.
         filler: of a tensor that the result does not have, the value of all its numbers on the way
             back.
-        copied: where in the folder of Keras 3's files the tensor stands once more.
+        copied: whether in Keras 3's files it stands in the folder of the layer around it, too.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Weight:
     trainable: bool = True
     kept: bool = True
     filler: float = 0.0
-    copied: str | None = None
+    copied: bool = False
 
     @property
     def size(self) -> int:
@@ -76,6 +76,8 @@ class Kind:
         settings: more of the result's options, from those read and the shapes.
         carried: options that change training alone, which the way back has again.
         versions: those of Keras that have the class.
+        shapes: options in which Keras 2 writes the shapes of the inputs down; the last input is
+            that of the names left over.
     """
 
     compute: str
@@ -90,6 +92,7 @@ class Kind:
     settings: Callable[[Options, Sequence[Shape]], dict[str, Any]] = lambda options, shapes: {}
     carried: tuple[str, ...] = ()
     versions: tuple[int, ...] = (2, 3)
+    shapes: tuple[str, ...] = ()
 
 
 def known(sizes: Sequence[int | None], what: str = "the input") -> tuple[int, ...]:

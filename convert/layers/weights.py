@@ -21,6 +21,7 @@ from zoo.errors import IntegrityError
 from zoo.hints import quote
 
 SHOWN = 5
+AGAIN = " (again)"  # behind the name of a weight that stands in a file twice
 FOLDERS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 2.13 on, and of 2.12
 GATES_OF_KERAS_1 = {4: (0, 2, 1, 3), 3: (0, 1, 2)}  # i c f o, and z r h, as places in the result
 TENSORS_OF_KERAS_1 = 3  # each gate has a kernel, a recurrent kernel and a bias
@@ -186,7 +187,7 @@ def _fitting(pairs: Sequence[tuple[list[Slot], Group]], checkpoint: Checkpoint) 
 
 
 def _by_folders(
-    network: Network, checkpoint: Checkpoint
+    network: Network, checkpoint: Mapping[str, object]
 ) -> Iterator[tuple[tuple[str, str], dict[int, str]]]:
     """Of Keras 3's files: the folders of a model's layers are numbered by class."""
     stack: list[tuple[Architecture, str, str]] = [(network.architecture, "", "")]
@@ -228,6 +229,10 @@ def _in_folder(placed: Placed, where: str) -> Iterator[tuple[tuple[str, str], di
         counts[weight.inside] = place + 1
         inner = f"{weight.inside}/" if weight.inside else ""
         yield (placed.path, weight.name), {0: f"{where}{inner}vars/{place}"}
+        if weight.copied:
+            place = counts.get("", 0)
+            counts[""] = place + 1
+            yield (placed.path, f"{weight.name}{AGAIN}"), {0: f"{where}vars/{place}"}
 
 
 def _tree(checkpoint: Mapping[str, object]) -> dict[str, list[str]]:
@@ -332,3 +337,15 @@ def _step(unwanted: Sequence[str]) -> str:
     several = len(unwanted) > 1
     patterns = " ".join(f"--allow-unused {quote(glob.escape(name))}" for name in unwanted[:SHOWN])
     return f"\nTo leave {'them' if several else 'it'} out: {patterns}"
+
+
+def in_groups(network: Network) -> Iterator[tuple[str, list[Slot]]]:
+    """Layers of a new HDF5 file, each with its tensors in order."""
+    for layer in network.architecture.layers:
+        yield layer.name, _slots(network, layer.name, layer)
+
+
+def in_folders(network: Network) -> Iterator[tuple[str, str, str]]:
+    """Tensors of a new file of Keras 3: layer, weight, and where it lies."""
+    for (path, weight), names in _by_folders(network, {}):
+        yield path, weight.removesuffix(AGAIN), names[0]

@@ -12,6 +12,7 @@ from convert.layers.kinds import KINDS
 from convert.layers.network import Network, given_tensors, input_shape, needed, roles_of
 from convert.layers.options import REQUIRED, read_options
 from convert.layers.placing import WRAPPERS
+from convert.layers.rows import Kind
 from zoo.errors import UsageError
 
 SINGLE = "float32"
@@ -46,14 +47,12 @@ class JsonWriter:
         layers = [layer for layer in model.layers if layer.name in wanted]
         places = {layer.name: layer for layer in layers}
         table: dict[str, Any] = {"name": name or model.name}
-        if self.keras != ANY:
-            table["trainable"] = True
         table["layers"] = [self._layer(one, inside, places, model.chain) for one in layers]
         if model.chain:
             return as_object("Sequential", table, self.keras)
         for key, found in (("input_layers", model.inputs), ("output_layers", model.outputs)):
             triples = [self._triple(one, places, outside=True) for one in found]
-            table[key] = triples[0] if self.keras == 3 and len(triples) == 1 else triples
+            table[key] = triples[0] if len(triples) == 1 else triples
         return as_object("Functional", table, self.keras)
 
     def _layer(
@@ -82,25 +81,25 @@ class JsonWriter:
             options["dtype"] = kind if isinstance(kind, str) else SINGLE
         return options
 
-    def _object(self, layer: Layer, path: str) -> dict[str, Any]:
-        """A layer that computes, with the layers that it has inside."""
+    def _object(self, layer: Layer, path: str, inside: bool = False) -> dict[str, Any]:
+        """A layer that computes, with the layers that it has inside; one of those, too."""
         options: dict[str, Any] = {"name": layer.name}
         if self.keras != ANY:
-            options |= {"trainable": not layer.frozen, "dtype": self.dtype}
-        elif layer.frozen:
+            options["dtype"] = self.dtype
+        if layer.frozen:
             options["trainable"] = False
         if layer.kind in WRAPPERS:
             around = AROUND.get(layer.kind, ())
             options |= {key: layer.options[key] for key in around if key in layer.options}
-            options |= {key: self._object(one, path) for key, one in layer.inner.items()}
+            options |= {key: self._object(one, path, True) for key, one in layer.inner.items()}
         else:
             try:
-                options |= self._options(layer)
+                options |= self._options(layer, path)
             except ValueError as error:
                 raise UsageError(f"layer {path!r} ({layer.kind}): {error}") from None
-        return as_object(layer.kind, options, self.keras)
+        return as_object(layer.kind, options, self.keras, value=inside)
 
-    def _options(self, layer: Layer) -> dict[str, Any]:
+    def _options(self, layer: Layer, path: str) -> dict[str, Any]:
         row = KINDS.get(layer.kind)
         if row is None and self.keras == ANY:
             return {}
@@ -119,9 +118,17 @@ class JsonWriter:
             if self.keras != ANY and key.since > self.keras:
                 raise ValueError(f"Keras {self.keras} has no option {name}")
             found[name] = key.write(value, self.keras)
+        if self.keras == 2:
+            found |= self._shapes(row, path)
         return found | {
             name: layer.options[name] for name in row.carried if _plain(layer.options.get(name))
         }
+
+    def _shapes(self, row: Kind, path: str) -> dict[str, Any]:
+        placed = self.network.layers[path]
+        inputs = [list(shape) for shape in placed.inputs]
+        return {name: [*inputs, inputs[-1]][min(place, len(inputs))]
+                for place, name in enumerate(row.shapes)}  # fmt: skip
 
     def _node(self, layer: Layer, call: Call, places: Mapping[str, Layer], inside: str) -> Any:
         """A call, in the form of the version."""

@@ -28,11 +28,13 @@ class Op:
         name: what reports print.
         view: from the legacy tensor to the result's; reads nothing.
         invert: back again, on arrays; None where information is left out on purpose.
+        axes: where it only puts axes into another order, that order.
     """
 
     name: str
     view: Callable[[LazyTensor], LazyTensor]
     invert: Array | None
+    axes: tuple[int, ...] = ()
 
     def apply(self, array: np.ndarray) -> np.ndarray:
         """From the legacy array to the result's."""
@@ -62,6 +64,19 @@ HEADS_FIRST = Op(
 )
 
 
+def inverse(op: Op) -> Op:
+    """The operation that goes back, on lazy tensors; of those that only move axes.
+
+    Raises:
+        ValueError: it does more.
+    """
+    if op in (KEEP, TRANSPOSE, HEADS_FIRST):
+        return op
+    if not op.axes:
+        raise ValueError(f"{op.name}: values cannot be put back one by one")
+    return permute(*map(op.axes.index, range(len(op.axes))))
+
+
 @functools.cache
 def permute(*axes: int) -> Op:
     """The axes in another order, as `numpy.transpose` does it."""
@@ -72,7 +87,7 @@ def permute(*axes: int) -> Op:
         return Permuted(source, axes)
 
     back = [axes.index(axis) for axis in range(len(axes))]
-    return Op(f"axes {axes}", view, lambda array: array.transpose(back))
+    return Op(f"axes {axes}", view, lambda array: array.transpose(back), axes)
 
 
 def then(first: Op, second: Op) -> Op:

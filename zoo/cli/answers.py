@@ -1,5 +1,6 @@
 """What the verbs of legacy checkpoints answer: in lines, as tables or as JSON."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import typer
@@ -7,9 +8,11 @@ import typer
 from zoo.cli.common import console, print_json, say, size
 
 if TYPE_CHECKING:
+    from convert.backward.layers import KerasReport
     from convert.inspection import Inspection
     from convert.layers.summary import Summary
     from convert.report import Report
+    from convert.weights.steps import Plan
 
 
 def answer(report: "Report", show_map: bool, as_json: bool, quiet: bool) -> None:
@@ -22,7 +25,7 @@ def answer(report: "Report", show_map: bool, as_json: bool, quiet: bool) -> None
             say(warning)
         return
     if show_map:
-        _show_map(report)
+        _show_map(report.plan, report.unreadable)
     typer.echo(summary(report))
     if report.parity and not quiet:
         _show_parity(report)
@@ -37,7 +40,19 @@ def answer(report: "Report", show_map: bool, as_json: bool, quiet: bool) -> None
         say(f"all defaults: {taken}", quiet=quiet)
 
 
-def _show_map(report: "Report") -> None:
+def answer_keras(report: "KerasReport", show_map: bool, as_json: bool, quiet: bool) -> None:
+    """What became of a model that goes back to Keras: in a line, as a table or as JSON."""
+    if as_json:
+        print_json(report.to_dict() | {"out": str(report.out), "files": report.files})
+        return
+    if show_map:
+        _show_map(report.plan)
+    typer.echo(report.summary())
+    for note in report.notes:
+        say(note, quiet=quiet)
+
+
+def _show_map(plan: "Plan", unreadable: Mapping[str, str] | None = None) -> None:
     """What became of every tensor, layers folded into one line."""
     from rich.table import Table
 
@@ -45,7 +60,7 @@ def _show_map(report: "Report") -> None:
     from zoo.cli.tables import WHOLE, Name
 
     table = Table("from", "to", "shape", "operation", box=None, pad_edge=False)
-    for source, target, *rest in fold(report):
+    for source, target, *rest in fold(plan, unreadable or {}):
         table.add_row(Name(source), Name(target), *rest)
     console(width_if_piped=WHOLE).print(table)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from zoo.cli.answers import answer, show_inspection, show_known, show_layers
+from zoo.cli.answers import answer, answer_keras, show_inspection, show_known, show_layers
 from zoo.cli.calls import again
 from zoo.cli.common import Json, Quiet, hint, print_json
 from zoo.errors import UsageError
@@ -219,7 +219,11 @@ def export(
     ],
     out: Out,
     to: Annotated[
-        str, typer.Option(metavar="TARGET", help="Form to write: tf-checkpoint or keras-hdf5.")
+        str,
+        typer.Option(
+            metavar="TARGET",
+            help="Form to write: tf-checkpoint or keras-hdf5 of texts, keras or keras-h5 else.",
+        ),
     ],
     family: Family = None,
     option: Option = None,
@@ -230,9 +234,12 @@ def export(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn a model's folder into a checkpoint that bert4keras loads, without TensorFlow."""
+    """Turn a model's folder into a checkpoint that bert4keras or Keras loads, without either.
+
+    Of a model of layers, OUT may be the file itself: model.keras or model.h5.
+    """
     from convert.backward.export import export_checkpoint
-    from convert.report import build_call
+    from convert.report import Report, build_call
     from zoo.registry import transfer
 
     report = export_checkpoint(
@@ -245,6 +252,10 @@ def export(
         dtype=dtype,
         progress=partial(bytes_bar, "exporting", quiet=quiet),
     )
+    if not isinstance(report, Report):
+        answer_keras(report, show_map, as_json, quiet)
+        hint(report.load_command(), quiet=quiet)
+        return
     answer(report, show_map, as_json, quiet)
     hint(build_call(report), quiet=quiet)
 

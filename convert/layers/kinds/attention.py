@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from convert.layers.options import USE_BIAS, Key, axes, choice, flag, maybe, size, unless_on
+from convert.layers.options import NEVER, USE_BIAS, Key, axes, choice, flag, maybe, size, unless_on
 from convert.layers.rows import Kind, Options, Shape, ShapeError, Weight, known
 
 
@@ -89,12 +89,12 @@ def _causal(options: Options, shapes: Sequence[Shape]) -> dict[str, Any]:
     return {"causal": bool(options.get("causal") or options[CAUSAL])}
 
 
-_KEYS = {"use_scale": Key(flag, False, hidden=True), "causal": Key(flag, False, hidden=True)}
+_KEYS = {"use_scale": Key(flag, False, hidden=True), "causal": Key(flag, False, hidden=True, since=NEVER)}
 
 TABLE = {
     "Attention": Kind(
         "attention",
-        {**_KEYS, "score_mode": Key(choice("dot"), "dot", hidden=True)},
+        {**_KEYS, "score_mode": Key(choice("dot"), "dot", hidden=True, since=NEVER)},
         _attended, _scale, inputs=(2, 3), rank=(3,), mask="attend", arguments=_ASKED,
         settings=_causal,
     ),
@@ -112,5 +112,6 @@ TABLE = {
          "use_gate": unless_on(), "sliding_window": unless_on(None)},
         _checked, _heads_weights, inputs=(2, 3), rank=(3,), roles=("value", "key"),
         mask="attend", arguments=_ASKED, settings=_causal, carried=("dropout",),
+        shapes=("query_shape", "value_shape", "key_shape"),
     ),
 }  # fmt: skip
