@@ -65,7 +65,12 @@ def _layer(
         ],
         model=None if layer.model is None else _model(layer.model, strange, changed),
         inner={
-            key: replace(one, name=_name(one.name, strange)) for key, one in layer.inner.items()
+            key: replace(
+                one,
+                name=_name(one.name, strange),
+                model=None if one.model is None else _model(one.model, strange, changed),
+            )
+            for key, one in layer.inner.items()
         },
     )
 

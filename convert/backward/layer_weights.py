@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from convert.layers.network import Network
+from convert.layers.graph import Network
 from convert.layers.placing import Placed
 from convert.layers.rows import Weight
 from convert.layers.weights import in_folders, in_groups

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from convert.backward.layer_names import renamed
 from convert.backward.layer_weights import Stored
-from convert.layers.form import Architecture
-from convert.layers.network import Network, build
+from convert.layers.form import INPUT, Architecture
+from convert.layers.graph import Network
+from convert.layers.kinds import KINDS
+from convert.layers.network import build
 from convert.layers.parsing import parse
+from convert.layers.placing import WRAPPERS
 from convert.layers.settings import MODEL_TYPE, settings
 from convert.layers.text import Source
 from convert.layers.weights import module_names
@@ -181,8 +184,8 @@ def export_layers(
     with open_safetensors(folder) as tensors:
         dtype = _dtype(tensors, notes)
         stored = Stored(new, tensors, places, dtype)
-        dropped = _check_tensors(folder, stored, allow_unused)
-        text = json.dumps(_document(new, target.keras, dtype.name), ensure_ascii=False)
+        dropped = _check_tensors(folder, config, stored, allow_unused)
+        text = json.dumps(_document(new, to, dtype.name), ensure_ascii=False)
         steps, outgoing, write = target.prepare(stored)
         report = KerasReport(
             folder,
@@ -207,12 +210,23 @@ def export_layers(
     return report
 
 
-def _document(network: Network, keras: int, dtype: str) -> dict[str, Any]:
-    """The JSON of the architecture; Keras 2's says the version, too."""
+def _document(network: Network, to: str, dtype: str) -> dict[str, Any]:
+    """The JSON of the architecture for a target; Keras 2's says the version, too."""
     from convert.writers.keras_hdf5 import KERAS_OF_MODELS
 
-    table = JsonWriter(network, keras, dtype).model(network.architecture)
-    if keras < 3:
+    def written(target: KerasTarget) -> dict[str, Any]:
+        return JsonWriter(network, target.keras, dtype).model(network.architecture)
+
+    try:
+        table = written(KERAS_TARGETS[to])
+    except UsageError as error:
+        (other,) = (name for name in KERAS_TARGETS if name != to)
+        try:
+            written(KERAS_TARGETS[other])
+        except UsageError:
+            raise UsageError(f"{error}, so it cannot go back") from None
+        raise UsageError(f"{error}; use --to {other}") from None
+    if KERAS_TARGETS[to].keras < 3:
         table |= {"keras_version": KERAS_OF_MODELS, "backend": "tensorflow"}
     return table
 
@@ -227,7 +241,14 @@ def _architecture(folder: Path, config: Mapping[str, Any]) -> Architecture:
     place = f"{folder / 'config.json'}, original"
     if not isinstance(original, dict):
         raise IntegrityError(f"{place}: a {type(original).__name__}, not an object")
-    return parse(Source(original, "", place))
+    model = parse(Source(original, "", place))
+    for path, layer in model.walk():
+        if layer.model is None and layer.kind not in (INPUT, *KINDS, *WRAPPERS):
+            raise UsageError(
+                f"layer {path!r} ({layer.kind}) is an operation, or was given a meaning: no layer "
+                "of Keras computes it, so the model cannot go back"
+            )
+    return model
 
 
 def _check_graph(folder: Path, config: Mapping[str, Any], network: Network) -> None:
@@ -251,7 +272,7 @@ def _graph(table: Mapping[str, Any]) -> Any:
     for node in reversed(table["nodes"]):
         if needed.intersection(node["outputs"]):
             nodes.append(node)
-            needed |= {*node["inputs"], *([] if node.get("mask") is None else [node["mask"]])}
+            needed |= {*node["inputs"], *_masks(node)}
     numbers: dict[int, int] = {}
 
     def number(tensor: int | None) -> int:
@@ -263,12 +284,18 @@ def _graph(table: Mapping[str, Any]) -> Any:
             node["layer"],
             table["layers"][node["layer"]],
             [*map(number, node["inputs"])],
-            number(node.get("mask")),
+            [*map(number, _masks(node))],
             [*map(number, node["outputs"])],
         )
         for node in reversed(nodes)
     ]
     return inputs, calls, [*map(number, table["outputs"])]
+
+
+def _masks(node: Mapping[str, Any]) -> list[int | None]:
+    """Tensors that a node reads as masks: none, one, or those of an attention."""
+    mask = node.get("mask")
+    return mask if isinstance(mask, list) else [] if mask is None else [mask]
 
 
 def _dtype(tensors: Checkpoint, notes: list[str]) -> Any:
@@ -282,7 +309,9 @@ def _dtype(tensors: Checkpoint, notes: list[str]) -> Any:
     return np.dtype(DOUBLE if DOUBLE in kinds else SINGLE)
 
 
-def _check_tensors(folder: Path, stored: Stored, allow_unused: Sequence[str]) -> dict[str, str]:
+def _check_tensors(
+    folder: Path, config: Mapping[str, Any], stored: Stored, allow_unused: Sequence[str]
+) -> dict[str, str]:
     """Raise unless every weight has its tensor; what is left behind, with the reason."""
     import fnmatch
 
@@ -297,13 +326,15 @@ def _check_tensors(folder: Path, stored: Stored, allow_unused: Sequence[str]) ->
             elif tuple(stored.tensors[name].shape) != shape:
                 problems.append(f"{name} is {tuple(stored.tensors[name].shape)}, not {shape}")
     dropped = {}
-    for name in stored.tensors:
-        if name not in used:
-            allowed = next((one for one in allow_unused if fnmatch.fnmatchcase(name, one)), None)
-            if allowed is None:
-                problems.append(f"{name} belongs to no layer")
-            else:
-                dropped[name] = f"allowed by {allowed}"
+    without = {*config["layers"]} - {*stored.places.values()}
+    for name in (one for one in stored.tensors if one not in used):
+        allowed = next((one for one in allow_unused if fnmatch.fnmatchcase(name, one)), None)
+        if without & {*name.split(".")[1:2]}:
+            dropped[name] = "no output needs it"
+        elif allowed is None:
+            problems.append(f"{name} belongs to no layer")
+        else:
+            dropped[name] = f"allowed by {allowed}"
     if problems:
         more = len(problems) - SHOWN
         lines = "".join(f"\n  {problem}" for problem in problems[:SHOWN])

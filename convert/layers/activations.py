@@ -40,8 +40,11 @@ FUNCTION = "function"
 
 
 def _relu(options: Mapping[str, Any]) -> dict[str, Any]:
-    plain = options == {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}
-    return {"name": "relu"} if plain else {"name": "bounded_relu", **options}
+    plain = options["negative_slope"] == options["threshold"] == 0
+    names = {None: "relu", 6.0: "relu6"}
+    if plain and options["max_value"] in names:
+        return {"name": names[options["max_value"]]}
+    return {"name": "bounded_relu", **options}
 
 
 #: Layers that are an activation: their options, and the function that they mean.

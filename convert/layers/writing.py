@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from convert.layers.binding import MASKS, operands, roles_of
 from convert.layers.dialects import ANY, as_object
 from convert.layers.form import INPUT, Architecture, Call, Layer, Reference
+from convert.layers.graph import Network
 from convert.layers.kinds import KINDS
-from convert.layers.network import Network, given_tensors, input_shape, needed, roles_of
+from convert.layers.masks import MADE
+from convert.layers.network import input_shape
 from convert.layers.options import REQUIRED, read_options
 from convert.layers.placing import WRAPPERS
 from convert.layers.rows import Kind
@@ -43,14 +46,17 @@ class JsonWriter:
         Raises:
             UsageError: the version lacks a class, an option or a function.
         """
-        wanted = {layer for layer, _ in needed(model)} | {one.layer for one in model.inputs}
+        inputs = model.inputs
+        if not inside:  # of which those that no output needs may be gone
+            inputs = [one for one in inputs if one.layer in self.network.input_names]
+        wanted = needed(model) | {one.layer for one in inputs}
         layers = [layer for layer in model.layers if layer.name in wanted]
         places = {layer.name: layer for layer in layers}
         table: dict[str, Any] = {"name": name or model.name}
         table["layers"] = [self._layer(one, inside, places, model.chain) for one in layers]
         if model.chain:
             return as_object("Sequential", table, self.keras)
-        for key, found in (("input_layers", model.inputs), ("output_layers", model.outputs)):
+        for key, found in (("input_layers", inputs), ("output_layers", model.outputs)):
             triples = [self._triple(one, places, outside=True) for one in found]
             table[key] = triples[0] if len(triples) == 1 else triples
         return as_object("Functional", table, self.keras)
@@ -91,7 +97,12 @@ class JsonWriter:
         if layer.kind in WRAPPERS:
             around = AROUND.get(layer.kind, ())
             options |= {key: layer.options[key] for key in around if key in layer.options}
-            options |= {key: self._object(one, path, True) for key, one in layer.inner.items()}
+            for key, one in layer.inner.items():
+                options[key] = (
+                    self._object(one, path, True)
+                    if one.model is None
+                    else self.model(one.model, f"{path}/", one.name)
+                )
         else:
             try:
                 options |= self._options(layer, path)
@@ -132,7 +143,8 @@ class JsonWriter:
 
     def _node(self, layer: Layer, call: Call, places: Mapping[str, Layer], inside: str) -> Any:
         """A call, in the form of the version."""
-        tensors, roles = given_tensors(layer, call), roles_of(layer)
+        tensors, roles = operands(layer, call), roles_of(layer)
+        more = self._more(layer, call, places, inside)
         triples = [self._triple(one, places) for one in tensors]
         if self.keras == 3:
             made: list[Any] = [
@@ -140,13 +152,28 @@ class JsonWriter:
                 for one, triple in zip(tensors, triples, strict=True)
             ]
             if not roles:
-                return {"args": [made if _takes_list(layer, made) else made[0]], "kwargs": {}}
+                return {"args": [made if _takes_list(layer, made) else made[0]], "kwargs": more}
             rest = [made[1:]] if len(roles) == 1 else made[1:]
             named = dict(zip(roles, filter(None, rest), strict=False))
-            return {"args": made[:1], "kwargs": named}
+            return {"args": made[:1], "kwargs": named | more}
         if len(roles) > 1:
-            return [[*triples[0], dict(zip(roles, triples[1:], strict=False))]]
-        return [triple if self.keras == ANY else [*triple, {}] for triple in triples]
+            return [[*triples[0], dict(zip(roles, triples[1:], strict=False)) | more]]
+        return [
+            triple if self.keras == ANY and not more else [*triple, more] for triple in triples
+        ]
+
+    def _more(
+        self, layer: Layer, call: Call, places: Mapping[str, Layer], inside: str
+    ) -> dict[str, Any]:
+        """Masks that somebody gave by name, and what else a call asks for."""
+        row = KINDS.get(layer.kind)
+        asked = {name: value for name, value in call.arguments.items()
+                 if row is not None and name in row.arguments and value}  # fmt: skip
+        masks = {name: of[0] for name, of in call.roles.items() if _given(name, of, places)}
+        for name, one in masks.items():
+            triple = self._triple(one, places)
+            asked[name] = self._tensor(one, triple, places, inside) if self.keras == 3 else triple
+        return asked
 
     def _triple(
         self, one: Reference, places: Mapping[str, Layer], outside: bool = False
@@ -172,6 +199,29 @@ class JsonWriter:
             "class_name": "__keras_tensor__",
             "config": {"shape": list(shape or ()), "dtype": kind, "keras_history": triple},
         }
+
+
+def needed(model: Architecture) -> set[str]:
+    """Names of the layers that some output of a model needs."""
+    layers = {layer.name: layer for layer in model.layers}
+    left = [one.layer for one in model.outputs]
+    found = set(left)
+    while left:
+        for call in layers[left.pop()].calls:
+            masks = [of[0] for name, of in call.roles.items() if _given(name, of, layers)]
+            tensors = [*call.inputs, *masks]
+            for name, of in call.roles.items():
+                tensors += [] if MASKS.fullmatch(name) else of
+            new = {one.layer for one in tensors} - found
+            found |= new
+            left += new
+    return found
+
+
+def _given(name: str, of: Sequence[Reference], layers: Mapping[str, Layer]) -> bool:
+    """Whether a tensor given by name is a mask that Keras does not work out by itself."""
+    others = [one for one in of if one.layer in layers and layers[one.layer].kind not in MADE]
+    return MASKS.fullmatch(name) is not None and bool(others)
 
 
 def _takes_list(layer: Layer, tensors: list[Any]) -> bool:

@@ -91,10 +91,15 @@ def differences(path: Path) -> dict[str, float]:
     return found
 
 
+def allowed(path: Path) -> tuple[float, float]:
+    """What is allowed of the outputs of a file, in float32 and in float64."""
+    folder = path.parent
+    return EXCEPTIONS.get(f"{folder.parent.name}/{folder.name}", ALLOWED)
+
+
 def check(path: Path) -> None:
     """Raise where an output is further from the recorded one than is allowed."""
-    folder = path.parent
-    single, double = EXCEPTIONS.get(f"{folder.parent.name}/{folder.name}", ALLOWED)
+    single, double = allowed(path)
     found = differences(path)
     assert found
     far = {

@@ -89,7 +89,10 @@ def _causal(options: Options, shapes: Sequence[Shape]) -> dict[str, Any]:
     return {"causal": bool(options.get("causal") or options[CAUSAL])}
 
 
-_KEYS = {"use_scale": Key(flag, False, hidden=True), "causal": Key(flag, False, hidden=True, since=NEVER)}
+_KEYS = {
+    "use_scale": Key(flag, False, hidden=True),
+    "causal": Key(flag, False, hidden=True, since=NEVER),
+}
 
 TABLE = {
     "Attention": Kind(
