@@ -160,8 +160,10 @@ TEXTS = (
         rebuilt="encoder.embed_positions.weight", more=TUNED,
     ),
     _theirs("electra", "ELECTRA", "Electra", "ForPreTraining", "arXiv:2003.10555", more=TUNED),
-    _theirs("fnet", "FNet", "FNet", "ForMaskedLM", "arXiv:2105.03824", reads_mask=False),
-    _theirs("gpt2", "GPT-2", "GPT2", "LMHeadModel", "arXiv:2012.00413"),
+    _theirs(
+        "fnet", "FNet", "FNet", "ForMaskedLM", "arXiv:2105.03824", reads_mask=False, more=TUNED
+    ),
+    _theirs("gpt2", "GPT-2", "GPT2", "LMHeadModel", "arXiv:2012.00413", more=TUNED),
     _theirs("t5", "T5", "T5", "ForConditionalGeneration", "arXiv:1910.10683"),
     _theirs("mt5", "mT5", "MT5", "ForConditionalGeneration", "arXiv:2010.11934"),
     _ours("bert", "BERT with bert4keras's options", "Bert", "ForMaskedLM", "arXiv:1810.04805"),

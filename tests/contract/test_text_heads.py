@@ -1,6 +1,5 @@
 """Laws of heads of fine-tuning: what a head does, once; what a backbone adds, on every one."""
 
-import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -98,7 +97,9 @@ def values_of(output):
 
 
 #: Every class once, each on another backbone; and every backbone once.
-EVERY_CLASS = [*zip(itertools.cycle(BACKBONES), CLASSES)]
+EVERY_CLASS = [
+    *zip((name for name, entry in BACKBONES.items() if entry.reads_mask), CLASSES, strict=False)
+]
 EVERY_BACKBONE = [(name, "ForHalfPointerRelations") for name in BACKBONES]
 every_class = pytest.mark.parametrize(("name", "ending"), EVERY_CLASS)
 every_backbone = pytest.mark.parametrize(("name", "ending"), EVERY_BACKBONE)
@@ -106,7 +107,7 @@ every_backbone = pytest.mark.parametrize(("name", "ending"), EVERY_BACKBONE)
 
 def test_every_backbone_has_every_class():
     own = {entry.name for entry in catalog.TEXTS if entry.own} - {"genae_t5"}
-    assert BACKBONES.keys() == own | {"bert", "albert", "electra", "roformer"}
+    assert BACKBONES.keys() == own | {"bert", "albert", "electra", "roformer", "fnet", "gpt2"}
     for entry in BACKBONES.values():
         stem = catalog.class_name(entry.config).removesuffix("Config")
         for ending in CLASSES:

@@ -114,6 +114,7 @@ class FineTuned(PreTrainedModel):
             {name: HEADS[kind](config, settings) for name, (kind, settings) in made.items()}
         )
         setattr(self, self.base_model_prefix, self._backbone(config))
+        self.reads_mask = "attention_mask" in signature(self.model_class.forward).parameters
         self.post_init()
 
     def _read(self, tables: Mapping[str, Table]) -> dict[str, Any]:
@@ -205,12 +206,14 @@ class FineTuned(PreTrainedModel):
             "condition": condition, "inputs_embeds": inputs_embeds,
         }  # fmt: skip
         inputs = {name: value for name, value in named.items() if value is not None}
-        inputs["attention_mask"] = self._visible(inputs)
+        mask = inputs["attention_mask"] = self._visible(inputs)
+        if not self.reads_mask:
+            del inputs["attention_mask"]  # its heads read it
         with inputs_of(self._last_norm()) as seen:
             output = self.base_model(**inputs, **kwargs | {"return_dict": True})
         states = States(
             hidden=output.last_hidden_state,
-            mask=inputs["attention_mask"].bool(),
+            mask=mask.bool(),
             pooled=getattr(output, "pooler_output", None),
             residual=seen[-1] if seen else None,
             subject_ids=subject_ids,

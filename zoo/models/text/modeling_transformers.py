@@ -1,5 +1,7 @@
 """Heads of fine-tuning on backbones that transformers has."""
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import transformers
@@ -19,11 +21,13 @@ def _of_groups(model: Any) -> nn.Module:
 
 
 #: What the names of an architecture's classes begin with; what finds its last normalisation.
-BACKBONES = {
+BACKBONES: dict[str, Callable[[Any], nn.Module]] = {
     "Bert": _of_blocks,
     "Albert": _of_groups,
     "Electra": _of_blocks,
     "RoFormer": _of_blocks,
+    "FNet": _of_blocks,
+    "GPT2": attrgetter("ln_f"),
 }
 
 for _stem, _last_norm in BACKBONES.items():
