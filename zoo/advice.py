@@ -26,6 +26,18 @@ METHODS = {
 }
 
 
+def draws(config: Mapping[str, Any]) -> bool:
+    """Whether a model whose architecture draws images has the parts for it, by its `config.json`.
+
+    Example:
+        >>> draws({"network": "layers", "encoder_layers": {}}), draws({"network": "dense"})
+        (False, True)
+    """
+    encoder_alone = config.get("network") == "layers" and config.get("decoder_layers") is None
+    without_codes = 0 in (config.get("num_codes"), config.get("prior_hidden_size"))
+    return not (encoder_alone or without_codes)
+
+
 def advice(name: str, config: Mapping[str, Any], lacks: Collection[str] = ()) -> str:
     """What a model can do and by which command, as the end of a sentence.
 
@@ -45,6 +57,8 @@ def advice(name: str, config: Mapping[str, Any], lacks: Collection[str] = ()) ->
         return f"see {command('genae', 'info', name)}"
     can = catalog.abilities(entry, architectures)
     for ability, (verb, *words) in VERBS.items():
+        if ability == "samples" and not draws(config):
+            continue
         if ability in can and ability not in lacks:
             return f"it {catalog.ABILITIES[ability]}: {command('genae', verb, name, *words)}"
     return f"see {command('genae', 'info', name)}"

@@ -96,7 +96,11 @@ def sample(
     import torch  # only once the model is known to exist
 
     seed = secrets.randbelow(2**32) if seed is None else seed
-    sampler, temperature = sampler or "prior", 1.0 if temperature is None else temperature
+    try:
+        options = network.sampling_options(sampler=sampler, temperature=temperature)
+    except ValueError as error:  # a sampler that such models do not have
+        raise UsageError(f"{model}: {error}") from error
+    sampler, temperature = options["sampler"], options["temperature"]
     rows = list(plots.classes_of(network, sampler) if labels is None else labels)
     number = number or (OF_LABEL * len(rows) or NUMBER)
     columns = columns or (-(-number // len(rows)) if rows else None)
@@ -240,6 +244,7 @@ def interpolate(
         "steps": steps,
         "mode": mode if bends else "linear",
         "left_out": str(files[-1]) if len(pixels) % 2 else None,
+        "samples": "samples" in can and "samples" not in network.cannot,
     }
     return Grid(torch.cat(made).flatten(0, 1), steps, facts, *read.skipped())
 

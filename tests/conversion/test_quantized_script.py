@@ -1,5 +1,7 @@
 """Parts of the script with discrete codes: each alone does what it holds."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,7 @@ from tests.conversion.script_models import (
 from zoo.errors import IntegrityError
 
 SIZE = {"image_size": 64}
+FACES = Path(__file__).resolve().parents[2] / "cards/examples/faces"
 WHOLE = HERE / "vq_vae/train_model.weights"
 
 
@@ -77,6 +80,16 @@ def test_a_folder_reconstructs_and_says_that_it_does_not_sample(run, tmp_path):
     done = run("sample", out, "-o", tmp_path / "samples.png")
     assert done.code == 2
     assert "no prior over its codes" in done.err
+    assert run("info", out).tried == [f"genae verify {out}"]
+    images = [str(path) for path in sorted(FACES.iterdir())[:2]]
+    done = run("interpolate", out, *images, "-o", tmp_path / "walk.png", "--steps", "3")
+    assert done.tried == [f"genae info {out}"]
+    codebook = tmp_path / "codebook"
+    quantizer = HERE / "vq_vae/quantizer.weights"
+    convert.convert_checkpoint(quantizer, codebook, family="vq_vae", options=SIZE)
+    done = run("evaluate", codebook, "--data", FACES)
+    assert done.code == 2
+    assert "made of a part of another, for which there is no metric" in done.err
 
 
 def test_a_codebook_of_another_width_is_refused(tmp_path):

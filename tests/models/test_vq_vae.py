@@ -281,3 +281,5 @@ def test_a_model_without_a_prior_says_so_when_it_is_to_sample(make):
     with pytest.raises(ValueError, match="no prior over its codes"):
         model.sample(2)
     assert "prior" not in " ".join(model.state_dict())
+    assert model.cannot == {"samples": "this model has no prior over its codes"}
+    assert make().cannot == {}

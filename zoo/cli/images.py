@@ -191,8 +191,10 @@ def interpolate(
     report_skipped(grid)
     if left := grid.facts.pop("left_out"):
         say(f"left out, because it has no partner: {left}", quiet=quiet)
+    samples = grid.facts.pop("samples")
     answer(grid, output, as_json)
-    hint(command("genae", "sample", model, "-n", "64", "-o", "samples.png"), quiet=quiet)
+    following = ("sample", "-n", "64", "-o", "samples.png") if samples else ("info",)
+    hint(command("genae", following[0], model, *following[1:]), quiet=quiet)
 
 
 def answer(grid: "Grid", output: Path, as_json: bool) -> None:

@@ -123,7 +123,8 @@ def info(
 
     Only the small files of a remote model are fetched.
     """
-    from zoo.registry import describe, embedded, load_card, names
+    from zoo.advice import draws
+    from zoo.registry import describe, embedded, load_card, manifest, names
 
     card: Card | None
     if names.here(model) is None and not model.startswith("cards/"):
@@ -203,6 +204,8 @@ def info(
         place = Path(model)
     first = NEXT.get(card.architecture) or NEXT.get(card.task, LAST)
     verb, following = first if facts["ships"] else ("train", ())
+    if verb == "sample" and place == Path(model) and not draws(manifest.read_config(place)):
+        verb, following = LAST
     reads_texts = verb in ("fill-mask", "generate")
     if reads_texts:
         file = card.path and card.path.parent / "tokenizer.json"

@@ -133,6 +133,8 @@ def _fitting(context: Context) -> str:
         return f"measure it with {', '.join(fitting)}"
     if context.can:
         return f"no metric is for a model that {' and '.join(context.can)}"
+    if context.entry.can:
+        return "this one was made of a part of another, for which there is no metric"
     return (
         f"the row of {context.entry.name!r} in zoo/catalog.py says of nothing that its models can "
         f"do it; name that there in `can`, of {', '.join(catalog.ABILITIES)}"

@@ -19,6 +19,14 @@ from .layer_networks import Missing
 from .modeling_autoencoder import AutoencoderModel
 from .networks import apply_network, at_least_float32, check_network
 
+#: Parts of a model, and what takes each: words of the catalog's abilities.
+PARTS = {
+    "encoder": ("quantizes", "reconstructs"),
+    "codebook": ("quantizes", "reconstructs", "samples"),
+    "decoder": ("reconstructs", "samples"),
+}
+WITHOUT_PRIOR = "this model has no prior over its codes"
+
 
 @dataclass
 class VQVAEOutput(ModelOutput):
@@ -71,6 +79,16 @@ class VQVAEModel(AutoencoderModel):
     def prior(self) -> CodePrior | None:
         """The distribution of the codes; None of a model without one."""
         return cast(CodePrior, self.samplers["prior"]) if "prior" in self.samplers else None
+
+    @property
+    def cannot(self) -> dict[str, str]:
+        """A part alone lacks what takes the others, and codes without a prior what draws them."""
+        reasons = {} if self.prior is not None else {"samples": WITHOUT_PRIOR}
+        for part, lost in PARTS.items():
+            module = getattr(self, part)
+            if isinstance(module, Missing):
+                reasons |= dict.fromkeys(lost, module.reason)
+        return reasons
 
     def make_samplers(self, config: AutoencoderConfig) -> dict[str, nn.Module]:
         return {"prior": CodePrior(self.config)} if self.config.prior_hidden_size else {}
@@ -213,10 +231,7 @@ class VQVAEModel(AutoencoderModel):
             ValueError: besides, for a model without a prior.
         """
         if self.prior is None:
-            raise ValueError(
-                "this model has no prior over its codes, so there is nothing to draw from; train "
-                "one with prior_hidden_size above 0"
-            )
+            raise ValueError(f"{WITHOUT_PRIOR}; train one with prior_hidden_size above 0")
         return super().sample_latents(
             num_samples, sampler=sampler, temperature=temperature, seed=seed,
             generator=generator, labels=labels,
