@@ -119,7 +119,7 @@ def sample(
     ]
     facts = {"model": str(model), "number": number, "seed": seed, "sampler": sampler}
     facts |= {"labels": rows} if rows else {}
-    facts |= {} if getattr(network, "fits_samplers", True) else {"spreads": False}
+    facts |= {} if getattr(network, "has_spread", True) else {"spreads": False}
     fitted = [name for name in SAMPLERS if name != "prior" and _fitted(network, name)]
     return Grid(torch.cat(images), columns, facts | {"temperature": temperature, "fitted": fitted})
 

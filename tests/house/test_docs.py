@@ -163,7 +163,7 @@ def test_notice_names_every_folder_of_examples(root):
 
 #: Commands that need a full data set, or minutes of training; each in its own tests.
 LONG = re.compile(
-    r"--data mnist|train cards/vae|out/vae-mnist|infomax-cifar10|evaluate genae/|"
+    r"--data mnist|train cards/c?vae|out/c?vae-|infomax-cifar10|evaluate genae/|"
     r"dde-stacked-mnist|^pip |^make |^hf |^python |export |chinese_L-12|MODEL|DIR"
 )
 

@@ -255,6 +255,7 @@ def test_labels_choose_the_mean_of_the_codes():
         ("dense", {"labels": 1}, "the prior sampler of this model knows none"),
         ("sphere", {"temperature": 0.5}, "has no spread, got 0.5"),
         ("choices", {"temperature": 0.5}, "has no spread, got 0.5"),
+        ("sphere", {"sampler": "gaussian"}, "sampler must be one of prior"),
     ],
 )
 def test_what_a_prior_cannot_draw_is_refused(variant, given, said):

@@ -120,6 +120,9 @@ def check(context: Context, request: Request) -> None:
     """Raise `UsageError` unless the metric fits the model and has the options."""
     metric = table.METRICS[request.name]
     reason = metric.refusal(context.entry.name, context.likelihood, context.can)
+    lacks = [ability for ability in (metric.needs, metric.also) if ability in context.cannot]
+    if lacks:
+        reason = f"{metric.name}: {context.cannot[lacks[0]]}"
     if reason is not None:
         raise UsageError(f"{reason}; {_fitting(context)}")
     known = inspect.signature(metric.function).parameters.values()

@@ -98,8 +98,13 @@ class Context:
     def can(self) -> tuple[str, ...]:
         """What the model can do, words of `catalog.ABILITIES`."""
         able = catalog.abilities(self.entry, [type(self.model).__name__])
-        cannot = getattr(self.model, "cannot", {})
-        return tuple(ability for ability in able if ability not in cannot)
+        return tuple(ability for ability in able if ability not in self.cannot)
+
+    @property
+    def cannot(self) -> Mapping[str, str]:
+        """What others of its architecture can do and this model cannot, each with the reason."""
+        found: Mapping[str, str] = getattr(self.model, "cannot", {})
+        return found
 
     @property
     def _named(self) -> list[str]:

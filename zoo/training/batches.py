@@ -70,12 +70,9 @@ def check_together(model: Any, recipe: Recipe, images: Images) -> None:
     for name in samplers:
         if name not in getattr(model, "samplers", ()):
             raise UsageError(
-                f"{recipe.card.path}: [train] samplers names {name!r}, which no {title} has; "
+                f"{recipe.card.path}: [train] samplers names {name!r}, which this {title} lacks; "
                 "leave it out, as --set train.samplers=[] does"
             )
-    if samplers and not getattr(model, "fits_samplers", True):
-        reasons.append(f"and codes ({model.config.posterior}) to which no Gaussians can be fitted")
-        settings["train.samplers"] = "[]"
     components = getattr(recipe.config, "num_mixture_components", 0)
     if samplers and count < MIN_FITTED:
         reasons.append(f"too few for the samplers, which are fitted to at least {MIN_FITTED}")

@@ -78,10 +78,6 @@ def encode(subject: Subject, pixels: Tensor, codes: str = "mean") -> Tensor:
     model, generator = subject.model, subject.generator("posterior")
     found = []
     for values in subject.context.batches(pixels, "encoding"):
-        if codes == "mean":
-            found.append(model.encode(values).cpu())
-            continue
-        mean, log_var = (part.cpu() for part in model.posterior(values))
-        noise = torch.randn(mean.shape, generator=generator)
-        found.append(mean + (0.5 * log_var).exp() * noise)
+        drawn = model.encode(values) if codes == "mean" else model.encode_sample(values, generator)
+        found.append(drawn.cpu())
     return torch.cat(found)

@@ -155,6 +155,11 @@ _ROWS = (
         floor="as many real images",
     ),
     Metric(
+        "clustering_accuracy", "share", "clustering:clustering_accuracy",
+        "clusters", 4, 0.005, "images in the cluster that stands for their label",
+        floor="k-means on the pixels",
+    ),
+    Metric(
         "accuracy", "share", "accuracy:accuracy",
         "classifies", 4, 0.001, "labels predicted correctly",
         floor=LABEL,
@@ -201,6 +206,7 @@ DEFAULTS = (
     ("bounds", "bernoulli", ("elbo", "iwae")),
     ("bounds", "discretized_logistic", ("elbo", "bits_per_dim")),
     ("bounds", "beta_binomial", ("elbo", "bits_per_dim")),
+    ("clusters", None, ("clustering_accuracy",)),
     ("classifies", None, ("accuracy", "macro_f1")),
     ("translates", None, ("bleu", "chrf")),
     ("predicts", None, ("perplexity",)),

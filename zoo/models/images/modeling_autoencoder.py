@@ -143,8 +143,8 @@ class AutoencoderModel(GenaePreTrainedModel):
         return True
 
     @property
-    def fits_samplers(self) -> bool:
-        """Whether Gaussians can be fitted to the codes, for the samplers of that name."""
+    def has_spread(self) -> bool:
+        """Whether a temperature draws codes of the prior closer together."""
         return True
 
     def encode(self, pixel_values: Tensor) -> Tensor:

@@ -47,6 +47,12 @@ class VAEModel(ImportanceModel):
         elif isinstance(module, MeansOfLabels):
             init.normal_(module.weight)
 
+    def make_samplers(self, config: AutoencoderConfig) -> dict[str, nn.Module]:
+        """No Gaussians where codes are directions or choices, of which they would draw none."""
+        assert isinstance(config, VAEConfig)
+        made = super().make_samplers(config)
+        return made if POSTERIORS[config.posterior].has_spread else {"prior": made["prior"]}
+
     def encoder_width(self, config: AutoencoderConfig) -> int:
         """Number of the encoder's outputs, by the kind of posterior."""
         assert isinstance(config, VAEConfig)
@@ -76,7 +82,7 @@ class VAEModel(ImportanceModel):
         return bool(self.config.posterior == "gaussian" and self.config.prior == "standard")
 
     @property
-    def fits_samplers(self) -> bool:
+    def has_spread(self) -> bool:
         return self.family.has_spread
 
     @property
