@@ -191,6 +191,25 @@ STAGES = INFOMAX | {
     ),
 }
 
+#: Grids of 4 x 4 vectors of 3 numbers from images of 8 x 8.
+GRIDS = CODES | {
+    "network": "layers",
+    "grid_size": 4,
+    "pixel_range": [-1.0, 1.0],
+    "output_activation": "tanh",
+    "encoder_layers": graph(
+        [[8, 8, 1]],
+        ("conv", [0], weighing("conv", {"weight": [3, 1, 3, 3], "bias": [3]}, **WINDOW)),
+        outputs=[1],
+    ),
+    "decoder_layers": graph(
+        [[4, 4, 3]],
+        ("flat", [0], {"kind": "flatten", "channels_first": False}),
+        ("pixels", [1], dense(48, 64, "linear")),
+        outputs=[2],
+    ),
+}
+
 TINY: dict[str, dict[str, dict[str, Any]]] = {
     "ae": {
         "convolutional": CONVOLUTIONAL,
@@ -247,6 +266,7 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         "averages": CODES,
         "gradient": CODES | COLOUR | SHARED | {"codebook": "gradient"},
         "binary": CODES | BERNOULLI | {"restart_threshold": 0.0},
+        "layers": GRIDS,
     },
     "classifier": {
         "convolutional": {

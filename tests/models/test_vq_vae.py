@@ -267,7 +267,7 @@ def test_wrong_codes_are_refused_in_words(make, codes, message):
         ({"codebook_decay": 1.0}, r"codebook_decay must be in \[0, 1\), got 1.0"),
         ({"prior_hidden_size": 7}, "prior_hidden_size must be a multiple of prior_num_heads, 2"),
         ({"grid_size": 3}, "a quarter of image_size, 2, got 3"),
-        ({"image_size": 10}, "multiple of 4"),
+        ({"image_size": 10}, r"which two halvings need, got 10; pad the images .*processor\)$"),
     ],
 )
 def test_wrong_settings_are_refused_in_words(make, settings, message):

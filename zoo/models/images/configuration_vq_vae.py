@@ -76,6 +76,15 @@ class VQVAEConfig(AutoencoderConfig):
         }
         return tuple(part for part, present in has.items() if present)
 
+    def validate_autoencoder(self) -> None:
+        """Check sizes and names that all autoencoders have."""
+        if self.network == "convolutional" and (self.image_size % 4 or self.image_size < 8):
+            raise ValueError(
+                "image_size must be a multiple of 4 from 8 on, which two halvings need, got "
+                f"{self.image_size}; pad the images (pad_size of the image processor)"
+            )
+        super().validate_autoencoder()
+
     def validate_layers_network(self) -> None:
         """Check the settings of a network of layers; a codebook may also be alone."""
         if self.network != "layers" or len(self.parts) != 1 or not self.num_codes:
