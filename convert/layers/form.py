@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,8 +102,10 @@ class Architecture:
     def order(self) -> list[tuple[Layer, int]]:
         """Calls in an order in which each has its inputs; those that wait in a circle are absent.
 
-        Inputs come first, as call 0 of layers that have none.
+        Of those that have them the first in the file comes next, which is Keras's own order.
+        Inputs are call 0 of layers that have none.
         """
+        places = {layer.name: place for place, layer in enumerate(self.layers)}
         layers = {layer.name: layer for layer in self.layers}
         waiting = {
             (layer.name, place): {(one.layer, one.call - layers[one.layer].first)
@@ -114,14 +117,20 @@ class Architecture:
         for reader, needed in waiting.items():
             for one in needed:
                 readers.setdefault(one, []).append(reader)
-        ready = [(layer.name, 0) for layer in self.layers if not layer.calls]
-        ready += [reader for reader, needed in waiting.items() if not needed]
-        for done in ready:  # which grows
-            for reader in readers.get(done, ()):
-                waiting[reader].discard(done)
+        first = [(layer.name, 0) for layer in self.layers if not layer.calls]
+        first += [reader for reader, needed in waiting.items() if not needed]
+        ready = [(places[name], number) for name, number in first]
+        heapq.heapify(ready)
+        found: list[tuple[Layer, int]] = []
+        while ready:
+            place, number = heapq.heappop(ready)
+            layer = self.layers[place]
+            found.append((layer, number))
+            for reader in readers.get((layer.name, number), ()):
+                waiting[reader].discard((layer.name, number))
                 if not waiting[reader]:
-                    ready.append(reader)
-        return [(layers[name], place) for name, place in ready]
+                    heapq.heappush(ready, (places[reader[0]], reader[1]))
+        return found
 
     def walk(self, inside: str = "") -> Iterator[tuple[str, Layer]]:
         """Every layer by its path, those of models in it too."""

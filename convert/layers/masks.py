@@ -18,6 +18,13 @@ MAKERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "embedding": ("mask_of_ids", ()), "masking": ("mask_of_steps", ("mask_value",)),
 }  # fmt: skip
 
+#: Layers of which later versions of Keras 3 leave masked steps out, and its first ones do not.
+UNSETTLED = ("multiply", "maximum", "minimum")
+
+#: What a mask makes of the options of attention with heads in Keras 3: scores that do not count
+#: become equal; in Keras 2 they are far lower than others.
+FILL = "fill"
+
 ATTENDED = 3  # query, value, key; a mask of pairs of steps comes behind theirs
 STEPS = 2  # axes of a mask: batch and steps
 
@@ -115,19 +122,25 @@ def _make(case: Case) -> Mask:
 
 
 def _use(case: Case) -> Mask:
-    """Of recurrent layers: their sequences keep the mask, their last outputs and states do not."""
+    """Of recurrent layers: their sequences keep the mask, their last outputs and states do not.
+
+    Keras 3 gives no mask to a layer that is given states, but passes it on.
+    """
     options = case.placed.options
     one = options.get("forward", options)
     if one.get("return_sequences"):
         both = "merge_mode" in options and options["merge_mode"] is None
         case.put(case.first, 1 + both)
-    return case.first
+    alone = case.network.architecture.keras < 3 or len(case.inputs) == 1
+    return case.first if alone or case.given.get("mask") else None
 
 
 def _merge(case: Case) -> Mask:
     """Of sums and the like: steps that all have; in Keras 3 that one has, if all have masks."""
     present = [one for one in case.masks if one is not None]
     third = case.network.architecture.keras == 3
+    if present and third and case.placed.compute in UNSETTLED:
+        raise ValueError("masks of steps go in, which change its values in some of Keras 3 alone")
     if not present or (third and len(present) < len(case.masks)):
         return None
     whole = present[0]
@@ -157,13 +170,22 @@ def _concat(case: Case) -> Mask:
 
 
 def _attend(case: Case) -> Mask:
-    """Of attention: a mask for each of query, value and key, then one of pairs of steps."""
+    """Of attention: a mask for each of query, value and key, then one of pairs of steps.
+
+    With heads Keras 3 takes the masks away from what goes in, for all who read it later.
+    """
     found = [*case.masks, *[None] * ATTENDED][:ATTENDED]
     if own := case.given.get("mask"):
         if len(own) != STEPS:
             raise ValueError("one mask is named for query and value, which is not supported")
         found[:2] = own
     pairs = case.given.get("attention_mask", [None])
+    with_heads = case.placed.compute == "multi_head_attention"
+    if with_heads and case.network.architecture.keras == 3:
+        for one in case.inputs:
+            case.network.masks.pop(one, None)
+        if any(one is not None for one in (*found, *pairs)):
+            case.network.layers[case.placed.path].options[FILL] = True
     case.put(found[0])
     return (*found, pairs[0]) if any(one is not None for one in (*found, *pairs)) else None
 

@@ -82,6 +82,12 @@ def run(network: Network, model: Architecture, inside: str, given: Sequence[int]
     return _Run(network, model, inside).of(given)
 
 
+def _alike(first: Placed, again: Placed) -> bool:
+    """Whether options are the same in another call; masks may come with one of them."""
+    one, other = ({**each.options, masks.FILL: None} for each in (first, again))
+    return one == other
+
+
 @dataclass
 class _Run:
     """One model at its place, as its calls are added one by one."""
@@ -151,7 +157,7 @@ class _Run:
         given = {name: [self.value(one) for one in of] for name, of in call.roles.items()
                  if MASKS.fullmatch(name)}  # fmt: skip
         makers = {self.layers[one.layer].kind for one in call.roles.get("mask", ())}
-        if makers and makers <= {*masks.MADE}:  # which are worked out anew
+        if len(inputs) == 1 and makers and makers <= {*masks.MADE}:  # which are worked out anew
             del given["mask"]
         return self.layer(path, layer, inputs, call, given)
 
@@ -180,7 +186,7 @@ class _Run:
         problem = placed.problem
         if first is None or (first.problem is None and not first.outputs):
             network.layers[path] = placed
-        elif first.weights != placed.weights or first.options != placed.options:
+        elif first.weights != placed.weights or not _alike(first, placed):
             problem = problem or UsageError(
                 f"layer {path!r} is called with tensors that its weights or options do not fit"
             )

@@ -29,6 +29,7 @@ WORDS = {
     "get_item": "slice", "strided_slice": "slice", "clip_by_value": "clip", "mirror_pad": "pad",
     "reverse_v": "reverse", "flip": "reverse", "batch_flatten": "flatten",
     "repeat_elements": "repeat", "stop_gradient": "identity", "ensure_shape": "identity",
+    "convert_to_tensor": "identity", "copy": "identity",
     "swish": "silu", "hard_swish": "hard_silu", "log_softmax_v": "log_softmax",
     "l2normalize": "l2_normalize", "split_v": "split",
 }  # fmt: skip

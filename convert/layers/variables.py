@@ -159,8 +159,10 @@ def _of_model(
         )
     for place, layer in enumerate(wanted):
         child, path = children[NUMBERED.format(place)], f"{inside}{layer.name}"
-        if layer.model is not None:
-            yield from _of_model(network, checkpoint, nodes, child, layer.model, f"{path}/")
+        if (inner := layer.model or layer.inside) is not None:
+            if layer.inside is not None and child < len(nodes):
+                child = nodes[child].children.get("layer", child)
+            yield from _of_model(network, checkpoint, nodes, child, inner, f"{path}/")
         else:
             keys = _keys_below(nodes, child)
             yield from _in_order(network, checkpoint, path, keys)
@@ -168,8 +170,8 @@ def _of_model(
 
 def _has_weights(network: Network, inside: str, layer: Layer) -> bool:
     path = f"{inside}{layer.name}"
-    if layer.model is not None:
-        return any(_has_weights(network, f"{path}/", one) for one in layer.model.layers)
+    if (inner := layer.model or layer.inside) is not None:
+        return any(_has_weights(network, f"{path}/", one) for one in inner.layers)
     placed = network.layers.get(path)
     return placed is not None and bool(placed.weights)
 

@@ -122,9 +122,12 @@ def _add_model(
         child = graph.add(parent, word)
         graph.link(parent, f"layer-{place}", child)
         number += 1
-        if layer.model is not None:
-            _add_model(graph, child, f"{prefix}{word}/", network, layer.model, f"{path}/", found,
-                       checkpoint, tensors)  # fmt: skip
+        if (inner := layer.model or layer.inside) is not None:
+            below = f"{prefix}{word}/"
+            if layer.inside is not None:
+                child, below = graph.add(child, "layer"), f"{below}layer/"
+            _add_model(graph, child, below, network, inner, f"{path}/", found, checkpoint,
+                       tensors)  # fmt: skip
             continue
         folders: dict[str, int] = {"": child}
         again = graph.add(child, "variables")

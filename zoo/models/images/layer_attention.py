@@ -101,8 +101,11 @@ def multi_head_attention(
     k = _heads(weights, "key", value if key is None else key)
     scores = q @ k.mT * q.shape[-1] ** -0.5
     if (counted := _pairs(options, scores, mask)) is not None:
-        scores = scores - MASKED * ~counted
+        filled = options.get("fill")
+        scores = scores.masked_fill(~counted, -MASKED) if filled else scores - MASKED * ~counted
     scores = torch.softmax(scores, -1)
+    if counted is not None and options.get("fill") and options.get("scores"):
+        scores = scores * counted  # a query without any value has no weights then
     found = torch.einsum(
         "bhts,hsd->btd", scores @ _heads(weights, "value", value), weights["output_kernel"]
     )
