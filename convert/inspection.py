@@ -14,7 +14,7 @@ from convert.families.settings import deciding, parts_present
 from convert.identify.evidence import options_present, sizes_present
 from convert.identify.family import Pair, shapes_of
 from convert.images.families import FAMILIES as SCRIPTS
-from convert.images.opening import fitting, open_script, propose
+from convert.images.opening import fitting, note_whole, open_script, propose
 from convert.images.units import read_units
 from convert.layered import check_options
 from convert.layers.opening import check_meant, open_model
@@ -160,7 +160,10 @@ def inspect(
     if model is not None:
         with model:
             if family is None and model.checkpoint is not None:
-                propose(model.problems, model.checkpoint)
+                if model.problems:
+                    propose(model.problems, model.checkpoint)
+                else:
+                    note_whole(model.notes, model.checkpoint)
             summary = summarize(model)
         if family == FAMILY or (family is None and model.meant(options)):
             check_options(options, model.network)

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 #: Options of every family.
 SIZE, PART = "image_size", "part"
 
+#: What a family calls the file of all its parts.
+WHOLE = "whole"
+
 
 @dataclass
 class ScriptModel:
@@ -221,6 +224,14 @@ def proposals(units: Units) -> str:
     return " or ".join(f"--family {name} ({' or '.join(holds)})" for name, holds in found)
 
 
+def note_whole(notes: list[str], checkpoint: Checkpoint) -> None:
+    """Note the scripts whose whole models have a file's shapes, where layers are taken as such."""
+    found = fitting(read_units(checkpoint)).items()
+    names = [f"--family {name}" for name, holds in found if WHOLE in holds]
+    if names:
+        notes.append(f"as a model of images of a published script: {' or '.join(names)}")
+
+
 def propose(problems: list[GenaeError], checkpoint: Checkpoint) -> None:
     """Add to what stops a conversion the families of scripts whose shapes a file has.
 
@@ -260,8 +271,8 @@ def _resolve(
         if missing:
             lines = "".join(f"\n  --option {name}=N: {words}" for name, words in missing.items())
             raise UsageError(
-                f"{model.path}: as {found.holds} of {family.name} it does not say what the result "
-                f"needs; give{lines}"
+                f"{model.path}: this file of {family.name} ({found.holds}) does not say all that "
+                f"the result needs; give{lines}"
             )
         model.given = {
             name: int(given[name]) if one.whole else given[name] for name, one in asked.items()

@@ -345,3 +345,12 @@ def test_statistics_of_a_training_pass_are_those_of_keras():
         "latent_bn_after_var": variance,
     }
     assert max(gaps(made, kept).values()) < 1e-5
+
+
+@pytest.mark.skipif(not THERE.is_dir(), reason="needs the recorded Keras files")
+def test_a_whole_file_without_lambdas_converts_layer_by_layer_and_inspect_names_the_script():
+    path = THERE / "eae/full.h5"
+    summary = convert.inspect(path)
+    assert summary.exit_code == 0
+    assert any("--family eae" in note for note in summary.notes)
+    assert convert.inspect(path, family="eae").to_dict()["families"] == ["eae"]
