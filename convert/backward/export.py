@@ -84,9 +84,13 @@ def export_checkpoint(
         )
     config = read_json(folder / "config.json")
     fitting = KERAS_TARGETS if is_of_layers(config) else TARGETS
+    if to not in fitting and is_of_layers(config):
+        raise UsageError(f"{folder} is a model of layers: give --to {' or --to '.join(fitting)}")
     if to not in fitting:
-        kind = "layers" if is_of_layers(config) else config.get("model_type")
-        raise UsageError(f"{folder} is a model of {kind}, which goes to {' or '.join(fitting)}")
+        raise UsageError(
+            f"{folder} is a model of {config.get('model_type')}: --to {to} is for models of "
+            "layers, which `genae convert` makes of Keras files"
+        )
     if is_of_layers(config):
         for word, given in (("--family", family), ("--option", options), ("--dtype", dtype)):
             if given:

@@ -35,6 +35,7 @@ Advance = Callable[[int], None]
 Written = tuple[list[Step], list[Outgoing], Callable[[Path, str, Advance], None]]
 
 DOUBLE = "float64"
+STRANGE = {2: {"SpectralNormalization"}, 3: set[str]()}  # to be named where a file is loaded
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class KerasReport:
         layers: number of layers that compute something.
         notes: what a person should know.
         files: names in the new folder.
+        strange: classes of Keras that it does not find by itself.
     """
 
     source: Path
@@ -110,6 +112,7 @@ class KerasReport:
     layers: int
     notes: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    strange: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything in types that JSON has, without places on this machine."""
@@ -135,7 +138,9 @@ class KerasReport:
 
     def load_command(self) -> str:
         """The command that loads the file, where Keras is."""
-        load = f"model = keras.models.load_model({literal(self.file)})"
+        found = ", ".join(f"{literal(name)}: keras.layers.{name}" for name in self.strange)
+        given = f", custom_objects={{{found}}}" if found else ""
+        load = f"model = keras.models.load_model({literal(self.file)}{given})"
         return python("import keras", load, "model.summary()")
 
 
@@ -197,6 +202,7 @@ def export_layers(
             Plan(tuple(steps), dropped),
             len(new.layers),
             notes,
+            strange=sorted(STRANGE[target.keras] & {layer.kind for _, layer in model.walk()}),
         )
         total = sum(one.nbytes for one in outgoing)
         with (new_file if alone else new_folder)(out) as place:

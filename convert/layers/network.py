@@ -119,7 +119,7 @@ class _Run:
             return found[one.output]
         path = f"{self.inside}{one.layer}"
         placed = self.network.layers.get(path)
-        known = placed is not None and placed.problem is None and bool(placed.outputs)
+        known = placed is None or (placed.problem is None and bool(placed.outputs))
         problem = placed.problem if placed is not None else None
         if known:
             problem = IntegrityError(f"output {one.output} of layer {path!r} is read, which it "

@@ -69,7 +69,7 @@ class JsonWriter:
             table = self.model(layer.model, f"{path}/", layer.name)
             if layer.frozen:
                 table["config"]["trainable"] = False
-        elif layer.kind == INPUT:
+        elif not layer.calls:  # an input, whatever its class
             table = as_object(INPUT, self._input(layer, path), self.keras)
         else:
             table = self._object(layer, path)
@@ -82,7 +82,9 @@ class JsonWriter:
     def _input(self, layer: Layer, path: str) -> dict[str, Any]:
         shape = input_shape(layer) or self.network.shapes[self.network.made[path, 0][0]]
         kind = layer.options.get("dtype")
-        options: dict[str, Any] = {"name": layer.name, "batch_input_shape": list(shape or ())}
+        options: dict[str, Any] = {"name": layer.name}
+        if shape is not None:
+            options["batch_input_shape"] = list(shape)
         if self.keras != ANY or kind not in (SINGLE, None):
             options["dtype"] = kind if isinstance(kind, str) else SINGLE
         return options
@@ -137,7 +139,7 @@ class JsonWriter:
 
     def _shapes(self, row: Kind, path: str) -> dict[str, Any]:
         placed = self.network.layers[path]
-        inputs = [list(shape) for shape in placed.inputs]
+        inputs: list[Any] = [list(shape) for shape in placed.inputs] or [None]
         return {name: [*inputs, inputs[-1]][min(place, len(inputs))]
                 for place, name in enumerate(row.shapes)}  # fmt: skip
 
@@ -152,7 +154,7 @@ class JsonWriter:
                 for one, triple in zip(tensors, triples, strict=True)
             ]
             if not roles:
-                return {"args": [made if _takes_list(layer, made) else made[0]], "kwargs": more}
+                return {"args": [made] if _takes_list(layer, made) else made, "kwargs": more}
             rest = [made[1:]] if len(roles) == 1 else made[1:]
             named = dict(zip(roles, filter(None, rest), strict=False))
             return {"args": made[:1], "kwargs": named | more}
@@ -192,9 +194,7 @@ class JsonWriter:
         layer = places[one.layer]
         number = self.network.made[f"{inside}{one.layer}", one.call - layer.first][one.output]
         shape = self.network.shapes[number]
-        kind = (
-            self._input(layer, f"{inside}{one.layer}")["dtype"] if layer.kind == INPUT else SINGLE
-        )
+        kind = SINGLE if layer.calls else self._input(layer, f"{inside}{one.layer}")["dtype"]
         return {
             "class_name": "__keras_tensor__",
             "config": {"shape": list(shape or ()), "dtype": kind, "keras_history": triple},

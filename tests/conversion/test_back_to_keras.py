@@ -371,7 +371,7 @@ def test_the_command_answers_with_the_line_that_loads_it(folders, run, tmp_path)
     for words, code, said in (
         ((folder, tmp_path / "one.h5", "--to", "keras-h5"), 7, "exists"),
         ((folder, tmp_path / "two.h5", "--to", "keras"), 2, "--to keras writes model.keras"),
-        ((folder, tmp_path / "b", "--to", "keras-hdf5"), 2, "goes to keras or keras-h5"),
+        ((folder, tmp_path / "b", "--to", "keras-hdf5"), 2, "give --to keras or --to keras-h5"),
         ((folder, tmp_path / "b", "--to", "keras", "--family", "bert"), 2, "models of texts"),
     ):
         done = run("export", *words)
@@ -432,3 +432,25 @@ def test_keras_computes_with_it_what_it_computed_before(root, tmp_path, to):
         if "error" in line or max(line["differences"].values()) > most
     ]
     assert not wrong
+
+
+def test_what_stands_for_an_input_is_one_whatever_its_class():
+    table = {
+        "class_name": "Functional",
+        "config": {
+            "name": "m",
+            "layers": [
+                {"class_name": "GRU", "name": "a", "inbound_nodes": [],
+                 "config": {"name": "a", "batch_input_shape": [None, 4]}},
+                {"class_name": "Dense", "name": "d", "inbound_nodes": [[["a", 0, 0, {}]]],
+                 "config": {"name": "d", "units": 3}},
+            ],
+            "input_layers": [["a", 0, 0]],
+            "output_layers": [["d", 0, 0]],
+        },
+    }  # fmt: skip
+    kept = original(build(parse(Source(table, "2.15.0", "a file"))))
+    assert kept["config"]["layers"][0]["class_name"] == "InputLayer"
+    table["config"]["layers"][1]["inbound_nodes"] = [[["a", 0, 1, {}]]]
+    (problem,) = build(parse(Source(table, "2.15.0", "a file"))).problems
+    assert re.search("output 1 of layer 'a' is read, which it lacks", str(problem))
