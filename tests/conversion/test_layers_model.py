@@ -146,3 +146,24 @@ def test_a_configuration_that_does_not_fit_is_refused(change):
     assert torch.equal(model(x).outputs[0], x)
     with pytest.raises(StrictDataclassClassValidationError, match=r"layers|node|outputs"):
         LayersConfig(**plain | change)
+
+
+def test_halves_of_an_autoencoder_are_what_the_whole_is_made_of():
+    path = KERAS / "keras_2_12_autoencoder/model_v3.keras"
+    _, model = load(path)
+    assert {model.config.encoder, model.config.decoder} <= {*model.config.parts}
+    (x,) = inputs(recorded(path))
+    codes = model.encode(x)
+    torch.testing.assert_close(model.decode(codes), model(x).outputs[0], rtol=0, atol=0)
+    torch.testing.assert_close(model.part(model.config.encoder)(x), codes, rtol=0, atol=0)
+    with pytest.raises(ValueError, match="is no part of this model; its parts: "):
+        model.part("nobody")
+    with pytest.raises(ValueError, match="2 tensors, and 1 go in"):
+        model.decode(codes, codes)
+
+
+def test_a_model_without_halves_says_so():
+    _, model = load(KERAS / "names/model.h5")
+    for call in (model.encode, model.decode):
+        with pytest.raises(ValueError, match=r"this model has no (en|de)coder: .* no parts"):
+            call(torch.zeros(1))
