@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from zoo.models import EAEConfig, EAEModel, InfoMaxConfig, InfoMaxModel
+from zoo.models import EAEConfig, EAEModel, InfoMaxConfig, InfoMaxModel, VQVAEConfig, VQVAEModel
 
 WORKER = """
 import os, sys, torch
@@ -38,6 +38,12 @@ def built_model(name):
     if name == "eae":
         config = EAEConfig(image_size=4, network="dense", hidden_sizes=[8], latent_size=3)
         model = EAEModel(config).train()
+    elif name == "vq_vae":  # with as many codes as restart, and as stay
+        config = VQVAEConfig(
+            image_size=8, width_multiplier=0.02, latent_size=3, num_codes=12, restart_threshold=5,
+            codebook_decay=0.5, prior_hidden_size=4, prior_num_layers=1,
+        )  # fmt: skip
+        model = VQVAEModel(config).train()
     else:
         config = InfoMaxConfig(
             image_size=16, num_channels=1, latent_size=3, width_multiplier=0.0625, feature_size=4,
@@ -50,18 +56,20 @@ def built_model(name):
 
 
 def images(name):
-    size = 4 if name == "eae" else 16
+    size = {"eae": 4, "vq_vae": 8}.get(name, 16)
     return torch.rand(16, 1, size, size, generator=torch.Generator().manual_seed(1))
 
 
 def told(output):
-    """What the whole batch says and a part of it does not."""
+    """What the whole batch says and a part of it does not; of codes their buffers say it."""
+    if "codes" in output:
+        return torch.zeros(())
     return output.entropy if "entropy" in output else output.local_information
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
-@pytest.mark.parametrize("name", ["eae", "infomax"])
+@pytest.mark.parametrize("name", ["eae", "infomax", "vq_vae"])
 def test_gradients_and_statistics_equal_those_of_one_process(tmp_path, name):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
