@@ -89,6 +89,7 @@ MODELING_TEXT = '''
 
 from .configuration_toy_text import GenaeToyTextConfig
 from .heads_classification import SequenceClassification, TokenClassification
+from .heads_fine_tuning import fine_tuned
 from .heads_pretraining import CausalLM, MaskedLM
 from .modeling_text import TextModel, TextPreTrainedModel
 
@@ -126,6 +127,11 @@ class GenaeToyTextForTokenClassification(GenaeToyTextPreTrainedModel, TokenClass
     """Classes of every token."""
 
     model_class = GenaeToyTextModel
+
+
+globals().update(
+    fine_tuned("GenaeToyText", __name__, GenaeToyTextPreTrainedModel, GenaeToyTextModel)
+)
 '''
 
 HEAD = """

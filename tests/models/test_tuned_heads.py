@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.models.text.configuration_heads import KINDS, as_table, read_heads
+from zoo.models.text.configuration_heads import KINDS, read_heads
 from zoo.models.text.heads_base import States
 from zoo.models.text.heads_fine_tuning import HEADS
 from zoo.models.text.spans import find_spans
@@ -234,17 +234,23 @@ def test_a_span_ends_after_its_start_and_is_no_padding():
     near(head.loss(logits, places, mask), wanted)
 
 
-def test_settings_become_a_table_and_back():
-    told = {
-        "tags": {"kind": "memm", "hidden_dim": 3, "starts": [0], "loss_weight": 0.5},
-        "spans": {"kind": "gplinker", "size": 8, "head": {"rope": True}},
-        "mood": {"kind": "classifier", "labels": ["bad", "good"], "pooling": "mean"},
-    }
-    made = read_heads(told)
-    assert {name: as_table(*each) for name, each in made.items()} == told
-    assert made["mood"][1].count(9) == 2
-    assert made["tags"][1].count(9) == 9
-    assert made["spans"][1].pointers(4)["head"].rope
+def test_what_a_table_leaves_out_has_its_default():
+    made = read_heads(
+        {
+            "tags": {"kind": "memm", "hidden_dim": 3, "starts": [0]},
+            "spans": {"kind": "gplinker", "size": 8, "head": {"rope": True}},
+            "mood": {"kind": "classifier", "labels": ["bad", "good"], "pooling": "mean"},
+        }
+    )
+    (_, tags), (kind, spans), (_, mood) = made.values()
+    assert kind == "gplinker"
+    assert (tags.hidden_dim, tags.starts, tags.ends, tags.lr_multiplier) == (3, [0], None, 1.0)
+    assert (mood.count(9), tags.count(9)) == (2, 9)
+    found = spans.pointers(4)
+    assert [found[name].num_labels for name in ("entity", "head", "tail")] == [2, 4, 4]
+    assert [each.rope for each in found.values()] == [True, True, False]
+    assert [each.triangle for each in found.values()] == [True, False, False]
+    assert {each.size for each in found.values()} == {8}
     assert KINDS.keys() == HEADS.keys()
 
 

@@ -9,7 +9,7 @@ A configuration has one table for each head, under the head's name, whose `kind`
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
@@ -314,10 +314,3 @@ def _made(kind: type[HeadSettings], name: str, table: Table) -> Any:
         return kind(**table)
     except Exception as error:
         raise ValueError(f"heads: {name!r}: {' '.join(str(error).split())}") from error
-
-
-def as_table(kind: str, settings: HeadSettings) -> dict[str, Any]:
-    """A head as a table again, with all that is not the default of its kind."""
-    plain = asdict(KINDS[kind]())
-    said = {key: value for key, value in asdict(settings).items() if value != plain[key]}
-    return {"kind": kind, **said}

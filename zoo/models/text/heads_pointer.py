@@ -67,7 +67,7 @@ class Pointer(Head):
 
 
 class GlobalPointer(Pointer):
-    """Queries and keys of its own for each head (arXiv:2208.03054, equations 1 to 5).
+    """Queries and keys of its own for each head (arXiv:2208.03054).
 
     The units of the map are, head by head, the `size` of the query and the `size` of the key.
     """

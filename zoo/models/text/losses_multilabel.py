@@ -4,7 +4,7 @@ With scores s and the threshold 0 between labels that hold and labels that do no
 
     loss = log(1 + sum over negatives of e^s) + log(1 + sum over positives of e^-s)
 
-(arXiv:2208.02955, equation 5). It is 0 where all positives are far above and all negatives far
+(arXiv:2208.02955). It is 0 where all positives are far above and all negatives far
 below 0. Scores of minus infinity take no part. bert4keras 0.11.5 computes the negatives' sum of
 labels that are given as places by subtraction, which loses digits; here it is a sum of its own.
 """

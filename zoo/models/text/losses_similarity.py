@@ -46,7 +46,7 @@ def focal_loss(
 def symmetric_kl(logits: Tensor, others: Tensor, mask: Tensor | None = None) -> Tensor:
     """How far two passes with different dropout are apart, as R-Drop adds it to the loss.
 
-    Half of KL(p || q) + KL(q || p) (arXiv:2106.14448, equation 2), which is half the sum of
+    Half of KL(p || q) + KL(q || p) (arXiv:2106.14448), which is half the sum of
     (p - q) (log p - log q).
 
     Args:

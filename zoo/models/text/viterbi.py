@@ -1,7 +1,7 @@
 """The best paths of labels, for a whole batch at once; ties go to the lower label.
 
 Source: the Viterbi algorithm (Forney, 1973) as `ViterbiDecoder` of bert4keras 0.11.5 breaks ties;
-several best paths as in arXiv:cmp-lg/9407005's list Viterbi.
+several best paths, Seshadri and Sundberg's list Viterbi (1994).
 """
 
 import math
