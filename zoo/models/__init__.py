@@ -38,12 +38,11 @@ for _row in catalog.ARCHITECTURES.values():
     for _name, _auto in catalog.heads(_row).items():
         CLASSES[_name] = getattr(importlib.import_module(_row.own_module), _name)
         _found.setdefault(_auto, []).append(CLASSES[_name])
+    if not _row.own:
+        continue  # transformers' Auto classes find its own models of its own configurations
     for _auto, _models in _found.items():
         # Of several classes an Auto class takes the one that config.json names, else the first.
-        _mapping = getattr(transformers, _auto)
-        if not _row.own:
-            _models.insert(0, _mapping._model_mapping[_config])
-        _mapping.register(
+        getattr(transformers, _auto).register(
             _config, _models[0] if len(_models) == 1 else tuple(_models), exist_ok=True
         )
 

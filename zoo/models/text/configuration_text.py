@@ -114,6 +114,11 @@ class TextConfig(PreTrainedConfig):
     use_cache: bool = True
     tie_word_embeddings: bool = True
 
+    def __post_init__(self, **kwargs: Any) -> None:
+        # An Auto class with several models for a configuration looks through the list.
+        self.architectures = self.architectures or []
+        super().__post_init__(**kwargs)
+
     def validate_options(self) -> None:
         """Raise `ValueError` for sizes and options that cannot be."""
         one_of("attention_mask_kind", self.attention_mask_kind, MASK_KINDS)
