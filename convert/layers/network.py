@@ -119,9 +119,8 @@ class _Run:
             return found[one.output]
         path = f"{self.inside}{one.layer}"
         placed = self.network.layers.get(path)
-        known = placed is None or (placed.problem is None and bool(placed.outputs))
         problem = placed.problem if placed is not None else None
-        if known:
+        if placed is None or (problem is None and placed.outputs):
             problem = IntegrityError(f"output {one.output} of layer {path!r} is read, which it "
                                      "lacks; save the model again")  # fmt: skip
         return self.lost(path, found[:1], problem)

@@ -140,7 +140,10 @@ def _architecture(path: Path) -> dict[str, Any]:
         return dict(json.loads(file.attrs["model_config"]))
 
 
-MODELS = ("nested_two_deep", "shared_model", "lstm_options", "mha", "conv2dt_outpad", "names")
+MODELS = (
+    "nested_two_deep", "shared_model", "lstm_options", "mha", "conv2dt_outpad", "names", "tf_ops",
+    "keras3_ops",
+)  # fmt: skip
 
 
 class Maker:

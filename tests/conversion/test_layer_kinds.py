@@ -155,3 +155,16 @@ def test_names_of_modules_are_each_their_own():
     assert snake_case("Conv2DTranspose") == "conv2d_transpose"
     assert snake_case("PReLU") == "p_re_lu"
     assert snake_case("ConvLSTM2D") == "conv_lstm2d"
+
+
+def test_an_output_that_a_model_lacks_is_an_error_with_its_place():
+    source = read(KERAS / "shared_model/model.h5")
+    inner = next(one for one in source.table["config"]["layers"] if "layers" in one["config"])
+    table = copy.deepcopy(source.table)
+    for one in table["config"]["layers"]:
+        for node in one["inbound_nodes"]:
+            for word in node:
+                word[2] = 3 if word[0] == inner["name"] else word[2]
+    found = problems(table)
+    assert found
+    assert re.search(rf"output 3 of layer '{inner['name']}' is read, which it lacks", str(found[0]))
