@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import IntegrityError, NotFoundError, UsageError
 from zoo.hints import correction
+from zoo.staging import check_new_folder
 
 DTYPES = ("float32", "float16", "bfloat16", "float64")  # of a result
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -71,3 +73,29 @@ def parse_option(text: str) -> tuple[str, Any]:
         return key, words[value] if value in words else json.loads(value)
     except ValueError:
         return key, value
+
+
+def check_request(
+    out: str | os.PathLike[str] | None,
+    dtype: str | None,
+    max_shard_size: str | int,
+    verify: str | os.PathLike[str] | None,
+) -> int:
+    """Check what needs no checkpoint; arguments as `convert_checkpoint`.
+
+    Returns:
+        Bytes of the largest file.
+
+    Raises:
+        UsageError: a size or type that there is not.
+        NotFoundError: the recorded outputs do not exist.
+        ConflictError: the target exists.
+    """
+    if out is not None:
+        check_new_folder(Path(os.path.expanduser(out)))
+    if dtype is not None and dtype not in DTYPES:
+        raise UsageError(f"no dtype {dtype!r}; use {', '.join(DTYPES)}")
+    shard_bytes = size_in_bytes(max_shard_size)
+    if verify is not None and not Path(os.path.expanduser(verify)).is_file():
+        raise NotFoundError(f"{verify} does not exist: give the .npz with recorded outputs")
+    return shard_bytes

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convert.arguments import check_request
 from convert.images.families import FAMILIES as SCRIPTS
 from convert.images.opening import open_script, propose
 from convert.layered import convert_model
@@ -80,13 +81,8 @@ def convert_checkpoint(
         ConflictError: the target exists.
         ToleranceError: outputs differ from the recorded ones; nothing is left behind.
     """
-    from convert import preparing
-    from convert.choosing import open_one
-    from convert.writers.safetensors import write
-    from zoo.staging import new_folder
-
     out = Path(os.path.expanduser(out))
-    shard_bytes = preparing.check_request(out, dtype, max_shard_size, verify)
+    shard_bytes = check_request(out, dtype, max_shard_size, verify)
     if family in SCRIPTS:
         with open_script(source, family, config, options, allow_unused=allow_unused) as script:
             return convert_script(
@@ -106,6 +102,11 @@ def convert_checkpoint(
                 model.require()
             if family is None and model.checkpoint is not None:
                 propose(model.problems, model.checkpoint)
+    from convert import preparing  # of texts alone, which cost an image model their imports
+    from convert.choosing import open_one
+    from convert.writers.safetensors import write
+    from zoo.staging import new_folder
+
     request: dict[str, Any] = {
         "family": family,
         "config": config,

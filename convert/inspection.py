@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert import families, heads, preparing
+from convert.arguments import check_request
 from convert.families.base import UNSAID
 from convert.families.settings import deciding, parts_present
 from convert.identify.evidence import options_present, sizes_present
@@ -139,7 +140,7 @@ def inspect(
         GenaeError: as `convert.open_checkpoint`; or a size, type or place that a conversion
             would refuse before it opens the files.
     """
-    preparing.check_request(out, dtype, max_shard_size, verify)
+    check_request(out, dtype, max_shard_size, verify)
     request: dict[str, Any] = {
         "family": family,
         "config": config,

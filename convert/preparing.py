@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert import advice, families, gelu, published, tokenizers
-from convert.arguments import DTYPES, size_in_bytes
 from convert.companions import read_config
 from convert.families.base import CONFIG_OPTIONS
 from convert.identify.family import Pair, candidates, only, resolve_settings, several
@@ -23,8 +22,7 @@ from convert.plan import make_plan
 from convert.weights.renames import rename
 from convert.weights.steps import Plan
 from convert.writers.safetensors import kinds_of
-from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
-from zoo.staging import check_new_folder
+from zoo.errors import GenaeError, IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from convert.families import Family, Settings
@@ -99,32 +97,6 @@ class Prepared:
         return tokenizers.write_files(
             folder, self.vocabulary, self.settings, self.result["model_type"], self.notes
         )
-
-
-def check_request(
-    out: str | os.PathLike[str] | None,
-    dtype: str | None,
-    max_shard_size: str | int,
-    verify: str | os.PathLike[str] | None,
-) -> int:
-    """Check what needs no checkpoint; arguments as `convert_checkpoint`.
-
-    Returns:
-        Bytes of the largest file.
-
-    Raises:
-        UsageError: a size or type that there is not.
-        NotFoundError: the recorded outputs do not exist.
-        ConflictError: the target exists.
-    """
-    if out is not None:
-        check_new_folder(Path(os.path.expanduser(out)))
-    if dtype is not None and dtype not in DTYPES:
-        raise UsageError(f"no dtype {dtype!r}; use {', '.join(DTYPES)}")
-    shard_bytes = size_in_bytes(max_shard_size)
-    if verify is not None and not Path(os.path.expanduser(verify)).is_file():
-        raise NotFoundError(f"{verify} does not exist: give the .npz with recorded outputs")
-    return shard_bytes
 
 
 def prepare(

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert import families
 from convert.advice import Loading, loading
-from convert.families import settings
 from convert.weights.steps import as_table, parameters
 from zoo.hints import literal, python
 
@@ -93,6 +91,9 @@ def deciding(report: Report) -> list[str]:
     """Defaults taken that change what the result computes, each in words."""
     if not report.defaults:
         return []
+    from convert import families  # of texts alone
+    from convert.families import settings
+
     return settings.deciding(families.find(report.family), report.defaults)
 
 

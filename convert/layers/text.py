@@ -13,11 +13,13 @@ from convert.layers.saved_model import architecture_of, is_saved_model
 from convert.readers.archive import BROKEN
 from convert.readers.keras.archive3 import is_zip, unsound
 from convert.readers.keras.attributes import Attributes
-from convert.readers.keras.hdf5 import is_hdf5, reason
+from convert.readers.keras.hdf5 import datasets, is_hdf5, reason
 from zoo.errors import IntegrityError, NotFoundError
 
 CONFIG, METADATA = "config.json", "metadata.json"
 MAX_BYTES = 64 * 2**20  # of JSON; a model of a thousand layers has one
+#: Half a character, as JSON may write it and nothing else can.
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]|[\ud800-\udfff]")
 MAX_RATIO = 1000  # of the archive's size that one of its texts may claim
 
 
@@ -93,6 +95,14 @@ def parse_json(text: str | bytes, place: str) -> dict[str, Any]:
         raise IntegrityError(
             f"{place}: no architecture can be read from its JSON ({why}); save the model again"
         ) from None
+    if SURROGATE.search(text if isinstance(text, str) else text.decode("latin-1")):
+        try:
+            json.dumps(table, ensure_ascii=False).encode()
+        except (UnicodeEncodeError, RecursionError):
+            raise IntegrityError(
+                f"{place}: the JSON of the architecture has a text that is no Unicode; save the "
+                "model again"
+            ) from None
     if not isinstance(table, dict):
         raise IntegrityError(
             f"{place}: JSON of a {type(table).__name__}, and no architecture, which is an object"
@@ -151,7 +161,7 @@ def _of_hdf5(path: Path) -> Source | None:
         with h5py.File(path, "r") as file:
             if "model_config" not in file.attrs:
                 return None
-            attributes = Attributes(path, file)
+            attributes = Attributes(path, file, (one for _, one in datasets(file, path)))
             text = _text(attributes.value(file, "model_config"))
             said = ""
             if "keras_version" in file.attrs:

@@ -167,4 +167,6 @@ def test_an_output_that_a_model_lacks_is_an_error_with_its_place():
                 word[2] = 3 if word[0] == inner["name"] else word[2]
     found = problems(table)
     assert found
-    assert re.search(rf"output 3 of layer '{inner['name']}' is read, which it lacks", str(found[0]))
+    assert re.search(
+        rf"output 3 of layer '{inner['name']}' is read, which it lacks", str(found[0])
+    )

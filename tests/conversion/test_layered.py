@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 
 import convert
 from convert.layers.opening import open_model
+from convert.layers.text import read
 from tests.conversion.keras_files import KERAS, SHARED
 from zoo.errors import GenaeError, IntegrityError, NotFoundError, ToleranceError, UsageError
 from zoo.models.images.modeling_layers import LayersModel
@@ -153,3 +154,19 @@ def test_mixed_precision_is_known_by_the_layers_policies(tmp_path):
     record = KERAS / "names/io.npz"
     report = convert.convert_checkpoint(tmp_path / "model.h5", tmp_path / "out", verify=record)
     assert [one.rule[:5] for one in report.parity] == ["2e-02", "1e-09"]
+
+
+def test_text_that_is_no_unicode_is_refused(tmp_path):
+    text = (KERAS / "keras_1_sequence/model.json").read_text("utf-8")
+    for half in ("\\ud83d", "\ud83d"):
+        spoilt = text.replace('"name": "', f'"name": "{half}', 1).encode("utf-8", "surrogatepass")
+        (tmp_path / "model.json").write_bytes(spoilt)
+        with pytest.raises(IntegrityError, match=r"model\.json: .* no Unicode"):
+            convert.convert_checkpoint(
+                KERAS / "keras_1_sequence/weights.h5", tmp_path / "out",
+                config=tmp_path / "model.json",
+            )  # fmt: skip
+        assert not (tmp_path / "out").exists()
+    whole = text.replace('"name": "', '"name": "\\ud83d\\ude00', 1)
+    (tmp_path / "model.json").write_text(whole)
+    read(tmp_path / "model.json")

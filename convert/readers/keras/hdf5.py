@@ -79,7 +79,7 @@ def open_hdf5(path: Path) -> Checkpoint:
         raise IntegrityError(f"{path}: not a sound HDF5 file ({reason(error)})") from None
     checkpoint = Checkpoint(FORMAT, [path], {}, handles=[file])
     try:
-        found = dict(_datasets(file, path, checkpoint.unreadable))
+        found = dict(datasets(file, path, checkpoint.unreadable))
         attributes = Attributes(path, file, found.values())
         checkpoint.groups = list(_groups(file, attributes))
         for name in (*(each for group in checkpoint.groups for each in group.tensors), *found):
@@ -122,8 +122,19 @@ def layers_of_names(names: list[str]) -> list[Layer]:
     return [Layer(layer, "", members) for layer, members in groups.items()]
 
 
-def _datasets(file: Any, path: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, Any]]:
-    """Every data set, walked along hard links alone, each object once."""
+def datasets(
+    file: Any, path: Path, unreadable: dict[str, str] | None = None
+) -> Iterator[tuple[str, Any]]:
+    """Every data set, walked along hard links alone, each object once.
+
+    Args:
+        file: open.
+        path: of it, for messages.
+        unreadable: receives the names of links to other files, and what they are.
+
+    Raises:
+        IntegrityError: there are too many.
+    """
     import h5py
 
     stack, seen = [("", file)], set()
@@ -132,11 +143,12 @@ def _datasets(file: Any, path: Path, unreadable: dict[str, str]) -> Iterator[tup
         for key in group:
             link = group.get(key, getlink=True)
             if not isinstance(link, h5py.HardLink):  # which could lead anywhere
-                if isinstance(link, h5py.ExternalLink):
+                if isinstance(link, h5py.ExternalLink) and unreadable is not None:
                     unreadable[f"{prefix}{key}"] = "is a link to another file, not followed"
                 continue
             item = group[key]
             name = f"{prefix}{key}"
+            name.encode()  # which fails where bytes stand for no character
             address = h5py.h5o.get_info(item.id).addr
             if address in seen:
                 continue
