@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from convert.images.rows import (
     CODE,
@@ -82,6 +84,16 @@ VAE_CNN = Family(
     BERNOULLI,
     paper=PAPER,
 )
+
+
+def whole_choices(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Nothing more; a `ValueError` where the numbers of a code are no whole choices."""
+    size, classes = result["latent_size"], result["num_choices"]
+    if size % classes:
+        raise ValueError(f"num_choices {classes} does not divide the {size} numbers of a code")
+    return {}
+
+
 CVAE = Family(
     "cvae",
     "Conditional variational autoencoder, with a mean of the prior for each class",
@@ -152,7 +164,11 @@ VMF = Family(
         "decoder": File(("decoder",), VAE),
     },
     BERNOULLI | {"posterior": "von_mises_fisher"},
-    asked={"concentration": Asked("kappa of the script, 20 as it was published", "encoder")},
+    asked={
+        "concentration": Asked(
+            "kappa of the script, 20 as it was published", "encoder", high=10_000
+        ),
+    },
     paper="arXiv:1804.00891",
 )
 GUMBEL = Family(
@@ -166,10 +182,13 @@ GUMBEL = Family(
     },
     BERNOULLI | {"posterior": "gumbel_softmax"},
     asked={
-        "num_choices": Asked("classes of each discrete number, 10 as published", whole=True),
-        "relaxation": Asked("tau of the script at the end of its training", "encoder"),
+        "num_choices": Asked(
+            "classes of each discrete number, 10 as published", low=2, whole=True
+        ),
+        "relaxation": Asked("tau of the script at the end of its training", "encoder", low=0.01),
     },
     scalar="relaxation",
+    derived=whole_choices,
     paper="arXiv:1611.01144",
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convert.images.rows import AXES, CODE, IMAGE, TABLE, Family, File, Part, Row
-from convert.images.sizes import Image, NoFit, image_of, write
+from convert.images.sizes import CHANNELS, Image, NoFit, image_of, write
 from convert.images.units import Unit, Units
 from convert.layers.graph import Network
 from convert.layers.network import build
@@ -125,6 +125,8 @@ def _fit(family: Family, holds: str, file: File, units: Units, image: Image) -> 
     for name, fitted in parts.items():
         if fitted.part.rows[0].kind != TABLE:
             fitted.network = _network(name, fitted, image)
+    if image.channels not in (0, *CHANNELS):
+        raise NoFit(f"its images have {image.channels} channels, and genae's have 1 or 3")
     found = Fit(family, holds, file, parts, image, scalars)
     _check_code(found)
     return found

@@ -13,7 +13,7 @@ from convert.images.checking import check_architecture, facts, image_inside
 from convert.images.families import FAMILIES
 from convert.images.fitting import Fit, fit
 from convert.images.result import NOT_USED, configuration, plan
-from convert.images.rows import Family
+from convert.images.rows import Asked, Family
 from convert.images.sizes import Image
 from convert.images.units import Units, read_units, standing
 from convert.layers.opening import find_architecture
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 #: Options of every family.
 SIZE, PART = "image_size", "part"
+SIZES = Asked("the height of the images in pixels, which are square", "", 2, 2**16, whole=True)
 
 #: What a family calls the file of all its parts.
 WHOLE = "whole"
@@ -145,15 +146,19 @@ def _checked(family: Family, given: dict[str, Any]) -> dict[str, Any]:
         if name == PART:
             if value not in family.files:
                 raise UsageError(f"part is {value!r}. {did_you_mean(str(value), [*family.files])}")
-        elif isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-            raise UsageError(f"{name} is {value!r}, not a number above 0")
-        elif _is_whole(family, name) and value != int(value):
-            raise UsageError(f"{name} is {value!r}, not a whole number")
+        elif wrong := _wrong(family, name, value):
+            raise UsageError(f"{name} is {value!r}, not {wrong}")
     return given
 
 
-def _is_whole(family: Family, name: str) -> bool:
-    return name == SIZE or (name in family.asked and family.asked[name].whole)
+def _wrong(family: Family, name: str, value: Any) -> str:
+    """What the value of an option should be, where it is something else."""
+    what = SIZES if name == SIZE else family.asked.get(name, Asked(""))
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    if not number or not (what.low <= value <= what.high and 0 < value < math.inf):
+        high = "" if what.high == math.inf else f" to {what.high:g}"
+        return f"a number from {what.low:g}{high}" if what.low or high else "a number above 0"
+    return "a whole number" if what.whole and value != int(value) else ""
 
 
 def _architecture(model: ScriptModel, config: Any) -> Architecture | None:
@@ -267,7 +272,7 @@ def _resolve(
         given = known | {name: value for name, value in options.items() if name in asked}
         missing = {name: one.words for name, one in asked.items() if name not in given}
         if not found.image.size:
-            missing[SIZE] = "the height of the images in pixels, which are square"
+            missing[SIZE] = SIZES.words
         if missing:
             lines = "".join(f"\n  --option {name}=N: {words}" for name, words in missing.items())
             raise UsageError(
@@ -285,7 +290,10 @@ def _resolve(
                     f"{name}={value} is the script's, as no file says it; --option {name}=N gives "
                     "another"
                 )
-    model.result = configuration(found, model.given)
+    try:
+        model.result = configuration(found, model.given)
+    except ValueError as error:
+        raise UsageError(f"{model.path}: {error}") from None
     model.plan = plan(found, left)
 
 

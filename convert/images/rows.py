@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -163,11 +164,15 @@ class Asked:
     Attributes:
         words: what it is in the script.
         part: the part that needs it; empty where any does.
+        low: its least value.
+        high: its greatest value.
         whole: whether it is a whole number.
     """
 
     words: str
     part: str = ""
+    low: float = 0.0
+    high: float = math.inf
     whole: bool = False
 
 

@@ -103,7 +103,8 @@ def test_another_family_is_refused_and_those_that_fit_are_named():
     ("options", "words"),
     [
         ({"images_size": 28}, "image_size"),
-        ({"image_size": "large"}, "not a number above 0"),
+        ({"image_size": "large"}, "not a number from 2 to 65536"),
+        ({"image_size": 1}, "not a number from 2 to 65536"),
         ({"image_size": 27.5}, "not a whole number"),
         ({"part": "encodre"}, "encoder"),
     ],
@@ -115,6 +116,22 @@ def test_wrong_options_are_refused_in_words(options, words):
         pytest.raises(UsageError, match=words),
     ):
         script.require()
+
+
+def test_settings_that_the_result_could_not_have_are_refused():
+    path = HERE / "vae_gumbel/vae.weights"
+    for options, words in (
+        ({"num_choices": 7, "relaxation": 0.7}, "does not divide the 80"),
+        ({"num_choices": 1, "relaxation": 0.7}, "not a number from 2"),
+        ({"num_choices": 10, "relaxation": 0.001}, "not a number from 0.01"),
+        ({"num_choices": 10, "relaxation": float("nan")}, "not a number from 0.01"),
+        ({"num_choices": 10}, "relaxation=N: tau"),
+    ):
+        with (
+            open_script(path, "vae_gumbel", options=options) as script,
+            pytest.raises(UsageError, match=words),
+        ):
+            script.require()
 
 
 def test_damaged_shapes_are_refused(tmp_path):
