@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 
 import pytest
 from PIL import Image
@@ -34,6 +35,25 @@ def test_there_and_back(run, folder, grey, packed, tmp_path):
     for file in folder.iterdir():
         with Image.open(file) as one, Image.open(tmp_path / "back" / file.name) as other:
             assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("posterior", "von_mises_fisher"),
+        ("posterior_scale", "log_standard_deviation"),
+        ("prior", "class_means"),
+    ],
+)
+def test_codes_of_other_distributions_are_refused(run, folder, grey, tmp_path, field, value):
+    model = tmp_path / "other"
+    shutil.copytree(grey, model)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {field: value}))
+    code, _, err = run("compress", folder, tmp_path / "out.gnz", "--model", model)
+    assert code == 2
+    assert f"cannot compress: its {field} is '{value}'" in err
+    assert not (tmp_path / "out.gnz").exists()
 
 
 def test_a_dry_run_writes_nothing(run, folder, grey, tmp_path):

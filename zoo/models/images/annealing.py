@@ -165,7 +165,7 @@ def _check_prior(model: AutoencoderModel) -> None:
     if not model.standard_prior:
         raise ValueError(
             "annealed importance sampling starts from codes of N(0, I), which are not the prior "
-            "of this model; use log_prob"
+            "of this model; importance sampling takes any prior that has a density"
         )
 
 
