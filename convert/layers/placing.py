@@ -21,6 +21,7 @@ MERGED = {"concat", "sum", "mul", "ave"}
 QUANTISED = re.compile(r"(int4|int8|float8|gptq|awq)(?:[_/].*)?")
 SAY = "Say what it computes (sampling, l2_normalize, mean:axis=1 ...): --lambda {}"
 ALIKE = 0.85  # how much of the letters two classes share whose names are near
+CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose")
 UNTRAINED = "vector_u"  # what a spectral normalisation has besides its layer
 
 
@@ -98,6 +99,7 @@ def place(
     """
     try:
         _check_not_quantised(path, layer)
+        _check_order_of_kernels(path, layer, keras)
         if bound is not None:
             found = _read(path, bound.layer, bound.row, shapes, keras)
             found.layer = layer
@@ -116,6 +118,18 @@ def _check_not_quantised(path: str, layer: Layer) -> None:
         raise UsageError(
             f"layer {path!r} ({layer.kind}) is quantised ({match[1]}): what goes into "
             "it is rounded, too. Convert the model as it was before quantize()"
+        )
+
+
+def _check_order_of_kernels(path: str, layer: Layer, keras: int) -> None:
+    """Raise where no file says how kernels lie: of Keras 1, whose images had channels first."""
+    inner = layer.inner.get("layer", layer)
+    first = inner.options.get("data_format") == "channels_first"
+    if keras == 1 and first and inner.kind in CONVOLUTIONS:
+        raise UsageError(
+            f"layer {path!r} ({inner.kind}) is of Keras 1, with channels first (dim_ordering th): "
+            "its kernels may be turned, and no file says so. Load the model in Keras 2, save it "
+            "there and convert that"
         )
 
 

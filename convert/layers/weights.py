@@ -16,6 +16,7 @@ from convert.layers.variables import Found, by_objects, by_scopes
 from convert.names.leftovers import why_left_over
 from convert.readers.base import Checkpoint
 from convert.readers.base import Layer as Group
+from convert.weights.ops import Op, flip, shape_after, then
 from convert.weights.steps import Plan, Step
 from zoo.errors import IntegrityError
 from zoo.hints import quote
@@ -29,6 +30,9 @@ NOT_WEIGHTS = re.compile(
     r"^(optimizer|metrics|loss|compile|optimizer_weights|_)[^/]*/"
     r"|(^|/)(seed_generator|_random_generator)/"
 )
+
+#: Layers whose kernels Theano turns -> number of their axes of space.
+TURNED = {"Conv1D": 1, "Conv2D": 2, "Conv3D": 3, "Conv2DTranspose": 2, "ConvLSTM2D": 2}
 
 #: Names that modules of PyTorch have themselves.
 RESERVED = frozenset(
@@ -269,8 +273,6 @@ def _steps(
     allow_unused: Sequence[str],
 ) -> Plan:
     """The steps, if every weight has its tensor and every tensor its weight."""
-    from convert.weights.ops import shape_after
-
     names = module_names(list(network.layers))
     steps: list[Step] = []
     problems: list[str] = []
@@ -298,14 +300,9 @@ def _steps(
                 what = f"{sources[0]!r} is {joined}, not {weight.shape}"
                 problems.append(f"layer {path!r}, {weight.name}: {what}")
                 continue
-            steps.append(
-                Step(
-                    tuple(sources),
-                    f"layers.{names[path]}.{weight.name}",
-                    shape_after(weight.op, weight.shape),
-                    weight.op,
-                )
-            )
+            op = _turned(checkpoint.backend, placed, weight)
+            target = f"layers.{names[path]}.{weight.name}"
+            steps.append(Step(tuple(sources), target, shape_after(op, weight.shape), op))
     for name in checkpoint:
         if name in used:
             continue
@@ -328,6 +325,18 @@ def _steps(
             + _step(unwanted if len(unwanted) == len(problems) else [])
         )
     return Plan(tuple(steps), dropped)
+
+
+def _turned(backend: str, placed: Placed, weight: Weight) -> Op:
+    """From Keras's array to the result's, where kernels may stand as Theano takes them.
+
+    Theano's convolutions turn their kernels by 180 degrees, TensorFlow's do not; Keras 2 turns
+    kernels of a file that says the other backend as it reads them (`convert_kernel`).
+    """
+    rank = TURNED.get(placed.layer.inner.get("layer", placed.layer).kind, 0)
+    if backend != "theano" or not rank or len(weight.shape) != rank + 2:
+        return weight.op
+    return then(flip(rank), weight.op)
 
 
 def _step(unwanted: Sequence[str]) -> str:

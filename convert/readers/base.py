@@ -50,6 +50,7 @@ class Checkpoint(Mapping[str, LazyTensor]):
         full_names: of an object graph: as stored -> what the variable was called when it was made,
             where the file remembers.
         graph: of an object graph: the bytes that describe the objects; else empty.
+        backend: of Keras's HDF5 files, what computed the model ("theano"), where the file says it.
         details: more of the form, in words ("3 data files", "big-endian").
         layers: of Keras's forms, in the order of the model; else empty.
         groups: of Keras's HDF5 files, the weights of each layer as the file's own lists name them.
@@ -67,6 +68,7 @@ class Checkpoint(Mapping[str, LazyTensor]):
     details: list[str] = field(default_factory=list)
     full_names: dict[str, str] = field(default_factory=dict)
     graph: bytes = b""
+    backend: str = ""
     places: list[Path] = field(default_factory=list)
 
     @property

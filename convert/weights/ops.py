@@ -90,6 +90,21 @@ def permute(*axes: int) -> Op:
     return Op(f"axes {axes}", view, lambda array: array.transpose(back), axes)
 
 
+@functools.cache
+def flip(count: int) -> Op:
+    """The first so many axes backwards."""
+
+    def view(source: LazyTensor) -> LazyTensor:
+        from convert.weights.views import Flipped
+
+        return Flipped(source, count)
+
+    def invert(array: np.ndarray) -> np.ndarray:
+        return array[tuple([slice(None, None, -1)] * count)]
+
+    return Op(f"the first {count} axes backwards", view, invert)
+
+
 def then(first: Op, second: Op) -> Op:
     """Both, one after the other."""
     if first is KEEP or second is KEEP:

@@ -81,6 +81,22 @@ class Permuted(View):
         return self.source.block(tuple(turned)).transpose(self.axes)
 
 
+class Flipped(View):
+    """The first axes backwards."""
+
+    def __init__(self, source: LazyTensor, count: int) -> None:
+        super().__init__(source, source.shape)
+        self.count = count
+
+    def block(self, box: Box) -> np.ndarray:
+        """The box on the other side, turned."""
+        turned = [
+            slice(size - one.stop, size - one.start) if axis < self.count else one
+            for axis, (one, size) in enumerate(zip(box, self.shape, strict=True))
+        ]
+        return np.flip(self.source.block(tuple(turned)), tuple(range(self.count)))
+
+
 class Rows(View):
     """Some rows, in another order."""
 

@@ -188,3 +188,43 @@ def test_layers_that_compute_in_integers_are_refused():
         table = {"class_name": "Sequential", "config": [{"class_name": "Dense", "config": layer}]}
         with open_model(NESTED, table) as model, pytest.raises(GenaeError, match=r"'d' .*int8"):
             model.require()
+
+
+def as_theano(path, folder):
+    """What a whole model would be, had Keras 2 saved it with Theano behind it."""
+    copy = shutil.copy(path, folder / "theano.h5")
+    with h5py.File(copy, "r+") as file:
+        kernels: list[h5py.Dataset] = []
+        file["model_weights"].visititems(
+            lambda name, one: kernels.append(one) if name.endswith("kernel:0") else None
+        )
+        for one in (one for one in kernels if one.ndim == 4):
+            one[...] = one[...][::-1, ::-1]
+        for place in (file, file["model_weights"]):
+            place.attrs["backend"] = "theano"
+    return copy
+
+
+@pytest.mark.parametrize("name", ["conv2d_same_s2", "conv2dt_outpad", "nested_two_deep"])
+def test_kernels_that_theano_turned_are_turned_back(tmp_path, name):
+    source = KERAS / name / "model.h5"
+    turned = as_theano(source, tmp_path)
+    with open_checkpoint(turned) as one, open_checkpoint(source) as other:
+        assert one.backend == "theano"
+        assert any(not np.array_equal(one[each].numpy(), other[each].numpy()) for each in one)
+    record = KERAS / name / "io.npz"
+    report = convert.convert_checkpoint(turned, tmp_path / "out", verify=record)
+    assert all(one.ok for one in report.parity)
+    for step in report.plan.steps:
+        with open_checkpoint(turned) as checkpoint:
+            stored = checkpoint[step.source].numpy()
+        np.testing.assert_array_equal(step.op.invert(step.op.apply(stored)), stored)
+
+
+def test_kernels_of_keras_1_with_channels_first_are_refused():
+    layer = {"name": "c", "nb_filter": 3, "nb_row": 3, "nb_col": 3, "dim_ordering": "th",
+             "batch_input_shape": [None, 3, 8, 8]}  # fmt: skip
+    config = [{"class_name": "Convolution2D", "config": layer}]
+    table = {"class_name": "Sequential", "config": config, "keras_version": "1.2.2"}
+    with open_model(NESTED, table) as model, pytest.raises(UsageError, match=r"'c' .*Keras 1"):
+        model.require()

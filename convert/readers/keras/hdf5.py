@@ -91,6 +91,7 @@ def open_hdf5(path: Path) -> Checkpoint:
             checkpoint.format = "keras3"
         else:
             checkpoint.details = _details(file, attributes)
+            checkpoint.backend = _said(file, attributes, "backend")
     except (IntegrityError, UnsafeError):
         checkpoint.close()
         raise
@@ -103,13 +104,17 @@ def open_hdf5(path: Path) -> Checkpoint:
 
 def _details(file: Any, attributes: Attributes) -> list[str]:
     """Whether the model is there as well as its weights, and who wrote both."""
-    whole = "model_weights" in file
-    places = (file, file["model_weights"]) if whole else (file,)
-    version = next((attributes.value(place, "keras_version") for place in places
-                    if "keras_version" in place.attrs), None)  # fmt: skip
-    word = version.decode("utf-8", "replace") if isinstance(version, bytes) else version
-    written = [f"written by Keras {word}"] if isinstance(word, str) else []
-    return ["a full model" if whole else "weights only", *written]
+    version = _said(file, attributes, "keras_version")
+    written = [f"written by Keras {version}"] if version else []
+    return ["a full model" if "model_weights" in file else "weights only", *written]
+
+
+def _said(file: Any, attributes: Attributes, name: str) -> str:
+    """A text that stands with the weights or with the whole model; empty where there is none."""
+    places = (file, file["model_weights"]) if "model_weights" in file else (file,)
+    value = next((attributes.value(place, name) for place in places if name in place.attrs), "")
+    word = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return word if isinstance(word, str) else ""
 
 
 def layers_of_names(names: list[str]) -> list[Layer]:
