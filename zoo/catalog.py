@@ -22,6 +22,7 @@ ABILITIES = {
     "reconstructs": "turns images into codes and back",
     "quantizes": "turns images into grids of codes, each the number of a vector",
     "samples": "draws images",
+    "conditions": "draws images of a label asked for",
     "bounds": "bounds the log-likelihood of images from below",
     "compresses": "codes images by bits back",
     "clusters": "assigns images to clusters",
@@ -48,7 +49,7 @@ IMAGES = (
         config="zoo.models.images.configuration_vae:VAEConfig",
         model="zoo.models.images.modeling_vae:VAEModel",
         paper="arXiv:1312.6114",
-        can=(*AUTOENCODES, "bounds", "compresses", "clusters"),
+        can=(*AUTOENCODES, "conditions", "bounds", "compresses", "clusters"),
     ),
     Entry(
         name="eae",

@@ -227,6 +227,19 @@ def extract(context: Context, reader: Reader, pixels: Tensor, text: str) -> Tens
     return torch.cat([reader.model.features(values).double().cpu() for values in batches])
 
 
+@torch.no_grad()
+def read_labels(context: Context, reader: Reader, pixels: Tensor, text: str) -> Tensor:
+    """The most likely label of 8-bit images, int64 `(n,)` on the CPU."""
+    batches = context.batches(reader.frame(pixels), text)
+    return torch.cat([reader.model(values).logits.argmax(1).cpu() for values in batches])
+
+
+def share_read(context: Context, reader: Reader, pixels: Tensor, labels: Tensor) -> float:
+    """Share of 8-bit images whose most likely label is the one given, in [0, 1]."""
+    read = read_labels(context, reader, pixels, "reading labels")
+    return (read == labels).double().mean().item()
+
+
 def _real_images(subject: Subject, num_images: int) -> tuple[Tensor, Tensor | None]:
     """Seeded choices of n images of the split and of n train images, 8-bit."""
     pixels = subject.images.pixels

@@ -1,7 +1,6 @@
 """How well a model fills in what is missing: a classifier reads what it completed."""
 
 import torch
-from torch import Tensor
 
 from zoo.data.masks import MASKS, hidden_part
 from zoo.errors import UsageError
@@ -10,7 +9,7 @@ from zoo.hints import did_you_mean
 from zoo.plots import to_uint8
 from zoo.progress import items_bar
 
-from .features import Reader, reader_of, reframe, sampling_options
+from .features import reader_of, reframe, sampling_options, share_read
 
 BATCH = 128  # chains at once; part of what a seed means, so no option
 
@@ -71,14 +70,7 @@ def inpainting_accuracy(
     completed = reframe(torch.cat(made), context.processor, context.processor)
     black = pixels.masked_fill(hidden, 0)
     value, floor, ceiling = (
-        _accuracy(subject, reader, shown, labels) for shown in (completed, black, pixels)
+        share_read(context, reader, shown, labels) for shown in (completed, black, pixels)
     )
     used = {"mask": mask, **walk, "features": reader.name, "num_images": len(pixels)}
     return Outcome(value, floor, used, ceiling)
-
-
-def _accuracy(subject: Subject, reader: Reader, pixels: Tensor, labels: Tensor) -> float:
-    """Share of 8-bit images whose most likely label is the true one."""
-    batches = subject.context.batches(reader.frame(pixels), "reading labels")
-    read = torch.cat([reader.model(values).logits.argmax(1).cpu() for values in batches])
-    return (read == labels).double().mean().item()

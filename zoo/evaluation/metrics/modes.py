@@ -14,7 +14,7 @@ from torch import Tensor
 
 from zoo.evaluation.subject import Context, Outcome, Subject, check_count
 
-from .features import Reader, draw, reader_of, sampling_options
+from .features import Reader, draw, read_labels, reader_of, sampling_options
 
 
 def num_modes(
@@ -116,9 +116,8 @@ def class_counts(context: Context, reader: Reader, pixels: Tensor, text: str) ->
         text: of the progress bar.
     """
     count, channels = pixels.shape[:2]
-    batches = context.batches(reader.frame(pixels.flatten(0, 1).unsqueeze(1)), text)
-    read = [reader.model(pixel_values=values).logits.argmax(1).cpu() for values in batches]
+    read = read_labels(context, reader, pixels.flatten(0, 1).unsqueeze(1), text)
     classes = int(reader.model.config.num_labels)
     places = classes ** torch.arange(channels - 1, -1, -1)
-    modes = torch.cat(read).reshape(count, channels) @ places
+    modes = read.reshape(count, channels) @ places
     return torch.bincount(modes, minlength=classes**channels)

@@ -136,6 +136,11 @@ _ROWS = (
     _fidelity("density", "1 for equal sets", 4, 0.02, "real neighbourhoods a sample lies in"),
     _fidelity("coverage", "share", 4, 0.01, "real neighbourhoods that hold a sample"),
     Metric(
+        "conditional_accuracy", "share", "conditional:conditional_accuracy",
+        "conditions", 4, 0.01, "samples of a label that a classifier reads as that label",
+        floor="samples without a label", ceiling="real images",
+    ),
+    Metric(
         "energy_auroc", "share", "auroc:energy_auroc",
         "scores", 4, 0.01, "own images of lower energy than another data set's",
     ),
@@ -206,6 +211,7 @@ DEFAULTS = (
     ("bounds", "bernoulli", ("elbo", "iwae")),
     ("bounds", "discretized_logistic", ("elbo", "bits_per_dim")),
     ("bounds", "beta_binomial", ("elbo", "bits_per_dim")),
+    ("conditions", None, ("conditional_accuracy",)),
     ("clusters", None, ("clustering_accuracy",)),
     ("classifies", None, ("accuracy", "macro_f1")),
     ("translates", None, ("bleu", "chrf")),

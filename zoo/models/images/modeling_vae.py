@@ -62,6 +62,8 @@ class VAEModel(ImportanceModel):
     def cannot(self) -> dict[str, str]:
         reasons = super().cannot
         config = self.config
+        if not self.learns_labels:
+            reasons["conditions"] = f"the prior of this model is {config.prior}, not class_means"
         if not isinstance(self.prior, Clusters):
             reasons["clusters"] = f"the prior of this model is {config.prior}, not clusters"
         if not self.family.has_density:
