@@ -165,7 +165,8 @@ def _of_hdf5(path: Path) -> Source | None:
             text = _text(attributes.value(file, "model_config"))
             said = ""
             if "keras_version" in file.attrs:
-                said = _text(attributes.value(file, "keras_version"))
+                version = _text(attributes.value(file, "keras_version"))
+                said = version.encode("utf-8", "replace").decode("utf-8")
     # h5py turns whatever the C library meets into one of many kinds of error.
     except Exception as error:
         raise IntegrityError(f"{path}: not a sound HDF5 file ({reason(error)})") from None

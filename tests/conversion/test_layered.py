@@ -170,3 +170,13 @@ def test_text_that_is_no_unicode_is_refused(tmp_path):
     whole = text.replace('"name": "', '"name": "\\ud83d\\ude00', 1)
     (tmp_path / "model.json").write_text(whole)
     read(tmp_path / "model.json")
+
+
+def test_a_version_that_is_no_unicode_stops_nothing(tmp_path):
+    source = shutil.copy(KERAS / "names/model.h5", tmp_path)
+    with h5py.File(source, "r+") as file:
+        for place in (file, file["model_weights"]):
+            del place.attrs["keras_version"]
+            place.attrs.create("keras_version", b"2.15\xb5", dtype=h5py.string_dtype())
+    report = convert.convert_checkpoint(source, tmp_path / "out")
+    assert "2.15?" in report.to_dict()["model"]["form"]

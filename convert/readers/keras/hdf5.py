@@ -113,8 +113,7 @@ def _said(file: Any, attributes: Attributes, name: str) -> str:
     """A text that stands with the weights or with the whole model; empty where there is none."""
     places = (file, file["model_weights"]) if "model_weights" in file else (file,)
     value = next((attributes.value(place, name) for place in places if name in place.attrs), "")
-    word = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return word if isinstance(word, str) else ""
+    return _word(value) if isinstance(value, bytes | str) else ""
 
 
 def layers_of_names(names: list[str]) -> list[Layer]:
@@ -219,7 +218,9 @@ def _words(attributes: Attributes, group: Any, attribute: str) -> list[str]:
 
 
 def _word(value: Any) -> str:
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    """A text; bytes that stand for no character, which h5py hands on, become question marks."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def reason(error: BaseException) -> str:
