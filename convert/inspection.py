@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert import families, heads, preparing
+from convert import families, preparing
 from convert.arguments import check_request
 from convert.families.base import UNSAID
 from convert.families.settings import deciding, parts_present
+from convert.heads.finding import find
 from convert.identify.evidence import options_present, sizes_present
 from convert.identify.family import Pair, shapes_of
 from convert.images.families import FAMILIES as SCRIPTS
@@ -244,7 +245,7 @@ def _describe(
     if not evidence:
         return
     shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.items()}
-    found.heads = [str(head) for head in heads.find(pairs[0][1], shapes)]
+    found.heads = [str(head) for head in find(pairs[0][1], shapes)]
     found.parts = sorted(set.intersection(*(present for present, _, _ in evidence)))
     found.sizes = _common([sizes for _, sizes, _ in evidence])
     found.options = _common([options for _, _, options in evidence]) | dict(given)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from convert import heads
 from convert.dialects.foreign import ALIKE, foreign
 from convert.families.base import PART_OPTIONS, WITHOUT, Family, Settings
+from convert.heads.finding import Head, find
 from convert.names import layer_weights
 from convert.names.leftovers import why_left_over
 from convert.names.naming import Naming
@@ -30,6 +30,8 @@ def make_plan(
     tensors: Mapping[str, Any],
     settings: Settings,
     allow_unused: Sequence[str] = (),
+    claimed: Collection[str] = (),
+    advice: str = "",
 ) -> Plan:
     """Pair every row with its tensor and every tensor with its row.
 
@@ -39,6 +41,8 @@ def make_plan(
         tensors: by stored name, in stored order; their `shape` is looked at, nothing is read.
         settings: the resolved ones.
         allow_unused: patterns (`cls/*`) of stored names that may be left over.
+        claimed: stored names that a head of fine-tuning takes.
+        advice: options that would convert the heads that nothing takes, as far as known.
 
     Raises:
         IntegrityError: tensors are absent, of another shape, or left over; names all of them.
@@ -84,12 +88,12 @@ def make_plan(
             op = then(op, select_rows(keep, settings.compounds))
         steps.append(Step((stored[name],), row.target, final, op))
     found_heads = _heads(naming, tensors)
-    behind: list[heads.Head] = []
+    behind: list[Head] = []
     extra: list[str] = []
     takers = _takers(family, naming.kind, layers)
     dropped = dict(naming.dropped)
     for name, original in stored.items():
-        if name in used:
+        if name in used or original in claimed:
             continue
         if name in computed:
             dropped[original] = "computed from the configuration"
@@ -123,7 +127,9 @@ def make_plan(
     if behind:
         raise UsageError(
             f"the checkpoint has a head of fine-tuning, which is not converted: "
-            f"{'; '.join(map(str, behind))}. To convert the model without it: --option head=none"
+            f"{'; '.join(map(str, behind))}. To convert the model "
+            + (f"with it: {advice}; " if advice else "")
+            + "without it: --option head=none"
         )
     _check_averages(naming, steps)
     return Plan(tuple(steps), dropped)
@@ -149,10 +155,10 @@ def _contradiction(row: Row, stored: str) -> str | None:
     )
 
 
-def _heads(naming: Naming, tensors: Mapping[str, Any]) -> dict[str, heads.Head]:
+def _heads(naming: Naming, tensors: Mapping[str, Any]) -> dict[str, Head]:
     """Tensors of heads of fine-tuning, as stored -> the head."""
     shapes = {stored: tuple(tensors[stored].shape) for stored in naming.names.values()}
-    return {stored: head for head in heads.find(naming, shapes) for stored in head.tensors}
+    return {stored: head for head in find(naming, shapes) for stored in head.tensors}
 
 
 def _check_averages(naming: Naming, steps: Sequence[Step]) -> None:
@@ -188,7 +194,7 @@ def _why_not_resized(found: tuple[int, ...], wanted: tuple[int, ...], settings: 
     )
 
 
-def _disagreement(family: Family, problems: list[str], behind: list[heads.Head]) -> str:
+def _disagreement(family: Family, problems: list[str], behind: list[Head]) -> str:
     more = len(problems) - SHOWN
     lines = "".join(f"\n  {problem}" for problem in problems[:SHOWN])
     return (
@@ -200,7 +206,7 @@ def _disagreement(family: Family, problems: list[str], behind: list[heads.Head])
     )
 
 
-def _left_over(family: Family, extra: list[str], behind: list[heads.Head]) -> str:
+def _left_over(family: Family, extra: list[str], behind: list[Head]) -> str:
     """What to say of a whole model and leftover tensors that nobody knows."""
     more = len(extra) - SHOWN
     names = [line.partition(": ")[2].rpartition(" (")[0] for line in extra]

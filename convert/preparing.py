@@ -16,8 +16,13 @@ from typing import TYPE_CHECKING, Any
 from convert import advice, families, gelu, published, tokenizers
 from convert.companions import read_config
 from convert.families.base import CONFIG_OPTIONS
+from convert.heads.fitting import propose
+from convert.heads.recorded import read_recorded
+from convert.heads.tuning import wanted
+from convert.heads.units import units
 from convert.identify.family import Pair, candidates, only, resolve_settings, several
-from convert.images.opening import propose
+from convert.identify.shrunk import shrunk
+from convert.images.opening import propose as propose_scripts
 from convert.plan import make_plan
 from convert.weights.renames import rename
 from convert.weights.steps import Plan
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
     from convert.families import Family, Settings
     from convert.names.naming import Naming
     from convert.readers import Checkpoint
+
+HDF5 = "keras_hdf5"  # the form that may hold an architecture
 
 
 @dataclass
@@ -136,6 +143,9 @@ def prepare(
         ready.config, ready.config_name = read_config(
             source, checkpoint, config, family, options, known or published.by_index(checkpoint)
         )
+        behind = bool((options or {}).get("heads") or (options or {}).get("head"))
+        ready.config, said = shrunk(ready.config, checkpoint, behind)
+        ready.warnings += said
     except GenaeError as error:
         ready.problems.append(error)
     asked = bool(ready.problems)  # for a configuration, which layers without names need as well
@@ -162,7 +172,7 @@ def prepare(
         # Of no known family, no configuration or vocabulary would help.
         ready.problems = [*ready.problems, error] if ready.pairs else [error]
     if family is None and not ready.pairs:
-        propose(ready.problems, checkpoint)
+        propose_scripts(ready.problems, checkpoint)
     return ready
 
 
@@ -237,9 +247,13 @@ def _resolve(
     """Settings, plan and configuration of the result, for one family."""
     checkpoint = ready.checkpoint
     given = dict(ready.given)
+    recorded = read_recorded(checkpoint.files[0]) if checkpoint.format == HDF5 else None
+    if "gelu" not in given and recorded is not None and (form := recorded.gelu()):
+        given["gelu"] = form
     if "gelu" not in given:
         ready.meaning = gelu.meaning(family, naming, ready.config, given)
         given |= {} if ready.meaning is None else {"gelu": ready.meaning.form}
+    tuned, given = wanted(family, naming, checkpoint, recorded, ready.config, given)
     settings = resolve_settings(
         family, naming, checkpoint, ready.config, given, ready.vocabulary.words is not None
     )
@@ -250,12 +264,19 @@ def _resolve(
     elif not gelu.plain(family, settings):  # a default that decides nothing
         settings.defaults.pop("gelu", None)
     ready.settings = settings
-    plan = make_plan(family, naming, checkpoint, settings, allow_unused)
-    result = family.config(settings)
+    behind = units(family, naming, checkpoint, recorded) if tuned is None else []
+    plan = make_plan(
+        family, naming, checkpoint, settings, allow_unused, tuned.sources if tuned else (),
+        propose(behind, settings.sizes["hidden"]),
+    )  # fmt: skip
+    result = family.config(settings) if tuned is None else tuned.config(family, settings)
     if naming.result is not None:
         result = naming.result(result, settings)
     if not result["model_type"].startswith("genae_"):
         plan = Plan(tuple(rename(plan.steps, family.renames)), plan.dropped)
+    if tuned is not None:
+        plan = Plan((*plan.steps, *tuned.steps(result)), plan.dropped)
+        ready.warnings += tuned.notes
     kinds_of(plan.steps, checkpoint, dtype)
     kinds = {str(checkpoint[name].dtype) for step in plan.steps for name in step.sources}
     result["dtype"] = dtype or (kinds.pop() if len(kinds) == 1 else "float32")

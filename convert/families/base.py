@@ -23,11 +23,21 @@ COMMON: dict[str, Any] = {
     "startswith": None,
     "averaged": False,
     "head": None,
+    "heads": None,
+    "labels": None,
 }
 #: Of these, what a conversion does once and for all.
-DONE = ("autoresize_weights", "keep_tokens", "compound_tokens", "averaged", "head")
+DONE = (
+    "autoresize_weights",
+    "keep_tokens",
+    "compound_tokens",
+    "averaged",
+    "head",
+    "heads",
+    "labels",
+)
 #: Of these, what is said only where the files have something that it decides.
-UNSAID = ("averaged", "head")
+UNSAID = ("averaged", "head", "heads", "labels")
 TRANSFORMER: dict[str, Any] = {
     "application": "encoder",
     "shared_segment_embeddings": False,
@@ -90,6 +100,7 @@ class Settings:
         source_vocab: rows of the legacy vocabulary table.
         defaults: options that were not given and were decided, with their values.
         notes: what the family has to say of the result.
+        heads: tables of heads of fine-tuning, where transformers' own class has no word for them.
     """
 
     config: dict[str, Any]
@@ -99,6 +110,7 @@ class Settings:
     source_vocab: int = 0
     defaults: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    heads: Mapping[str, Any] | None = None
 
     @property
     def hidden_act(self) -> str:

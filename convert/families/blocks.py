@@ -229,6 +229,7 @@ def beyond_transformers(settings: Settings) -> dict[str, Any]:
         "condition_hidden_size": (sizes.get("condition_hidden"), None),
         "condition_hidden_act": (settings.condition_act, None),
         "pooler_act": (settings.pooler_act, "tanh"),
+        "heads": (settings.heads, None),
     }
     found: dict[str, Any] = {
         name: value for name, (value, rest) in fields.items() if value != rest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ LAYER = re.compile(
 #: What bert4keras called a layer in other releases (0.1 to 0.6) -> its name since.
 RENAMED = {"MLM-Proba": "MLM-Bias"}
 MODEL = re.compile(r"(.*/)?(model|functional|sequential)(_\d+)?$")  # as Keras names one itself
+TABLE = "Embedding-Token"  # the layer that every backbone has
 MAX_DEPTH = 3  # scopes that a wrapper may put before every name
 
 
@@ -85,7 +86,15 @@ def layers_of(checkpoint: Checkpoint) -> list[tuple[str, list[str]]]:
     layers = [part for layer in checkpoint.layers for part in _unnested(layer)]
     if not layers:  # written by another script, under Keras's names
         layers = list(_layers_of_names(list(checkpoint)))
-    return [(RENAMED.get(name, name), by_name(tensors)) for name, tensors in layers]
+    prefix = prefix_of(name for name, _ in layers)
+    bare = ((name.removeprefix(prefix), tensors) for name, tensors in layers)
+    return [(RENAMED.get(name, name), by_name(tensors)) for name, tensors in bare]
+
+
+def prefix_of(layers: Iterable[str]) -> str:
+    """What bert4keras's `prefix=` put before every name of a backbone; mostly nothing."""
+    tables = (name for name in layers if name.endswith(TABLE) and not LAYER.match(name))
+    return next(tables, TABLE).removesuffix(TABLE)
 
 
 def naming_of(checkpoint: Checkpoint) -> Naming:

@@ -13,6 +13,7 @@ from typing import Any
 from convert.parity import Parity, compare_arrays
 from convert.verify.arrays import read_arrays
 from zoo.errors import UsageError
+from zoo.heads import is_fine_tuned
 
 #: Recorded inputs -> arguments of the model.
 INPUTS = {
@@ -256,7 +257,7 @@ def _load(folder: str | os.PathLike[str], dtype: Any, auto: bool = False) -> Any
 
     config = json.loads((Path(folder) / "config.json").read_text("utf-8"))
     name = config["architectures"][0]
-    if str(config.get("model_type")).startswith("genae_"):
+    if str(config.get("model_type")).startswith("genae_") or is_fine_tuned(name):
         import zoo.models
 
         loader = getattr(zoo.models, name)

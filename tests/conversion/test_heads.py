@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import convert
-from convert import families, heads
+from convert import families
+from convert.heads.finding import find
 from convert.names.naming import Naming
 from convert.weights.rows import expand
 from tests.conversion.bundles import graph_of, write_bundle
@@ -89,7 +90,7 @@ def test_no_weight_of_any_family_is_a_head():
         rows = [*expand(family.rows, parts, 2)]
         for kind in ("tensorflow", "keras"):
             names = {name: name for row in rows if (name := row.name_in(kind))}
-            assert heads.find(Naming(kind, names), dict.fromkeys(names, (2, 2))) == []
+            assert find(Naming(kind, names), dict.fromkeys(names, (2, 2))) == []
 
 
 def test_two_heads_are_two(tmp_path):

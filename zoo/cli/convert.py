@@ -66,6 +66,31 @@ Lambda = Annotated[
 Options = Annotated[
     Path | None, typer.Option(metavar="FILE.json", help="JSON table of such options.")
 ]
+Head = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME=]KIND",
+        help="Kind of a head of fine-tuning: classifier, token_classifier, crf, memm, "
+        "global_pointer, efficient_global_pointer, gplinker, half_pointer or span; of several "
+        "heads each, in the order of the file; none leaves them out.",
+    ),
+]
+HeadOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME.]KEY=VALUE", help="Setting of the head, lr_multiplier=1000; repeatable."
+    ),
+]
+Heads = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.toml", help="Table of each head with its kind and settings."),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Names of the head's labels: one a line, or a JSON list or table."
+    ),
+]
 Verify = Annotated[
     Path | None,
     typer.Option(metavar="FILE.npz", help="Recorded inputs and outputs to compare with."),
@@ -115,6 +140,10 @@ def inspect(
     option: Option = None,
     options: Options = None,
     meaning: Lambda = None,
+    head: Head = None,
+    head_option: HeadOption = None,
+    heads: Heads = None,
+    labels: Labels = None,
     verify: Verify = None,
     allow_unused: AllowUnused = None,
     dtype: Dtype = None,
@@ -140,7 +169,7 @@ def inspect(
             family=family,
             config=config,
             vocab=vocab,
-            options=_options(option, options, meaning),
+            options=_options(option, options, meaning) | _heads(head, head_option, heads, labels),
             out=out,
             verify=verify,
             allow_unused=allow_unused or (),
@@ -175,6 +204,10 @@ def convert(
     option: Option = None,
     options: Options = None,
     meaning: Lambda = None,
+    head: Head = None,
+    head_option: HeadOption = None,
+    heads: Heads = None,
+    labels: Labels = None,
     verify: Verify = None,
     allow_unused: AllowUnused = None,
     dtype: Dtype = None,
@@ -198,7 +231,7 @@ def convert(
             family=family,
             config=config,
             vocab=vocab,
-            options=_options(option, options, meaning),
+            options=_options(option, options, meaning) | _heads(head, head_option, heads, labels),
             verify=verify,
             allow_unused=allow_unused or (),
             dtype=dtype,
@@ -276,6 +309,21 @@ def _options(
                 raise UsageError(f"{word!r} is not NAME=MEANING, such as lambda_1=mean:axis=1")
             said[name] = text
     return table
+
+
+def _heads(
+    kinds: list[str] | None, settings: list[str] | None, file: Path | None, labels: Path | None
+) -> dict[str, Any]:
+    """Options of what is asked of heads; none where nothing is."""
+    if not (kinds or settings or file or labels):
+        return {}
+    from convert.heads.labels import read_heads
+
+    heads = read_heads(kinds, settings, file)
+    if heads == "none":
+        return {"head": "none"}
+    names = None if labels is None else str(labels)
+    return {key: value for key, value in (("heads", heads), ("labels", names)) if value}
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Heads of fine-tuning: what people put behind a model, known by its names.
+"""Heads of fine-tuning: what people put behind a model, found by its names.
 
 Until they are converted they are named as what they are, and left out where somebody says so
 (`--option head=none`). A name here is none that a family's rows use.

@@ -1,0 +1,271 @@
+"""Fine-tuned models that bert4keras saved, with their heads, from every form of file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import convert
+from convert.heads.kinds import ALWAYS, KINDS
+from convert.heads.labels import read_heads, read_labels
+from convert.verify.texts import _load
+from tests.conversion.records import FIXTURES
+from zoo.errors import GenaeError, UsageError
+from zoo.models.text import configuration_heads
+
+HERE = FIXTURES / "finetuned"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "finetuned"
+
+CLASSIFIER = (["classifier"], ["pooling=cls", "activation=softmax"])
+#: Recorded models: family, kinds of heads, settings, class of the result.
+MODELS = {
+    "classifier_cls": ("bert", *CLASSIFIER, "GenaeBertForSequenceClassification"),
+    "classifier_cls_keras231": ("bert", *CLASSIFIER, "GenaeBertForSequenceClassification"),
+    "classifier_albert": ("albert", *CLASSIFIER, "GenaeAlbertForSequenceClassification"),
+    "classifier_nezha": ("nezha", *CLASSIFIER, "GenaeNezhaForSequenceClassification"),
+    "classifier_electra": ("electra", *CLASSIFIER, "GenaeElectraForSequenceClassification"),
+    "classifier_roformer": ("roformer", *CLASSIFIER, "GenaeRoFormerForSequenceClassification"),
+    "classifier_roformer_v2": (
+        "roformer_v2", *CLASSIFIER, "GenaeRoFormerV2ForSequenceClassification"
+    ),
+    "classifier_pool": (
+        "bert", ["classifier"], ["activation=softmax"], "BertForSequenceClassification"
+    ),
+    "classifier_pool_full": ("bert", None, None, "BertForSequenceClassification"),
+    "classifier_multilabel": (
+        "bert", ["classifier"], ["activation=sigmoid"], "BertForSequenceClassification"
+    ),
+    "classifier_multilabel_logits": (
+        "bert", ["classifier"], ["pooling=mean", "activation=linear"],
+        "GenaeBertForSequenceClassification",
+    ),
+    "ner_crf": ("bert", ["crf"], ["lr_multiplier=1000"], "BertForCRFTokenClassification"),
+    "ner_crf_truncated": ("bert", ["crf"], ["lr_multiplier=1"], "BertForCRFTokenClassification"),
+    "ner_crf_keras231": ("bert", ["crf"], ["lr_multiplier=100"], "BertForCRFTokenClassification"),
+    "ner_memm": ("bert", ["memm"], ["lr_multiplier=1000"], "BertForMEMMTokenClassification"),
+    "ner_memm_lowrank": (
+        "bert", ["memm"], ["lr_multiplier=100"], "BertForMEMMTokenClassification"
+    ),
+    "ner_global_pointer": (
+        "bert", ["global_pointer"], ["size=8", "rope=true", "triangle=true"],
+        "BertForEntityPointers",
+    ),
+    "ner_efficient_global_pointer": (
+        "bert", ["efficient_global_pointer"], ["rope=true", "triangle=true"],
+        "BertForEntityPointers",
+    ),
+    "relation_gplinker": ("bert", ["gplinker"], None, "BertForRelationPointers"),
+    "relation_half_pointer": ("bert", ["half_pointer"], None, "BertForHalfPointerRelations"),
+    "multi_task": (
+        "bert", ["classifier", "token_classifier"], ["pooling=cls", "activation=softmax"],
+        "BertForMultiTask",
+    ),
+    "hand_named": (
+        "bert", ["classifier", "token_classifier", "last=classifier"],
+        ["pooling=cls", "activation=softmax", "tags_v2.activation=linear"], "BertForMultiTask",
+    ),
+}  # fmt: skip
+#: Those that lie here; the others where the recorded models are.
+SMALL = {
+    "hand_named": "best_model.weights",
+    "relation_half_pointer": "tf_format/best_model.weights",
+    "classifier_pool_full": "model.h5",
+    "ner_crf": "tf_format/best_model.weights",
+}
+NAMES = ("best_model", "model")
+RULES = ("starts", "ends", "forbidden")
+
+
+def forms(name):
+    """Every file of a recorded model."""
+    folder = SHARED / name
+    files = [one.name for one in sorted(folder.iterdir()) if one.name.startswith(NAMES)]
+    return [*files, *(["tf_format/best_model.weights"] if (folder / "tf_format").exists() else [])]
+
+
+def asked(name, file=""):
+    """The options of a conversion."""
+    _, kinds, settings, _ = MODELS[name]
+    options = {"gelu": "tanh"} if name in ("classifier_pool", "classifier_albert") else {}
+    if file.startswith("model"):  # its architecture says the rest, but not what a Lambda takes
+        kinds = kinds and ["classifier"]
+        settings = kinds and ["pooling=cls"]
+    return options | ({"heads": read_heads(kinds, settings, None)} if kinds else {})
+
+
+def converted(folder, name, file, out):
+    return convert.convert_checkpoint(
+        folder / name / file, out, config=folder / name / "bert_config.json",
+        family=MODELS[name][0], options=asked(name, file),
+    )  # fmt: skip
+
+
+def probabilities(model, logits):
+    """What the original's outputs are, by their names."""
+    if not isinstance(logits, dict):
+        several = model.config.problem_type == "multi_label_classification"
+        probs = logits.sigmoid() if several else logits.softmax(-1)
+        return {"logits": logits, "emissions": logits, "probs": probs}
+    found = {f"{name}_logits": value for name, value in logits.items()}
+    if "subject" in logits:
+        (head,) = model.heads.values()
+        return {f"{name}_probs": one for name, one in head.probabilities(logits).items()}
+    for number, (name, value) in enumerate(logits.items()):
+        head = getattr(model.heads, name, None)
+        plain = getattr(getattr(head, "settings", None), "activation", "") != "softmax"
+        found[f"head_{number}"] = value if plain else value.softmax(-1)
+    return found
+
+
+def check(folder, name, file, tmp_path):
+    """Outputs and decoded results of a converted model are the recorded ones."""
+    report = converted(folder, name, file, tmp_path / "out")
+    assert report.result["architectures"] == [MODELS[name][-1]]
+    model = _load(tmp_path / "out", torch.float32)
+    with np.load(folder / name / "reference.npz") as arrays:
+        given = {key: torch.from_numpy(np.asarray(value)) for key, value in arrays.items()}
+    mask = given["mask"].long()
+    more = {"subject_ids": given["in_subject_ids"].long()} if "in_subject_ids" in given else {}
+    with torch.no_grad():
+        output = model(
+            input_ids=given["in_token_ids"].long(), attention_mask=mask,
+            token_type_ids=given["in_segment_ids"].long(), **more,
+        )  # fmt: skip
+    found = probabilities(model, output.logits)
+    compared = [key for key in given if key.removeprefix("out_") in found and key[:4] == "out_"]
+    assert compared
+    for key in compared:
+        ours, wanted = found[key.removeprefix("out_")], given[key]
+        if wanted.ndim > 2 and wanted.shape[1] == mask.shape[1]:
+            ours, wanted = ours[mask.bool()], wanted[mask.bool()]
+        torch.testing.assert_close(ours, wanted, rtol=2e-5, atol=2e-5)
+    if "trans" in given:
+        torch.testing.assert_close(model.transitions, given["trans"], rtol=2e-5, atol=2e-5)
+    decoded = folder / name / "decoded.json"
+    for key, wanted in json.loads(decoded.read_text()).items() if decoded.exists() else ():
+        if key == "viterbi":
+            for one in wanted:
+                rules = {
+                    rule: one[rule] for rule in ("starts", "ends", "forbidden") if rule in one
+                }
+                assert model.decode(output, mask, **rules) == one["rows"]
+        else:
+            rows = [row["triples"] for row in wanted] if key == "relations" else wanted
+            assert model.decode(output, mask) == rows
+    return report
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_fine_tuned_model_computes_what_was_recorded(name, tmp_path):
+    report = check(HERE, name, SMALL[name], tmp_path)
+    assert report.plan.dropped.keys().isdisjoint(
+        source for step in report.plan.steps for source in step.sources
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_every_recorded_model_from_every_file(name, tmp_path):
+    if not SHARED.exists():
+        pytest.skip("no recorded models in ../shared/fixtures/finetuned")
+    for number, file in enumerate(forms(name)):
+        check(SHARED, name, file, tmp_path / f"{number}")
+
+
+def test_kinds_and_settings_are_those_of_the_models():
+    assert KINDS.keys() == configuration_heads.KINDS.keys()
+    for name, kind in KINDS.items():
+        known = set(configuration_heads.KINDS[name].__dataclass_fields__)
+        assert {*kind.asked, *kind.settings, *ALWAYS} - {"kind", "name"} <= known
+
+
+@pytest.mark.parametrize(
+    ("heads", "message"),
+    [
+        (["crf"], "changes numbers: --head-option lr_multiplier=1 .or another number"),
+        (["classifier"], "conditional_random_field.*more than the heads.*--head crf"),
+        (["memm"], "head 1, memm.*behind the backbone of width 20.*It could be classifier"),
+        (["crff"], "no kind of head is called 'crff'. Did you mean 'crf'"),
+        (["multi_task"], "--head KIND for each"),
+        (["crf", "span"], "head 2, span.*the file has no layer"),
+    ],
+)
+def test_what_does_not_fit_is_said(heads, message):
+    place = HERE / "ner_crf" / "tf_format" / "best_model.weights"
+    given = {"heads": read_heads(heads, None, None)}
+    found = convert.inspect(place, options=given)
+    assert found.exit_code == 2
+    with pytest.raises(UsageError, match=f"(?s){message}"):
+        raise UsageError(found.missing[0])
+
+
+def test_settings_are_checked_before_anything_is_written(tmp_path):
+    place = HERE / "ner_crf" / "tf_format" / "best_model.weights"
+    for setting, message in (
+        ("lr_multiplier=0", "above 0"),
+        ("lr_multipler=3", "no setting 'lr_multipler'. Did you mean 'lr_multiplier'"),
+        ("other.lr_multiplier=3", "no head is called 'other'; there are tags"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            convert.convert_checkpoint(
+                place, tmp_path / "out", options={"heads": read_heads(["crf"], [setting], None)}
+            )
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_become_names_and_have_to_be_as_many(tmp_path):
+    names = ["O", "B-人", "I-人", "B-地", "I-地", "B-x", "I-x"]
+    (tmp_path / "labels.txt").write_text("\n".join(names), "utf-8")
+    place = HERE / "ner_crf" / "tf_format" / "best_model.weights"
+    options = asked("ner_crf") | {"labels": str(tmp_path / "labels.txt")}
+    report = convert.convert_checkpoint(place, tmp_path / "out", options=options)
+    assert report.result["id2label"] == {str(i): name for i, name in enumerate(names)}
+    assert report.result["label2id"]["B-人"] == 1
+    for short, message in ((names[:6], "6 labels are given, and crf dense has 7"),):
+        found = convert.inspect(place, options=options | {"labels": short})
+        assert message in found.missing[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a\nb\n\n", ["a", "b"]),
+        ("\ufeffa\r\nb", ["a", "b"]),
+        ('["a", "b"]', ["a", "b"]),
+        ('{"0": "a", "1": "b"}', ["a", "b"]),
+        ('{"b": 1, "a": 0}', ["a", "b"]),
+        ("a\na", None),
+        ("", None),
+        ('{"0": "a", "2": "b"}', None),
+        ('{"0": ', None),
+    ],
+)
+def test_labels_are_lines_or_json(text, wanted, tmp_path):
+    path = tmp_path / "labels"
+    path.write_text(text, "utf-8")
+    if wanted is None:
+        with pytest.raises(GenaeError, match="labels"):
+            read_labels(path)
+    else:
+        assert read_labels(path) == wanted
+
+
+def test_heads_of_a_file_and_of_words(tmp_path):
+    path = tmp_path / "heads.toml"
+    path.write_text('[tags]\nkind = "crf"\nlr_multiplier = 3\n[mood]\nkind = "classifier"\n')
+    tags, mood = read_heads(None, None, path)
+    assert (tags["name"], tags["lr_multiplier"], mood["kind"]) == ("tags", 3, "classifier")
+    assert read_heads(["none"], None, None) == "none"
+    assert read_heads(None, None, None) is None
+    for kinds, settings, file in (
+        (["crf"], None, path),
+        (["none", "crf"], None, None),
+        (None, ["size=3"], None),
+    ):
+        with pytest.raises(UsageError):
+            read_heads(kinds, settings, file)
+    path.write_text("kind")
+    with pytest.raises(GenaeError, match="not TOML"):
+        read_heads(None, None, path)
