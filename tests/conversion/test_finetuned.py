@@ -269,3 +269,78 @@ def test_heads_of_a_file_and_of_words(tmp_path):
     path.write_text("kind")
     with pytest.raises(GenaeError, match="not TOML"):
         read_heads(None, None, path)
+
+
+#: Language models: family, options, the vocabulary that was kept, output -> inputs.
+LANGUAGE_MODELS = {
+    "seq2seq_unilm_finetuned": ("bert", {"application": "unilm"}, "probs"),
+    "language_model_gpt_style": ("bert", {"application": "lm"}, "probs"),
+    "reading_comprehension_mlm": ("bert", {}, "mlm_probs"),
+    "seq2seq_mt5_finetuned": ("mt5.1.1", {"semantics": "bert4keras"}, "probs"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LANGUAGE_MODELS)
+def test_language_models_with_fewer_tokens_convert_as_their_backbone(name, tmp_path):
+    if not SHARED.exists():
+        pytest.skip("no recorded models in ../shared/fixtures/finetuned")
+    family, options, output = LANGUAGE_MODELS[name]
+    folder = SHARED / name
+    simplified = folder / "vocab_simplified.txt"
+    with np.load(folder / "reference.npz") as arrays:
+        given = {key: torch.from_numpy(np.asarray(value)) for key, value in arrays.items()}
+    for number, file in enumerate(forms(name)):
+        out = tmp_path / f"{number}"
+        report = convert.convert_checkpoint(
+            folder / file, out, config=folder / "bert_config.json", family=family, options=options,
+            vocab=simplified if simplified.exists() else "none",
+        )  # fmt: skip
+        assert any("keep_tokens" in note for note in report.warnings)
+        model = _load(out, torch.float32)
+        inputs = {"input_ids": given.get("in_token_ids"), "attention_mask": given["mask"]}
+        if "in_encoder_token_ids" in given:
+            inputs["input_ids"] = given["in_encoder_token_ids"]
+            inputs["decoder_input_ids"] = given["in_decoder_token_ids"]
+            inputs["decoder_attention_mask"] = given["decoder_mask"]
+        else:
+            inputs["token_type_ids"] = given["in_segment_ids"]
+        with torch.no_grad():
+            made = model(**{key: value.long() for key, value in inputs.items()})
+        seen = given.get("decoder_mask", given["mask"]).bool()
+        found = made.logits.softmax(-1)[seen]
+        torch.testing.assert_close(found, given[f"out_{output}"][seen], rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.slow
+def test_real_reviews_are_judged_as_the_original_judged_them(tmp_path, shared_data):
+    import pyarrow.parquet
+    from transformers import AutoTokenizer
+
+    if not SHARED.exists():
+        pytest.skip("no recorded models in ../shared/fixtures/finetuned")
+    folder = SHARED / "sentiment_poetry_bert"
+    (tmp_path / "labels.txt").write_text("negative\npositive\n")
+    options = {"heads": read_heads(*CLASSIFIER, None), "labels": str(tmp_path / "labels.txt")}
+    convert.convert_checkpoint(folder, tmp_path / "out", options=options)
+    model = _load(tmp_path / "out", torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    (path,) = (shared_data / "zh_sentiment" / "data").glob("test-*.parquet")
+    texts = [text.strip() for text in pyarrow.parquet.read_table(path)["text"].to_pylist()]
+    with np.load(folder / "reference.npz") as arrays:
+        wanted, labels = arrays["test_probs"], arrays["test_labels"]
+    found = []
+    with torch.no_grad():
+        for start in range(0, len(texts), 64):
+            batch = tokenizer(
+                texts[start : start + 64], truncation=True, max_length=48, padding=True,
+                return_tensors="pt",
+            )  # fmt: skip
+            found.append(model(**batch).logits.softmax(-1).numpy())
+    found = np.concatenate(found)
+    assert len(found) == 2111
+    assert np.abs(found - wanted).max() < 2e-5
+    decided = np.abs(wanted[:, 1] - 0.5) > 2e-5
+    assert (found.argmax(1) == wanted.argmax(1))[decided].all()
+    assert (found.argmax(1) == labels).sum() == 1844
+    assert model.config.id2label == {0: "negative", 1: "positive"}
