@@ -30,9 +30,9 @@ NUMBERS = (
 #: results, and how the number is written.
 BEST: tuple[tuple[str, str, dict[str, str], str], ...] = (
     ("bert-poetry-zh", "parity", {}, "logits within {:.0e} of the original's"),
+    ("cvae-mnist", "conditional_accuracy", {}, "draws the digit asked for, {:.0%}"),
     ("dde-mnist", "frechet_distance", {}, "Fréchet distance {:.1f}"),
     ("eae-faces", "reconstruction_mse", {}, "reconstruction error {:.4f}"),
-    ("eae-fashion-mnist", "frechet_distance", {"sampler": "prior"}, "Fréchet distance {:.1f}"),
     ("eae-mnist", "frechet_distance", {"sampler": "prior"}, "Fréchet distance {:.1f}"),
     ("infomax-cifar10", "probe_accuracy", {"probe": "mlp", "tap": "conv"}, "probe {:.1%} right"),
     ("iwae-mnist", "iwae", {}, "log-likelihood at least {:.1f} nats"),
@@ -40,6 +40,7 @@ BEST: tuple[tuple[str, str, dict[str, str], str], ...] = (
     ("synthesizer-mixture-classics", "perplexity", {}, "perplexity {:.0f} a masked character"),
     ("vae-mnist", "iwae", {}, "log-likelihood at least {:.1f} nats"),
     ("vae-mnist-8bit", "bits_per_dim", {}, "{:.2f} bits per pixel, lossless"),
+    ("vq-vae-fashion-mnist", "frechet_distance", {}, "Fréchet distance {:.1f}"),
 )
 
 
