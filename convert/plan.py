@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from convert.dialects.foreign import ALIKE, foreign
@@ -31,7 +31,7 @@ def make_plan(
     settings: Settings,
     allow_unused: Sequence[str] = (),
     claimed: Collection[str] = (),
-    advice: str = "",
+    advice: Callable[[], str] | None = None,
 ) -> Plan:
     """Pair every row with its tensor and every tensor with its row.
 
@@ -42,7 +42,7 @@ def make_plan(
         settings: the resolved ones.
         allow_unused: patterns (`cls/*`) of stored names that may be left over.
         claimed: stored names that a head of fine-tuning takes.
-        advice: options that would convert the heads that nothing takes, as far as known.
+        advice: gives the options that would convert heads that nothing takes, or nothing.
 
     Raises:
         IntegrityError: tensors are absent, of another shape, or left over; names all of them.
@@ -125,10 +125,11 @@ def make_plan(
     if problems:
         raise IntegrityError(_disagreement(family, problems, behind))
     if behind:
+        with_it = advice() if advice is not None else ""
         raise UsageError(
             f"the checkpoint has a head of fine-tuning, which is not converted: "
             f"{'; '.join(map(str, behind))}. To convert the model "
-            + (f"with it: {advice}; " if advice else "")
+            + (f"with it: {with_it}; " if with_it else "")
             + "without it: --option head=none"
         )
     _check_averages(naming, steps)

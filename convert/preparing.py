@@ -28,6 +28,7 @@ from convert.weights.renames import rename
 from convert.weights.steps import Plan
 from convert.writers.safetensors import kinds_of
 from zoo.errors import GenaeError, IntegrityError, UsageError
+from zoo.heads import is_fine_tuned
 
 if TYPE_CHECKING:
     from convert.families import Family, Settings
@@ -183,9 +184,13 @@ def _require_own_code(result: Mapping[str, Any]) -> None:
         UsageError: it is transformers' own.
     """
     if not result["model_type"].startswith("genae_"):
+        name = result["architectures"][0]
         raise UsageError(
-            f"{result['architectures'][0]} is transformers' own class, which loads it without "
-            "code: leave --with-code out"
+            f"{name} is genae's head on a backbone of transformers, which loads with genae alone: "
+            "leave --with-code out"
+            if is_fine_tuned(name)
+            else f"{name} is transformers' own class, which loads it without code: leave "
+            "--with-code out"
         )
 
 
@@ -264,10 +269,14 @@ def _resolve(
     elif not gelu.plain(family, settings):  # a default that decides nothing
         settings.defaults.pop("gelu", None)
     ready.settings = settings
-    behind = units(family, naming, checkpoint, recorded) if tuned is None else []
+
+    def with_heads() -> str:
+        left = units(family, naming, checkpoint, recorded, settings.config)
+        return propose(left, settings.sizes["hidden"])
+
     plan = make_plan(
-        family, naming, checkpoint, settings, allow_unused, tuned.sources if tuned else (),
-        propose(behind, settings.sizes["hidden"]),
+        family, naming, checkpoint, settings, allow_unused,
+        tuned.sources if tuned is not None else (), with_heads,
     )  # fmt: skip
     result = family.config(settings) if tuned is None else tuned.config(family, settings)
     if naming.result is not None:

@@ -322,7 +322,7 @@ def wanted(
         if given.get("labels") is not None:
             raise UsageError("labels of which head? Give --head KIND as well")
         return None, dict(given)
-    left = units(family, naming, checkpoint, recorded)
+    left = units(family, naming, checkpoint, recorded, config)
     if asked is None:
         assert recorded is not None
         kinds = [recorded.kind(unit.name) for unit in left]

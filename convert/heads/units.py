@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from convert.families.settings import MAX_LAYERS
 from convert.heads.finding import find
 from convert.heads.recorded import Recorded
 from convert.names.leftovers import why_left_over
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from convert.families.base import Family
     from convert.readers import Checkpoint
 
-MAX_LAYERS = 1000
 #: Names that Keras and bert4keras give themselves; others are somebody's.
 AUTOMATIC = re.compile(
     r"(dense|conditional_random_field|maximum_entropy_markov_model|(?:efficient_)?global_pointer"
@@ -63,7 +63,11 @@ class Unit:
 
 
 def units(
-    family: Family, naming: Naming, checkpoint: Checkpoint, recorded: Recorded | None
+    family: Family,
+    naming: Naming,
+    checkpoint: Checkpoint,
+    recorded: Recorded | None,
+    config: Mapping[str, Any],
 ) -> list[Unit]:
     """The layers that are left over, in the order of the file.
 
@@ -72,12 +76,14 @@ def units(
         naming: what its tensors are called.
         checkpoint: the files; shapes are looked at.
         recorded: the architecture that is in the file, if one is.
+        config: the legacy configuration.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.items()}
     if naming.kind == "tensorflow":
         return [_of_names(head.tensors, shapes) for head in find(naming, shapes)]
     parts = {part: True for row in family.rows for part in row.part.split("+")}
-    rows = expand(family.rows, parts, MAX_LAYERS)
+    layers = config.get("num_hidden_layers")
+    rows = expand(family.rows, parts, min(layers, MAX_LAYERS) if type(layers) is int else 0)
     taken = {naming.names.get(row.name_in(naming.kind) or "") for row in rows}
     taken |= {stored for name, stored in naming.names.items() if _dropped(family, name, stored)}
     found = []

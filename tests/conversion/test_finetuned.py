@@ -12,6 +12,7 @@ from convert.heads.kinds import ALWAYS, KINDS
 from convert.heads.labels import read_heads, read_labels
 from convert.verify.texts import _load
 from tests.conversion.records import FIXTURES
+from tests.conversion.rewritten import rewritten
 from zoo.errors import GenaeError, UsageError
 from zoo.models.text import configuration_heads
 
@@ -344,3 +345,46 @@ def test_real_reviews_are_judged_as_the_original_judged_them(tmp_path, shared_da
     assert (found.argmax(1) == wanted.argmax(1))[decided].all()
     assert (found.argmax(1) == labels).sum() == 1844
     assert model.config.id2label == {0: "negative", 1: "positive"}
+
+
+@pytest.mark.parametrize(
+    ("source", "head", "kind", "settings", "architecture"),
+    [
+        (
+            "bert_full", {"output_weights": (4, 24), "output_bias": (4,)}, "classifier",
+            ["pooling=pooler", "activation=softmax"], "BertForSequenceClassification",
+        ),
+        (
+            "bert_full", {"cls/squad/output_weights": (2, 24), "cls/squad/output_bias": (2,)},
+            "span", None, "BertForQuestionAnswering",
+        ),
+        (
+            "electra",
+            {"task_specific/mnli/dense/kernel": (24, 3), "task_specific/mnli/dense/bias": (3,)},
+            "classifier", ["pooling=cls", "activation=softmax"],
+            "GenaeElectraForSequenceClassification",
+        ),
+    ],
+)  # fmt: skip
+def test_heads_of_googles_scripts(source, head, kind, settings, architecture, tmp_path):
+    draw = np.random.default_rng(0)
+    new = {name: draw.normal(size=shape).astype(np.float32) for name, shape in head.items()}
+    place = rewritten(source, tmp_path / "in", lambda arrays: arrays | new)
+    options = {"heads": read_heads([kind], settings, None), "gelu": "erf"}
+    report = convert.convert_checkpoint(place, tmp_path / "out", options=options)
+    assert report.result["architectures"] == [architecture]
+    model = _load(tmp_path / "out", torch.float32)
+    ids = torch.arange(1, 15).reshape(2, 7)
+    with torch.no_grad():
+        output = model(input_ids=ids, attention_mask=torch.ones_like(ids))
+        base = model.base_model(input_ids=ids, attention_mask=torch.ones_like(ids))
+    kernel, bias = (torch.from_numpy(one) for one in new.values())
+    kernel = kernel if "kernel" in next(iter(head)) else kernel.T
+    if kind == "span":
+        found = torch.stack([output.start_logits, output.end_logits], -1)
+        wanted = base.last_hidden_state @ kernel + bias
+    else:
+        pooled = "pooling=pooler" in settings
+        vector = base.pooler_output if pooled else base.last_hidden_state[:, 0]
+        found, wanted = output.logits, vector @ kernel + bias
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
