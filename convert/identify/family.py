@@ -185,8 +185,8 @@ def only(found: list[Pair], checkpoint: Checkpoint) -> Pair:
         if checkpoint.format in OF_KERAS and not near:
             raise UsageError(
                 f"{what}. No architecture is in it: give the JSON of model.to_json() with "
-                f"--config FILE. The tensors are of no family of texts ({known}), whose name "
-                f"--family NAME would give; the first are {some}"
+                f"--config FILE. Its tensors ({some} ...) fit no family of texts; if they are of "
+                f"one all the same, name it with --family: {known}"
             )
         raise UsageError(
             f"these tensors are of no family that is known ({known}). {what}; the first are {some}"

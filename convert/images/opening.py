@@ -247,7 +247,7 @@ def propose(problems: list[GenaeError], checkpoint: Checkpoint) -> None:
     if problems and (names := proposals(read_units(checkpoint))):
         first = problems[0]
         problems[0] = type(first)(
-            f"{first}\nIf it is an image model of a published script, its shapes fit {names}."
+            f"{first}\nThe shapes fit an image model of a published script: {names}"
         )
 
 

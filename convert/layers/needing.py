@@ -73,7 +73,7 @@ def keep_needed(network: Network, *, with_inputs: bool) -> None:
     kept = reach(nodes, [*network.outputs, *weighty, *of_parts])
     stay = [node for node in nodes if kept & sound & set(node.outputs)]
     left_out = [node.layer for node in nodes if node not in stay]
-    staying = {node.layer for node in stay}
+    staying = {node.layer for node in nodes if node in stay or needed & set(node.outputs)}
     network.unused = [
         path
         for path in dict.fromkeys(left_out)

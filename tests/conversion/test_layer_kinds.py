@@ -3,10 +3,12 @@
 import copy
 import random
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import convert
 from convert.layers.kinds import KINDS
 from convert.layers.network import Network, build
 from convert.layers.parsing import parse
@@ -170,3 +172,12 @@ def test_an_output_that_a_model_lacks_is_an_error_with_its_place():
     assert re.search(
         rf"output 3 of layer '{inner['name']}' is read, which it lacks", str(found[0])
     )
+
+
+def test_the_page_measures_every_kind():
+    page = (Path(convert.__file__).parent / "README.md").read_text("utf-8")
+    table = page.split("<!-- layers:begin -->")[1].split("| models |")[0]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(named) == sorted(KINDS)
+    assert all(int(row[2]) > 0 and 0 <= float(row[3]) < 1e-5 for row in rows)

@@ -135,7 +135,9 @@ def test_without_a_meaning_outputs_that_do_without_are_offered():
     assert not net.problems
     assert (len(net.outputs), net.unused) == (2, ["z"])
     last = layer("Dense", "out", node("z"), units=2)
-    (problem,) = network(model(given("x", 4), *dense, code, last, outputs=("out",))).problems
+    net = network(model(given("x", 4), *dense, code, last, outputs=("out",)))
+    (problem,) = net.problems
+    assert not net.unused
     assert "before it is a model, too: --option outputs=a,b" in str(problem).replace('"', "")
     with pytest.raises(UsageError, match="no output 'c'; it has a, b, z"):
         network(table, outputs=["c"])
