@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from convert.heads.kinds import ALWAYS, EXACT, KINDS, MULTIPLES, NUMBER, Kind
+from convert.heads.kinds import (
+    ALWAYS,
+    EXACT,
+    KINDS,
+    LOSSES,
+    MULTIPLES,
+    NUMBER,
+    VALUES,
+    Kind,
+)
 from convert.heads.units import Unit
 from convert.weights.ops import KEEP, TRANSPOSE, Op, then
 from convert.weights.rows import Row
@@ -187,6 +196,27 @@ def check_settings(kind: Kind, table: Mapping[str, Any]) -> None:
                 raise UsageError(f"{name} is {value!r}; give a number above 0")
         elif choices and word not in choices:
             raise UsageError(f"{name} is {value!r}; it can be {' or '.join(choices)}")
+        elif name in VALUES and not _can_be(value, VALUES[name]):
+            raise UsageError(f"{name} is {value!r}; give {VALUES[name]}")
+        elif name == "loss":
+            losses = LOSSES["classifier" if "activation" in kind.asked else "pointer"]
+            if value not in losses:
+                raise UsageError(f"loss is {value!r}; it can be {' or '.join(losses)}")
+
+
+def _can_be(value: Any, words: str) -> bool:
+    """Whether a value is what an entry of `VALUES` says."""
+    if words == "a table":
+        return isinstance(value, Mapping)
+    if words.startswith("a list"):
+        pairs = "pairs" in words
+        inner = "a list of whole numbers" if pairs else "a whole number from 0"
+        return isinstance(value, list) and all(
+            _can_be(one, inner) and (not pairs or len(one) == 2) for one in value
+        )
+    kinds = (int,) if "whole" in words else (int, float)
+    low = int(words[-1]) if words[-1].isdigit() else None
+    return type(value) in kinds and (low is None or value >= low)
 
 
 def is_exact(kind: str, model_type: str) -> bool:

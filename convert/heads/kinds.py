@@ -182,7 +182,7 @@ KINDS: dict[str, Kind] = {
         ),
         "ForRelationPointers",
         "relations",
-        settings=("loss", "threshold", "size", "entity", "head", "tail"),
+        settings=("loss", "threshold", "entity", "head", "tail"),
         assumed="entities with positions (RoPE) and without spans that end before they start, "
         "heads and tails without either, as in bert4keras's example; tables entity, head and tail "
         "in --heads FILE.toml say otherwise",
@@ -216,6 +216,33 @@ KINDS: dict[str, Kind] = {
     "span": Kind(
         "the start and the end of an answer", (SPAN,), "ForQuestionAnswering", "answer"
     ),
+}  # fmt: skip
+
+#: What settings that are not asked for can be: numbers, numbers of labels, pairs of these, tables.
+VALUES: dict[str, str] = {
+    "dropout": "a number from 0",
+    "loss_weight": "a number from 0",
+    "threshold": "a number",
+    "start_threshold": "a number",
+    "end_threshold": "a number",
+    "norm_eps": "a number from 0",
+    "epsilon": "a number from 0",
+    "subject_power": "a whole number from 1",
+    "object_power": "a whole number from 1",
+    "num_labels": "a whole number from 1",
+    "starts": "a list of whole numbers",
+    "ends": "a list of whole numbers",
+    "forbidden": "a list of pairs of whole numbers",
+    "entity": "a table",
+    "head": "a table",
+    "tail": "a table",
+}
+LOSSES = {
+    "classifier": (
+        "cross_entropy", "binary_cross_entropy", "multilabel_cross_entropy", "squared_error",
+        "focal",
+    ),
+    "pointer": ("dense", "sparse"),
 }  # fmt: skip
 
 #: What every kind can be given.

@@ -186,6 +186,8 @@ def tune(
         if one.kind == "global_pointer":
             _divide(one, made)
         usual = {**kind.usual, **({"pooling": "pooler"} if pooler is None else {})}
+        if made.get("rope") and int(made.get("size", 0)) % 2:
+            raise UsageError(f"rope turns pairs of columns: the size, {made['size']}, is not even")
         missing += _missing(name if len(fits) > 1 else "", kind.asked, usual, made)
         if "labels" in made and "labels" in one.sizes:
             check_labels(made["labels"], one.sizes["labels"], f"{one.kind} {one.units[0].name}")
@@ -231,6 +233,8 @@ def _divide(one: Fit, made: dict[str, Any]) -> None:
     size = made.get("size")
     if size is None and types is None:
         return
+    if size is not None and type(size) is not int:
+        raise UsageError(f"size is {size!r}; give a whole number")
     types = types or product // (size or product)
     size = size or product // types
     if types * size != product:

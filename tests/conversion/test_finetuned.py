@@ -10,6 +10,8 @@ import torch
 import convert
 from convert.heads.kinds import ALWAYS, KINDS
 from convert.heads.labels import read_heads, read_labels
+from convert.heads.tuning import tune
+from convert.heads.units import Unit
 from convert.verify.texts import _load
 from tests.conversion.records import FIXTURES
 from tests.conversion.rewritten import rewritten
@@ -207,6 +209,11 @@ def test_settings_are_checked_before_anything_is_written(tmp_path):
     for setting, message in (
         ("lr_multiplier=0", "above 0"),
         ("lr_multipler=3", "no setting 'lr_multipler'. Did you mean 'lr_multiplier'"),
+        ('starts="a"', "starts is 'a'; give a list of whole numbers"),
+        ("starts=[-1]", "a list of whole numbers"),
+        ("forbidden=[[1]]", "a list of pairs of whole numbers"),
+        ("forbidden=3", "a list of pairs"),
+        ("dropout=true", "a number from 0"),
         ("other.lr_multiplier=3", "no head is called 'other'; there are tags"),
     ):
         with pytest.raises(UsageError, match=message):
@@ -214,6 +221,23 @@ def test_settings_are_checked_before_anything_is_written(tmp_path):
                 place, tmp_path / "out", options={"heads": read_heads(["crf"], [setting], None)}
             )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pointer_has_as_many_types_as_its_size_leaves():
+    unit = Unit("global_pointer", ("kernel", "bias"), ((20, 48), (48,)))
+    turned = {"rope": True, "triangle": True, "kind": "global_pointer"}
+    for given, labels, wanted in (({"size": 8}, None, (8, 3)), ({}, ["a", "b", "c"], (8, 3))):
+        tuned = tune([turned | given], [unit], 20, labels)
+        assert (tuned.tables["entities"]["size"], tuned.fits[0].sizes["labels"]) == wanted
+    for given, message in (
+        ({}, "--head-option size=64"),
+        ({"size": 5}, "48 columns are not 2 for each"),
+        ({"size": 8.0}, "give a whole number"),
+        ({"size": 3}, "3, is not even"),
+        ({"size": 8, "labels": ["a", "b"]}, "2 types times a size of 8"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            tune([turned | given], [unit], 20)
 
 
 def test_labels_become_names_and_have_to_be_as_many(tmp_path):
@@ -388,3 +412,43 @@ def test_heads_of_googles_scripts(source, head, kind, settings, architecture, tm
         vector = base.pooler_output if pooled else base.last_hidden_state[:, 0]
         found, wanted = output.logits, vector @ kernel + bias
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_vectors_of_sentences_and_texts_of_a_class_are_those_of_the_backbone(tmp_path):
+    if not SHARED.exists():
+        pytest.skip("no recorded models in ../shared/fixtures/finetuned")
+    for name, options in (
+        ("sentence_vectors", {"with_pool": "linear"}),
+        ("conditional_lm", {"application": "lm", "head": "none"}),
+    ):
+        folder = SHARED / name
+        convert.convert_checkpoint(
+            folder / "best_model.weights", tmp_path / name, config=folder / "bert_config.json",
+            vocab="none", options=options,
+        )  # fmt: skip
+        model = _load(tmp_path / name, torch.float32)
+        with np.load(folder / "reference.npz") as arrays:
+            given = {key: torch.from_numpy(np.asarray(value)) for key, value in arrays.items()}
+        mask = given["mask"].bool()
+        more = {"condition": given["out_condition_vector"]} if name == "conditional_lm" else {}
+        with torch.no_grad():
+            made = model(
+                given["in_token_ids"].long(), attention_mask=mask.long(),
+                token_type_ids=given["in_segment_ids"].long(), output_hidden_states=True, **more,
+            )  # fmt: skip
+        if more:
+            found = {"probs": made.logits.softmax(-1)[mask]}
+            given["out_probs"] = given["out_probs"][mask]
+        else:
+            first, last = made.hidden_states[1], made.last_hidden_state
+            means = [
+                (one * mask[..., None]).sum(1) / mask.sum(1, keepdim=True) for one in (first, last)
+            ]
+            found = {
+                "cls": last[:, 0], "last_avg": means[1], "first_last_avg": sum(means) / 2,
+                "last_max": last.masked_fill(~mask[..., None], -torch.inf).amax(1),
+                "pooler": made.pooler_output,
+            }  # fmt: skip
+        for key, value in found.items():
+            torch.testing.assert_close(value, given[f"out_{key}"], rtol=2e-5, atol=2e-5)
