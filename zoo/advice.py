@@ -13,6 +13,7 @@ VERBS = {
     "fills": ("fill-mask", "[MASK]"),
     "generates": ("generate",),
     "samples": ("sample", "-o", "samples.png"),
+    "reconstructs": ("reconstruct", "IMAGES", "-o", "reconstructions.png"),
     "encodes": ("probe",),
     "classifies": ("evaluate",),
 }
@@ -38,6 +39,12 @@ def draws(config: Mapping[str, Any]) -> bool:
     return not (encoder_alone or without_codes)
 
 
+def _has_both(config: Mapping[str, Any]) -> bool:
+    """Whether an autoencoder has an encoder and a decoder, by its `config.json`."""
+    halves = (config.get("encoder_layers"), config.get("decoder_layers"))
+    return config.get("network") != "layers" or None not in halves
+
+
 def advice(name: str, config: Mapping[str, Any], lacks: Collection[str] = ()) -> str:
     """What a model can do and by which command, as the end of a sentence.
 
@@ -58,6 +65,8 @@ def advice(name: str, config: Mapping[str, Any], lacks: Collection[str] = ()) ->
     can = catalog.abilities(entry, architectures)
     for ability, (verb, *words) in VERBS.items():
         if ability == "samples" and not draws(config):
+            continue
+        if ability == "reconstructs" and not _has_both(config):
             continue
         if ability in can and ability not in lacks:
             return f"it {catalog.ABILITIES[ability]}: {command('genae', verb, name, *words)}"

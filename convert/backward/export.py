@@ -88,8 +88,8 @@ def export_checkpoint(
         raise UsageError(f"{folder} is a model of layers: give --to {' or --to '.join(fitting)}")
     if to not in fitting:
         raise UsageError(
-            f"{folder} is a model of {config.get('model_type')}: --to {to} is for models of "
-            "layers, which `genae convert` makes of Keras files"
+            f"{folder} is a model of {config.get('model_type')}: --to {to} is for a LayersModel, "
+            "which `genae convert` makes of a whole Keras file where no --family is given"
         )
     if is_of_layers(config):
         for word, given in (("--family", family), ("--option", options), ("--dtype", dtype)):

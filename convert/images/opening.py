@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 #: Options of every family.
 SIZE, PART = "image_size", "part"
-SIZES = Asked("the height of the images in pixels, which are square", "", 2, 2**16, whole=True)
+SIZES = Asked(
+    "the height of the images in pixels, which is their width as well", "", 2, 2**16, whole=True
+)
 
 #: What a family calls the file of all its parts.
 WHOLE = "whole"
@@ -215,9 +217,16 @@ def _quoted(word: str) -> str:
 
 
 def fitting(units: Units) -> dict[str, list[str]]:
-    """The families that shapes fit, each with what the file then holds."""
+    """The families that shapes fit, each with what the file then holds.
+
+    Of parts that become graphs of layers only encoders: two dense layers fit any classifier.
+    """
     found = {
-        name: [one.holds for one in fit(family, units, Image())[0] if one.file.model != LAYERS]
+        name: [
+            one.holds
+            for one in fit(family, units, Image())[0]
+            if one.file.model != LAYERS or one.holds.endswith("encoder")
+        ]
         for name, family in FAMILIES.items()
     }
     return {name: holds for name, holds in found.items() if holds}

@@ -10,6 +10,7 @@ from typing import Any
 
 from convert.layers.form import Call, Layer
 from convert.layers.kinds import KINDS
+from convert.layers.kinds.operations import OPERATIONS
 from convert.layers.options import read_options
 from convert.layers.parsing import CODE
 from convert.layers.rows import Kind, Shape, ShapeError, Weight
@@ -194,7 +195,7 @@ def _stranger(path: str, layer: Layer) -> GenaeError:
         named = f", the function {function}" if function else ""
         return UnsafeError(
             f"layer {path!r} is a Lambda{named}: program code, which is never run. "
-            f"{SAY.format(quote(f'{layer.name}=MEANING'))}"
+            f"{SAY.format(_meaning(layer, str(function)))}"
         )
     near = difflib.get_close_matches(layer.kind, KINDS, 2, ALIKE)
     operation = layer.kind.startswith(("tf.", "ops.", "op."))
@@ -202,8 +203,14 @@ def _stranger(path: str, layer: Layer) -> GenaeError:
     hint = f" Is it {' or '.join(near)}?" if near else ""
     return UsageError(
         f"layer {path!r} is {kind} {layer.kind}, which is not known and never looked up.{hint} "
-        f"{SAY.format(quote(f'{layer.name}=MEANING'))}"
+        f"{SAY.format(_meaning(layer, layer.kind))}"
     )
+
+
+def _meaning(layer: Layer, word: str) -> str:
+    """What `--lambda` takes: the operation that is called like a class or a function, if any."""
+    named = re.split(r"[>.:]", word)[-1].lower()
+    return quote(f"{layer.name}={named if named in OPERATIONS else 'MEANING'}")
 
 
 def _inner(path: str, layer: Layer, name: str = "layer") -> Layer:

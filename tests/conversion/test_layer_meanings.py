@@ -93,6 +93,7 @@ def test_arguments_that_the_file_has_are_taken_where_nothing_else_is_said():
 
 def test_a_stranger_goes_by_its_name_its_class_or_a_pattern():
     table = model(given("x", 3, 4), layer("Sampling", "z", node("x", "x")), outputs=("z",))
+    assert "--lambda z=sampling" in str(network(table).problems[0])
     for pattern in ("z", "Sampling", "Samp*", "?"):
         net = network(table, meanings={pattern: "sampling"})
         assert not net.problems

@@ -80,6 +80,7 @@ def test_a_folder_reconstructs_and_says_that_it_does_not_sample(run, tmp_path):
     done = run("sample", out, "-o", tmp_path / "samples.png")
     assert done.code == 2
     assert "no prior over its codes" in done.err
+    assert f"genae reconstruct {out} IMAGES" in done.err
     assert run("info", out).tried == [f"genae verify {out}"]
     images = [str(path) for path in sorted(FACES.iterdir())[:2]]
     done = run("interpolate", out, *images, "-o", tmp_path / "walk.png", "--steps", "3")
@@ -87,6 +88,7 @@ def test_a_folder_reconstructs_and_says_that_it_does_not_sample(run, tmp_path):
     codebook = tmp_path / "codebook"
     quantizer = HERE / "vq_vae/quantizer.weights"
     convert.convert_checkpoint(quantizer, codebook, family="vq_vae", options=SIZE)
+    assert "genae reconstruct" not in run("sample", codebook, "-o", tmp_path / "samples.png").err
     done = run("evaluate", codebook, "--data", FACES)
     assert done.code == 2
     assert "made of a part of another, for which there is no metric" in done.err

@@ -99,6 +99,12 @@ def test_another_family_is_refused_and_those_that_fit_are_named():
         assert proposals(read_units(checkpoint)) == "--family dense_vae (whole)"
 
 
+@pytest.mark.skipif(not THERE.is_dir(), reason="needs the recorded Keras files")
+def test_an_encoder_that_becomes_layers_is_named_too():
+    with open_checkpoint(THERE / "celeba_vae/best_encoder.weights") as checkpoint:
+        assert proposals(read_units(checkpoint)) == "--family celeba_vae (encoder)"
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

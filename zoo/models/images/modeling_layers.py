@@ -73,7 +73,8 @@ class LayersModel(PreTrainedModel):
             )
         values = {}
         for tensor, one in zip(given, config.inputs, strict=True):
-            values[one["tensor"]] = self._check(self._turn(tensor, -1), one)
+            self._check(tensor, one)
+            values[one["tensor"]] = self._turn(tensor, -1)
         found = self.layers(values)
         outputs = tuple(self._turn(one, 1) for one in found)
         return LayersOutput(outputs=outputs) if return_dict else outputs
@@ -158,12 +159,18 @@ class LayersModel(PreTrainedModel):
             return x
         return x.movedim(-way, way)
 
-    def _check(self, x: Tensor, one: Mapping[str, Any]) -> Tensor:
-        shape = one["shape"]
-        fits = shape is None or (
-            x.ndim == len(shape)
-            and all(want in (None, size) for want, size in zip(shape, x.shape, strict=True))
+    def _check(self, x: Tensor, one: Mapping[str, Any]) -> None:
+        """Raise `ValueError` where an input has another shape than the model takes."""
+        if one["shape"] is None:
+            return
+        shape = list(one["shape"])
+        if not self.config.channels_last and len(shape) >= IMAGE_AXES:
+            shape.insert(1, shape.pop())
+        fits = x.ndim == len(shape) and all(
+            want in (None, size) for want, size in zip(shape, x.shape, strict=True)
         )
         if not fits:
-            raise ValueError(f"{one['name']} has the shape {tuple(x.shape)}, not {shape}")
-        return x
+            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+            raise ValueError(
+                f"{one['name']} has the shape {tuple(x.shape)}; the model takes ({wanted})"
+            )
