@@ -36,6 +36,11 @@ class DDEModel(SamplingEnergyModel):
     config_class = DDEConfig
     updates: Tensor
 
+    @classmethod
+    def can_generate(cls) -> bool:
+        """No texts: transformers takes any `generate` of a model's own code for theirs."""
+        return False
+
     def __init__(self, config: DDEConfig) -> None:
         super().__init__(config)
         self.density = LogDensity(config)

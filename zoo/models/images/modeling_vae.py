@@ -27,6 +27,7 @@ class VAEModel(ImportanceModel):
     where it stopped.
     """
 
+    config: VAEConfig
     config_class = VAEConfig
     outputs_per_latent = 2
     prior: StandardPrior
@@ -49,14 +50,12 @@ class VAEModel(ImportanceModel):
 
     def make_samplers(self, config: AutoencoderConfig) -> dict[str, nn.Module]:
         """No Gaussians where codes are directions or choices, of which they would draw none."""
-        assert isinstance(config, VAEConfig)
         made = super().make_samplers(config)
-        return made if POSTERIORS[config.posterior].has_spread else {"prior": made["prior"]}
+        return made if POSTERIORS[self.config.posterior].has_spread else {"prior": made["prior"]}
 
     def encoder_width(self, config: AutoencoderConfig) -> int:
         """Number of the encoder's outputs, by the kind of posterior."""
-        assert isinstance(config, VAEConfig)
-        return POSTERIORS[config.posterior].width(config)
+        return POSTERIORS[self.config.posterior].width(self.config)
 
     @property
     def cannot(self) -> dict[str, str]:
