@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from convert.preparing import Prepared
 
 
+#: What to do where a model with heads differs from its record.
+HEAD_ADVICE = (
+    "Are the settings of the heads (--head-option KEY=VALUE) and the model's options "
+    "(--option KEY=VALUE) those of the original?"
+)
+
+
 def convert_checkpoint(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
@@ -166,6 +173,7 @@ def convert_checkpoint(
                 report.notes += lacking
                 report.warnings += lacking
                 advice = _other_gelu(ready, report, folder, verify)
+                advice = advice or (HEAD_ADVICE if ready.given.get("heads") else "")
                 require(report.parity, advice)
             _write_json(folder / "conversion.json", report.to_dict())
             report.files.append("conversion.json")
@@ -211,7 +219,7 @@ def _other_gelu(
         parts=dict(settings.parts),
         notes=[],
     )
-    result = family.config(other) | {"dtype": ready.result["dtype"]}
+    result = ready.configure(other) | {"dtype": ready.result["dtype"]}
     _write_json(folder / "config.json", result)
     parity = compare(folder, verify, options=other.options, notes=[])
     if not all(one.ok for one in parity):

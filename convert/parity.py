@@ -63,7 +63,7 @@ def require(parity: list[Parity], advice: str = "") -> None:
 def compare_arrays(
     name: str, computed: Any, recorded: Any, tolerance: float | None = None, why: str = ""
 ) -> Parity:
-    """Compare an output with its record, both NumPy arrays.
+    """Compare an output with its record, both NumPy arrays; infinities have to be equal.
 
     Args:
         name: of the recorded array.
@@ -82,8 +82,10 @@ def compare_arrays(
             f"{name}: the model gives the shape {computed.shape}, recorded is {recorded.shape}; "
             "record what the original's predict gives"
         )
-    largest = float(np.abs(recorded).max(initial=0))
-    difference = float(np.abs(computed - recorded).max(initial=0))
+    finite = recorded[np.isfinite(recorded)]
+    largest = float(np.abs(finite).max(initial=0))
+    apart = computed != recorded  # minus infinity is equal to itself
+    difference = float(np.abs(computed[apart] - recorded[apart]).max(initial=0))
     allowed = TOLERANCE * max(1.0, largest) if tolerance is None else tolerance * (largest or 1.0)
     rule = f"{tolerance:.0e} of the largest value ({why})" if why else ""
     return Parity(name, difference, difference / (largest or 1.0), allowed, rule)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,7 @@ class Prepared:
         vocabulary: the one near the checkpoint, or the one that was given.
         settings: the resolved ones of the conversion.
         plan: what becomes of every tensor.
+        configure: makes the `config.json` of settings.
         result: the `config.json` to write.
         notes: what a person should know.
         warnings: those of the notes that nobody should miss.
@@ -68,6 +69,7 @@ class Prepared:
     vocabulary: tokenizers.Found = field(default_factory=lambda: tokenizers.Found(None))
     settings: Settings | None = None
     plan: Plan | None = None
+    configure: Callable[[Settings], dict[str, Any]] = field(default=lambda settings: {})
     result: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -278,9 +280,12 @@ def _resolve(
         family, naming, checkpoint, settings, allow_unused,
         tuned.sources if tuned is not None else (), with_heads,
     )  # fmt: skip
-    result = family.config(settings) if tuned is None else tuned.config(family, settings)
-    if naming.result is not None:
-        result = naming.result(result, settings)
+
+    def configure(settings: Settings) -> dict[str, Any]:
+        made = family.config(settings) if tuned is None else tuned.config(family, settings)
+        return made if naming.result is None else naming.result(made, settings)
+
+    ready.configure, result = configure, configure(settings)
     if not result["model_type"].startswith("genae_"):
         plan = Plan(tuple(rename(plan.steps, family.renames)), plan.dropped)
     if tuned is not None:

@@ -88,6 +88,29 @@ def check_labels(names: Sequence[str], count: int, where: str) -> None:
         )
 
 
+def check_rules(table: Mapping[str, Any], count: int, where: str) -> None:
+    """Raise where a rule of a chain speaks of a label that there is not, or leaves none.
+
+    Args:
+        table: of the head; its `starts`, `ends` and `forbidden` are looked at.
+        count: how many labels there are.
+        where: the head, in words.
+
+    Raises:
+        UsageError: names the rule.
+    """
+    for rule in ("starts", "ends", "forbidden"):
+        given = table.get(rule)
+        if given == [] and rule != "forbidden":
+            raise UsageError(f"{rule} is []: no label is left; leave it out to allow all")
+        numbers = [one for pair in given or () for one in (pair if type(pair) is list else [pair])]
+        if beyond := [one for one in numbers if one >= count]:
+            raise UsageError(
+                f"{rule} has label {beyond[0]}, and {where} has {count}, counted from 0 to "
+                f"{count - 1}"
+            )
+
+
 def read_heads(
     kinds: Sequence[str] | None,
     settings: Sequence[str] | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from convert.families.settings import parts_present
 from convert.heads.fitting import Fit, check_settings, fit_all, is_exact
 from convert.heads.kinds import EXACT, KINDS, NUMBER, Kind
-from convert.heads.labels import check_labels, read_labels
+from convert.heads.labels import check_labels, check_rules, read_labels
 from convert.heads.recorded import Recorded
 from convert.heads.units import Unit, units
 from convert.names.naming import Naming
@@ -189,8 +189,11 @@ def tune(
         if made.get("rope") and int(made.get("size", 0)) % 2:
             raise UsageError(f"rope turns pairs of columns: the size, {made['size']}, is not even")
         missing += _missing(name if len(fits) > 1 else "", kind.asked, usual, made)
-        if "labels" in made and "labels" in one.sizes:
-            check_labels(made["labels"], one.sizes["labels"], f"{one.kind} {one.units[0].name}")
+        if "labels" in one.sizes:
+            count, where = one.sizes["labels"], f"{one.kind} {one.units[0].name}"
+            check_rules(made, count, where)
+            if "labels" in made:
+                check_labels(made["labels"], count, where)
         if kind.assumed:
             notes.append(f"{one.kind}: {kind.assumed}")
         tables[name] = made

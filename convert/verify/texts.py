@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.parity import Parity, compare_arrays
+from convert.verify import heads
 from convert.verify.arrays import read_arrays
 from zoo.errors import UsageError
 from zoo.heads import is_fine_tuned
@@ -26,7 +27,12 @@ INPUTS = {
     "in_decoder_token_ids": "decoder_input_ids",
     "out_enc_mask": "attention_mask",
     "out_dec_mask": "decoder_attention_mask",
+    "mask": "attention_mask",
+    "decoder_mask": "decoder_attention_mask",
+    "in_subject_ids": "subject_ids",
 }
+#: Recorded besides outputs: the effective transitions of a chain.
+BESIDE = ("trans",)
 
 
 #: Recorded values inside a model: whether a module's output or input, and where it may lie.
@@ -69,6 +75,10 @@ GIVEN_BY = (
 )
 
 
+#: What a record has of training, as its names begin.
+TRAINING = ("loss", "accuracy")
+
+
 def compare(
     folder: str | os.PathLike[str],
     reference: str | os.PathLike[str],
@@ -80,8 +90,10 @@ def compare(
 
     Args:
         folder: the model.
-        reference: a `.npz`: inputs `in_*`, the mask `out_mask`, outputs `out_*` (float32), and
-            perhaps `out64_*` (float64), which the model then meets in float64.
+        reference: a `.npz`: inputs `in_*`, the mask `out_mask` or `mask`, outputs `out_*`
+            (float32), and perhaps `out64_*` (float64), which the model then meets in float64; of a
+            chain also `trans`, the matrix that its `lr_multiplier` makes. Outputs of heads have
+            the names of `convert.verify.heads.outputs`.
         options: those given to the original's builder; `with_discriminator` may name the
             activation behind `out_discriminator_output`, which no model keeps.
         notes: given the outputs that the model does not have and that are not compared, each with
@@ -114,11 +126,13 @@ def compare(
         wanted = {
             name: array
             for name, array in arrays.items()
-            if name.startswith(prefix) and name not in INPUTS
+            if (name.startswith(prefix) and name not in INPUTS)
+            or (prefix == "out_" and name in BESIDE)
         }
         if not wanted:
             continue
         computed = outputs(folder, given, dtype)
+        mask = computed.pop("visible", None)
         if linear and "discriminator_logits" in computed:
             computed["discriminator_output"] = computed["discriminator_logits"]
         for name, array in wanted.items():
@@ -126,7 +140,10 @@ def compare(
             if key not in computed:
                 lacking.append(f"{name} ({_why_not(key)})")
                 continue
-            found.append(compare_arrays(name, computed[key].detach().double().numpy(), array))
+            made = computed[key].detach().double().numpy()
+            if mask is not None and made.shape == array.shape:
+                made, array = (heads.meaningful(one, mask.numpy()) for one in (made, array))
+            found.append(compare_arrays(name, made, array))
     if lacking and not found:
         raise UsageError(
             f"{reference}: of its outputs this model has none: {', '.join(lacking)}; it has "
@@ -142,6 +159,8 @@ def _why_not(output: str) -> str:
     for beginnings, option in GIVEN_BY:
         if output.startswith(beginnings):
             return f"--option {option} gives it, where the files have its weights"
+    if output.startswith(TRAINING):
+        return "it is a number of training"
     return "no output is called so"
 
 
@@ -165,6 +184,9 @@ def outputs(
 
     model = _load(folder, dtype)
     base = model.base_model
+    behind = heads.has_head(model.config.architectures[0])
+    if behind and "input_ids" in given and "attention_mask" not in given:
+        given = {**given, "attention_mask": heads.visible(given["input_ids"])}
     accepted = inspect.signature(model.forward).parameters
     inputs = {
         name: value.to(dtype) if value.is_floating_point() else value
@@ -195,11 +217,16 @@ def outputs(
         found |= {} if pooled is None else {"pooled": pooled}
     elif getattr(made, "pooler_output", None) is not None:
         found["pooled"] = made.pooler_output
+    if behind:
+        with torch.no_grad():
+            found |= heads.outputs(model, made, given["attention_mask"])
+        return found | {"visible": given["attention_mask"]}
     for name, attribute in SCORES:
         value = getattr(made, attribute, None)
         if value is not None and value.ndim == 3:
             found |= {"mlm_logits": value, "tied_logits": value, "mlm_output": value}
-            found |= {"mlm_probs": value.softmax(-1), name: value}
+            probs = value.softmax(-1)
+            found |= {"mlm_probs": probs, "probs": probs, "hidden": hidden[-1], name: value}
         elif value is not None and value.shape[-1] == 2 and "input_ids" in given:
             found["nsp_probs"] = value.softmax(-1)
     if "discriminator_dense" in found:
@@ -243,6 +270,7 @@ def _of_two_stacks(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
         "decoder_norm": norm,
         "decoder_scaled": norm * model.config.hidden_size**-0.5,
         "lm_logits": made.logits,
+        "probs": made.logits.softmax(-1),
         "split_lm_output": split.logits.softmax(-1),
     }
 

@@ -1,6 +1,8 @@
 """Fine-tuned models that bert4keras saved, with their heads, from every form of file."""
 
 import json
+import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,11 @@ from convert.heads.kinds import ALWAYS, KINDS
 from convert.heads.labels import read_heads, read_labels
 from convert.heads.tuning import tune
 from convert.heads.units import Unit
+from convert.parity import compare_arrays
 from convert.verify.texts import _load
 from tests.conversion.records import FIXTURES
 from tests.conversion.rewritten import rewritten
-from zoo.errors import GenaeError, UsageError
+from zoo.errors import GenaeError, ToleranceError, UsageError
 from zoo.models.text import configuration_heads
 
 HERE = FIXTURES / "finetuned"
@@ -101,7 +104,7 @@ def asked(name, file=""):
 def converted(folder, name, file, out):
     return convert.convert_checkpoint(
         folder / name / file, out, config=folder / name / "bert_config.json",
-        family=MODELS[name][0], options=asked(name, file),
+        family=MODELS[name][0], options=asked(name, file), verify=folder / name / "reference.npz",
     )  # fmt: skip
 
 
@@ -126,6 +129,12 @@ def check(folder, name, file, tmp_path):
     """Outputs and decoded results of a converted model are the recorded ones."""
     report = converted(folder, name, file, tmp_path / "out")
     assert report.result["architectures"] == [MODELS[name][-1]]
+    with np.load(folder / name / "reference.npz") as arrays:
+        recorded = {key for key in arrays if key[:4] == "out_" or key == "trans"}
+    verified = {one.name for one in report.parity}
+    assert verified < recorded | {"trans"}
+    assert all(re.match("out_(loss|accuracy|subject_vec|cond)", x) for x in recorded - verified)
+    assert all(any(f"{one} (" in note for note in report.notes) for one in recorded - verified)
     model = _load(tmp_path / "out", torch.float32)
     with np.load(folder / name / "reference.npz") as arrays:
         given = {key: torch.from_numpy(np.asarray(value)) for key, value in arrays.items()}
@@ -166,6 +175,46 @@ def test_a_fine_tuned_model_computes_what_was_recorded(name, tmp_path):
     assert report.plan.dropped.keys().isdisjoint(
         source for step in report.plan.steps for source in step.sources
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "kept"),
+    [
+        ("ner_crf", "lr_multiplier=999", ("trans",)),
+        ("classifier_pool_full", "activation=sigmoid", ("out_probs", "out_pooled")),
+    ],
+)
+def test_records_of_ones_own_tell_a_wrong_setting(name, setting, kept, tmp_path):
+    folder = HERE / name
+    with np.load(folder / "reference.npz") as arrays:
+        own = {key: arrays[key] for key in ("in_token_ids", "in_segment_ids", *kept)}
+    own["out_hidden_states_of_mine"] = np.zeros(3)
+    np.savez(tmp_path / "mine.npz", **own)
+    kind = MODELS[name][1] or ["classifier"]
+    request = {"family": MODELS[name][0], "config": folder / "bert_config.json"}
+    for settings, wrong in ((None, False), ([setting], True)):
+        given = read_heads(kind, settings or (MODELS[name][2] or []), None)
+        call = partial(
+            convert.convert_checkpoint, folder / SMALL[name], tmp_path / f"{wrong}",
+            options={"heads": given}, verify=tmp_path / "mine.npz", **request,
+        )  # fmt: skip
+        if wrong:
+            with pytest.raises(ToleranceError, match=f"{kept[0]} by .*--head-option KEY=VALUE"):
+                call()
+            assert not (tmp_path / f"{wrong}").exists()
+        else:
+            report = call()
+            assert {one.name for one in report.parity} == set(kept)
+            said = "out_hidden_states_of_mine (no output is called so)"
+            assert any(said in note for note in report.notes)
+
+
+def test_minus_infinity_is_equal_to_itself_alone():
+    hidden = np.array([1.0, -np.inf])
+    assert compare_arrays("x", hidden, hidden).max_absolute == 0
+    assert not compare_arrays("x", np.array([1.0, -1e9]), hidden).ok
+    assert not compare_arrays("x", np.array([np.nan, -np.inf]), hidden).ok
+    assert compare_arrays("x", np.array([1.0, -np.inf]), np.array([1.5, -np.inf])).tolerance < 1e-3
 
 
 @pytest.mark.slow
@@ -213,6 +262,10 @@ def test_settings_are_checked_before_anything_is_written(tmp_path):
         ("starts=[-1]", "a list of whole numbers"),
         ("forbidden=[[1]]", "a list of pairs of whole numbers"),
         ("forbidden=3", "a list of pairs"),
+        ("starts=[0, 7]", "starts has label 7, and crf dense has 7, counted from 0 to 6"),
+        ("ends=[9]", "ends has label 9, and crf dense has 7"),
+        ("forbidden=[[0, 1], [3, 8]]", "forbidden has label 8, and crf dense has 7"),
+        ("starts=[]", "no label is left"),
         ("dropout=true", "a number from 0"),
         ("other.lr_multiplier=3", "no head is called 'other'; there are tags"),
     ):
@@ -221,6 +274,9 @@ def test_settings_are_checked_before_anything_is_written(tmp_path):
                 place, tmp_path / "out", options={"heads": read_heads(["crf"], [setting], None)}
             )
     assert not (tmp_path / "out").exists()
+    edges = {"starts": [6], "ends": [0, 6], "forbidden": [[6, 0]], "lr_multiplier": 1}
+    given = {"heads": [{"kind": "crf", **edges}]}
+    assert convert.inspect(place, options=given).exit_code == 0
 
 
 def test_a_pointer_has_as_many_types_as_its_size_leaves():
