@@ -15,7 +15,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
-collect_ignore = ["conversion/old_stack.py"]  # runs in another interpreter, which has TensorFlow
+# Run in another interpreter, which has TensorFlow or Keras.
+collect_ignore = ["conversion/old_stack.py", "conversion/real_keras.py"]
 _CACHE = tempfile.TemporaryDirectory(prefix="genae-tests-", ignore_cleanup_errors=True)
 
 for _name in ("GENAE_DATA", "GENAE_VERIFY", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_CACHE",
