@@ -11,6 +11,7 @@ from zoo.drawing import interpolate as interpolate
 from zoo.drawing import neighbors as neighbors
 from zoo.drawing import reconstruct as reconstruct
 from zoo.drawing import sample as sample
+from zoo.embedding import embed as embed
 from zoo.energies import denoise as denoise
 from zoo.energies import energy as energy
 from zoo.energies import inpaint as inpaint
@@ -55,3 +56,4 @@ from zoo.registry import pull as pull
 from zoo.registry import push as push
 from zoo.registry import verify as verify
 from zoo.version import __version__ as __version__
+from zoo.whitening import Whitening as Whitening

@@ -75,6 +75,8 @@ ROOMS = {
         f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data "
         "zoo.training",
     ),
+    "zoo.embedding": ("torch", f"{PLAIN} zoo.models zoo.loading"),
+    "zoo.whitening": ("torch", "zoo.errors"),
     "zoo.filling": ("torch", f"{PLAIN} zoo.loading"),
     "zoo.generating": ("torch", f"{PLAIN} zoo.registry zoo.loading"),
     "zoo.grids": ("torch", f"{PLAIN} zoo.plots"),
