@@ -28,6 +28,8 @@ SAMPLERS: dict[str, tuple[str, int, str]] = {
     "samplers.mixture.means": ("kd", 0, "float32"),
     "samplers.mixture.scale_trils": ("kdd", 0, "float32"),
 }
+#: Posteriors whose codes no Gaussians are fitted to: directions, choices of classes.
+WITHOUT_SAMPLERS = ("von_mises_fisher", "gumbel_softmax")
 BEGINNINGS: dict[str, dict[str, tuple[str, int, str]]] = {
     "genae_ae": SAMPLERS,
     "genae_vae": {**SAMPLERS, "updates": ("", 0, "int64")},
@@ -84,6 +86,8 @@ def beginnings(result: Mapping[str, Any], plan: Plan) -> dict[str, np.ndarray]:
         plan: of the file's own tensors.
     """
     there = {step.target for step in plan.steps}
+    if result.get("posterior") in WITHOUT_SAMPLERS:
+        there |= SAMPLERS.keys()
     sizes: dict[str, int] = {"d": result.get("latent_size", 0), "k": COMPONENTS}
     return {
         name: np.broadcast_to(np.array(value, kind), [sizes[axis] for axis in axes])
