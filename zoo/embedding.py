@@ -43,6 +43,8 @@ POOLINGS: dict[str, Callable[[Any, "Tensor"], "Tensor"]] = {
 }
 #: Those that read the first token alone.
 OF_FIRST = ("cls", "pooler")
+#: Number of texts that are tokens at one time: ids as Python has them take much memory.
+WINDOW = 16_384
 
 
 def embed(
@@ -109,18 +111,20 @@ def embed(
     limit = _limit(tokenizer, config, max_length)
     # Without a mask a model has learned from texts of one length, padding included.
     masked = "attention_mask" in tokenizer.model_input_names
-    rows = _rows(tokenizer, columns, limit, full=not masked)
 
     import torch
 
-    vectors = torch.empty(len(rows), config.hidden_size)
+    vectors = torch.empty(len(columns[0]), config.hidden_size)
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
-        for places, inputs in _batches(rows, batch_size, tokenizer.pad_token_id or 0):
-            inputs = {name: value.to(network.device) for name, value in inputs.items()}
-            mask = inputs["attention_mask"] if masked else inputs.pop("attention_mask")
-            vectors[places] = pooled(encoder, inputs, mask, pooling).cpu()
+        for start in range(0, len(vectors), WINDOW):
+            rows = _rows(tokenizer, columns, slice(start, start + WINDOW), limit, masked)
+            window = vectors[start : start + WINDOW]
+            for places, inputs in _batches(rows, batch_size, tokenizer.pad_token_id or 0):
+                inputs = {name: value.to(network.device) for name, value in inputs.items()}
+                mask = inputs["attention_mask"] if masked else inputs.pop("attention_mask")
+                window[places] = pooled(encoder, inputs, mask, pooling).cpu()
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -151,20 +155,25 @@ def _columns(texts: Iterable[Text]) -> tuple[bool, list[list[str]]]:
     """Whether they are pairs, and one list of texts, or two of first and second ones.
 
     Raises:
-        UsageError: there are others among them, or both kinds.
+        UsageError: there are others among them, or both kinds, or half a character.
     """
     if isinstance(texts, str):
         raise UsageError(f"{texts!r:.60} is one text; pass a list: [{texts!r:.60}]")
     given = list(texts)
     single = [one for one in given if isinstance(one, str)]
-    if len(single) == len(given):
-        return False, [single]
-    for place, one in enumerate(given):
+    pairs = len(single) < len(given)
+    for place, one in enumerate(given if pairs else ()):
         if not (isinstance(one, tuple | list) and [*map(type, one)] == [str, str]):
             raise UsageError(
                 f"text {place} is {one!r:.60}; pass texts, or pairs of two texts each, not both"
             )
-    return True, [list(column) for column in zip(*given, strict=True)]
+    columns = [list(column) for column in zip(*given, strict=True)] if pairs else [single]
+    for place, text in (each for column in columns for each in enumerate(column)):
+        if not text.isascii() and any("\ud800" <= mark <= "\udfff" for mark in text):
+            raise UsageError(
+                f"text {place}, {text!r:.60}, has half a character (a surrogate); decode it again"
+            )
+    return pairs, columns
 
 
 def _network(model: Any) -> tuple[str, str, catalog.Entry | None, Any]:
@@ -258,21 +267,19 @@ def _limit(tokenizer: Any, config: Any, wanted: int | None) -> int | None:
 
 
 def _rows(
-    tokenizer: Any, columns: list[list[str]], limit: int | None, *, full: bool
+    tokenizer: Any, columns: list[list[str]], part: slice, limit: int | None, masked: bool
 ) -> list[dict[str, list[int]]]:
-    """What the model takes of each text; all of one length if full."""
-    if not columns or not columns[0]:
-        return []
+    """What the model takes of each text of a part; all of one length for one without a mask."""
     encoded = tokenizer(
-        *columns,
+        *(column[part] for column in columns),
         truncation=limit is not None,
         max_length=limit,
-        padding="max_length" if full and limit is not None else False,
+        padding=False if masked or limit is None else "max_length",
         return_attention_mask=True,
         verbose=False,
     )
     rows = [dict(zip(encoded, row, strict=True)) for row in zip(*encoded.values(), strict=True)]
-    for place, row in enumerate(rows):
+    for place, row in enumerate(rows, part.start):
         if not any(row["attention_mask"]):
             raise UsageError(f"text {place}, {columns[0][place]!r:.60}, makes no tokens")
     return rows

@@ -14,6 +14,7 @@ import transformers
 import convert
 import zoo
 from tests.conversion.records import FIXTURES, LEGACY
+from zoo import embedding
 from zoo.embedding import POOLINGS, pooled
 from zoo.errors import NotFoundError, UsageError
 from zoo.loading import load_with_tokenizer
@@ -107,6 +108,12 @@ def test_batches_and_order_change_nothing(name):
     assert (vectors[0] - vectors[1]).abs().max() > 1e-2
     near(zoo.embed(model, iter(TEXTS), batch_size=1), vectors)
     near(zoo.embed(model, TEXTS[::-1], batch_size=4), vectors.flip(0))
+
+
+def test_many_texts_go_through_in_parts(monkeypatch):
+    whole = zoo.embed("genae/tiny-bert", TEXTS)
+    monkeypatch.setattr(embedding, "WINDOW", 4)
+    near(zoo.embed("genae/tiny-bert", TEXTS, batch_size=3), whole)
 
 
 def test_a_name_and_a_loaded_model_are_the_same():
@@ -206,6 +213,7 @@ def test_no_texts_make_no_vectors():
         ("tiny-bert", "天气", {}, "'天气' is one text; pass a list"),
         ("tiny-bert", ["a", ("a", "b")], {}, "text 0 is 'a'; pass texts, or pairs"),
         ("tiny-bert", ["a", 5], {}, "pass texts, or pairs of two texts each, not both"),
+        ("tiny-bert", ["a", "好\ud800"], {}, "text 1, .*, has half a character"),
         ("tiny-bert", ["a"], {"pooling": "pooller"}, "Did you mean 'pooler'"),
         ("tiny-bert", ["a"], {"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ("tiny-bert", ["a"], {"max_length": 33}, "max_length must be 1 to 32, got 33"),
@@ -222,12 +230,13 @@ def test_what_cannot_be_asked(name, texts, options, message):
         zoo.embed(f"genae/{name}", texts, **options)
 
 
-def test_a_text_without_tokens_is_named():
+def test_a_text_without_tokens_is_named(monkeypatch):
     model, tokenizer = load_with_tokenizer("genae/tiny-gpt2", "ForCausalLM")
     tokenizer.backend_tokenizer.post_processor = tokenizers.processors.TemplateProcessing("$A")
     assert zoo.embed(model, ["a"], tokenizer=tokenizer).isfinite().all()
-    with pytest.raises(UsageError, match="text 1, '', makes no tokens"):
-        zoo.embed(model, ["a", ""], tokenizer=tokenizer)
+    monkeypatch.setattr(embedding, "WINDOW", 2)
+    with pytest.raises(UsageError, match="text 3, '', makes no tokens"):
+        zoo.embed(model, ["a", "b", "a", ""], tokenizer=tokenizer)
 
 
 def test_a_condition_cannot_be_left_out(tiny_config):
