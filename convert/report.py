@@ -38,6 +38,7 @@ class Report:
         warnings: those of the notes that a person should see in any case.
         files: names in the folder.
         options: those of bert4keras's builder, or of layers, that describe the result.
+        heads: kinds of the heads of fine-tuning that an export has.
         config: the legacy configuration, the options that it has a word for merged in.
         parity: outputs compared with recorded ones, where that was asked for.
         result: the `config.json` of the result; empty of an export.
@@ -58,6 +59,7 @@ class Report:
     warnings: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
+    heads: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     parity: list[Parity] = field(default_factory=list)
     result: dict[str, Any] = field(default_factory=dict)
@@ -158,7 +160,10 @@ def load_command(report: Report) -> str:
 
 
 def build_call(report: Report) -> str:
-    """The line of Python that builds, in bert4keras, what an export has written."""
+    """The line of Python that builds, in bert4keras, what an export has written.
+
+    With heads it builds the backbone alone: layers behind it are the recipe's.
+    """
     given = [repr((report.out / "bert_config.json").as_posix())]
     if report.format == "tf-checkpoint":
         given.append(repr((report.out / "bert_model.ckpt").as_posix()))
@@ -167,7 +172,7 @@ def build_call(report: Report) -> str:
         "from bert4keras.models import build_transformer_model; "
         f"model = build_transformer_model({', '.join(given)})"
     )
-    if report.format == "tf-checkpoint":
+    if report.format == "tf-checkpoint" or report.heads:
         return line
     return f"{line}; model.load_weights({(report.out / 'model.weights').as_posix()!r})"
 

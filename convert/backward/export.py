@@ -17,6 +17,7 @@ from typing import Any
 
 from convert import families
 from convert.arguments import DTYPES, read_json
+from convert.backward.heads import read_heads
 from convert.backward.layers import KERAS_TARGETS, KerasReport, export_layers, is_of_layers
 from convert.backward.legacy_config import architecture_of, without_defaults
 from convert.backward.pairs import Pair
@@ -103,11 +104,16 @@ def export_checkpoint(
     recorded = read_json(place) if place.is_file() else {}
     with open_safetensors(folder) as tensors:
         given = families.meant_by(family) | dict(options or {})
+        heads = read_heads(config, tensors, recorded)
+        backbone = {name: one for name, one in tensors.items() if name not in heads.stored}
         pairing, notes = decide(
-            config, recorded, tensors, family, given, allow_unused, target.naming
+            config, recorded, backbone, family, given, allow_unused, target.naming
         )
         chosen, settings = pairing.family, pairing.settings
         pairs = pairing.pairs(target.naming)
+        taken = {pair.layer for pair in pairs}
+        pairs = [*pairs, *heads.pairs(target.naming, taken)]
+        notes = [*notes, *heads.notes(target.naming)]
         legacy = without_defaults(settings.config) | {"vocab_size": settings.sizes["vocab"]}
         report = Report(
             folder,
@@ -120,12 +126,14 @@ def export_checkpoint(
             {},
             notes,
             options=builder(chosen, settings),
+            heads=list(heads.kinds.values()),
         )
         with new_folder(out) as made:
             outgoing = _outgoing(pairs, tensors, target, dtype, report.notes)
             total = sum(one.nbytes for _, one in outgoing)
             with progress(total) if progress else nullcontext(lambda written: None) as advance:
-                report.files = target.write(made, outgoing, report.options, advance)
+                behind = partial(heads.order, taken=taken)
+                report.files = target.write(made, outgoing, report.options, behind, advance)
             report.files += vocabulary.write(folder, made, settings.sizes["vocab"], report.notes)
             _write_json(made / "bert_config.json", legacy)
             _write_json(made / "conversion.json", report.to_dict())

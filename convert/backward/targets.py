@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 Layers = Sequence[tuple[str, "Outgoing"]]  # tensors, each with its Keras layer
 Advance = Callable[[int], None]
+Behind = Callable[[list[str]], list[str]]  # layers of a backbone -> those, and its heads'
 
 
 def write_bundle(
-    folder: Path, tensors: Layers, options: Mapping[str, Any], advance: Advance
+    folder: Path, tensors: Layers, options: Mapping[str, Any], behind: Behind, advance: Advance
 ) -> list[str]:
     """Write TensorFlow's checkpoint; the names of the files."""
     from convert.writers import tf_bundle
@@ -24,7 +25,7 @@ def write_bundle(
 
 
 def write_layers(
-    folder: Path, tensors: Layers, options: Mapping[str, Any], advance: Advance
+    folder: Path, tensors: Layers, options: Mapping[str, Any], behind: Behind, advance: Advance
 ) -> list[str]:
     """Write Keras's HDF5, layers in Keras's order; the names of the files."""
     from convert.writers import keras_hdf5, layers
@@ -32,7 +33,13 @@ def write_layers(
     groups: dict[str, list[Outgoing]] = {}
     for layer, one in tensors:
         groups.setdefault(layer, []).append(one)
-    order = layers.in_keras_order(list(groups), options.get("cross_position_bias", True))
+    others = set(behind([]))
+    order = behind(
+        layers.in_keras_order(
+            [name for name in groups if name not in others],
+            options.get("cross_position_bias", True),
+        )
+    )
     return keras_hdf5.write(folder, {name: groups[name] for name in order}, advance=advance)
 
 
@@ -43,12 +50,13 @@ class Target:
     Attributes:
         naming: what it calls tensors, see `Row.name_in`.
         bfloat16: whether it can store that type.
-        write: writes tensors into a folder, given the builder's options and what counts bytes.
+        write: writes tensors into a folder, given the builder's options, what puts layers of heads
+            among those of the backbone, and what counts bytes.
     """
 
     naming: str
     bfloat16: bool
-    write: Callable[[Path, Layers, Mapping[str, Any], Advance], list[str]]
+    write: Callable[[Path, Layers, Mapping[str, Any], Behind, Advance], list[str]]
 
 
 TARGETS = {
