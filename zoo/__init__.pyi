@@ -20,6 +20,9 @@ from zoo.evaluation.density.run import density as density
 from zoo.evaluation.measure import evaluate as evaluate
 from zoo.filling import fill_mask as fill_mask
 from zoo.generating import generate as generate
+from zoo.labeling.classifying import classify as classify
+from zoo.labeling.tagging import extract as extract
+from zoo.labeling.tagging import tag as tag
 from zoo.loading import from_pretrained as from_pretrained
 from zoo.loading import load_image_processor as load_image_processor
 from zoo.models.images.configuration_ae import AEConfig as AEConfig

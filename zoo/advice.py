@@ -15,8 +15,12 @@ VERBS = {
     "samples": ("sample", "-o", "samples.png"),
     "reconstructs": ("reconstruct", "IMAGES", "-o", "reconstructions.png"),
     "encodes": ("probe",),
-    "classifies": ("evaluate",),
+    "tags": ("tag", "TEXT"),
+    "extracts": ("extract", "TEXT"),
+    "classifies": ("classify", "TEXT"),
 }
+#: The same of models of images, where it is another verb.
+OF_IMAGES = {"classifies": ("evaluate",)}
 #: What the methods of models that verbs call need, words of `catalog.ABILITIES`.
 METHODS = {
     "sample": "samples",
@@ -45,6 +49,34 @@ def _has_both(config: Mapping[str, Any]) -> bool:
     return config.get("network") != "layers" or None not in halves
 
 
+def verb_for(config: Mapping[str, Any], lacks: Collection[str] = ()) -> tuple[str, ...]:
+    """What a model can do, the verb for it and what that has to be given; empty if nothing.
+
+    Args:
+        config: of the model, its `config.json`.
+        lacks: abilities that its files have turned out to lack.
+
+    Example:
+        >>> verb_for({"model_type": "bert", "architectures": ["BertForEntityPointers"]})
+        ('extracts', 'extract', 'TEXT')
+    """
+    architectures = config.get("architectures") or ()
+    try:
+        entry = catalog.find_config(config.get("model_type"), architectures)
+    except UsageError:  # another library's
+        return ()
+    can = catalog.abilities(entry, architectures)
+    verbs = VERBS if entry.reads == "texts" else VERBS | OF_IMAGES
+    for ability, words in verbs.items():
+        if ability == "samples" and not draws(config):
+            continue
+        if ability == "reconstructs" and not _has_both(config):
+            continue
+        if (ability in can or catalog.heads_that(ability, config)) and ability not in lacks:
+            return (ability, *words)
+    return ()
+
+
 def advice(name: str, config: Mapping[str, Any], lacks: Collection[str] = ()) -> str:
     """What a model can do and by which command, as the end of a sentence.
 
@@ -57,19 +89,9 @@ def advice(name: str, config: Mapping[str, Any], lacks: Collection[str] = ()) ->
         >>> advice("genae/tiny-gpt", {"model_type": "genae_gpt"})
         'it writes texts: genae generate genae/tiny-gpt'
     """
-    architectures = config.get("architectures") or ()
-    try:
-        entry = catalog.find_config(config.get("model_type"), architectures)
-    except UsageError:  # another library's
-        return f"see {command('genae', 'info', name)}"
-    can = catalog.abilities(entry, architectures)
-    for ability, (verb, *words) in VERBS.items():
-        if ability == "samples" and not draws(config):
-            continue
-        if ability == "reconstructs" and not _has_both(config):
-            continue
-        if ability in can and ability not in lacks:
-            return f"it {catalog.ABILITIES[ability]}: {command('genae', verb, name, *words)}"
+    if found := verb_for(config, lacks):
+        ability, verb, *words = found
+        return f"it {catalog.ABILITIES[ability]}: {command('genae', verb, name, *words)}"
     return f"see {command('genae', 'info', name)}"
 
 

@@ -13,6 +13,7 @@ from zoo.entry import class_name as class_name
 from zoo.errors import UsageError
 from zoo.heads import HEADS as HEADS
 from zoo.heads import auto_class as auto_class
+from zoo.heads import heads_that as heads_that
 from zoo.heads import is_fine_tuned as is_fine_tuned
 from zoo.hints import did_you_mean
 
@@ -29,6 +30,8 @@ ABILITIES = {
     "classifies": "predicts labels of images or texts",
     "scores": "gives an energy and its gradient, of images or vectors",
     "predicts": "predicts tokens of texts",
+    "tags": "labels tokens of texts",
+    "extracts": "finds entities or relations in texts",
     "fills": "fills in masked tokens of texts",
     "generates": "writes texts",
     "translates": "turns texts into other texts",
@@ -295,6 +298,7 @@ def abilities(entry: Entry, architectures: Iterable[str] = ()) -> tuple[str, ...
     Args:
         entry: its row.
         architectures: the class names of its `config.json`; they say which head a text model has.
+            Of several heads on one backbone its tables say what they can do, see `heads_that`.
 
     Example:
         >>> abilities(find("bert"), ["BertForSequenceClassification"]), abilities(find("ae"))

@@ -1,6 +1,10 @@
 """The heads of text models, as strings: what finds them, and what a model with one can do."""
 
-LABELS, SEQ2SEQ = ("classifies",), ("predicts", "generates", "translates")
+from collections.abc import Mapping
+from typing import Any
+
+SEQ2SEQ = ("predicts", "generates", "translates")
+TAGS, EXTRACTS = ("tags",), ("extracts",)
 #: Ends of the names of classes with heads of fine-tuning, which genae has for all architectures.
 FINE_TUNED = (
     "ForCRFTokenClassification", "ForMEMMTokenClassification", "ForEntityPointers",
@@ -16,20 +20,51 @@ HEADS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "ForPreTraining": ("AutoModelForPreTraining", "feature-extraction", ()),
     "ForNextSentencePrediction": ("AutoModelForNextSentencePrediction", "text-classification", ()),
     "ForSequenceClassification": (
-        "AutoModelForSequenceClassification", "text-classification", LABELS
+        "AutoModelForSequenceClassification", "text-classification", ("classifies",)
     ),
-    "ForTokenClassification": ("AutoModelForTokenClassification", "token-classification", LABELS),
-    "ForCRFTokenClassification": ("AutoModelForTokenClassification", "token-classification", ()),
-    "ForMEMMTokenClassification": ("AutoModelForTokenClassification", "token-classification", ()),
-    "ForEntityPointers": ("AutoModel", "token-classification", ()),
-    "ForRelationPointers": ("AutoModel", "token-classification", ()),
-    "ForHalfPointerRelations": ("AutoModel", "token-classification", ()),
+    "ForTokenClassification": (
+        "AutoModelForTokenClassification", "token-classification", ("tags", "classifies")
+    ),
+    "ForCRFTokenClassification": ("AutoModelForTokenClassification", "token-classification", TAGS),
+    "ForMEMMTokenClassification": (
+        "AutoModelForTokenClassification", "token-classification", TAGS
+    ),
+    "ForEntityPointers": ("AutoModel", "token-classification", EXTRACTS),
+    "ForRelationPointers": ("AutoModel", "token-classification", EXTRACTS),
+    "ForHalfPointerRelations": ("AutoModel", "token-classification", EXTRACTS),
     "ForMultiTask": ("AutoModel", "text-classification", ()),
     "ForQuestionAnswering": ("AutoModelForQuestionAnswering", "question-answering", ()),
     "ForMultipleChoice": ("AutoModelForMultipleChoice", "text-classification", ()),
     "EncoderModel": ("AutoModelForTextEncoding", "feature-extraction", ()),
     "Model": ("AutoModel", "feature-extraction", ()),
 }  # fmt: skip
+#: What a head of each kind does with texts, of several heads on one backbone.
+OF_KINDS = {
+    "classifier": "classifies",
+    **dict.fromkeys(("token_classifier", "crf", "memm"), "tags"),
+    **dict.fromkeys(
+        ("global_pointer", "efficient_global_pointer", "gplinker", "half_pointer"), "extracts"
+    ),
+}
+
+
+def heads_that(ability: str, config: Mapping[str, Any]) -> list[str]:
+    """The heads of a model with several that can do something, by name.
+
+    Args:
+        ability: a value of `OF_KINDS`.
+        config: its `config.json`.
+
+    Example:
+        >>> heads_that("tags", {"heads": {"slots": {"kind": "crf"}, "topic": {"kind": "span"}}})
+        ['slots']
+    """
+    tables = config.get("heads")
+    return [
+        name
+        for name, table in (tables.items() if isinstance(tables, dict) else ())
+        if isinstance(table, dict) and OF_KINDS.get(str(table.get("kind"))) == ability
+    ]
 
 
 def is_fine_tuned(architecture: str) -> bool:

@@ -79,6 +79,7 @@ ROOMS = {
     "zoo.whitening": ("torch", "zoo.errors"),
     "zoo.filling": ("torch", f"{PLAIN} zoo.loading"),
     "zoo.generating": ("torch", f"{PLAIN} zoo.registry zoo.loading"),
+    "zoo.labeling": ("torch", f"{PLAIN} zoo.progress zoo.loading"),
     "zoo.grids": ("torch", f"{PLAIN} zoo.plots"),
     "zoo.chains": (
         "torch numpy",

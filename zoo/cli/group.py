@@ -130,6 +130,21 @@ VERBS = {
         "Fill in the masked tokens of a text.",
         "genae fill-mask out/bert-poetry '舉頭望明[MASK]'",
     ),
+    "classify": Verb(
+        "zoo.cli.labels:classify",
+        "Label whole texts, or pairs of them.",
+        "genae classify out/sentiment '服務很好' '房間太小'",
+    ),
+    "tag": Verb(
+        "zoo.cli.labels:tag",
+        "Label the tokens of texts.",
+        "genae tag out/tagger --data news.txt -o tags.jsonl",
+    ),
+    "extract": Verb(
+        "zoo.cli.labels:extract",
+        "Find entities or relations in texts.",
+        "genae extract out/pointer --data news.jsonl --column title",
+    ),
     "attention": Verb(
         "zoo.cli.attention:attention",
         "Show where the heads of a text model look.",

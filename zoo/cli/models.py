@@ -123,7 +123,7 @@ def info(
 
     Only the small files of a remote model are fetched.
     """
-    from zoo.advice import draws
+    from zoo.advice import draws, verb_for
     from zoo.registry import describe, embedded, load_card, manifest, names
 
     card: Card | None
@@ -206,14 +206,17 @@ def info(
     verb, following = first if facts["ships"] else ("train", ())
     if verb == "sample" and place == Path(model) and not draws(manifest.read_config(place)):
         verb, following = LAST
-    reads_texts = verb in ("fill-mask", "generate")
+    if verb in LABELING and card.path:
+        verb = (*verb_for(manifest.read_config(card.path.parent)), "", "")[1]
+        verb, following = (verb, following) if verb in LABELING else LAST
+    reads_texts = verb in ("fill-mask", "generate", *LABELING)
     if reads_texts:
         file = card.path and card.path.parent / "tokenizer.json"
         if file is None or not file.is_file():
             verb, following = LAST
         elif "的" not in file.read_text(encoding="utf-8"):  # of another script than the words
             left = (re.sub(r"[^ -~]", "", word) for word in following)
-            following = tuple(filter(None, left))
+            following = tuple(filter(None, left)) or ("a text",) * (verb in LABELING)
     hint(command("genae", verb, place, *following), quiet=quiet)
 
 
@@ -223,7 +226,10 @@ NEXT = {
     "unconditional-image-generation": ("sample", ("-n", "64", "-o", "samples.png")),
     "fill-mask": ("fill-mask", ("[MASK]眠不覺曉",)),
     "text-generation": ("generate", ("的", "--seed", "0")),
+    "text-classification": ("classify", ("春眠不覺曉",)),
+    "token-classification": ("tag", ("春眠不覺曉",)),
 }
+LABELING = ("classify", "tag", "extract")  # which of them, the model's heads say
 LAST: tuple[str, tuple[str, ...]] = ("verify", ())
 
 

@@ -1,0 +1,1 @@
+"""Labels, entities and relations of texts, by models with heads of fine-tuning."""
