@@ -10,7 +10,7 @@ from typing import Any
 
 from convert.backward.pairs import TURNED, Pair
 from convert.heads.fitting import fit
-from convert.heads.kinds import EXACT, KINDS
+from convert.heads.kinds import EXACT, KINDS, TWO_MAPS
 from convert.heads.units import Unit
 from convert.weights.ops import KEEP, TRANSPOSE
 from convert.weights.rows import Row
@@ -235,7 +235,8 @@ def _layers(
 ) -> list[Layer]:
     """A head's layers: of the variant whose tensors are all there, the one of the most."""
     lacking: list[str] = []
-    for rows in sorted(KINDS[kind].variants, key=len, reverse=True):
+    variants = [rows for rows in KINDS[kind].variants if rows != TWO_MAPS]  # transformers' own
+    for rows in sorted(variants, key=len, reverse=True):
         stored = [
             f"{module}.{row.target.rpartition('.')[2]}" if module else f"heads.{name}.{row.target}"
             for row in rows

@@ -50,6 +50,7 @@ class Kind:
 
 
 SHOWN = 6  # tensors in a message
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # what object graphs put behind a name
 SCOPE = r"(?P<scope>(?:.*/)?)"
 WEIGHTS = r"(?:kernel|bias|weights?|biases|[wWb]|output_weights|output_bias)"
 
@@ -229,5 +230,5 @@ def _square(shape: tuple[int, ...]) -> bool:
 
 def _weights_first(name: str) -> tuple[str, bool]:
     """A bias behind its weights."""
-    scope, _, leaf = name.rpartition("/")
+    scope, _, leaf = name.removesuffix(VALUE).rpartition("/")
     return scope, "bias" in leaf or leaf == "b"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -22,6 +23,25 @@ from convert.weights.ops import KEEP, TRANSPOSE, Op, then
 from convert.weights.rows import Row
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
+
+#: Scopes of scripts whose map is the start and the end of an answer.
+ANSWER = re.compile(r"(^|/)(cls/squad|qa_outputs|span_labeling)$")
+#: Tensors of heads that no kind is -> why not.
+NOT_CONVERTED = tuple(
+    (re.compile(pattern), reason)
+    for pattern, reason in (
+        (
+            r"(^|[ /])(start_logits|end_logits|answer_class|answerable|is_impossible)/",
+            "the heads of SQuAD 2 read the start to find the end, and say whether there is an "
+            "answer, which the classes for question answering do not",
+        ),
+        (
+            r"/dense/\S+ (.*/)?out_proj/",
+            "two maps with an activation between them stand behind transformers' ELECTRA and "
+            "RoFormer alone, as --head classifier",
+        ),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +72,8 @@ def fit(name: str, left: Sequence[Unit], hidden: int) -> Fit | None:
     for rows in KINDS[name].variants:
         layers = [list(group) for _, group in groupby(rows, key=lambda row: row.layer)]
         sizes = {"hidden": hidden, "twice": 2 * hidden}
+        if KINDS[name].ending != "ForSequenceClassification" and why_not_converted(left[:1]):
+            return None
         if len(layers) <= len(left) and all(
             _fits(group, unit, sizes) for group, unit in zip(layers, left, strict=False)
         ):
@@ -70,6 +92,11 @@ def _fits(rows: Sequence[Row], unit: Unit, sizes: dict[str, int]) -> bool:
     """Whether a layer has the shapes of its rows; sizes that are met first are put down."""
     wanted = rows[0].layer.partition(" ")[0]
     if unit.base not in ("", wanted) or len(rows) != len(unit.shapes):
+        return False
+    if unit.scripted and (
+        wanted.endswith("global_pointer")
+        or (ANSWER.search(unit.name) and rows[0].layer != "dense span")
+    ):
         return False
     for row, shape in zip(rows, unit.shapes, strict=True):
         found = shape[::-1] if row.op is TRANSPOSE else shape
@@ -125,6 +152,12 @@ def fit_all(tables: Sequence[Mapping[str, Any]], left: Sequence[Unit], hidden: i
     return found
 
 
+def why_not_converted(left: Sequence[Unit]) -> str:
+    """Why layers are of no kind, where their names tell; else nothing."""
+    names = " ".join(sorted(name for unit in left for name in unit.tensors))
+    return next((why for pattern, why in NOT_CONVERTED if pattern.search(names)), "")
+
+
 def _shown(kind: str) -> str:
     rows = KINDS[kind].variants[0]
     layers = groupby(rows, key=lambda row: row.layer)
@@ -147,6 +180,11 @@ def _word(size: str | int) -> str:
 
 
 def _other(left: Sequence[Unit], hidden: int) -> str:
+    if reason := why_not_converted(left):
+        return (
+            f"It is not converted: {reason}. --head none converts the backbone without it, "
+            "which can be fine-tuned again"
+        )
     could = [name for name in KINDS if fit(name, left, hidden)]
     return f"It could be {', '.join(could)}" if could else "--head none leaves it out"
 

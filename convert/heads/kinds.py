@@ -90,6 +90,13 @@ def _linker(*pointers: tuple[Row, ...]) -> tuple[tuple[Row, ...], tuple[Row, ...
 
 
 CLASSIFIER = _map("classifier", "dense classifier", "hidden", "labels")
+#: transformers' classifier of two maps, which lie in one layer.
+TWO_MAPS = (
+    *_map("dense", "dense classifier", "hidden", "hidden"),
+    *_map("out_proj", "dense classifier", "hidden", "labels", 2),
+)
+#: Its backbones, by `model_type`; it reads the first token.
+OF_TWO_MAPS = ("electra", "roformer")
 EMISSIONS = _map("classifier", "dense emissions", "hidden", "labels")
 CRF, MEMM = "conditional_random_field chain", "maximum_entropy_markov_model chain"
 CHAIN = ("starts", "ends", "forbidden")
@@ -100,7 +107,7 @@ SPAN = _fixed(_map("classifier", "dense span", "hidden", "labels"), 2)
 KINDS: dict[str, Kind] = {
     "classifier": Kind(
         "labels of texts",
-        (CLASSIFIER,),
+        (CLASSIFIER, TWO_MAPS),
         "ForSequenceClassification",
         "label",
         {"pooling": ("cls", "mean", "pooler"), **ACTIVATIONS},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from convert.families.settings import parts_present
 from convert.heads.fitting import Fit, check_settings, fit_all, is_exact
-from convert.heads.kinds import EXACT, KINDS, NUMBER, Kind
+from convert.heads.kinds import EXACT, KINDS, NUMBER, OF_TWO_MAPS, TWO_MAPS, Kind
 from convert.heads.labels import check_labels, check_rules, read_labels
 from convert.heads.recorded import Recorded
 from convert.heads.units import Unit, units
@@ -63,7 +63,8 @@ class Tuned:
                 target = f"heads.{name}.{row.target}"
                 if not str(result["architectures"][0]).endswith(FINE_TUNED):
                     module = EXACT.get(table["kind"], {}).get(result["model_type"], "classifier")
-                    target = f"{module}.{row.target.rpartition('.')[2]}"
+                    place = row.target if row in TWO_MAPS else row.target.rpartition(".")[2]
+                    target = f"{module}.{place}"
                 found.append(Step((stored,), target, shape, op))
         return found
 
@@ -78,11 +79,20 @@ class Tuned:
         plain = family.config(settings)
         kinds = [table["kind"] for table in self.tables.values()]
         (first, *more), one = self.tables.values(), KINDS[kinds[0]]
+        two_maps = any(row in TWO_MAPS for fit in self.fits for row, *_ in fit.pairs)
+        if two_maps and (
+            more or plain["model_type"] not in OF_TWO_MAPS or not _plain(first, "cls")
+        ):
+            raise UsageError(
+                "a classifier of two maps with an activation between them converts to "
+                "transformers' ELECTRA and RoFormer alone, with --head-option pooling=cls and "
+                "activation=softmax or sigmoid; --head none converts the backbone without it"
+            )
         if more:
             return _named(plain, "ForMultiTask") | {"heads": self._tables()}
         labels = labels_of(first, self.fits[0].sizes)
         own = plain["model_type"].startswith("genae_")
-        if _plain(first) and not own and is_exact(kinds[0], plain["model_type"]):
+        if two_maps or (_plain(first) and not own and is_exact(kinds[0], plain["model_type"])):
             problem = (
                 {} if kinds[0] != "classifier" else {"problem_type": PROBLEMS[first["activation"]]}
             )
@@ -110,10 +120,15 @@ class Tuned:
         }
 
 
-def _plain(table: Mapping[str, Any]) -> bool:
-    """Whether a table says no more than transformers' classes compute."""
+def _plain(table: Mapping[str, Any], pooling: str = "pooler") -> bool:
+    """Whether a table says no more than transformers' classes compute.
+
+    Args:
+        table: of the head.
+        pooling: of the class.
+    """
     return (
-        table.get("pooling", "pooler") == "pooler"
+        table.get("pooling", pooling) == pooling
         and table.get("activation", "softmax")
         in (PROBLEMS if table["kind"] == "classifier" else ("softmax",))
         and not table.keys() - {"kind", "name", "pooling", "activation", "labels", "dropout"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from convert.families.settings import MAX_LAYERS
-from convert.heads.finding import find
+from convert.heads.finding import VALUE, find
 from convert.heads.recorded import Recorded
 from convert.names.leftovers import why_left_over
 from convert.names.naming import Naming, layers_of
@@ -36,6 +36,7 @@ class Unit:
         shapes: of each, maps as (in, out).
         ops: what makes a tensor so, by its stored name.
         said: settings that the file's architecture tells.
+        scripted: whether the names are TensorFlow's, of scripts that have no pointers.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Unit:
     shapes: tuple[tuple[int, ...], ...]
     ops: Mapping[str, Op] = field(default_factory=dict)
     said: Mapping[str, Any] = field(default_factory=dict)
+    scripted: bool = False
 
     @property
     def base(self) -> str:
@@ -122,8 +124,9 @@ def _of_names(tensors: tuple[str, ...], shapes: Mapping[str, tuple[int, ...]]) -
     """A head of TensorFlow's names."""
     turned = {name for name in tensors if TURNED.fullmatch(name) and len(shapes[name]) == 2}
     return Unit(
-        tensors[0].rpartition("/")[0] or tensors[0],
+        tensors[0].removesuffix(VALUE).rpartition("/")[0] or tensors[0],
         tensors,
         tuple(shapes[name][::-1] if name in turned else shapes[name] for name in tensors),
         {name: TRANSPOSE if name in turned else KEEP for name in tensors},
+        scripted=True,
     )

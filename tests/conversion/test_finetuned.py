@@ -439,6 +439,10 @@ def test_real_reviews_are_judged_as_the_original_judged_them(tmp_path, shared_da
             "span", None, "BertForQuestionAnswering",
         ),
         (
+            "albert", {"cls/squad/output_weights": (2, 24), "cls/squad/output_bias": (2,)},
+            "span", None, "AlbertForQuestionAnswering",
+        ),
+        (
             "electra",
             {"task_specific/mnli/dense/kernel": (24, 3), "task_specific/mnli/dense/bias": (3,)},
             "classifier", ["pooling=cls", "activation=softmax"],
@@ -468,6 +472,46 @@ def test_heads_of_googles_scripts(source, head, kind, settings, architecture, tm
         vector = base.pooler_output if pooled else base.last_hidden_state[:, 0]
         found, wanted = output.logits, vector @ kernel + bias
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+SQUAD_2 = {
+    "start_logits/dense/kernel": (24, 1), "start_logits/dense/bias": (1,),
+    "end_logits/dense_0/kernel": (48, 24), "end_logits/dense_0/bias": (24,),
+    "end_logits/LayerNorm/beta": (24,), "end_logits/LayerNorm/gamma": (24,),
+    "end_logits/dense_1/kernel": (24, 1), "end_logits/dense_1/bias": (1,),
+    "answer_class/dense_0/kernel": (48, 24), "answer_class/dense_0/bias": (24,),
+    "answer_class/dense_1/kernel": (24, 1),
+}  # fmt: skip
+TWO_MAPS = {
+    "classifier/dense/kernel": (24, 24), "classifier/dense/bias": (24,),
+    "classifier/out_proj/kernel": (24, 2), "classifier/out_proj/bias": (2,),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "head", "kind", "message"),
+    [
+        ("albert", SQUAD_2, "span", "SQuAD 2 read the start to find the end.*--head none"),
+        ("bert_full", TWO_MAPS, "classifier", "ELECTRA and RoFormer alone.*--head none"),
+        ("electra", TWO_MAPS, "token_classifier", "two maps with an activation.*--head none"),
+        ("bert_full", {"cls/squad/output_weights": (2, 24), "cls/squad/output_bias": (2,)},
+         "classifier", "It could be span$"),
+        ("bert_full", {"output_weights": (2, 24), "output_bias": (2,)}, "global_pointer",
+         "It could be classifier, token_classifier"),
+    ],
+)  # fmt: skip
+def test_heads_of_scripts_that_are_none_of_ours_are_refused(source, head, kind, message, tmp_path):
+    new = {name: np.zeros(shape, np.float32) for name, shape in head.items()}
+    place = rewritten(source, tmp_path / "in", lambda arrays: arrays | new)
+    settings = ["pooling=cls", "activation=softmax"] if kind == "classifier" else None
+    with pytest.raises(UsageError, match=f"(?s){message}"):
+        convert.convert_checkpoint(
+            place, tmp_path / "out", options={"heads": read_heads([kind], settings, None)}
+        )
+    with pytest.raises(UsageError) as error:
+        convert.convert_checkpoint(place, tmp_path / "out")
+    assert "pointer" not in str(error.value)
+    convert.convert_checkpoint(place, tmp_path / "out", options={"head": "none"})
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import convert
+from convert.readers.safetensors import open_safetensors
 from tests.conversion.bundles import graph_of, write_bundle
 from tests.conversion.records import LEGACY
 from tests.conversion.rewritten import arrays_of, rewritten, weights_of
@@ -244,7 +245,11 @@ def test_every_form_of_albert_gives_the_same_weights(form, plain, tmp_path):
 
 @pytest.mark.parametrize(
     ("scope", "where"),
-    [("model/", "classification_heads/0/out_proj"), ("", "layer_with_weights-1")],
+    [
+        ("model/", "classification_heads/0/out_proj"),
+        ("model/", "sentence_prediction/out_proj"),
+        ("", "layer_with_weights-1"),
+    ],
 )
 def test_a_head_beside_an_encoder_is_named(scope, where, tmp_path):
     arrays = without_steps(arrays_of("bert_full"))
@@ -253,13 +258,22 @@ def test_a_head_beside_an_encoder_is_named(scope, where, tmp_path):
         for name, array in counted(arrays, 4, 7).items()
     }
     head = {
-        f"{scope}{where}/kernel{VALUE}": np.zeros((24, 3), np.float32),
-        f"{scope}{where}/bias{VALUE}": np.zeros(3, np.float32),
+        f"{scope}{where}/kernel{VALUE}": np.arange(72, dtype=np.float32).reshape(24, 3),
+        f"{scope}{where}/bias{VALUE}": np.ones(3, np.float32),
     }
     folder = rewritten("bert_full", tmp_path / "in", lambda a: inner | head)
     with pytest.raises(UsageError, match="of 3 labels"):
         convert.convert_checkpoint(folder, tmp_path / "out")
     convert.convert_checkpoint(folder, tmp_path / "out", options={"head": "none"})
+    table = {"kind": "classifier", "pooling": "pooler", "activation": "softmax"}
+    with_head = tmp_path / "head"
+    report = convert.convert_checkpoint(folder, with_head, options={"heads": [table]})
+    assert report.result["architectures"] == ["BertForSequenceClassification"]
+    assert len(report.result["id2label"]) == 3
+    with open_safetensors(with_head) as tensors:
+        kernel = np.arange(72).reshape(24, 3)
+        assert (tensors["classifier.weight"].numpy() == kernel.T).all()
+        assert (tensors["classifier.bias"].numpy() == 1).all()
 
 
 def test_object_graphs_of_bert4keras_are_not_taken_for_it():

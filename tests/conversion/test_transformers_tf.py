@@ -294,6 +294,33 @@ def test_heads_of_fine_tuning_are_named(name, tmp_path):
     assert any("head=none" in reason for reason in report.plan.dropped.values())
 
 
+CLS = {"pooling": "cls", "activation": "softmax"}
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("BertForSequenceClassification", {"kind": "classifier", **CLS, "pooling": "pooler"}),
+        ("ElectraForSequenceClassification", {"kind": "classifier", **CLS}),
+        ("RoFormerForSequenceClassification", {"kind": "classifier", **CLS}),
+        ("AlbertForQuestionAnswering", {"kind": "span"}),
+    ],
+)
+def test_heads_of_fine_tuning_come_to_the_class_that_they_are_of(name, table, tmp_path):
+    torch.manual_seed(0)
+    cls = getattr(transformers, name)
+    model = cls(cls.config_class(**(SMALL if name[:4] == "Bert" else FACTORIZED))).eval()
+    source = folder_of(model, tmp_path / "in")
+    report = convert.convert_checkpoint(source, tmp_path / "out", options={"heads": [table]})
+    assert report.result["architectures"] == [name]
+    again = cls.from_pretrained(tmp_path / "out").eval()
+    ids = torch.arange(3, 11)[None]
+    with torch.no_grad():
+        wanted, found = (one(ids).to_tuple() for one in (model, again))
+    for one, two in zip(wanted, found, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-6, atol=1e-6)
+
+
 def test_a_generator_is_refused(tmp_path):
     model = transformers.ElectraForMaskedLM(transformers.ElectraConfig(**FACTORIZED))
     source = folder_of(model, tmp_path / "in")
