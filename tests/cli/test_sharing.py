@@ -134,8 +134,8 @@ def test_the_registry_says_where_it_looks(run, hub, monkeypatch, tmp_path):
     assert run("registry", "--from", "./models").out == "alice/ae\n"
     assert run("registry", "--from", "hub", "--search", "AE").out == "alice/ae\n"
     assert run("registry", "--search", "x").code == 2
-    assert run("registry", "--from", "embedded", "--search", "vae-fash").out == (
-        "genae/vae-fashion-mnist\n"
+    assert run("registry", "--from", "embedded", "--search", "eae-fash").out == (
+        "genae/eae-fashion-mnist\n"
     )
 
 

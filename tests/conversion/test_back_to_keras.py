@@ -68,7 +68,8 @@ def folders(tmp_path_factory) -> dict[str, Path]:
 
 
 def plain(name: str) -> str:
-    return name.replace("/", "_")
+    """A name as every version of Keras can have it: TensorFlow's scopes take ASCII alone."""
+    return re.sub(r"[^A-Za-z0-9_.\\>-]", "_", name)
 
 
 def graph(table: dict) -> dict:

@@ -266,15 +266,19 @@ def test_what_a_prior_cannot_draw_is_refused(variant, given, said):
 @pytest.mark.parametrize(
     ("variant", "cannot", "calls"),
     [
-        ("sphere", {"compresses", "clusters"}, ("posterior", "rate_split", "predict")),
+        (
+            "sphere",
+            {"conditions", "compresses", "clusters"},
+            ("posterior", "rate_split", "predict"),
+        ),
         (
             "choices",
-            {"compresses", "clusters", "bounds"},
+            {"conditions", "compresses", "clusters", "bounds"},
             ("posterior", "rate_split", "predict", "log_prob", "elbo"),
         ),
         ("class-means", {"compresses", "clusters"}, ("rate_split", "predict")),
-        ("clusters", {"compresses"}, ("rate_split",)),
-        ("dense", {"clusters"}, ("predict",)),
+        ("clusters", {"conditions", "compresses"}, ("rate_split",)),
+        ("dense", {"conditions", "clusters"}, ("predict",)),
     ],
 )
 def test_what_a_model_cannot_do_is_told_and_refused(variant, cannot, calls):
