@@ -11,16 +11,8 @@ import pytest
 import convert
 from convert.backward.heads import read_heads
 from convert.heads import labels
-from tests.conversion.test_finetuned import HERE, MODELS, SHARED, asked, converted, forms
+from tests.conversion.test_finetuned import HERE, MODELS, SHARED, SMALL, asked, converted, forms
 from zoo.errors import IntegrityError, UsageError
-
-#: Recorded files that lie here.
-FILES = {
-    "hand_named": "best_model.weights",
-    "relation_half_pointer": "tf_format/best_model.weights",
-    "classifier_pool_full": "model.h5",
-    "ner_crf": "tf_format/best_model.weights",
-}
 
 
 def layers(path):
@@ -49,13 +41,13 @@ def check(source, found, name):
             assert one.tobytes() == two.tobytes(), (layer, other)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", SMALL)
 def test_a_fine_tuned_model_goes_back(name, tmp_path):
-    converted(HERE, name, FILES[name], tmp_path / "ours")
+    converted(HERE, name, SMALL[name], tmp_path / "ours")
     report = convert.export_checkpoint(tmp_path / "ours", tmp_path / "out", to="keras-hdf5")
     assert any("build the recipe's model" in note for note in report.notes)
     found = layers(tmp_path / "out/model.weights")
-    if FILES[name].startswith("tf_format"):
+    if SMALL[name].startswith("tf_format"):
         options = {key: value for key, value in asked(name).items() if key == "heads"}
         convert.convert_checkpoint(
             tmp_path / "out/model.weights", tmp_path / "again", options=options
@@ -63,7 +55,7 @@ def test_a_fine_tuned_model_goes_back(name, tmp_path):
         both = [(tmp_path / one / "model.safetensors").read_bytes() for one in ("ours", "again")]
         assert both[0] == both[1]
     else:
-        check(layers(HERE / name / FILES[name]), found, name)
+        check(layers(HERE / name / SMALL[name]), found, name)
     wanted = {
         "ner_crf": ["dense", "conditional_random_field"],
         "classifier_pool_full": ["Pooler-Dense", "dense"],
@@ -89,14 +81,14 @@ def test_a_checkpoint_has_the_names_of_googles_scripts_and_no_others(tmp_path):
     convert.convert_checkpoint(tmp_path / "out", tmp_path / "again", options=options)
     both = [(tmp_path / one / "model.safetensors").read_bytes() for one in ("ours", "again")]
     assert both[0] == both[1]
-    converted(HERE, "ner_crf", FILES["ner_crf"], tmp_path / "crf")
+    converted(HERE, "ner_crf", SMALL["ner_crf"], tmp_path / "crf")
     with pytest.raises(UsageError, match=r"the head tags .*no name.*--to keras-hdf5"):
         convert.export_checkpoint(tmp_path / "crf", tmp_path / "none", to="tf-checkpoint")
     assert not (tmp_path / "none").exists()
 
 
 def test_heads_that_cannot_be_read_are_refused(tmp_path):
-    converted(HERE, "ner_crf", FILES["ner_crf"], tmp_path / "ours")
+    converted(HERE, "ner_crf", SMALL["ner_crf"], tmp_path / "ours")
     config = json.loads((tmp_path / "ours/config.json").read_text())
     for table, message in (
         ({"tags": {"kind": "other"}}, "tags is of no kind"),
