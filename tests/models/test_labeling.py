@@ -279,6 +279,14 @@ def test_what_cannot_be_asked(verb, name, options, message, made):
 def test_wrong_texts_and_models(made, related, tmp_path):
     with pytest.raises(UsageError, match="put it into a list"):
         zoo.tag(made("tokens"), "a text")
+    with pytest.raises(UsageError, match="text 1 is 3; pass texts or pairs of texts"):
+        zoo.classify(made("classes"), ["a", 3])
+    with pytest.raises(UsageError, match=r"text 0 is \('a', 'b', 'c'\); pass"):
+        zoo.classify(made("classes"), [("a", "b", "c")])
+    with pytest.raises(UsageError, match=r"text 0 is \('a', 'b'\); pass texts"):
+        zoo.tag(made("tokens"), [("a", "b")])
+    with pytest.raises(UsageError, match="half a character"):
+        zoo.tag(made("tokens"), ["a", "b\ud800"])
     with pytest.raises(UsageError, match="single ones or pairs, not both"):
         zoo.classify(made("classes"), ["a", ("b", "c")])
     with pytest.raises(UsageError, match="thresholds of their own"):

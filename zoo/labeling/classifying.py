@@ -51,7 +51,7 @@ def classify(
         IntegrityError: the files of the model or its tokenizer are malformed.
         MissingDependencyError: the tokenizer needs a package that is not installed.
     """
-    check(texts, number=number, max_length=max_length, batch_size=batch_size)
+    check(texts, pairs=True, number=number, max_length=max_length, batch_size=batch_size)
     if threshold is not None and not 0 <= threshold <= 1:
         raise UsageError(f"threshold must be 0 to 1, got {threshold}")
     kinds = {isinstance(text, str) for text in texts}

@@ -130,13 +130,34 @@ class Labeler:
         return batch, mask
 
 
-def check(texts: Sequence[Any], **numbers: int | None) -> None:
-    """Raise `UsageError` for one text in place of a list, and for numbers below 1."""
+def check(texts: Sequence[Any], pairs: bool = False, **numbers: int | None) -> None:
+    """Check what was asked.
+
+    Args:
+        texts: to be read.
+        pairs: whether pairs of texts are read, too.
+        **numbers: that are at least 1 or None.
+
+    Raises:
+        UsageError: there is one text in place of a list, something else among them, half a
+            character in one, or a number is below 1.
+    """
     if isinstance(texts, str):
         raise UsageError(f"texts is one text, {texts!r:.40}; put it into a list")
     for name, number in numbers.items():
         if number is not None and number < 1:
             raise UsageError(f"{name} must be at least 1, got {number}")
+    for place, given in enumerate(texts):
+        each = given if pairs and isinstance(given, tuple | list) else (given,)
+        if {*map(type, each)} != {str} or len(each) > 2:
+            wanted = "texts or pairs of texts" if pairs else "texts"
+            raise UsageError(f"text {place} is {given!r:.40}; pass {wanted}")
+        try:
+            "".join(each).encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"text {place}, {given!r:.40}, has half a character (a surrogate); decode it again"
+            ) from None
 
 
 def inputs_of(labeler: Labeler, encoded: Any) -> list[Inputs]:
