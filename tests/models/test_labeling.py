@@ -359,7 +359,7 @@ def test_files_of_all_formats_give_the_same_lines(made, run, tmp_path):
         assert (done.code, done.out) == (0, f"{out}\n")
         assert [json.loads(line) for line in out.read_text("utf-8").splitlines()] == wanted
     done = run("classify", made("classes"), "--data", tmp_path / "a.jsonl", "--column", "rank")
-    assert (done.code, done.err.count("row 1: rank is 0, not a text")) == (2, 1)
+    assert (done.code, done.err.count("row 0: rank is 0, not a text")) == (2, 1)
     both = ("--column", "body", "--column", "body", "--json")
     done = run("classify", made("classes"), "--data", tmp_path / "a.jsonl", *both)
     assert [one["second"] for one in json.loads(done.out)] == texts

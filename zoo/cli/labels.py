@@ -211,7 +211,7 @@ def _rows(
 
     table = load_texts(data, split, columns, quiet=quiet)
     found = list(zip(*(table[name] for name in columns or ()), strict=True))
-    for number, row in enumerate(found, start=1):
+    for number, row in enumerate(found):
         for name, cell in zip(columns or (), row, strict=True):
             if not isinstance(cell, str):
                 raise UsageError(
