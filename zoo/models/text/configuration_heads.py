@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
+from huggingface_hub.errors import StrictDataclassError
 
 from .checks import at_least, one_of
 
@@ -312,5 +313,5 @@ def _made(kind: type[HeadSettings], name: str, table: Table) -> Any:
         )
     try:
         return kind(**table)
-    except Exception as error:
+    except (TypeError, ValueError, StrictDataclassError) as error:
         raise ValueError(f"heads: {name!r}: {' '.join(str(error).split())}") from error

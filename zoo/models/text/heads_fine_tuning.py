@@ -293,35 +293,35 @@ class Chain(FineTuned):
 class CRFTokenClassification(Chain):
     """Labels of tokens by a conditional random field; `logits` are emissions."""
 
-    default_heads = {"tags": {"kind": "crf"}}  # noqa: RUF012
+    default_heads: ClassVar[Mapping[str, Table]] = {"tags": {"kind": "crf"}}
     kinds = ("crf",)
 
 
 class MEMMTokenClassification(Chain):
     """Labels of tokens by a maximum-entropy Markov model; `logits` are emissions."""
 
-    default_heads = {"tags": {"kind": "memm"}}  # noqa: RUF012
+    default_heads: ClassVar[Mapping[str, Table]] = {"tags": {"kind": "memm"}}
     kinds = ("memm",)
 
 
 class EntityPointers(FineTuned):
     """Spans of each type of entity, by a global or an efficient global pointer."""
 
-    default_heads = {"entities": {"kind": "global_pointer"}}  # noqa: RUF012
+    default_heads: ClassVar[Mapping[str, Table]] = {"entities": {"kind": "global_pointer"}}
     kinds = ("global_pointer", "efficient_global_pointer")
 
 
 class RelationPointers(FineTuned):
     """Triples by three pointers: `logits` is a dict, `entity`, `head`, `tail`."""
 
-    default_heads = {"relations": {"kind": "gplinker"}}  # noqa: RUF012
+    default_heads: ClassVar[Mapping[str, Table]] = {"relations": {"kind": "gplinker"}}
     kinds = ("gplinker",)
 
 
 class HalfPointerRelations(FineTuned):
     """Triples by half pointers: `logits` is a dict, `subject` and, given one, `object`."""
 
-    default_heads = {"relations": {"kind": "half_pointer"}}  # noqa: RUF012
+    default_heads: ClassVar[Mapping[str, Table]] = {"relations": {"kind": "half_pointer"}}
     kinds = ("half_pointer",)
 
 
