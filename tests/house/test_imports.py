@@ -32,7 +32,7 @@ PLAIN = (
     "zoo.errors zoo.hints zoo.lazy zoo.staging zoo.header zoo.heads zoo.entry zoo.catalog "
     "zoo.advice"
 )
-ISLAND = "torch transformers huggingface_hub.dataclasses"
+ISLAND = "torch transformers huggingface_hub.dataclasses huggingface_hub.errors"
 HUB = "huggingface_hub httpx2 fsspec filelock model_signing"
 
 #: Room -> packages besides the standard library, and other rooms, that it may import: in functions
