@@ -6,6 +6,7 @@ import json
 import random
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import h5py
 import pytest
@@ -70,8 +71,8 @@ KERAS_3 = functional(
 )  # fmt: skip
 
 
-def of(table: object, version: str = "") -> Architecture:
-    return parse(Source(table, version, "a file"))  # type: ignore[arg-type]
+def of(table: Any, version: str = "") -> Architecture:
+    return parse(Source(table, version, "a file"))
 
 
 def essence(model: Architecture) -> list:
