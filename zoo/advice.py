@@ -72,8 +72,9 @@ def verb_for(config: Mapping[str, Any], lacks: Collection[str] = ()) -> tuple[st
             continue
         if ability == "reconstructs" and not _has_both(config):
             continue
-        if (ability in can or catalog.heads_that(ability, config)) and ability not in lacks:
-            return (ability, *words)
+        heads = catalog.heads_that(ability, config)
+        if (ability in can or heads) and ability not in lacks:
+            return (ability, *words, *(("--head", heads[0]) if len(heads) > 1 else ()))
     return ()
 
 

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shlex
 import shutil
 
 import pytest
 
 from convert.backward.targets import TARGETS
-from tests.conversion.records import LEGACY
+from tests.conversion.records import FIXTURES, LEGACY
+from zoo.advice import verb_for
 from zoo.cli.group import load_verb
 
 POETRY = LEGACY.parents[2] / "cards/examples/bert-poetry"
@@ -265,3 +267,42 @@ def test_the_current_folder_can_be_the_result(run, tmp_path, monkeypatch):
     assert code == 0
     assert "from_pretrained('.', add_pooling_layer=False)" in err
     assert "# mine\n" in (place / "README.md").read_text("utf-8")
+
+
+TAGGER = ("--head", "crf", "--head-option", "lr_multiplier=1000")
+POINTERS = ("--head", "half_pointer")
+SEVERAL = (
+    *("--head", "classifier", "--head", "token_classifier", "--head", "last=classifier"),
+    *("--head-option", "pooling=cls", "--head-option", "activation=softmax"),
+    *("--head-option", "tags_v2.activation=linear"),
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "wanted"),
+    [
+        ("finetuned/ner_crf/tf_format/best_model.weights", TAGGER, "tag OUT TEXT"),
+        ("finetuned/relation_half_pointer/tf_format/best_model.weights", POINTERS,
+         "extract OUT TEXT"),
+        ("finetuned/classifier_pool_full/model.h5", (), "classify OUT TEXT"),
+        ("finetuned/hand_named/best_model.weights", SEVERAL, "tag OUT TEXT"),
+        ("keras_images/vae_cnn/vae.weights", ("--family", "vae_cnn"), "sample OUT -o samples.png"),
+    ],
+    ids=["tagger", "relations", "classifier", "several", "images"],
+)  # fmt: skip
+def test_a_result_with_a_verb_is_used_at_once(source, words, wanted, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = (FIXTURES / source).parent
+    if folder.name == "tf_format":
+        words = (*words, "--config", folder.parent / "bert_config.json")
+    done = run("convert", FIXTURES / source, "out", *words)
+    assert (done.code, done.tried) == (0, [f"genae {wanted}".replace("OUT", "out")]), done.err
+    assert run(*shlex.split(done.tried[0])[1:]).code == 0
+
+
+def test_a_head_is_named_where_several_have_the_verb():
+    heads = {"mood": {"kind": "classifier"}, "topic": {"kind": "classifier"}}
+    config = {"model_type": "bert", "architectures": ["BertForMultiTask"], "heads": heads}
+    assert verb_for(config) == ("classifies", "classify", "TEXT", "--head", "mood")
+    heads["topic"] = {"kind": "span"}
+    assert verb_for(config) == ("classifies", "classify", "TEXT")

@@ -16,6 +16,8 @@ from zoo.hints import command
 from zoo.progress import bytes_bar
 
 SHARD = "5GB"
+#: Verbs that need nothing but a result; how Python loads it is shown of the others.
+AT_ONCE = ("classify", "tag", "extract", "sample")
 CHECKPOINT = "Folder, prefix or file of a checkpoint; .weights/.h5; a zip, tar or ZIP!PLACE."
 
 Source = Annotated[Path, typer.Argument(metavar="PATH", help=CHECKPOINT)]
@@ -222,7 +224,6 @@ def convert(
     genae inspect says beforehand what it is; genae export goes the other way.
     """
     from convert.forward import convert_checkpoint
-    from convert.report import load_command
 
     with _one_of_several():
         report = convert_checkpoint(
@@ -242,7 +243,7 @@ def convert(
             with_code=with_code,
         )
     answer(report, show_map, as_json, quiet)
-    hint(load_command(report), quiet=quiet)
+    hint(_use_of(report), quiet=quiet)
 
 
 def export(
@@ -291,6 +292,17 @@ def export(
         return
     answer(report, show_map, as_json, quiet)
     hint(build_call(report), quiet=quiet)
+
+
+def _use_of(report: Any) -> str:
+    """The verb for a result that has one at once, else the line that loads it."""
+    from convert.report import load_command
+    from zoo.advice import verb_for
+
+    _, verb, *words = verb_for(report.result) or ("", "")
+    if verb in AT_ONCE and (verb == "sample" or "tokenizer.json" in report.files):
+        return command("genae", verb, report.out, *words)
+    return load_command(report)
 
 
 def _options(
