@@ -44,6 +44,7 @@ ROOMS = {
     "zoo.version": ("", ""),
     "cards": ("", ""),
     "zoo.progress": ("rich", ""),
+    "zoo.scores": ("scipy", "zoo.errors"),
     "zoo.staging": ("", "zoo.errors"),
     "zoo.header": ("", "zoo.errors"),
     "zoo.heads": ("", ""),
@@ -57,6 +58,7 @@ ROOMS = {
     "zoo.models.text": (ISLAND, ""),
     "zoo.models": ("transformers", f"{PLAIN} zoo.registry zoo.models.images zoo.models.text"),
     "zoo.loading": ("transformers huggingface_hub", f"{PLAIN} zoo.registry zoo.models"),
+    "zoo.labeling": ("torch", f"{PLAIN} zoo.progress zoo.loading"),
     "zoo.plots": ("numpy torch PIL", "zoo.errors"),
     "zoo.data": (
         "numpy torch PIL datasets pyarrow huggingface_hub",
@@ -68,18 +70,18 @@ ROOMS = {
     ),
     "zoo.training": (
         "numpy torch transformers datasets safetensors sklearn huggingface_hub peft matplotlib",
-        f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data",
+        f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data "
+        "zoo.scores",
     ),
     "zoo.evaluation": (
         "numpy torch transformers datasets scipy sklearn matplotlib pyarrow PIL sacrebleu",
         f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data "
-        "zoo.training",
+        "zoo.labeling zoo.scores zoo.training",
     ),
     "zoo.embedding": ("torch", f"{PLAIN} zoo.models zoo.loading"),
     "zoo.whitening": ("torch", "zoo.errors"),
     "zoo.filling": ("torch", f"{PLAIN} zoo.loading"),
     "zoo.generating": ("torch", f"{PLAIN} zoo.registry zoo.loading"),
-    "zoo.labeling": ("torch", f"{PLAIN} zoo.progress zoo.loading"),
     "zoo.grids": ("torch", f"{PLAIN} zoo.plots"),
     "zoo.chains": (
         "torch numpy",
