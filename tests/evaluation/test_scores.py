@@ -11,8 +11,8 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 from sklearn.preprocessing import MultiLabelBinarizer
 
+from zoo.data.text.schemes import read_entities
 from zoo.errors import UsageError
-from zoo.labeling.schemes import read_entities
 from zoo.scores import (
     Counts,
     accuracy,

@@ -58,7 +58,6 @@ ROOMS = {
     "zoo.models.text": (ISLAND, ""),
     "zoo.models": ("transformers", f"{PLAIN} zoo.registry zoo.models.images zoo.models.text"),
     "zoo.loading": ("transformers huggingface_hub", f"{PLAIN} zoo.registry zoo.models"),
-    "zoo.labeling": ("torch", f"{PLAIN} zoo.progress zoo.loading"),
     "zoo.plots": ("numpy torch PIL", "zoo.errors"),
     "zoo.data": (
         "numpy torch PIL datasets pyarrow huggingface_hub",
@@ -68,6 +67,7 @@ ROOMS = {
         "numpy torch datasets pyarrow tokenizers transformers",
         f"{PLAIN} zoo.data zoo.models.text",
     ),
+    "zoo.labeling": ("torch", f"{PLAIN} zoo.progress zoo.loading zoo.data.text"),
     "zoo.training": (
         "numpy torch transformers datasets safetensors sklearn huggingface_hub peft matplotlib",
         f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data "

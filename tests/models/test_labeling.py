@@ -15,10 +15,10 @@ import convert
 import zoo
 from convert.heads.labels import read_heads
 from zoo.advice import verb_for
+from zoo.data.text.parts import SENTENCE_END, cut
+from zoo.data.text.schemes import read_entities, spells_entities
 from zoo.errors import ConflictError, NotFoundError, UsageError
 from zoo.labeling.answers import Relation, Span
-from zoo.labeling.parts import SENTENCE_END, cut
-from zoo.labeling.schemes import read_entities, spells_entities
 from zoo.models import BertForEntityPointers, BertForMultiTask
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "finetuned"

@@ -1,32 +1,14 @@
 """`zoo.tag` and `zoo.extract`: labels of tokens, entities, relations."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from zoo.data.text.parts import Piece, pieces
+from zoo.data.text.schemes import read_entities, spells_entities
 from zoo.errors import UsageError
 from zoo.labeling.answers import Entity, Extracted, Relation, Span, Tagged, Token
-from zoo.labeling.parts import cut
-from zoo.labeling.reading import BATCH_SIZE, Inputs, Labeler, check, inputs_of, open_labeler
-from zoo.labeling.schemes import read_entities, spells_entities
+from zoo.labeling.reading import BATCH_SIZE, Labeler, check, open_labeler
 from zoo.loading import Model
-
-Place = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """A part of a text as the model takes it.
-
-    Attributes:
-        inputs: its tokens.
-        places: the characters of each of them in the text.
-        own: positions of those that this part answers for.
-    """
-
-    inputs: Inputs
-    places: list[Place]
-    own: range
 
 
 def tag(
@@ -64,10 +46,10 @@ def tag(
     names = labeler.names()
     spelled = spells_entities(names.values())
 
-    def tagged(text: str, pieces: list[tuple[_Piece, Any]]) -> Tagged:
+    def tagged(text: str, parts: list[tuple[Piece, Any]]) -> Tagged:
         labels: list[str] = []
-        places: list[Place] = []
-        for piece, path in pieces:
+        places: list[tuple[int, int]] = []
+        for piece, path in parts:
             places += piece.places[piece.own.start : piece.own.stop]
             for label in path[piece.own.start : piece.own.stop]:
                 each = label if isinstance(label, list) else [label]
@@ -80,7 +62,7 @@ def tag(
             Token(text[start:end], label, start, end)
             for label, (start, end) in zip(labels, places, strict=True)
         ]
-        return Tagged(text, tokens, entities, len(pieces))
+        return Tagged(text, tokens, entities, len(parts))
 
     answers = _ask(labeler, texts, labeler.decode, batch_size, quiet)
     return [tagged(text, found) for text, found in zip(texts, answers, strict=True)]
@@ -130,10 +112,10 @@ def extract(
     names = labeler.names()
     options = {} if threshold is None else {"threshold": threshold}
 
-    def extracted(text: str, pieces: list[tuple[_Piece, Any]]) -> Extracted:
+    def extracted(text: str, parts: list[tuple[Piece, Any]]) -> Extracted:
         entities: list[Entity] = []
         relations: list[Relation] = []
-        for piece, found in pieces:
+        for piece, found in parts:
             for one in found:
                 if len(one) == 3:
                     kind, first, last = one
@@ -146,7 +128,7 @@ def extract(
                     relations += [Relation(subject, names[one[2]], target)] * (one[0] in piece.own)
         entities.sort(key=lambda one: (one.start, one.end, one.type))
         relations.sort(key=lambda one: (one.subject.start, one.object.start, one.predicate))
-        return Extracted(text, entities, relations, len(pieces))
+        return Extracted(text, entities, relations, len(parts))
 
     answers = _ask(
         labeler,
@@ -177,46 +159,15 @@ def _ask(
     read: Callable[[Any, Any], Sequence[Any]],
     batch_size: int,
     quiet: bool,
-) -> list[list[tuple[_Piece, Any]]]:
+) -> list[list[tuple[Piece, Any]]]:
     """The parts of each text, each with what was read from the outputs."""
-    pieces = _pieces(labeler, texts) if texts else []
-    flat = [piece.inputs for each in pieces for piece in each]
+    found = list(pieces(labeler.tokenizer, texts, labeler.limit)) if texts else []
+    flat = [piece.inputs for each in found for piece in each]
     answers = iter(labeler.ask(flat, read, batch_size, quiet))
-    return [[(piece, next(answers)) for piece in each] for each in pieces]
+    return [[(piece, next(answers)) for piece in each] for each in found]
 
 
-def _pieces(labeler: Labeler, texts: Sequence[str]) -> list[list[_Piece]]:
-    """The parts of each text, with the tokens that stand for none at both ends of each."""
-    encoded = labeler.tokenizer(
-        list(texts), return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False
-    )
-    found = []
-    for text, inputs, places, special in zip(
-        texts,
-        inputs_of(labeler, encoded),
-        encoded["offset_mapping"],
-        encoded["special_tokens_mask"],
-        strict=True,
-    ):
-        begin = special.index(0) if 0 in special else len(special)
-        end = len(special) - special[::-1].index(0) if 0 in special else len(special)
-        room = labeler.limit - begin - (len(special) - end)
-        pieces = []
-        for part in cut(text, places[begin:end], room):
-            first, behind = begin + part.start, begin + part.end
-            kept = [*range(begin), *range(first, behind), *range(end, len(special))]
-            pieces.append(
-                _Piece(
-                    {name: [row[at] for at in kept] for name, row in inputs.items()},
-                    [places[at] for at in kept],
-                    range(begin + part.own_start - part.start, begin + part.own_end - part.start),
-                )
-            )
-        found.append(pieces)
-    return found
-
-
-def _of_tokens(text: str, piece: _Piece, first: int, last: int) -> tuple[str, int, int]:
+def _of_tokens(text: str, piece: Piece, first: int, last: int) -> tuple[str, int, int]:
     return _shown(text, piece.places[first][0], piece.places[last][1])
 
 

@@ -2,9 +2,10 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 #: The end of a sentence, Chinese or Western, closing quotes and brackets included.
 SENTENCE_END = re.compile(
@@ -26,6 +27,60 @@ class Part(NamedTuple):
     end: int
     own_start: int
     own_end: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a text as a model takes it, with the tokens that stand for none at both ends.
+
+    Attributes:
+        inputs: its tokens, by the names of the model's inputs.
+        places: the characters of each of them in the text.
+        own: positions of those that this part answers for.
+        inner: positions of those that stand for some of the text.
+    """
+
+    inputs: dict[str, list[int]]
+    places: list[tuple[int, int]]
+    own: range
+    inner: range
+
+
+def pieces(tokenizer: Any, texts: Sequence[str], limit: int) -> Iterator[list[Piece]]:
+    """The parts of each text, as labels are learned and given: one of a text that is short enough.
+
+    Args:
+        tokenizer: a fast one of transformers, which knows the characters of its tokens. What
+            looks like a special token in a text is text.
+        texts: to be read.
+        limit: number of tokens that are read at once, special ones included; above their number.
+    """
+    encoded = tokenizer(
+        list(texts),
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+        split_special_tokens=True,
+        verbose=False,
+    )
+    names = [name for name in tokenizer.model_input_names if name in encoded]
+    for row, text in enumerate(texts):
+        places, special = encoded["offset_mapping"][row], encoded["special_tokens_mask"][row]
+        begin = special.index(0) if 0 in special else len(special)
+        end = len(special) - special[::-1].index(0) if 0 in special else len(special)
+        room = limit - begin - (len(special) - end)
+        found = []
+        for part in cut(text, places[begin:end], room):
+            first, behind = begin + part.start, begin + part.end
+            kept = [*range(begin), *range(first, behind), *range(end, len(special))]
+            found.append(
+                Piece(
+                    {name: [encoded[name][row][at] for at in kept] for name in names},
+                    [places[at] for at in kept],
+                    range(begin + part.own_start - part.start, begin + part.own_end - part.start),
+                    range(begin, begin + part.end - part.start),
+                )
+            )
+        yield found
 
 
 def cut(text: str, offsets: Sequence[tuple[int, int]], room: int) -> list[Part]:
