@@ -24,8 +24,8 @@ class Bar:
         self._drawn = drawn
         self._task = None if drawn is None else drawn.add_task(text, total=total, note="")
 
-    def __call__(self, count: int = 1) -> None:
-        """Move on by so many items or bytes."""
+    def __call__(self, count: float = 1) -> None:
+        """Move on by so many items or bytes, or parts of them."""
         self._update(advance=count)
 
     def expect(self, total: int) -> None:

@@ -45,6 +45,7 @@ ROOMS = {
     "cards": ("", ""),
     "zoo.progress": ("rich", ""),
     "zoo.scores": ("scipy", "zoo.errors"),
+    "zoo.device": ("torch", "zoo.errors"),
     "zoo.staging": ("", "zoo.errors"),
     "zoo.header": ("", "zoo.errors"),
     "zoo.heads": ("", ""),
@@ -67,7 +68,7 @@ ROOMS = {
         "numpy torch datasets pyarrow tokenizers transformers",
         f"{PLAIN} zoo.data zoo.models.text",
     ),
-    "zoo.labeling": ("torch", f"{PLAIN} zoo.progress zoo.loading zoo.data.text"),
+    "zoo.labeling": ("torch", f"{PLAIN} zoo.progress zoo.device zoo.loading zoo.data.text"),
     "zoo.training": (
         "numpy torch transformers datasets safetensors sklearn huggingface_hub peft matplotlib",
         f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data "
@@ -75,8 +76,8 @@ ROOMS = {
     ),
     "zoo.evaluation": (
         "numpy torch transformers datasets scipy sklearn matplotlib pyarrow PIL sacrebleu",
-        f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data "
-        "zoo.labeling zoo.scores zoo.training",
+        f"{PLAIN} zoo.progress zoo.device zoo.card zoo.registry zoo.models zoo.loading zoo.plots "
+        "zoo.data zoo.labeling zoo.scores zoo.training",
     ),
     "zoo.embedding": ("torch", f"{PLAIN} zoo.models zoo.loading"),
     "zoo.whitening": ("torch", "zoo.errors"),

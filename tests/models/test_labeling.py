@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import asdict
 from functools import cache
 from itertools import pairwise
@@ -17,8 +20,10 @@ from convert.heads.labels import read_heads
 from zoo.advice import verb_for
 from zoo.data.text.parts import SENTENCE_END, cut
 from zoo.data.text.schemes import read_entities, spells_entities
-from zoo.errors import ConflictError, NotFoundError, UsageError
+from zoo.errors import ConflictError, MissingDependencyError, NotFoundError, UsageError
+from zoo.labeling import reading
 from zoo.labeling.answers import Relation, Span
+from zoo.labeling.tagging import iter_tagged
 from zoo.models import BertForEntityPointers, BertForMultiTask
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "finetuned"
@@ -392,8 +397,85 @@ def test_a_file_is_written_whole_or_not_at_all(made, run, tmp_path):
     assert run("classify", made("classes"), "a", "b", "c", "--pairs").code == UsageError.exit_code
 
 
+@pytest.fixture
+def narrow(monkeypatch):
+    """Windows of three texts."""
+    monkeypatch.setattr(reading, "WINDOW", 3)
+    monkeypatch.setattr(reading, "BATCHES", 1)
+
+
+@pytest.mark.parametrize("verb", ["classify", "tag", "extract"])
+def test_answers_do_not_depend_on_windows(verb, made, narrow, monkeypatch):
+    name = {"classify": "classes", "tag": "tokens", "extract": "entities"}[verb]
+    texts = [*TEXTS, LONG, *TEXTS]
+    found = getattr(zoo, verb)(made(name), texts, batch_size=2)
+    monkeypatch.setattr(reading, "WINDOW", 4096)
+    wanted = getattr(zoo, verb)(made(name), texts, batch_size=2)
+    assert [one.text for one in found] == texts
+    if verb != "classify":
+        assert found == wanted
+        return
+    for one, other in zip(found, wanted, strict=True):  # probabilities are rounded
+        assert [each.label for each in one.labels] == [each.label for each in other.labels]
+        assert [each.probability for each in one.labels] == pytest.approx(
+            [each.probability for each in other.labels], abs=2e-6
+        )
+
+
+def test_texts_are_taken_a_window_at_a_time(made, narrow):
+    taken = []
+    texts = (taken.append(text) or text for text in TEXTS * 4)
+    answers = iter_tagged(made("tokens"), texts, batch_size=2)
+    assert taken == []
+    for number, answer in enumerate(answers):
+        assert answer.text == TEXTS[number % len(TEXTS)]
+        assert len(taken) <= 3 * (number // 3 + 1)
+    assert number == 4 * len(TEXTS) - 1
+
+
+def test_a_row_that_cannot_be_read_leaves_no_file(made, run, tmp_path):
+    (tmp_path / "b.jsonl").write_text(json.dumps({"text": "a", "n": 1}), "utf-8")
+    out = tmp_path / "out" / "answers.jsonl"
+    done = run("tag", made("tokens"), "--data", tmp_path / "b.jsonl", "--column", "n", "-o", out)
+    assert (done.code, list(out.parent.iterdir())) == (UsageError.exit_code, [])
+    done = run("tag", made("tokens"), "--data", tmp_path / "b.jsonl", "-o", out)
+    assert (done.code, list(out.parent.iterdir())) == (0, [out])
+
+
+def test_a_device_is_chosen_by_name(made, run):
+    wanted = run("tag", made("tokens"), *TEXTS, "--json").out
+    for device in ("cpu", "auto"):
+        assert run("tag", made("tokens"), *TEXTS, "--json", "--device", device).out == wanted
+    for verb in ("classify", "tag", "extract"):
+        name = {"classify": "classes", "tag": "tokens", "extract": "entities"}[verb]
+        done = run(verb, made(name), "a", "--device", "meta")
+        assert done.code == MissingDependencyError.exit_code
+        assert "device meta cannot be used" in done.err
+        assert run(verb, made(name), "a", "--device", "gpu9").code == UsageError.exit_code
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_no_file(made, tmp_path):
+    out = tmp_path / "out" / "answers.jsonl"
+    (tmp_path / "a.txt").write_text("我国中人的 play\n" * 200_000, "utf-8")
+    code = "import sys; from zoo.cli import app; sys.argv[0] = 'genae'; sys.exit(app())"
+    words = ["tag", made("tokens"), "--data", tmp_path / "a.txt", "-o", out]
+    process = subprocess.Popen([sys.executable, "-c", code, *map(str, words)])
+    try:
+        for _ in range(600):
+            if any(file.stat().st_size for file in out.parent.glob(".*/answers.jsonl")):
+                break
+            time.sleep(0.1)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+    assert not out.exists()
+
+
 def test_a_model_says_which_verb_fits(made):
     wanted = {"classes": "classify", "tokens": "tag", "entities": "extract", "many": "tag"}
     for name, verb in wanted.items():
         config = json.loads((made(name) / "config.json").read_text("utf-8"))
-        assert verb_for(config)[1:] == (verb, "TEXT")
+        head = ("--head", "slots") if name == "many" else ()
+        assert verb_for(config)[1:] == (verb, "TEXT", *head)

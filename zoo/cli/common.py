@@ -37,6 +37,12 @@ Revision = Annotated[
     str | None,
     typer.Option("--revision", help="Version such as v1.0.0, branch, tag or commit."),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device", help="Device of the model: cpu, cuda, auto ...; the CPU if not given."
+    ),
+]
 From = Annotated[
     str | None,
     typer.Option("--from", metavar="PLACE", help="Ask this registry alone; see `genae registry`."),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zoo.cli.calls import again
-from zoo.cli.common import Json, Model, Quiet, console, hint, print_json, say
+from zoo.cli.common import Device, Json, Model, Quiet, console, hint, print_json, say
 
 if TYPE_CHECKING:
     from zoo.evaluation.density.run import Densities
@@ -58,9 +58,7 @@ def density(
         Path | None,
         typer.Option(metavar="OUT", help="Table to write; an interrupted run resumes from it."),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Device of the model; the CPU if not given.")
-    ] = None,
+    device: Device = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

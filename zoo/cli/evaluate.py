@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.cli.calls import again
-from zoo.cli.common import Json, Models, Quiet, console, hint, print_json, say
+from zoo.cli.common import Device, Json, Models, Quiet, console, hint, print_json, say
 from zoo.errors import ToleranceError, UsageError
 
 if TYPE_CHECKING:
@@ -45,9 +45,7 @@ def evaluate(
             min=0, max=2**63 - 1, help="Seed in place of the card's, or of 0; repeatable."
         ),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Device of the model; the CPU if not given.")
-    ] = None,
+    device: Device = None,
     as_toml: Annotated[
         bool, typer.Option("--toml", help="Print [[results]] blocks to paste into the card.")
     ] = False,
@@ -98,8 +96,10 @@ def evaluate(
     }  # fmt: skip
     model = models[0]
     folder = _recordable(model) if record else None
+    from zoo.device import find_device
     from zoo.evaluation import comparing, measure
 
+    used = str(find_device(device))
     if len(models) > 1:
         rows = comparing.compare(models, metric or (), **settings)
     else:
@@ -107,9 +107,9 @@ def evaluate(
     measured = [found for row in rows for found in row]
     named = list(zip(models * len(rows), measured, strict=True))
     if folder is not None:
-        _record(folder, model, measured, device or "cpu", restate=restate)
+        _record(folder, model, measured, used, restate=restate)
     if as_toml:
-        typer.echo(toml_blocks(model, measured, device or "cpu"), nl=False)
+        typer.echo(toml_blocks(model, measured, used), nl=False)
     elif as_json:
         from zoo.evaluation.results import as_dict
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.cli.calls import again
-from zoo.cli.common import Json, Model, Quiet, console, hint, print_json
+from zoo.cli.common import Device, Json, Model, Quiet, console, hint, print_json
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,9 +42,7 @@ def geometry(
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Seed of the choice of images and all noise.")
     ] = 0,
-    device: Annotated[
-        str | None, typer.Option(help="Device of the model; the CPU if not given.")
-    ] = None,
+    device: Device = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip

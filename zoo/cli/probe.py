@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli.common import Json, Model, Quiet, console, print_json, say
+from zoo.cli.common import Device, Json, Model, Quiet, console, print_json, say
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
@@ -47,9 +47,7 @@ def probe(
         int,
         typer.Option(min=0, max=2**63 - 1, help="Seed of the probes and the untrained encoder."),
     ] = 0,
-    device: Annotated[
-        str | None, typer.Option(help="Device of the model; the CPU if not given.")
-    ] = None,
+    device: Device = None,
     as_toml: Annotated[
         bool, typer.Option("--toml", help="Print [[results]] blocks to paste into the card.")
     ] = False,
@@ -92,7 +90,7 @@ def probe(
     if as_toml:
         from zoo.cli.evaluate import toml_blocks
 
-        typer.echo(toml_blocks(model, measured, device or "cpu"), nl=False)
+        typer.echo(toml_blocks(model, measured, str(context.device)), nl=False)
     elif as_json:
         from zoo.evaluation.results import as_dict
 

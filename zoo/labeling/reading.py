@@ -1,23 +1,30 @@
 """A model that labels texts, its tokenizer, and texts in batches of like length."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo import catalog
 from zoo.advice import advice
+from zoo.device import put_on
 from zoo.errors import NotFoundError, UsageError
 from zoo.loading import Model, locate, model_at, tokenizer_at
-from zoo.progress import items_bar
+from zoo.progress import Bar, items_bar
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+T = TypeVar("T")
+Made = TypeVar("Made")
 #: Tokens of a text or a pair by the names of a model's inputs.
 Inputs = dict[str, list[int]]
 SEVERAL_HEADS = "ForMultiTask"
 BATCH_SIZE = 32
+#: Number of texts that are in memory at once, and number of batches that they are at least: of
+#: like length are those of a window.
+WINDOW, BATCHES = 4096, 16
 MAX_LENGTH = 10**9  # what tokenizers take, whose own "no limit" is larger
 
 
@@ -87,7 +94,7 @@ class Labeler:
         inputs: Sequence[Inputs],
         read: Callable[[Any, "Tensor"], Sequence[Any]],
         batch_size: int,
-        quiet: bool,
+        bar: Callable[[float], None],
     ) -> list[Any]:
         """What is read from the outputs, one for each text; batches hold texts of like length.
 
@@ -95,20 +102,20 @@ class Labeler:
             inputs: of each text.
             read: from outputs and mask of a batch, an entry for each text of it.
             batch_size: number of texts in a batch.
-            quiet: draw no progress bar.
+            bar: is called with the share of all inputs that was just read, in [0, 1].
         """
         import torch
 
         order = sorted(range(len(inputs)), key=lambda row: -len(inputs[row]["input_ids"]))
         found: list[Any] = [None] * len(inputs)
-        with items_bar("texts", len(inputs), quiet=quiet) as bar, torch.no_grad():
+        with torch.no_grad():
             for start in range(0, len(order), batch_size):
                 rows = order[start : start + batch_size]
                 batch, mask = self._padded([inputs[row] for row in rows])
                 answers = read(self.network(**batch), mask)
                 for row, answer in zip(rows, answers, strict=True):
                     found[row] = answer
-                bar(len(rows))
+                bar(len(rows) / len(order))
         return found
 
     def _padded(self, rows: Sequence[Inputs]) -> tuple[dict[str, "Tensor"], "Tensor"]:
@@ -120,33 +127,68 @@ class Labeler:
         if "attention_mask" not in self.tokenizer.model_input_names:
             width = max(width, self.limit)  # learned from texts of one length, padding included
         fill = {"input_ids": self.tokenizer.pad_token_id or 0}
+        device = self.network.device
         batch = {
             name: torch.tensor(
-                [row[name] + [fill.get(name, 0)] * (width - len(row[name])) for row in rows]
+                [row[name] + [fill.get(name, 0)] * (width - len(row[name])) for row in rows],
+                device=device,
             )
             for name in rows[0]
         }
-        mask = torch.tensor([[1] * length + [0] * (width - length) for length in lengths])
+        mask = torch.tensor(
+            [[1] * length + [0] * (width - length) for length in lengths], device=device
+        )
         return batch, mask
 
 
-def check(texts: Sequence[Any], pairs: bool = False, **numbers: int | None) -> None:
-    """Check what was asked.
+def answer_each(
+    texts: Iterable[T],
+    answer: Callable[[list[T], Callable[[float], None]], Iterable[Made]],
+    *,
+    batch_size: int,
+    total: int | None,
+    quiet: bool,
+) -> Iterator[Made]:
+    """What is answered to each text, in their order; some thousand of them are in memory at once.
+
+    Args:
+        texts: any number.
+        answer: to the texts of a window, and a bar that is called with shares of it.
+        batch_size: number of texts in a batch.
+        total: number of texts, for the bar; None where nobody knows yet.
+        quiet: draw no progress bar.
+    """
+    rest = iter(texts)
+    with items_bar("texts", total, quiet=quiet) as bar:
+        while window := list(islice(rest, max(WINDOW, BATCHES * batch_size))):
+            yield from answer(window, _of_window(bar, len(window)))
+
+
+def _of_window(bar: Bar, number: int) -> Callable[[float], None]:
+    """A bar of texts that is called with shares of so many."""
+    return lambda share: bar(share * number)
+
+
+def check_numbers(**numbers: int | None) -> None:
+    """Raise `UsageError` unless numbers are at least 1 or None."""
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise UsageError(f"{name} must be at least 1, got {number}")
+
+
+def checked(texts: Iterable[Any], pairs: bool = False) -> Iterator[Any]:
+    """The same texts, checked as they come.
 
     Args:
         texts: to be read.
         pairs: whether pairs of texts are read, too.
-        **numbers: that are at least 1 or None.
 
     Raises:
-        UsageError: there is one text in place of a list, something else among them, half a
-            character in one, or a number is below 1.
+        UsageError: there is one text in place of a list, something else among them, or half a
+            character in one.
     """
     if isinstance(texts, str):
         raise UsageError(f"texts is one text, {texts!r:.40}; put it into a list")
-    for name, number in numbers.items():
-        if number is not None and number < 1:
-            raise UsageError(f"{name} must be at least 1, got {number}")
     for place, given in enumerate(texts):
         each = given if pairs and isinstance(given, tuple | list) else (given,)
         if {*map(type, each)} != {str} or len(each) > 2:
@@ -158,6 +200,7 @@ def check(texts: Sequence[Any], pairs: bool = False, **numbers: int | None) -> N
             raise UsageError(
                 f"text {place}, {given!r:.40}, has half a character (a surrogate); decode it again"
             ) from None
+        yield given
 
 
 def inputs_of(labeler: Labeler, encoded: Any) -> list[Inputs]:
@@ -168,7 +211,12 @@ def inputs_of(labeler: Labeler, encoded: Any) -> list[Inputs]:
 
 
 def open_labeler(
-    model: Model, ability: str, verb: str, head: str | None, max_length: int | None
+    model: Model,
+    ability: str,
+    verb: str,
+    head: str | None,
+    max_length: int | None,
+    device: str | None = None,
 ) -> Labeler:
     """Look up and load a model that can do something with texts.
 
@@ -178,12 +226,14 @@ def open_labeler(
         verb: of the command line, for messages.
         head: of several heads, the one to ask; None where one alone can do it.
         max_length: as of `Labeler`.
+        device: of the model, as of `zoo.device.find_device`.
 
     Raises:
         NotFoundError: there is no such model, or no weights or no `tokenizer.json` beside it.
         IntegrityError: the files of the model or its tokenizer are malformed.
         UsageError: the model cannot do this, or `head` does not say which head shall.
-        MissingDependencyError: the tokenizer needs a package that is not installed.
+        MissingDependencyError: the tokenizer needs a package that is not installed, or the machine
+            has no such device.
     """
     found = locate(model)
     architectures = list(found.config.get("architectures") or ())
@@ -211,6 +261,7 @@ def open_labeler(
             f"{found} has no tokenizer.json, which texts are read with; save its tokenizer there"
         )
     network = model_at(found.place, dtype="float32")
+    put_on(network, device)
     chosen = head or (names[0] if names else None)
     tokenizer = tokenizer_at(found.place, str(found))
     labeler = Labeler(str(found), network, tokenizer, chosen, max_length)

@@ -1,13 +1,21 @@
 """`zoo.tag` and `zoo.extract`: labels of tokens, entities, relations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from zoo.data.text.parts import Piece, pieces
 from zoo.data.text.schemes import read_entities, spells_entities
 from zoo.errors import UsageError
 from zoo.labeling.answers import Entity, Extracted, Relation, Span, Tagged, Token
-from zoo.labeling.reading import BATCH_SIZE, Labeler, check, open_labeler
+from zoo.labeling.reading import (
+    BATCH_SIZE,
+    Labeler,
+    Made,
+    answer_each,
+    check_numbers,
+    checked,
+    open_labeler,
+)
 from zoo.loading import Model
 
 
@@ -18,6 +26,7 @@ def tag(
     head: str | None = None,
     max_length: int | None = None,
     batch_size: int = BATCH_SIZE,
+    device: str | None = None,
     quiet: bool = True,
 ) -> list[Tagged]:
     """Ask a tagger for the labels of tokens, and the entities that they spell.
@@ -29,6 +38,7 @@ def tag(
         max_length: number of tokens that are read at once, such as the one that the model was
             fine-tuned with; None is as many as it can.
         batch_size: number of parts that are read at once; answers do not depend on it.
+        device: of the model, such as "cuda" or "auto"; None is the CPU.
         quiet: draw no progress bar.
 
     Returns:
@@ -39,10 +49,43 @@ def tag(
             are, or an option is out of its range.
         NotFoundError: there is no such model, or no tokenizer among its files.
         IntegrityError: the files of the model or its tokenizer are malformed.
-        MissingDependencyError: the tokenizer needs a package that is not installed.
+        MissingDependencyError: the tokenizer needs a package that is not installed, or the machine
+            has no such device.
     """
-    check(texts, max_length=max_length, batch_size=batch_size)
-    labeler = _open(model, "tags", "tag", head, max_length)
+    given = list(checked(texts))
+    return list(
+        iter_tagged(
+            model, given, head=head, max_length=max_length, batch_size=batch_size, device=device,
+            total=len(given), quiet=quiet,
+        )
+    )  # fmt: skip
+
+
+def iter_tagged(
+    model: Model,
+    texts: Iterable[str],
+    *,
+    head: str | None = None,
+    max_length: int | None = None,
+    batch_size: int = BATCH_SIZE,
+    device: str | None = None,
+    total: int | None = None,
+    quiet: bool = True,
+) -> Iterator[Tagged]:
+    """As `tag`, of texts that are read, and answers that are given, as they come.
+
+    Args:
+        model: as of `tag`, like what else is not named here.
+        texts: any number.
+        head: as there.
+        max_length: as there.
+        batch_size: as there.
+        device: as there.
+        total: number of texts, for the bar; None where nobody knows yet.
+        quiet: draw no progress bar.
+    """
+    check_numbers(max_length=max_length, batch_size=batch_size)
+    labeler = _open(model, "tags", "tag", head, max_length, device)
     names = labeler.names()
     spelled = spells_entities(names.values())
 
@@ -64,8 +107,7 @@ def tag(
         ]
         return Tagged(text, tokens, entities, len(parts))
 
-    answers = _ask(labeler, texts, labeler.decode, batch_size, quiet)
-    return [tagged(text, found) for text, found in zip(texts, answers, strict=True)]
+    yield from _each(labeler, texts, labeler.decode, tagged, batch_size, total, quiet)
 
 
 def extract(
@@ -76,6 +118,7 @@ def extract(
     head: str | None = None,
     max_length: int | None = None,
     batch_size: int = BATCH_SIZE,
+    device: str | None = None,
     quiet: bool = True,
 ) -> list[Extracted]:
     """Ask a model of pointers for the entities of texts, or for relations of spans.
@@ -90,6 +133,7 @@ def extract(
         max_length: number of tokens that are read at once, such as the one that the model was
             fine-tuned with; None is as many as it can.
         batch_size: number of parts that are read at once; answers do not depend on it.
+        device: of the model, such as "cuda" or "auto"; None is the CPU.
         quiet: draw no progress bar.
 
     Returns:
@@ -102,8 +146,42 @@ def extract(
         IntegrityError: as `tag`.
         MissingDependencyError: as `tag`.
     """
-    check(texts, max_length=max_length, batch_size=batch_size)
-    labeler = _open(model, "extracts", "extract", head, max_length)
+    given = list(checked(texts))
+    return list(
+        iter_extracted(
+            model, given, threshold=threshold, head=head, max_length=max_length,
+            batch_size=batch_size, device=device, total=len(given), quiet=quiet,
+        )
+    )  # fmt: skip
+
+
+def iter_extracted(
+    model: Model,
+    texts: Iterable[str],
+    *,
+    threshold: float | None = None,
+    head: str | None = None,
+    max_length: int | None = None,
+    batch_size: int = BATCH_SIZE,
+    device: str | None = None,
+    total: int | None = None,
+    quiet: bool = True,
+) -> Iterator[Extracted]:
+    """As `extract`, of texts that are read, and answers that are given, as they come.
+
+    Args:
+        model: as of `extract`, like what else is not named here.
+        texts: any number.
+        threshold: as there.
+        head: as there.
+        max_length: as there.
+        batch_size: as there.
+        device: as there.
+        total: number of texts, for the bar; None where nobody knows yet.
+        quiet: draw no progress bar.
+    """
+    check_numbers(max_length=max_length, batch_size=batch_size)
+    labeler = _open(model, "extracts", "extract", head, max_length, device)
     if threshold is not None and not hasattr(labeler.settings, "threshold"):
         raise UsageError(
             f"{labeler.name}: its half pointers have thresholds of their own, in config.json; "
@@ -130,21 +208,22 @@ def extract(
         relations.sort(key=lambda one: (one.subject.start, one.object.start, one.predicate))
         return Extracted(text, entities, relations, len(parts))
 
-    answers = _ask(
-        labeler,
-        texts,
-        lambda outputs, mask: labeler.decode(outputs, mask, **options),
-        batch_size,
-        quiet,
-    )
-    return [extracted(text, found) for text, found in zip(texts, answers, strict=True)]
+    def read(outputs: Any, mask: Any) -> Any:
+        return labeler.decode(outputs, mask, **options)
+
+    yield from _each(labeler, texts, read, extracted, batch_size, total, quiet)
 
 
 def _open(
-    model: Model, ability: str, verb: str, head: str | None, max_length: int | None
+    model: Model,
+    ability: str,
+    verb: str,
+    head: str | None,
+    max_length: int | None,
+    device: str | None,
 ) -> Labeler:
     """A model whose tokenizer says which characters tokens are."""
-    labeler = open_labeler(model, ability, verb, head, max_length)
+    labeler = open_labeler(model, ability, verb, head, max_length, device)
     if not labeler.tokenizer.is_fast:
         raise UsageError(
             f"{labeler.name}: its tokenizer does not say which characters a token is; save it "
@@ -153,18 +232,25 @@ def _open(
     return labeler
 
 
-def _ask(
+def _each(
     labeler: Labeler,
-    texts: Sequence[str],
+    texts: Iterable[str],
     read: Callable[[Any, Any], Sequence[Any]],
+    made: Callable[[str, list[tuple[Piece, Any]]], Made],
     batch_size: int,
+    total: int | None,
     quiet: bool,
-) -> list[list[tuple[Piece, Any]]]:
-    """The parts of each text, each with what was read from the outputs."""
-    found = list(pieces(labeler.tokenizer, texts, labeler.limit)) if texts else []
-    flat = [piece.inputs for each in found for piece in each]
-    answers = iter(labeler.ask(flat, read, batch_size, quiet))
-    return [[(piece, next(answers)) for piece in each] for each in found]
+) -> Iterator[Made]:
+    """What is made of each text, its parts and what was read from their outputs."""
+
+    def answer(window: list[str], bar: Callable[[float], None]) -> Iterator[Made]:
+        found = list(pieces(labeler.tokenizer, window, labeler.limit))
+        flat = [piece.inputs for each in found for piece in each]
+        answers = iter(labeler.ask(flat, read, batch_size, bar))
+        for text, each in zip(window, found, strict=True):
+            yield made(text, [(piece, next(answers)) for piece in each])
+
+    yield from answer_each(checked(texts), answer, batch_size=batch_size, total=total, quiet=quiet)
 
 
 def _of_tokens(text: str, piece: Piece, first: int, last: int) -> tuple[str, int, int]:
