@@ -281,7 +281,7 @@ def head_at(place: str, name: str, head: str) -> Any:
     except UsageError:
         entry = None  # of transformers, whose Auto class knows it or not
     try:
-        model, report = _read(getattr(transformers, auto), place, {"dtype": "float32"})
+        model, report = read_weights(getattr(transformers, auto), place, {"dtype": "float32"})
     except ValueError as error:
         reason = shorten(str(error), 200, placeholder=" ...")
         raise UsageError(
@@ -346,13 +346,13 @@ def _complete(
     transformers would fill missing weights with random numbers and continue.
     """
     wanted = kwargs.pop("output_loading_info", False)
-    model, report = _read(model_class, place, kwargs)
+    model, report = read_weights(model_class, place, kwargs)
     for kind in ("missing", "unexpected", "mismatched"):
         _refuse(place, kind, _unexplained(report, kind, entry))
     return (model, report) if wanted else model
 
 
-def _read(model_class: Any, place: str | os.PathLike[str], kwargs: dict[str, Any]) -> Any:
+def read_weights(model_class: Any, place: str | os.PathLike[str], kwargs: dict[str, Any]) -> Any:
     """A model, and transformers' report of the tensors that the files lack or have too many."""
     from huggingface_hub.errors import StrictDataclassError
 

@@ -201,7 +201,7 @@ def train(model: Any, name: str, material: Material, options: argparse.Namespace
 
     from zoo.data.text import token_frequencies
     from zoo.training import parameter_groups
-    from zoo.training.texts import begin_with
+    from zoo.training.predictions import begin_with
 
     setting = SETTINGS[name]
     rate = options.rate or setting.rate

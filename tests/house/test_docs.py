@@ -174,10 +174,12 @@ def python_blocks(text):
 
 @pytest.fixture
 def workplace(root, tmp_path, monkeypatch):
-    """A folder with the checkout's cards and a text, as if genae were run there."""
+    """A folder with the checkout's cards, a text and a table, as if genae were run there."""
     (tmp_path / "cards").symlink_to(root / "cards")
     lines = (f"The line number {number} of a text of one's own.\n" for number in range(200))
     (tmp_path / "mine.txt").write_text("".join(lines), encoding="utf-8")
+    reviews = (f"服务{'很好' if row % 2 else '不好'}{row},{row % 2}\n" for row in range(64))
+    (tmp_path / "reviews.csv").write_text("".join(["text,label\n", *reviews]), encoding="utf-8")
     (tmp_path / "out").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -19,7 +19,6 @@ limits = "Tests."
 [config]
 {config}
 
-[tokenizer]
 {tokenizer}
 
 [data]
@@ -81,9 +80,13 @@ def write_rows(file):
 
 
 def text_card(dataset, task="masked-lm", *, architecture=None, config=None, **sections):
-    """A card of a task; sections add lines to `data` and `train`, or replace the `tokenizer`."""
+    """A card of a task; sections add lines to `data` and `train`, or replace the `tokenizer`, of
+    which nothing is left if it is empty.
+    """
     usual, sizes, tag = TASKS[task]
     settings = {"tokenizer": CHARACTERS, "data": "", "train": ""} | sections
+    if settings["tokenizer"]:
+        settings["tokenizer"] = f"[tokenizer]\n{settings['tokenizer']}"
     return Card.parse(
         HEAD.format(
             architecture=architecture or usual,

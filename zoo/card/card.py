@@ -65,6 +65,7 @@ class Data:
         task: of a model of texts, a key of `zoo.data.text.TASKS`; None for images.
         columns: of texts, in the order that the task wants them; empty for the task's own.
         label: the column of labels.
+        labels: names of the classes in the order of their numbers; empty for those of the data.
         max_length: number of tokens, at most, that the model is given of a text.
         packing: whether short texts are put together, instead of padded.
         mask_rate: share of tokens that are masked.
@@ -88,6 +89,7 @@ class Data:
     task: str | None = None
     columns: list[str] = field(default_factory=list)
     label: str | None = None
+    labels: list[str] = field(default_factory=list)
     max_length: int | None = None
     packing: bool | None = None
     mask_rate: float | None = None
@@ -127,6 +129,8 @@ class Train:
             plain loss.
         lora: `rank`, `alpha`, `dropout` and `target_modules` of the adapters that are trained in
             place of the weights; None to train the weights.
+        start_from: id or folder of the model whose weights a training of texts begins with; None
+            for fresh ones.
     """
 
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -139,6 +143,7 @@ class Train:
     ema: dict[str, Any] | None = None
     adversarial: dict[str, Any] | None = None
     lora: dict[str, Any] | None = None
+    start_from: str | None = None
 
     @property
     def average_beside(self) -> bool:

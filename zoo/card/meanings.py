@@ -42,6 +42,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "task": "What a model of texts learns.",
         "columns": "Columns of the texts, in the order of the task.",
         "label": "Column of the labels.",
+        "labels": "Names of the classes in the order of their numbers, else those of the data.",
         "max_length": "Largest number of tokens of a text.",
         "packing": "Whether short texts are joined instead of padded.",
         "mask_rate": "Share of tokens that are masked.",
@@ -66,6 +67,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "ema": "Average of the weights.",
         "adversarial": "Objective in place of the plain loss, of texts.",
         "lora": "Adapters that are trained in place of the weights, of texts.",
+        "start_from": "Id or folder of the model whose weights a training of texts begins with.",
     },
     "train.budget": {
         "device": "Device of the training.",

@@ -21,14 +21,22 @@ def render_readme(
     Args:
         card: the model's card.
         manifest: the model's manifest, for its parameter count; None while there are no weights.
-        base_model: id of the model this one was made from, if it is another than the card says.
+        base_model: id of the model this one was made from, if it is another than the card says;
+            of weights that began with others, the manifest names these.
         place: what the page's code loads: an id, or `.` for the folder in which the page stands.
             The card's id unless given; of a model that is published nowhere, `.`.
 
     Returns:
         Text of `README.md`, ending with a newline; the same for the same arguments.
     """
+    base_model = base_model or _start(manifest).get("id")
     return f"---\n{_yaml(_front_matter(card, base_model))}---\n\n{_body(card, manifest, place)}"
+
+
+def _start(manifest: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """What a manifest says of the model whose weights a training began with, if anything."""
+    start: Mapping[str, Any] = (manifest or {}).get("made", {}).get("start", {})
+    return start
 
 
 def _front_matter(card: Card, base_model: str | None) -> dict[str, Any]:
@@ -116,7 +124,7 @@ def _body(card: Card, manifest: Mapping[str, Any] | None, place: str | None) -> 
         parts += ["## Measured results", _results(card, place)]
     parts += ["## Intended use", card.intended_use.strip(), "## Limits", card.limits.strip()]
     if card.data is not None:
-        parts += ["## Training data", _data(card)]
+        parts += ["## Training data", _data(card), *_begun(_start(manifest))]
     if card.source is not None:
         parts += ["## Source", _source(card.source)]
     if card.papers:
@@ -251,6 +259,13 @@ def _data(card: Card) -> str:
     assert data is not None
     binarization = "" if data.binarization == "none" else f", {data.binarization} binarisation"
     return f"`{data.dataset}`, split `{data.train_split}`{binarization} (license: {data.license})."
+
+
+def _begun(start: Mapping[str, Any]) -> list[str]:
+    """The weights that a training began with, and how to know them again."""
+    sums = ", ".join(f"`{name}` {sum_}" for name, sum_ in start.get("files", {}).items())
+    called = f"of `{start['id']}` {start.get('version', '')}" if "id" in start else "of another"
+    return [f"It began with the weights {called.rstrip()} (SHA-256 of {sums})."] if sums else []
 
 
 def _results(card: Card, place: str) -> str:

@@ -88,6 +88,7 @@ OF_TEXTS = {
     "task": optional(choice(TASKS)),
     "columns": optional(TEXTS),
     "label": optional(LINE),
+    "labels": optional(TEXTS),
     "max_length": optional(SIZE),
     "packing": optional(BOOLEAN),
     "mask_rate": optional(SHARE),
@@ -129,6 +130,7 @@ TRAIN = {  # the other keys are the training arguments', checked by building the
     "ema": optional(TABLE),
     "adversarial": optional(TABLE),
     "lora": optional(TABLE),
+    "start_from": optional(LINE),
 }
 RATES = {
     "layer_decay": Key(
@@ -296,19 +298,21 @@ def _only(table: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 def _missing_together(card: Mapping[str, Any]) -> list[str]:
     """What other keys ask for."""
     missing = []
+    start = "start_from" in card.get("train", {})
     if "source" not in card:
-        missing += [f"table [{name}]" for name in ("config", "data", "train") if name not in card]
+        tables = ("data", "train") if start else ("config", "data", "train")
+        missing += [f"table [{name}]" for name in tables if name not in card]
         missing[-1:] = [f"{last} (or [source] if it was converted)" for last in missing[-1:]]
     if card.get("status") == "deprecated":
         wanted = [name for name in ("replaced_by", "reason") if name not in card]
         missing += [f"key {name!r} (a deprecated model states it)" for name in wanted]
     if card.get("data", {}).get("task"):
-        if "tokenizer" not in card:
+        if "tokenizer" not in card and not start:
             missing.append(
                 "table [tokenizer] (the id or folder of one, or the kind and size of one to be "
                 "trained from the data)"
             )
-        elif "kind" in card["tokenizer"] and "size" not in card["tokenizer"]:
+        elif "kind" in card.get("tokenizer", {}) and "size" not in card["tokenizer"]:
             missing.append("key 'size' in [tokenizer] (the number of its tokens)")
     return missing
 
@@ -324,7 +328,11 @@ def _check_together(card: Mapping[str, Any], file: str) -> None:
 
 #: What a card may say of images alone, and of texts alone, by table.
 IMAGES_ALONE = {"": ("processor",), "data": tuple(OF_IMAGES), "train": ("samplers", "cuda_graph")}
-TEXTS_ALONE = {"": ("tokenizer",), "data": tuple(OF_TEXTS), "train": ("adversarial", "lora")}
+TEXTS_ALONE = {
+    "": ("tokenizer",),
+    "data": tuple(OF_TEXTS),
+    "train": ("adversarial", "lora", "start_from"),
+}
 
 
 def _check_material(card: Mapping[str, Any], file: str) -> None:
@@ -341,9 +349,14 @@ def _check_material(card: Mapping[str, Any], file: str) -> None:
                     else f"is about texts; [data] needs a task: one of {', '.join(TASKS)}"
                 )
                 raise UsageError(f"{file}: {said} {why}.")
-    if not task:
+    if not task or "tokenizer" not in card:
         return
     table = card["tokenizer"]
+    if "kind" in table and "start_from" in card.get("train", {}):
+        raise UsageError(
+            f"{file}: 'kind' in [tokenizer] makes new tokens, and 'start_from' in [train] names a "
+            "model that knows its own alone; leave [tokenizer] out."
+        )
     if ("id" in table) == ("kind" in table):
         raise UsageError(f"{file}: [tokenizer] has an 'id', or the 'kind' of one to be trained.")
     for name in ("size", "lowercase"):

@@ -7,7 +7,7 @@ import typer
 
 from zoo import catalog
 from zoo.cli.common import Json, Quiet, hint, print_json
-from zoo.errors import ConflictError
+from zoo.errors import ConflictError, UsageError
 from zoo.hints import command
 
 LEARNERS = [entry.name for entry in catalog.ARCHITECTURES.values() if entry.learns]
@@ -22,12 +22,19 @@ def new(
         typer.Option(metavar="DATA", help="Folder, file, name of a data set or id on the Hub."),
     ],
     architecture: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="ARCHITECTURE",
-            help=f"Name in the catalog: {', '.join(LEARNERS)}.",
+            help=f"Name in the catalog: {', '.join(LEARNERS)}. That of --start, if not given.",
         ),
-    ],
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Id or folder of the model of texts whose weights the training begins with.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder of the card; recipes/NAME if not given."),
@@ -48,14 +55,17 @@ def new(
     """
     from zoo.card import CARD_FILE
 
-    catalog.find_learner(architecture)  # before torch is imported, which takes seconds
+    if architecture is None and start is None:
+        raise UsageError("give --architecture, or --start with a model whose weights are to learn")
+    if architecture is not None:
+        catalog.find_learner(architecture)  # before torch is imported, which takes seconds
     folder = output or Path("recipes") / name.rpartition("/")[2]
     file = folder / CARD_FILE
     if file.exists():
         raise ConflictError(f"{file} exists already; choose another --output or remove it")
     from zoo.training.beginning import new_card
 
-    text = new_card(name, data, architecture, task)
+    text = new_card(name, data, architecture, task, start)
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8", newline="\n")
     if as_json:

@@ -7,6 +7,7 @@ from zoo.data.text import TASKS, Task
 from zoo.data.text.describing import TextFacts, describe_texts
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
+from zoo.loading import Located
 
 from . import starts
 from .drafting import MAX_WARM_UP, Draft, begun, data_table, power_of_two, reading, split_note
@@ -16,13 +17,16 @@ from .text_settings import auto_class
 MAX_LENGTH = 128  # tokens of a text
 
 
-def of_texts(entry: catalog.Entry, data: str, wanted: str | None) -> Draft:
+def of_texts(
+    entry: catalog.Entry, data: str, wanted: str | None, start: Located | None = None
+) -> Draft:
     """What follows from texts: the task that fits, its columns, and how much there is to read.
 
     Args:
         entry: the architecture.
         data: the data set.
         wanted: the task; None for the first that fits.
+        start: the model whose weights the training begins with; None for fresh ones.
 
     Raises:
         GenaeError: there are no texts, or the architecture cannot learn of these columns.
@@ -35,6 +39,8 @@ def of_texts(entry: catalog.Entry, data: str, wanted: str | None) -> Draft:
     with reading(entry, "texts"):
         facts = describe_texts(data)
     fitting = [name for name in heads if facts.columns_for(TASKS[name]) is not None]
+    if start is not None:  # whose own task it has learned already
+        fitting.sort(key=lambda name: TASKS[name].label is None)
     tasks = [name for name in fitting if wanted in (None, name)]
     if not tasks:
         needed = "; ".join(
@@ -44,7 +50,8 @@ def of_texts(entry: catalog.Entry, data: str, wanted: str | None) -> Draft:
             f"data set {data} has {_has(facts)}, and {entry.name} learns other data ({needed}); "
             "name some, or another architecture"
         )
-    return _text_draft(entry, data, facts, tasks[0], [t for t in fitting if t != tasks[0]])
+    others = [each for each in fitting if each != tasks[0]]
+    return _text_draft(entry, data, facts, tasks[0], others, start)
 
 
 def _needs(task: Task) -> str:
@@ -71,7 +78,12 @@ def _tasks(entry: catalog.Entry) -> list[str]:
 
 
 def _text_draft(
-    entry: catalog.Entry, data: str, facts: TextFacts, name: str, others: list[str]
+    entry: catalog.Entry,
+    data: str,
+    facts: TextFacts,
+    name: str,
+    others: list[str],
+    given: Located | None,
 ) -> Draft:
     task = TASKS[name]
     fit = facts.columns_for(task)
@@ -101,10 +113,24 @@ def _text_draft(
         **train,
         "seed": 0,
     }
-    tables = {"config": config, "tokenizer": dict(tokenizer), **data_table(data, facts, more)}
+    tables = {"config": config, "tokenizer": dict(tokenizer)}
+    if given is not None:
+        tables, train = {"config": {}}, _fine_tuning(given, power_of_two(rows))
+        longest = given.config.get("max_position_embeddings", length)
+        more["max_length"] = min(length, longest)
+    tables |= data_table(data, facts, more)
     also = f" {entry.name} and this data also fit {', '.join(others)} (--task)." if others else ""
     notes = {
         "data.task": f"What the model learns.{also}",
         "data.train_split": split_note(f"{facts.count:,} texts", facts.splits),
     }
     return Draft({**tables, "train": train}, notes, catalog.HEADS[task.head][1])
+
+
+def _fine_tuning(given: Located, max_batch: int) -> dict[str, Any]:
+    """[train] of a training that begins with a model's weights."""
+    (size, small), large = starts.FINE_TUNING_RATES
+    rate = small if given.config.get("hidden_size", 0) <= size else large
+    usual = dict(starts.FINE_TUNING)
+    usual["per_device_train_batch_size"] = min(usual["per_device_train_batch_size"], max_batch)
+    return {"start_from": str(given), **usual, "learning_rate": rate, "seed": 0}

@@ -100,6 +100,11 @@ class Recipe(ABC):
         return settings and {name: value for name, value in settings.items() if name != "saved"}
 
     @property
+    def start_record(self) -> dict[str, Any] | None:
+        """What a manifest says of the model whose weights it begins with; None for fresh ones."""
+        return None
+
+    @property
     def dataset(self) -> str:
         """The data set of the card, as it is found: beside the card, or by its name."""
         return beside(self.data.dataset, self.card.path)

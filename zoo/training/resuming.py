@@ -1,6 +1,8 @@
 """What differs between an interrupted run and the command that would resume it."""
 
+import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +12,7 @@ from zoo.errors import ConflictError
 
 from .settings import SETTABLE
 
+START_FILE = "start.json"  # of a run: what its weights began as
 IGNORED = ("results",)  # measured afterwards; --set removes them
 MAX_SHOWN = 5
 ABSENT = object()
@@ -47,6 +50,27 @@ def check_output(output: Path) -> None:
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConflictError(f"{output} exists already; choose another --output or remove it")
+
+
+def check_start(work: Path, record: Mapping[str, Any] | None) -> None:
+    """Refuse to resume a run that began with other weights than it would begin with now.
+
+    Args:
+        work: the folder of the run.
+        record: what a manifest would say of the weights of now; None for fresh ones.
+
+    Raises:
+        ConflictError: `start_from` names another version of its model by now.
+    """
+    if record is None:
+        return
+    file = work / START_FILE
+    before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if before != record:
+        raise ConflictError(
+            f"the run in {work} began with other weights than start_from in [train] names now; "
+            f"put those back, or remove {work} to start anew"
+        )
 
 
 def changes(before: Card, now: Card) -> list[Change]:

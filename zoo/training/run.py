@@ -1,6 +1,7 @@
 """`genae train`: from a card to a folder that `from_pretrained` loads."""
 
 import copy
+import json
 import os
 import shutil
 import sys
@@ -42,7 +43,7 @@ from .optimizing import AVERAGE
 from .placing import placed
 from .recipe import Recipe, one_line
 from .recipes import build_recipe
-from .resuming import changes, check_output, explain
+from .resuming import START_FILE, changes, check_output, check_start, explain
 from .settings import blamed, with_settings
 from .variants import card_of_weights
 
@@ -88,6 +89,8 @@ def train(
     with blamed(card, overrides):
         recipe = build_recipe(card, work)
         checkpoint = find_checkpoint(card, output, work, resume)
+        if checkpoint is not None:
+            check_start(work, recipe.start_record)
         check_steps(recipe)
         material = recipe.load(quiet=quiet)
     note_other_files(card)
@@ -95,7 +98,7 @@ def train(
     with quietly():
         model = material.make_model()
         loss = material.loss(model)
-    with checkpoints_in(work, card), without_bars():
+    with checkpoints_in(work, card, recipe.start_record), without_bars():
         try:
             average, history = fit(model, recipe, material, checkpoint, quiet)
             with finished(model, recipe, material, average) as (done, variants):
@@ -120,14 +123,19 @@ def train(
 
 
 @contextmanager
-def checkpoints_in(work: Path, card: Card) -> Iterator[None]:
-    """The folder of a run with its card; after an error it stays if it has checkpoints."""
+def checkpoints_in(work: Path, card: Card, start: Mapping[str, Any] | None) -> Iterator[None]:
+    """The folder of a run with its card and what its weights began as, if they were given.
+
+    After an error it stays if it has checkpoints.
+    """
     work.mkdir(parents=True, exist_ok=True)
     (work / CARD_FILE).write_text(card.text, encoding="utf-8")
+    if start is not None:
+        (work / START_FILE).write_text(json.dumps(start), encoding="utf-8")
     try:
         yield
     except BaseException:
-        if {path.name for path in work.iterdir()} == {CARD_FILE}:
+        if {path.name for path in work.iterdir()} <= {CARD_FILE, START_FILE}:
             shutil.rmtree(work)
         raise
 
@@ -296,8 +304,10 @@ def export(
         material.save(model, folder, quiet=quiet)
         curve.save(folder)
         made = {"by": "genae train", "from": recipe.card.id, "torch": torch.__version__}
+        start = recipe.start_record
+        known: dict[str, Any] = made if start is None else {**made, "start": start}
         # The page loads from its own folder, as the id may not exist yet, or have other weights.
-        manifest.write(folder, card, made, parameters=model.num_parameters(), place=".")
+        manifest.write(folder, card, known, parameters=model.num_parameters(), place=".")
         for file in folder.iterdir():  # safetensors makes its file private
             file.chmod(0o644)
         if not output.exists():

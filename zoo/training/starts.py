@@ -100,6 +100,11 @@ SIZES: tuple[dict[str, int], ...] = (
 )
 #: The task whose shipped card is a start, where the architecture has several heads.
 FIRST_TASKS = {"synthesizer": "causal-lm"}
+#: [train] of a text model that begins with given weights: 10 per cent of the steps are a warm-up.
+FINE_TUNING = {"num_train_epochs": 3, "per_device_train_batch_size": 32, "warmup_steps": 0.1}
+#: Its learning rate: that of a hidden size up to the first number, else of larger ones; Turc et
+#: al., arXiv:1908.08962, and Devlin et al., arXiv:1810.04805, A.3.
+FINE_TUNING_RATES = (512, 1e-4), 3e-5
 #: Tokenizers by task.
 TOKENIZERS: dict[str, dict[str, Any]] = {"causal-lm": {"kind": "characters", "size": 4000}}
 TOKENIZER: dict[str, Any] = {"kind": "wordpiece", "size": 8000, "lowercase": False}

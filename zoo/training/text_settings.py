@@ -12,6 +12,7 @@ from zoo.card import Card
 from zoo.data.text import TASKS, Task, TextOptions
 from zoo.errors import UsageError
 
+from .given_weights import GivenWeights
 from .recipe import build_config
 from .settings import field_names
 
@@ -29,8 +30,9 @@ def text_config(
     vocab_size: int,
     ids: dict[str, int],
     labels: tuple[str, ...] = (),
+    start: GivenWeights | None = None,
 ) -> PreTrainedConfig:
-    """The config of a card of texts, with what the tokenizer and the data say.
+    """The config of a card of texts, with what the tokenizer, the data and given weights say.
 
     Args:
         card: whose [config] wins.
@@ -38,14 +40,17 @@ def text_config(
         vocab_size: number of tokens.
         ids: special tokens by the name of the field.
         labels: the names of classes, in order.
+        start: the model whose weights it begins with; its settings are the defaults.
 
     Raises:
-        UsageError: the card says otherwise than tokenizer and data.
+        UsageError: the card says otherwise than tokenizer, data and given weights.
     """
     config_class = catalog.load(catalog.find(card.architecture).config)
     fields = field_names(config_class)
-    defaults: dict[str, Any] = {"vocab_size": vocab_size, **ids}
-    start = {START: defaults.pop(START)} if START in defaults else {}
+    given = {} if start is None else start.settings(card)
+    given = {name: value for name, value in given.items() if value is not None or name not in ids}
+    defaults: dict[str, Any] = {"vocab_size": vocab_size, **ids, **given}
+    first = {START: defaults.pop(START)} if START in defaults else {}
     if task.name == "causal-lm":
         # What stands before a text that was packed ended another; before others stands nothing.
         packed = card.data is not None and card.data.packing
@@ -56,7 +61,7 @@ def text_config(
         defaults["is_encoder_decoder"] = True
     defaults = {name: value for name, value in defaults.items() if name in fields}
     if task.name == "seq2seq":  # no field of every config, but read of every one
-        defaults |= start
+        defaults |= first
     if labels:
         if (stated := card.config.get("num_labels", len(labels))) != len(labels):
             raise UsageError(
@@ -67,7 +72,12 @@ def text_config(
         defaults["id2label"] = dict(enumerate(labels))
         defaults["label2id"] = {name: number for number, name in enumerate(labels)}
     config = build_config(card, **defaults)
-    if (stated := config.vocab_size) < vocab_size:
+    if (stated := config.vocab_size) < vocab_size and start is not None:
+        raise UsageError(
+            f"{card.path}: the tokenizer has {vocab_size} tokens, and the weights of "
+            f"{start.wanted} are for {stated}; leave [tokenizer] out"
+        )
+    if stated < vocab_size:
         raise UsageError(
             f"{card.path}: [config] vocab_size is {stated}, and the tokenizer has {vocab_size} "
             "tokens; leave it out"

@@ -1,15 +1,13 @@
 """Training on texts."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils.data import IterableDataset
 
 from zoo import catalog
 from zoo.card import Card
@@ -33,14 +31,16 @@ from . import adapters
 from .adversarial.objective import Objective
 from .adversarial.objectives import OBJECTIVES
 from .divergence import LOSS_EXAMPLES, check_model, check_outputs, loss_in_use
+from .given_weights import GivenWeights, given_weights
 from .material import Material, held_out, some
+from .predictions import begin_with, check_causal
 from .recipe import Recipe, build_parts
+from .streams import Endless
 from .tables import build
 from .text_settings import auto_class, text_config, text_options
 from .text_trainer import CollatingTrainer
 from .tokenizers import TRAINED_IDS, fit_inputs, fitted_length, load_tokenizer, token_ids
 
-SHUFFLED = 10_000  # texts of a stream that are in memory, to be drawn from
 VALIDATED = 256  # texts of the validation split, at most
 
 
@@ -52,33 +52,58 @@ class TextRecipe(Recipe):
         task: what the model is trained for.
         options: of the texts; their labels are known with the data.
         objective: replaces the plain loss; the mean over the batches of a step in any case.
-        tokenizer: the one that the card names; None for one that is trained from the data.
+        tokenizer: the one that the card names, or that of the start; None for one that is trained
+            from the data.
+        start: the model whose weights it begins with; None for fresh ones.
     """
 
     task: Task
     options: TextOptions
     objective: Objective
     tokenizer: Any
+    start: GivenWeights | None
 
     def make_model(self) -> Any:
-        """A model with the head of the task, and adapters where the card has them."""
-        model = auto_class(self.task).from_config(self.config)
+        """A fresh model with the head of the task, and adapters where the card has them."""
+        return self._with_adapters(auto_class(self.task).from_config(self.config))
+
+    def begin(self) -> tuple[Any, str]:
+        """A model as training begins with it, and of a given one a line on what is fresh.
+
+        Raises:
+            UsageError: the weights of the start do not fit the config.
+        """
+        if self.start is None:
+            return self.make_model(), ""
+        labelled = self.task.label is not None
+        try:
+            begun = self.start.load(auto_class(self.task), self.config, labelled=labelled)
+        except UsageError as error:
+            raise UsageError(f"{self.card.path}: {error}") from error
+        return self._with_adapters(begun.model), self.start.in_words(begun)
+
+    def _with_adapters(self, model: Any) -> Any:
         if (settings := self.card.train.lora) is not None:
             adapters.add_adapters(model, settings, head=self.task.label is not None)
         return model
 
+    @property
+    def start_record(self) -> dict[str, Any] | None:
+        """What a manifest says of the model whose weights it begins with."""
+        return None if self.start is None else self.start.record
+
     def in_words(self) -> dict[str, str]:
         """Task and tokenizer, and what replaces the plain loss or the weights."""
-        wanted = self.card.tokenizer
+        train, wanted = self.card.train, self.card.tokenizer
         vocabulary = (
-            f"the vocabulary of {wanted['id']}"
-            if "id" in wanted
-            else f"a vocabulary of {wanted['kind']}, {wanted['size']} at most"
+            f"a vocabulary of {wanted['kind']}, {wanted['size']} at most"
+            if "kind" in wanted
+            else f"the vocabulary of {wanted.get('id', train.start_from)}"
         )
         longest = f"up to {self.options.max_length} tokens of a text"
-        train = self.card.train
         return {
             "Texts": f"{self.task.name}: {longest}, {vocabulary}",
+            "Weights at the beginning": self.begin()[1],
             "Objective": _in_words(train.adversarial),
             "Adapters, trained in place of the weights": _in_words(train.lora),
         }
@@ -108,7 +133,7 @@ class TextRecipe(Recipe):
 
         texts = read(data.train_split)
         if task.label:
-            labels = find_labels(texts, options.label or task.label)
+            labels = options.labels or find_labels(texts, options.label or task.label)
             options = replace(options, labels=labels)
             if len(labels) < 2:
                 raise UsageError(
@@ -126,7 +151,8 @@ class TextRecipe(Recipe):
                 template=task.template,
             )
         fit_inputs(tokenizer, catalog.find(self.card.architecture).reads_mask)
-        config = text_config(self.card, task, len(tokenizer), token_ids(tokenizer), options.labels)
+        ids = token_ids(tokenizer)
+        config = text_config(self.card, task, len(tokenizer), ids, options.labels, self.start)
         rows = task.prepare(texts, tokenizer, options, None if quiet else to_stderr)
         recipe = replace(self, config=config, options=options, tokenizer=tokenizer)
         if not options.streaming:
@@ -140,6 +166,7 @@ class TextRecipe(Recipe):
             recipe,
             Endless(rows, self.arguments.seed) if options.streaming else rows,
             validation or (),
+            None if quiet else to_stderr,
         )
 
 
@@ -170,12 +197,13 @@ def text_recipe(card: Card, output_dir: str | Path) -> TextRecipe:
             f"{card.path}: 'task' is {card.task!r}, and a model for {task.name} is found on the "
             f"Hub as {tag!r}; write that"
         )
-    tokenizer = load_tokenizer(card.tokenizer["id"]) if "id" in card.tokenizer else None
+    start = given_weights(card)
+    tokenizer = _tokenizer(card, start)
     if tokenizer is None:
         size, ids = card.tokenizer["size"], TRAINED_IDS
     else:
         size, ids = len(tokenizer), token_ids(tokenizer)
-    config = text_config(card, task, size, ids)
+    config = text_config(card, task, size, ids, start=start)
     heads = auto_class(task)._model_mapping
     if type(config) not in heads:
         raise UsageError(
@@ -205,7 +233,24 @@ def text_recipe(card: Card, output_dir: str | Path) -> TextRecipe:
         )
     except UsageError as error:
         raise UsageError(f"{card.path}: [train.adversarial] {error}") from error
-    return TextRecipe(*parts, task, options, objective, tokenizer)
+    return TextRecipe(*parts, task, options, objective, tokenizer, start)
+
+
+def _tokenizer(card: Card, start: GivenWeights | None) -> Any:
+    """The tokenizer of a card, or that of the start; None for one that is still to be trained.
+
+    Raises:
+        UsageError: it has other tokens than the start.
+    """
+    if "id" not in card.tokenizer:
+        return None if start is None else start.tokenizer()
+    tokenizer = load_tokenizer(card.tokenizer["id"])
+    if start is not None and start.tokenizer().get_vocab() != tokenizer.get_vocab():
+        raise UsageError(
+            f"{card.path}: [tokenizer] {card.tokenizer['id']} has other tokens than "
+            f"{start.wanted}, whose weights the training begins with; leave [tokenizer] out"
+        )
+    return tokenizer
 
 
 def check_batches(recipe: TextRecipe, count: int) -> None:
@@ -226,26 +271,6 @@ def check_batches(recipe: TextRecipe, count: int) -> None:
         )
 
 
-class Endless(IterableDataset):
-    """A stream that begins anew when it ends, shuffled otherwise each time.
-
-    A Trainer that resumes counts the batches since the beginning, so there is one beginning alone.
-
-    Args:
-        rows: a `datasets.IterableDataset`.
-        seed: of the order.
-    """
-
-    def __init__(self, rows: Any, seed: int) -> None:
-        self.rows = rows
-        self.shuffled = rows.shuffle(seed=seed, buffer_size=SHUFFLED)
-
-    def __iter__(self) -> Iterator[Any]:
-        for epoch in itertools.count():
-            self.shuffled.set_epoch(epoch)
-            yield from self.shuffled
-
-
 @dataclass(frozen=True)
 class TextMaterial(Material):
     """Tokens of texts.
@@ -254,11 +279,13 @@ class TextMaterial(Material):
         recipe: of the training, its config as the data wants it.
         rows: the train split, as `Task.prepare` makes it.
         validation: some rows of the validation split; none without one.
+        note: told which weights are given ones, if any; None if nobody is.
     """
 
     recipe: TextRecipe
     rows: Any
     validation: Sequence[Any] = ()
+    note: Callable[[str], Any] | None = None
 
     @cached_property
     def collator(self) -> Any:
@@ -268,14 +295,16 @@ class TextMaterial(Material):
     def make_model(self) -> Any:
         """A model that was seen to read no token before its time.
 
-        The biases of its predictions begin with the frequencies of tokens, where it has any, which
-        it would learn first: of a masked model that takes some hundred steps.
+        The biases of fresh predictions begin with the frequencies of tokens, where there are any,
+        which it would learn first: of a masked model that takes some hundred steps.
         """
-        model = self.recipe.make_model()
+        model, said = self.recipe.begin()
+        if said and self.note is not None:
+            self.note(f"begins with {said}")
         name = self.recipe.task.name
         if name == "causal-lm":
             check_causal(model)
-        if name in PREDICTED and not self.recipe.options.streaming:
+        if name in PREDICTED and not self.recipe.options.streaming and not said:
             begin_with(model, token_frequencies(name, self.rows, self.recipe.tokenizer))
         return model
 
@@ -324,29 +353,3 @@ class TextMaterial(Material):
     def save(self, model: Any, folder: Path, *, quiet: bool = True) -> None:
         """The tokenizer."""
         fitted_length(self.recipe.tokenizer, self.recipe.options.max_length, folder)
-
-
-@torch.no_grad()
-def begin_with(model: Any, frequencies: Tensor) -> None:
-    """Set the biases of a model's predictions, if it has any, to log frequencies of tokens, (V,).
-
-    Source: the last bias of a classifier, Lin et al., arXiv:1708.02002, 4.1.
-    """
-    bias = model.get_output_embeddings().bias
-    if bias is not None:
-        bias[: len(frequencies)] = frequencies.log()
-
-
-@torch.no_grad()
-def check_causal(model: Any) -> None:
-    """Raise `UsageError` if a model that shall write texts on reads tokens that come later."""
-    mode = model.training
-    ids = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 5]]).remainder(model.config.vocab_size)
-    mask = torch.ones_like(ids)
-    first, second = model.eval()(input_ids=ids, attention_mask=mask).logits[:, :-1]
-    model.train(mode)
-    if not torch.equal(first, second):
-        raise UsageError(
-            f"{type(model).__name__} with this config reads tokens that come later, so it cannot "
-            "learn to write texts; leave is_decoder and attention_mask_kind out of [config]"
-        )

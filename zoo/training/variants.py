@@ -19,7 +19,7 @@ UNSTATED = "Not stated."
 RECIPE = re.compile(r'(?m)^status *= *"recipe"')  # the status of a card without weights
 #: Keys of [data] that are of one data set: its place, its columns.
 OF_DATA = ("dataset", "config", "name", "train_split", "validation_split", "license", "sha256",
-           "columns", "label")  # fmt: skip
+           "columns", "label", "labels")  # fmt: skip
 #: What a card says of its own weights, and of no others.
 OF_WEIGHTS = ("results", "published", "replaced_by", "reason")
 

@@ -12,8 +12,8 @@ class TextOptions:
     Attributes:
         columns: of the texts; none stands for those of the task.
         label: the column of labels; None stands for that of the task.
-        labels: the classes in the order of their numbers, as `find_labels` finds them in the
-            training data; every split is numbered by these.
+        labels: the classes in the order of their numbers, as a card names them or `find_labels`
+            finds them in the training data; every split is numbered by these.
         max_length: in tokens, special ones included; what is longer is cut, and counted.
         packing: join texts, a separator behind each, into blocks of exactly `max_length` tokens.
         mask_rate: the share of tokens that masked language models predict.
@@ -38,6 +38,8 @@ class TextOptions:
     paragraphs: bool = False
 
     def __post_init__(self) -> None:
+        if twice := [name for name in self.labels if self.labels.count(name) > 1]:
+            raise UsageError(f"labels names {twice[0]!r} twice; give each class a name of its own")
         if self.max_length < 2:
             raise UsageError(f"max_length must be at least 2 tokens, got {self.max_length}")
         if not 0 < self.mask_rate < 1:

@@ -154,14 +154,15 @@ class Task:
 
         Args:
             dataset: the card's.
-            given: fields of `TextOptions`; columns may be a list.
+            given: fields of `TextOptions`; columns and labels may be lists.
         """
         columns = tuple(given.get("columns", ()))
         source = DATASETS.get(dataset)
         if not columns and source is not None and not self.splits:
             own = source.text_columns
             columns = own if len(own) in self.num_columns else ()
-        return TextOptions(**{**given, "columns": columns})
+        labels = tuple(given.get("labels", ()))
+        return TextOptions(**{**given, "columns": columns, "labels": labels})
 
     def needed(self, options: TextOptions) -> tuple[str, ...]:
         """All columns of the data set that are read: of texts, then of labels."""
@@ -174,6 +175,8 @@ class Task:
         if (count := len(options.columns or self.columns)) not in self.num_columns:
             wanted = " or ".join(map(str, self.num_columns))
             raise UsageError(f"{self.name} takes {wanted} columns of texts, got {count}")
+        if options.labels and not self.label:
+            raise UsageError(f"{self.name} tells no classes apart; leave labels out")
         if options.packing and not self.packs:
             raise UsageError(f"{self.name} keeps each text by itself; leave packing out")
         if options.whole_words and not self.masks:
