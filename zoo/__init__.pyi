@@ -53,6 +53,9 @@ from zoo.models.text.modeling_synthesizer import SynthesizerForMaskedLM as Synth
 from zoo.models.text.modeling_synthesizer import SynthesizerForSequenceClassification as SynthesizerForSequenceClassification
 from zoo.models.text.modeling_synthesizer import SynthesizerForTokenClassification as SynthesizerForTokenClassification
 from zoo.models.text.modeling_synthesizer import SynthesizerModel as SynthesizerModel
+from zoo.pipelines import load_tokenizer as load_tokenizer
+from zoo.pipelines import pipeline as pipeline
+from zoo.pipelines import resolve as resolve
 from zoo.registry import list_models as list_models
 from zoo.registry import load_card as load_card
 from zoo.registry import pull as pull

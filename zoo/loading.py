@@ -370,12 +370,12 @@ def read_weights(model_class: Any, place: str | os.PathLike[str], kwargs: dict[s
 
 
 @contextlib.contextmanager
-def quietly() -> Iterator[None]:
+def quietly(level: int = ERROR) -> Iterator[None]:
     """Without transformers' warnings; a user's own setting comes back."""
     from transformers.utils import logging
 
     before = logging.get_verbosity()
-    logging.set_verbosity(ERROR)
+    logging.set_verbosity(level)
     try:
         yield
     finally:

@@ -79,6 +79,11 @@ ROOMS = {
         f"{PLAIN} zoo.progress zoo.device zoo.card zoo.registry zoo.models zoo.loading zoo.plots "
         "zoo.data zoo.labeling zoo.scores zoo.training",
     ),
+    "zoo.image_pipelines": ("transformers", ""),
+    "zoo.pipelines": (
+        "transformers",
+        f"{PLAIN} zoo.registry zoo.models zoo.loading zoo.image_pipelines",
+    ),
     "zoo.embedding": ("torch", f"{PLAIN} zoo.models zoo.loading"),
     "zoo.whitening": ("torch", "zoo.errors"),
     "zoo.filling": ("torch", f"{PLAIN} zoo.loading"),

@@ -102,7 +102,7 @@ def test_there_are_enough_of_them():
 
 @pytest.mark.parametrize("count", [60, pytest.param(None, marks=SOAK)])
 def test_hostile_answers_harm_nothing(server, open_hub, release, monkeypatch, tmp_path, count):
-    monkeypatch.setattr("zoo.registry.cache.WAITS", ())
+    monkeypatch.setattr("zoo.registry.receiving.WAITS", ())
     monkeypatch.setattr("zoo.registry.hub.guard.WAITS", (0.0,))
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.setenv("GENAE_HUB_DEADLINE", "9")

@@ -58,7 +58,7 @@ def test_a_cut_transfer_goes_on(server, open_hub, made, ignore):
 
 
 def test_finished_files_are_not_fetched_again(server, open_hub, made, monkeypatch):
-    monkeypatch.setattr("zoo.registry.cache.WAITS", (0.0,))
+    monkeypatch.setattr("zoo.registry.receiving.WAITS", (0.0,))
     server.faults.append(Wrong(WEIGHTS, Cut(500)))
     server.faults.append(Wrong(WEIGHTS, Drop(), times=3))
     hub = open_hub()
@@ -74,7 +74,7 @@ def test_finished_files_are_not_fetched_again(server, open_hub, made, monkeypatc
 def test_a_partly_fetched_newer_version_hides_nothing(
     server, open_hub, made, release, monkeypatch
 ):
-    monkeypatch.setattr("zoo.registry.cache.WAITS", ())
+    monkeypatch.setattr("zoo.registry.receiving.WAITS", ())
     monkeypatch.setattr("zoo.registry.hub.guard.WAITS", ())
     hub = open_hub()
     hub.folder("alice/toy")

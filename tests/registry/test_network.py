@@ -48,7 +48,7 @@ def _fresh(monkeypatch):
     for name in network.CERTIFICATES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("zoo.registry.hub.guard.WAITS", (0.0, 0.0))
-    monkeypatch.setattr("zoo.registry.cache.WAITS", (0.0,))
+    monkeypatch.setattr("zoo.registry.receiving.WAITS", (0.0,))
     shown._TOLD.clear()
     close_session()
     yield

@@ -85,7 +85,7 @@ def kill_after(process, seconds):
 
 @few_or(300, 20)
 def test_transfers_cut_at_random_bytes(server, open_hub, release, rounds, monkeypatch):
-    monkeypatch.setattr("zoo.registry.cache.WAITS", (0.0, 0.0))
+    monkeypatch.setattr("zoo.registry.receiving.WAITS", (0.0, 0.0))
     chance = random.Random(1)
     made = release(**release_files("1.0.0", weights=50_000))
     open_hub("pusher").push(made)

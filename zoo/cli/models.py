@@ -19,7 +19,7 @@ from zoo.cli.common import (
     size,
 )
 from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
-from zoo.hints import command, nearest
+from zoo.hints import command, literal, nearest, python
 from zoo.progress import bytes_bar
 from zoo.staging import free_folder
 
@@ -260,7 +260,8 @@ def pull(
     to: Annotated[
         Path | None,
         typer.Option(
-            "--to", help="New folder, or one to replace with --update. The cache if not given."
+            "--to",
+            help="New folder, or one to replace with --update. The Hub's own cache if not given.",
         ),
     ] = None,
     revision: Revision = None,
@@ -272,24 +273,23 @@ def pull(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fetch a model into a folder or into the cache, and verify the hash of every file.
+    """Fetch a model into a folder or into the Hub's cache, and verify the hash of every file.
 
-    `from_pretrained` of transformers loads the folder, after `import zoo.models`. A folder that
-    contains another version, untouched, is replaced with --update, or where a version is named.
+    `from_pretrained` of transformers loads the folder, after `import zoo.models`; without --to
+    every library finds the model by its id, with HF_HUB_OFFLINE=1. A folder that contains another
+    version, untouched, is replaced with --update, or where a version is named.
     """
     from zoo import registry
+    from zoo.registry.snapshots import in_cache
 
     if update and to is None:
         raise UsageError("--update replaces a folder: say which with --to.")
     before = _version_in(to)
 
     with bytes_bar("fetching", quiet=quiet) as progress:
-        if to is None:
-            folder = registry.fetch(model, revision=revision, source=source, progress=progress)
-        else:
-            folder = registry.pull(
-                model, to, revision=revision, source=source, update=update, progress=progress
-            )
+        folder = registry.pull(
+            model, to, revision=revision, source=source, update=update, progress=progress
+        )
     after = _version_in(folder)
     if as_json:
         print_json({"id": model, "folder": str(folder), "version": after, "was": before})
@@ -298,8 +298,30 @@ def pull(
     if before is not None:
         change = f"is v{after} already" if before == after else f"was v{before}, is v{after}"
         say(f"{folder} {change}", quiet=quiet)
-    if (folder / "manifest.json").is_file() or to is None:
+    if to is None and in_cache(folder) and (loads := _by_id(model, revision, folder)):
+        say("with HF_HUB_OFFLINE=1 set, every library loads it by this id", quiet=quiet)
+        hint(loads, quiet=quiet)
+    elif (folder / "manifest.json").is_file() or to is None:
         hint(command("genae", "verify", folder), quiet=quiet)
+
+
+def _by_id(model: str, revision: str | None, folder: Path) -> str:
+    """The command that loads a model of the cache by its id, offline; empty if none is known."""
+    from convert.advice import loading
+    from zoo.header import safetensors_header
+    from zoo.registry import names
+    from zoo.registry.manifest import read_config
+
+    model, revision, _ = names.parse(model, revision)
+    config = read_config(folder)
+    architectures = config.get("architectures")
+    if not isinstance(architectures, list) or not architectures or "auto_map" in config:
+        return ""
+    tensors = [n for path in folder.glob("*.safetensors") for n in safetensors_header(path)]
+    how = loading(config, tensors)
+    place = literal(model) + (f", revision={literal(revision)}" if revision else "")
+    offline = "os.environ['HF_HUB_OFFLINE'] = '1'"
+    return python("import os", offline, *how.imports, how.call(place))
 
 
 def _version_in(folder: Path | None) -> str | None:

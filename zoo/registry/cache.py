@@ -18,13 +18,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from zoo.errors import (
+    ConflictError,
     GenaeError,
     IntegrityError,
     MissingDependencyError,
@@ -32,9 +32,10 @@ from zoo.errors import (
     UnreachableError,
     UnsafeError,
 )
+from zoo.hints import command
 from zoo.registry.atomic import link, write
 from zoo.registry.deadline import Deadline
-from zoo.registry.hub.guard import WAITS, pause
+from zoo.registry.receiving import Read, receive, size_of
 from zoo.registry.snapshots import described, digest
 from zoo.registry.types import (
     COMMIT,
@@ -48,12 +49,12 @@ from zoo.registry.types import (
 )
 
 RECORD = "genae.json"
+#: In the record of a snapshot: where it was put here from, if not by a fetch of this hub's.
+ORIGIN = "from"
 #: Variables that say where the cache is, the nearest first.
 PLACES = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
 #: Records of caches that cannot be written to, by the model's place.
 _UNWRITTEN: dict[Path, dict[str, Any]] = {}
-#: Opens a file's content from a byte on.
-Read = Callable[[Snapshot, File, int], AbstractContextManager[Iterator[bytes]]]
 
 
 class Cache:
@@ -92,7 +93,7 @@ class Cache:
             return None
         folder = self.place(name) / "snapshots" / commit
         sizes = record["snapshots"][commit]["files"]
-        complete = all(_size(folder / path) == size for path, size, _ in sizes)
+        complete = all(size_of(folder / path) == size for path, size, _ in sizes)
         return folder if complete and sizes else None
 
     def files(self, name: str, commit: str) -> list[File]:
@@ -135,6 +136,7 @@ class Cache:
         *,
         progress: Progress | None = None,
         check: Callable[[Path], str] = lambda folder: "",
+        origin: str = "",
     ) -> Path:
         """Fetch what is missing of a snapshot, hash all of it, and only then point to it.
 
@@ -145,11 +147,13 @@ class Cache:
             progress: called with the number of bytes as they arrive.
             check: looks at the complete folder, raises if it is not to be used, and returns the
                 model's version, or nothing.
+            origin: the place that it was put here from, where that is not the hub of this cache.
 
         Returns:
             The snapshot's folder.
 
         Raises:
+            ConflictError: with an origin: the revision is the hub's already, see `check_put`.
             IntegrityError: a file is wrong, also when fetched once more; what this call fetched
                 is removed.
             UnreachableError: the registry stopped answering; what arrived is kept for next time.
@@ -175,7 +179,8 @@ class Cache:
             self._sweep(place)
             raise
         files = [[file.path, file.size, file.sum] for file in snapshot.files]
-        entry = {"version": version, "files": files}
+        entry: dict[str, Any] = {"version": version, "files": files}
+        entry |= {ORIGIN: origin} if origin else {}
         with self._writing():
             self.point(snapshot.id, snapshot.revision, snapshot.commit, entry)
         return folder
@@ -199,7 +204,7 @@ class Cache:
                 blob.unlink()
             blob.parent.mkdir(parents=True, exist_ok=True)
             partial = blob.with_name(f"{blob.name}.genae-partial")
-            if _size(plain) == file.size and digest(plain, file) == file.sum:  # not a link
+            if size_of(plain) == file.size and digest(plain, file) == file.sum:  # not a link
                 shutil.copyfile(plain, partial)
                 os.replace(partial, blob)
                 return
@@ -231,19 +236,24 @@ class Cache:
     ) -> None:
         """Let a revision point to a complete snapshot; `entry` describes a new one.
 
-        With `lenient`, a cache that cannot be written to is remembered by this process alone.
+        With `lenient`, a cache that cannot be written to is remembered by this process alone. Of
+        what was put here from another place, only transformers is told: the hub's versions are
+        others.
         """
         place = self.place(name)
 
         def pointed() -> dict[str, Any]:
             record = self._record(name)
-            record["refs"][revision] = commit
             if entry is not None:
-                record["snapshots"][commit] = entry
+                record["snapshots"][commit] = record["snapshots"].get(commit, {}) | entry
+            if ORIGIN not in record["snapshots"].get(commit, {}):
+                record["refs"][revision] = commit
             return record
 
         try:
             with self._lock(name, "genae", Deadline()):
+                if ORIGIN in (entry or {}):
+                    self.check_put(name, revision, commit)
                 record = pointed()
                 write(place / RECORD, json.dumps(record, indent=1))
                 if not COMMIT.fullmatch(revision):
@@ -252,6 +262,25 @@ class Cache:
             if not lenient:
                 raise
             _UNWRITTEN[place] = pointed()
+
+    def check_put(self, name: str, revision: str, commit: str) -> None:
+        """Refuse to let a revision point to what is put here, where it is the hub's already.
+
+        Raises:
+            ConflictError: it points to another commit, which was not put here.
+        """
+        try:
+            there = (self.place(name) / "refs" / revision).read_text("utf-8").strip()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except (OSError, ValueError) as error:
+            there = f"({error})"
+        if there != commit and ORIGIN not in self._record(name)["snapshots"].get(there, {}):
+            copied = command("genae", "pull", name, "--to", "FOLDER")
+            raise ConflictError(
+                f"{self.place(name)}: {revision} is the model {there[:12]} of another place "
+                f"already, and is left as it is; remove that folder, or `{copied}`."
+            )
 
     def commits(self, name: str) -> set[str]:
         """Every commit that was seen of a model, or has a folder here."""
@@ -322,60 +351,3 @@ class Cache:
         for folder in (place / "snapshots", place / "blobs", place):
             with contextlib.suppress(OSError):
                 folder.rmdir()
-
-
-def receive(
-    snapshot: Snapshot,
-    file: File,
-    partial: Path,
-    read: Read,
-    deadline: Deadline,
-    progress: Progress | None,
-) -> None:
-    """Fetch a file into `partial`, resuming after the bytes it has, until it has its size.
-
-    A connection that breaks is made again; five in a row that bring nothing are the end.
-
-    Raises:
-        UnreachableError: no more bytes come, or not in time.
-    """
-    waits = iter(WAITS)
-    while True:
-        have = _size(partial) or 0
-        if have > file.size:
-            partial.unlink()
-            have = 0
-        if have == file.size and partial.exists():
-            return
-        brought = 0
-        try:
-            with partial.open("ab") as out, read(snapshot, file, have) as pieces:
-                for piece in pieces:
-                    if have + brought + len(piece) > file.size:
-                        raise IntegrityError(
-                            f"{snapshot.id}: {file.path} is longer than its {file.size} bytes."
-                        )
-                    out.write(piece)
-                    brought += len(piece)
-                    if progress is not None:
-                        progress(len(piece))
-                    _ = deadline.left
-            if file.size == 0:
-                return
-            if brought == 0:
-                raise UnreachableError(f"{snapshot.id}: {file.path} came without content.")
-        except UnreachableError as error:
-            if brought:
-                waits = iter(WAITS)
-            else:
-                wait = next(waits, None)
-                if wait is None:
-                    raise
-                pause(deadline, wait, error)
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None

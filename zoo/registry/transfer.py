@@ -125,14 +125,17 @@ def _search(name: str, revision: str | None, progress: Progress | None) -> Path:
 
 def pull(
     name: str | os.PathLike[str],
-    to: str | os.PathLike[str],
+    to: str | os.PathLike[str] | None = None,
     *,
     revision: str | None = None,
     source: str | None = None,
     update: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Copy a model into a folder, every file hashed as it arrives.
+    """Copy a model into a folder or the Hub's own cache, every file hashed as it arrives.
+
+    In that cache, which `HF_HUB_CACHE` and `HF_HOME` place, every library finds it by its id, with
+    `HF_HUB_OFFLINE=1` in its environment; what a hub gave there under the same id stays.
 
     The copy is made next to the target and takes its place at the end: an interrupted pull leaves
     there what was there, and what it fetched from afar stays in the cache for the next. A folder
@@ -141,7 +144,8 @@ def pull(
 
     Args:
         name: an id, or a folder that has a manifest.
-        to: the folder; new, empty, or one to replace.
+        to: the folder; new, empty, or one to replace. None is the Hub's cache, where a folder of
+            one's own, which has no id, is not put: it stays where it is.
         revision: a version, branch, tag or commit; None means the newest.
         source: the only registry to ask, in place of the search order.
         update: replace an untouched folder by the newest version.
@@ -152,13 +156,15 @@ def pull(
 
     Raises:
         ConflictError: the target is not empty, and is not an untouched version of this model; or
-            replacing it was not asked for.
+            replacing it was not asked for. Or the cache has another model of the hub's.
         IntegrityError: a file differs from the manifest.
         UnsafeError: there is a pickle, or a path outside the folder.
         NotFoundError: no such model or revision.
         NotAllowedError: it is gated.
         MissingDependencyError: the disk is full.
     """
+    if to is None:
+        return _keep(name, revision, source, progress)
     target = Path(os.path.expanduser(to))
     target = target if target.name else target.absolute()
     filled = target.is_dir() and any(target.iterdir())
@@ -177,6 +183,23 @@ def pull(
     with replaced_folder(target) if filled else new_folder(target) as partial:
         _copy(found, partial)
     return target
+
+
+def _keep(
+    name: str | os.PathLike[str],
+    revision: str | None,
+    source: str | None,
+    progress: Progress | None,
+) -> Path:
+    """Put a model into the Hub's cache; arguments and errors as of `pull`."""
+    found = locate(name, revision, source=source, progress=progress)
+    text = embedded.text_of(name)
+    if source is None and names.here(text) is not None:
+        return found
+    from zoo.registry.keeping import keep  # needs huggingface_hub, slow to import
+
+    model, asked, _ = names.parse(text, revision, source)
+    return keep(found, model, asked)
 
 
 def _same(found: Path, target: Path) -> bool:
