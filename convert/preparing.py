@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from convert import advice, families, gelu, published, tokenizers
 from convert.companions import read_config
 from convert.families.base import CONFIG_OPTIONS
+from convert.families.blocks import CONDITION_TABLE
 from convert.heads.fitting import propose
 from convert.heads.recorded import read_recorded
-from convert.heads.tuning import wanted
+from convert.heads.tuning import names_of_conditions, wanted
 from convert.heads.units import units
 from convert.identify.family import Pair, candidates, only, resolve_settings, several
 from convert.identify.shrunk import shrunk
@@ -282,7 +283,12 @@ def _resolve(
     )  # fmt: skip
 
     def configure(settings: Settings) -> dict[str, Any]:
-        made = family.config(settings) if tuned is None else tuned.config(family, settings)
+        if tuned is None:
+            made = family.config(settings) | names_of_conditions(
+                given.get("labels"), settings.sizes.get(CONDITION_TABLE)
+            )
+        else:
+            made = tuned.config(family, settings)
         return made if naming.result is None else naming.result(made, settings)
 
     ready.configure, result = configure, configure(settings)

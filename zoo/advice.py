@@ -49,6 +49,14 @@ def _has_both(config: Mapping[str, Any]) -> bool:
     return config.get("network") != "layers" or None not in halves
 
 
+def _label(config: Mapping[str, Any], ability: str) -> tuple[str, ...]:
+    """A label to write by, where a model has a table of them."""
+    if ability != "generates" or not config.get("num_conditions"):
+        return ()
+    names = config.get("id2label") or {}
+    return ("--label", str(names.get("0", names.get(0, 0))))
+
+
 def verb_for(config: Mapping[str, Any], lacks: Collection[str] = ()) -> tuple[str, ...]:
     """What a model can do, the verb for it and what that has to be given; empty if nothing.
 
@@ -74,7 +82,8 @@ def verb_for(config: Mapping[str, Any], lacks: Collection[str] = ()) -> tuple[st
             continue
         heads = catalog.heads_that(ability, config)
         if (ability in can or heads) and ability not in lacks:
-            return (ability, *words, *(("--head", heads[0]) if len(heads) > 1 else ()))
+            several = ("--head", heads[0]) if len(heads) > 1 else ()
+            return (ability, *words, *several, *_label(config, ability))
     return ()
 
 

@@ -21,7 +21,8 @@ class Written:
     Attributes:
         prompt: what it was given.
         texts: one or several, the likeliest first where they were searched for. They begin with
-            the prompt if the model writes it on, as a decoder does.
+            the prompt if the model writes it on, as a decoder does; an encoder-decoder, and a
+            decoder that reads its prompt both ways (UniLM), makes another text of it.
     """
 
     prompt: str
@@ -40,6 +41,7 @@ def generate(
     greedy: bool = False,
     beams: int | None = None,
     seed: int | None = None,
+    label: str | None = None,
 ) -> Written:
     """Let a language model write; tokens are drawn at random unless it is told otherwise.
 
@@ -55,10 +57,13 @@ def generate(
         greedy: take the likeliest token each time.
         beams: search for the likeliest text, this many at a time.
         seed: of the draws; None for another text each time.
+        label: what to write, of a model with a table of conditions, by its name in `id2label` or
+            by its number.
 
     Raises:
         UsageError: the model writes no texts, the prompt is too long for it, unknown to it or
-            missing, a number is out of its range, or options exclude each other.
+            missing, a number is out of its range, options exclude each other, or the label is
+            missing or none of the model's.
         NotFoundError: there is no such model, or no tokenizer among its files.
         IntegrityError: the files of the model or its tokenizer are malformed.
     """
@@ -79,6 +84,7 @@ def generate(
         settings |= {"temperature": temperature or 1.0, "top_k": top_k or 0, "top_p": top_p or 1.0}
     settings["num_beams"] = beams or 1
     ids = prompt_ids(network, tokenizer, prompt, str(model))
+    settings |= condition_of(network.config, label, str(model))
     settings["max_new_tokens"] = length_of(network, ids, max_new_tokens)
     return Written(prompt, write(network, tokenizer, ids, settings, seed))
 
@@ -112,12 +118,43 @@ def check_options(
         raise UsageError(f"{num} texts need {least_beams}; the same text {num} times says no more")
 
 
+def condition_of(config: Any, label: str | None, model: str) -> dict[str, Any]:
+    """What the model is called with for a label: `condition`, `(1,)`; nothing without one.
+
+    Raises:
+        UsageError: the model takes no label, or needs one.
+    """
+    import torch
+
+    if (count := getattr(config, "num_conditions", None)) is None:
+        if label is not None:
+            raise UsageError(f"{model} has no table of labels to write by; leave the label out")
+        if getattr(config, "condition_size", None) is not None:
+            raise UsageError(
+                f"{model} writes by a vector of {config.condition_size} numbers: call "
+                "generate(ids, condition=vector) of the model in Python"
+            )
+        return {}
+    names = {config.id2label.get(row, str(row)): row for row in range(count)}
+    numbers = {str(row): row for row in range(count)}
+    if label is None or label not in {**numbers, **names}:
+        wrong = "needs a label" if label is None else f"has no label {label!r}"
+        first = ", ".join(list(names)[:10])
+        raise UsageError(f"{model} {wrong}; choose one of its {count}, such as {first}")
+    return {"condition": torch.tensor([{**numbers, **names}[label]])}
+
+
+def makes_another(config: Any) -> bool:
+    """Whether a model turns its prompt into another text, which it reads whole."""
+    return config.is_encoder_decoder or getattr(config, "attention_mask_kind", "") == "prefix"
+
+
 def prompt_ids(network: Any, tokenizer: Any, prompt: str, model: str) -> Any:
     """The prompt as tokens, `(1, N)`, without the token that would end a text to be written on."""
     import torch
 
     ids = list(tokenizer(prompt, verbose=False)["input_ids"])
-    if not network.config.is_encoder_decoder:
+    if not makes_another(network.config):
         ends = {network.generation_config.eos_token_id, tokenizer.sep_token_id}
         if ids and ids[-1] in ends:
             ids.pop()
@@ -165,9 +202,16 @@ def write(
 
     from zoo.loading import quietly
 
+    config, written = network.config, slice(None)
     pad = network.generation_config.pad_token_id
     if pad is None:
         pad = tokenizer.pad_token_id
+    if not config.is_encoder_decoder and network.generation_config.eos_token_id is None:
+        ends = (tokenizer.eos_token_id, tokenizer.sep_token_id)  # the latter of bert4keras's
+        settings |= {"eos_token_id": next((end for end in ends if end is not None), None)}
+    if makes_another(config) and not config.is_encoder_decoder:
+        settings |= {"token_type_ids": torch.zeros_like(ids)}
+        written = slice(ids.shape[1], None)
     with torch.random.fork_rng(devices=[]), quietly():
         if seed is None:
             torch.seed()
@@ -176,5 +220,5 @@ def write(
         found = network.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), pad_token_id=pad, **settings
         )
-    texts: list[str] = tokenizer.batch_decode(found, skip_special_tokens=True)
+    texts: list[str] = tokenizer.batch_decode(found[:, written], skip_special_tokens=True)
     return texts

@@ -10,24 +10,25 @@ from typing import Any
 from convert.families.activations import OWN_ACTIVATIONS
 from convert.families.base import Settings
 from convert.weights.ops import KEEP, TRANSPOSE
-from convert.weights.rows import Row, condition, dense, norm
+from convert.weights.rows import CONDITION_LAYER, Row, condition, dense, norm
 from zoo.errors import UsageError
 
 ATTENTION = "Transformer-{i}-MultiHeadSelfAttention"
 FEED_FORWARD = "Transformer-{i}-FeedForward"
 CONDITIONS = ("condition", "hidden_condition")
+CONDITION_TABLE = "conditions"  # the part of a table from which conditions are taken by number
 
 
 def embeddings(
     prefix: str, source: str, *, positions: bool = True, segments: bool = True, normed: bool = True
 ) -> tuple[Row, ...]:
-    """Tables of tokens, segments and positions, and their normalisation."""
+    """Tables of tokens, segments, conditions and positions, and their normalisation."""
     tables = (
         ("word_embeddings", "vocab", "Token", "body", True),
         ("token_type_embeddings", "segments", "Segment", "segments", segments),
         ("position_embeddings", "positions", "Position", "body", positions),
     )
-    rows = tuple(
+    rows = [
         Row(
             f"{prefix}.embeddings.{name}.weight",
             (size, "embedding"),
@@ -37,11 +38,17 @@ def embeddings(
         )
         for name, size, layer, part, there in tables
         if there
-    )
+    ]
+    if normed:
+        table = f"{prefix}.condition_embeddings.weight"
+        size = (CONDITION_TABLE, "condition")
+        row = Row(table, size, None, layer=CONDITION_LAYER, part=CONDITION_TABLE)
+        rows.insert(1 + segments, row)  # where Keras lists it
     if not normed:
-        return rows
+        return tuple(rows)
     target = f"{prefix}.embeddings.LayerNorm"
-    return rows + conditional(target, f"{source}/LayerNorm", "Embedding-Norm", "embedding")
+    norms = conditional(target, f"{source}/LayerNorm", "Embedding-Norm", "embedding")
+    return (*rows, *norms)
 
 
 def conditional(
@@ -228,6 +235,7 @@ def beyond_transformers(settings: Settings) -> dict[str, Any]:
         "condition_size": (sizes.get("condition"), None),
         "condition_hidden_size": (sizes.get("condition_hidden"), None),
         "condition_hidden_act": (settings.condition_act, None),
+        "num_conditions": (sizes.get(CONDITION_TABLE), None),
         "pooler_act": (settings.pooler_act, "tanh"),
         "heads": (settings.heads, None),
     }

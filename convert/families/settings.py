@@ -246,4 +246,7 @@ def _sizes(
         if settings.parts.get("hidden_condition"):
             given = settings.options["layer_norm_cond_hidden_size"]
             sizes["condition_hidden"] = width if given is None else given
+        if settings.parts.get("conditions"):
+            row = next(row for row in family.rows if row.part == "conditions")
+            sizes["conditions"] = shapes[row.name_in(naming) or ""][0]
     return sizes

@@ -13,6 +13,7 @@ from convert.heads.labels import check_labels, check_rules, read_labels
 from convert.heads.recorded import Recorded
 from convert.heads.units import Unit, units
 from convert.names.naming import Naming
+from convert.weights.rows import CONDITION_LAYER
 from convert.weights.steps import Step
 from zoo.errors import UsageError
 from zoo.heads import FINE_TUNED, HEADS
@@ -154,6 +155,24 @@ def labels_of(table: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, A
         "id2label": {str(i): name for i, name in enumerate(names)},
         "label2id": {name: i for i, name in enumerate(names)},
     }
+
+
+def names_of_conditions(labels: Any, count: int | None) -> dict[str, Any]:
+    """What a configuration says of the rows of a table of conditions; nothing without one.
+
+    Args:
+        labels: names of the rows, as `read_labels` takes them; None numbers them.
+        count: how many there are.
+
+    Raises:
+        UsageError: there are more or fewer names.
+    """
+    if count is None:
+        return {}
+    names = None if labels is None else read_labels(labels)
+    if names is not None:
+        check_labels(names, count, "the table of conditions")
+    return labels_of({"labels": names}, {"labels": count})
 
 
 def tune(
@@ -341,7 +360,7 @@ def wanted(
     """
     asked: Any = given.get("heads")
     if given.get("head") == "none" or (asked is None and recorded is None):
-        if given.get("labels") is not None:
+        if given.get("labels") is not None and f"{CONDITION_LAYER}#0" not in naming.names:
             raise UsageError("labels of which head? Give --head KIND as well")
         return None, dict(given)
     left = units(family, naming, checkpoint, recorded, config)

@@ -22,7 +22,7 @@ from zoo.errors import IntegrityError, UsageError
 CERTAIN = ("body", "segments")
 STACKS = ("encoder", "decoder")
 #: Whose sizes no configuration has: the file's layers tell whether there is any.
-CONDITIONS = ("condition", "hidden_condition")
+CONDITIONS = ("condition", "hidden_condition", "conditions")
 
 #: What to say where sizes do not distinguish layers.
 RESIZED = (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from convert.names.layer_weights import by_name
 from convert.names.leftovers import why_left_over
 from convert.weights.ops import KEEP, Op, shape_after
+from convert.weights.rows import CONDITION_LAYER
 
 if TYPE_CHECKING:
     from convert.families.base import Settings
@@ -108,7 +109,32 @@ def naming_of(checkpoint: Checkpoint) -> Naming:
         f"{layer}#{slot}": name for layer, tensors in layers for slot, name in enumerate(tensors)
     }
     rest = set(checkpoint) - set(found.values())
+    found = _with_conditions(found, checkpoint)
     return Naming("keras", found | {name: name for name in checkpoint if name in rest})
+
+
+def _with_conditions(found: dict[str, str], checkpoint: Checkpoint) -> dict[str, str]:
+    """The same names, and one for a table of conditions, which has whatever name it was given.
+
+    It is the only layer of somebody's own that is one matrix as wide as the first map of the
+    condition of a normalisation.
+    """
+    maps = (name for name in found if name.endswith("-Norm#2") and LAYER.match(name))
+    width = next((checkpoint[found[name]].shape[:1] for name in maps), None)
+    own = {name: one for name, one in found.items() if not LAYER.match(name)}
+    tables = [
+        name
+        for name, one in own.items()
+        if name.endswith("#0")
+        and name.removesuffix("0") + "1" not in own
+        and len(checkpoint[one].shape) == 2
+        and tuple(checkpoint[one].shape[1:]) == width
+    ]
+    if len(tables) != 1:
+        return found
+    return {
+        f"{CONDITION_LAYER}#0" if name == tables[0] else name: one for name, one in found.items()
+    }
 
 
 def scopes_of(naming: Naming, telltales: Collection[str]) -> Iterator[Naming]:

@@ -21,6 +21,9 @@ GROWTH: dict[str, Callable[[Shape, Shape], float]] = {
     "narrow": lambda old, new: (old[-1] / new[-1]) ** 0.5,
 }
 
+#: What rows call the layer that is a table of conditions; scripts call it as they like.
+CONDITION_LAYER = "Embedding-Condition"
+
 
 @dataclass(frozen=True)
 class Row:

@@ -11,7 +11,7 @@ from convert.weights.rows import Row
 WEIGHTS = tuple(
     (re.compile(layer), re.compile(target), name)
     for layer, target, name in (
-        (r"Embedding-(Token|Segment|Position|Relative-Position)$", "", "embeddings"),
+        (r"Embedding-(Token|Segment|Condition|Position|Relative-Position)$", "", "embeddings"),
         ("", r"\.condition_\w+\.weight$", "dense_{}/kernel"),
         (r"(Norm(-\d)?|MLM-Bias)$", r"bias$", "beta"),
         (r"Norm(-\d)?$", r"weight$", "gamma"),

@@ -520,7 +520,7 @@ def test_vectors_of_sentences_and_texts_of_a_class_are_those_of_the_backbone(tmp
         pytest.skip("no recorded models in ../shared/fixtures/finetuned")
     for name, options in (
         ("sentence_vectors", {"with_pool": "linear"}),
-        ("conditional_lm", {"application": "lm", "head": "none"}),
+        ("conditional_lm", {"application": "lm"}),
     ):
         folder = SHARED / name
         convert.convert_checkpoint(

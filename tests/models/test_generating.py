@@ -12,9 +12,11 @@ import zoo
 import zoo.models
 from zoo.data.text import train_tokenizer
 from zoo.errors import NotFoundError, UsageError
+from zoo.models.text.decoding import beam_search
 
 GPT = "genae/tiny-gpt2"
 CAUSAL = "genae/synthesizer-causal-classics"
+UNILM = "genae/tiny-unilm"
 PROMPT = "the play"
 
 
@@ -64,6 +66,21 @@ def test_an_encoder_decoder_makes_another_text(t5):
     assert len(written.texts[0]) <= 4
     assert not written.texts[0].startswith("the play")
     assert len(zoo.generate(t5, "a b", beams=3, num=3, max_new_tokens=3).texts) == 3
+
+
+def test_a_decoder_that_reads_both_ways_makes_another_text(root):
+    """UniLM's: the prompt is segment 0 with its end, what is written segment 1."""
+    model, place = zoo.from_pretrained(UNILM).eval(), root / "cards/tiny-unilm"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(place)
+    ids = torch.tensor([tokenizer(PROMPT)["input_ids"]])
+    assert ids[0, -1] == tokenizer.sep_token_id
+    found = model.generate(
+        ids, token_type_ids=torch.zeros_like(ids), custom_generate=beam_search, topk=1,
+        end_id=tokenizer.sep_token_id, max_new_tokens=6,
+    )  # fmt: skip
+    written = zoo.generate(UNILM, PROMPT, greedy=True, max_new_tokens=6)
+    said = tokenizer.decode(found[0, ids.shape[1] :], skip_special_tokens=True)
+    assert written.texts == [said]
 
 
 @pytest.mark.parametrize(

@@ -300,7 +300,9 @@ def _use_of(report: Any) -> str:
     from zoo.advice import verb_for
 
     _, verb, *words = verb_for(report.result) or ("", "")
-    if verb in AT_ONCE and (verb == "sample" or "tokenizer.json" in report.files):
+    if (verb in AT_ONCE or "--label" in words) and (
+        verb == "sample" or "tokenizer.json" in report.files
+    ):
         return command("genae", verb, report.out, *words)
     return load_command(report)
 

@@ -75,6 +75,12 @@ def generate(
             min=0, max=2**63 - 1, help="Seed of the draws; another text each time if none."
         ),
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Label to write by, of a model with a table of conditions."
+        ),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -94,6 +100,7 @@ def generate(
         greedy=greedy,
         beams=beams,
         seed=seed,
+        label=label,
     )
     if as_json:
         print_json(asdict(written))

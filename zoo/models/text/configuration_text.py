@@ -58,6 +58,8 @@ class TextConfig(PreTrainedConfig):
             a plain one.
         condition_hidden_size: width of a dense map before it; None for no such map.
         condition_hidden_act: activation of that map; None is linear.
+        num_conditions: rows of a table of conditions, by number, which `id2label` names; None
+            where a condition is given as a vector alone.
         pooler: whether there is one.
         pooler_act: its activation.
         pad_token_id: not visible, except at the first position; None is 0.
@@ -104,6 +106,7 @@ class TextConfig(PreTrainedConfig):
     condition_size: int | None = None
     condition_hidden_size: int | None = None
     condition_hidden_act: str | None = None
+    num_conditions: int | None = None
     pooler: bool = True
     pooler_act: str = "tanh"
     pad_token_id: int | None = 0
@@ -144,6 +147,10 @@ class TextConfig(PreTrainedConfig):
             raise ValueError(f"hierarchical_position must lie between 0 and 1, got {alpha}")
         if self.condition_hidden_size is not None and self.condition_size is None:
             raise ValueError("condition_hidden_size needs a condition_size")
+        if self.num_conditions is not None:
+            at_least("num_conditions", self.num_conditions, 1)
+            if self.condition_size is None:
+                raise ValueError("num_conditions needs a condition_size")
         if self.condition_size is not None and self.norm_kind != "layer":
             raise ValueError("condition_size: this model's normalisation takes no condition")
         if self.position_kind == "rotary" and self.key_head_size % 2:

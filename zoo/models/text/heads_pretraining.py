@@ -17,7 +17,7 @@ from transformers.utils.generic import ModelOutput, can_return_tuple
 
 from .configuration_text import TextConfig
 from .losses import token_loss
-from .modeling_text import PredictionHead, WithBackbone
+from .modeling_text import PredictionHead, TextModel, WithBackbone
 
 
 class Heads(nn.Module):
@@ -100,6 +100,7 @@ class WithPretrainingHeads(WithBackbone):
         """
         if self.tied:
             return cast(Tensor, self.lm_head(hidden_states))
+        condition = cast(TextModel, self.base_model).conditions(condition)
         return cast(Tensor, self.cls.predictions(hidden_states, condition))
 
     def relate(self, output: BaseModelOutputWithPoolingAndCrossAttentions) -> Tensor:

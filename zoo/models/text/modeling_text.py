@@ -65,7 +65,8 @@ class TextModel(TextPreTrainedModel):
     * `token_type_ids` `(batch, length)`, segments below `type_vocab_size`; absent, 0.
     * `position_ids` `(batch or 1, length)`; absent, they count from the past on.
     * `condition` `(batch, condition_size)` or `(batch, length, condition_size)`, where
-      normalisation is conditional.
+      normalisation is conditional; with a table of conditions also numbers of its rows, below
+      `num_conditions`, `(batch,)`, or `(batch, 1 or length)`.
     * `past_key_values`, `use_cache`, `output_attentions`, `output_hidden_states` and
       `return_dict`, as in transformers.
 
@@ -91,6 +92,9 @@ class TextModel(TextPreTrainedModel):
             self.embeddings_project = nn.Linear(
                 config.embedding_width, config.hidden_size, bias=config.use_bias
             )
+        self.condition_embeddings: nn.Embedding | None = None
+        if config.num_conditions is not None and config.condition_size is not None:
+            self.condition_embeddings = nn.Embedding(config.num_conditions, config.condition_size)
         self.encoder = self.make_encoder(config)
         self.final_norm = make_norm(config.hidden_size, config) if config.final_norm else None
         self.pooler = Pooler(config) if config.pooler and add_pooling_layer else None
@@ -112,6 +116,21 @@ class TextModel(TextPreTrainedModel):
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.embeddings.word_embeddings = cast(nn.Embedding, value)
+
+    def conditions(self, condition: Tensor | None) -> Tensor | None:
+        """The vectors of conditions, of those that are given by number too.
+
+        Raises:
+            ValueError: they are numbers, and there is no table of them.
+        """
+        if condition is None or condition.is_floating_point():
+            return condition
+        if self.condition_embeddings is None:
+            raise ValueError(
+                "`condition` has numbers, and this model has no table of conditions "
+                "(num_conditions); give vectors, of a floating-point type"
+            )
+        return cast(Tensor, self.condition_embeddings(condition))
 
     @can_return_tuple
     def forward(
@@ -154,6 +173,7 @@ class TextModel(TextPreTrainedModel):
         position_ids, places = self.positions(position_ids, attention_mask, past, embeds, cache)
         if attention_mask is None:
             attention_mask = self.default_mask(input_ids, token_type_ids, past)
+        condition = self.conditions(condition)
         hidden = self.embeddings(embeds, token_type_ids, position_ids, condition)
         if self.embeddings_project is not None:
             hidden = self.embeddings_project(hidden)
