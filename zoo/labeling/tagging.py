@@ -85,7 +85,27 @@ def iter_tagged(
         quiet: draw no progress bar.
     """
     check_numbers(max_length=max_length, batch_size=batch_size)
-    labeler = _open(model, "tags", "tag", head, max_length, device)
+    labeler = open_labeler(model, "tags", "tag", head, max_length, device)
+    yield from tags_of(labeler, texts, batch_size=batch_size, total=total, quiet=quiet)
+
+
+def tags_of(
+    labeler: Labeler,
+    texts: Iterable[str],
+    *,
+    batch_size: int = BATCH_SIZE,
+    total: int | None = None,
+    quiet: bool = True,
+) -> Iterator[Tagged]:
+    """As `iter_tagged`, of a tagger that is in memory.
+
+    Args:
+        labeler: the tagger.
+        texts: any number.
+        batch_size: as of `tag`.
+        total: number of texts, for the bar; None where nobody knows yet.
+        quiet: draw no progress bar.
+    """
     names = labeler.names()
     spelled = spells_entities(names.values())
 
@@ -181,7 +201,31 @@ def iter_extracted(
         quiet: draw no progress bar.
     """
     check_numbers(max_length=max_length, batch_size=batch_size)
-    labeler = _open(model, "extracts", "extract", head, max_length, device)
+    labeler = open_labeler(model, "extracts", "extract", head, max_length, device)
+    yield from extracts_of(
+        labeler, texts, threshold=threshold, batch_size=batch_size, total=total, quiet=quiet
+    )
+
+
+def extracts_of(
+    labeler: Labeler,
+    texts: Iterable[str],
+    *,
+    threshold: float | None = None,
+    batch_size: int = BATCH_SIZE,
+    total: int | None = None,
+    quiet: bool = True,
+) -> Iterator[Extracted]:
+    """As `iter_extracted`, of a model that is in memory.
+
+    Args:
+        labeler: the model of pointers.
+        texts: any number.
+        threshold: as of `extract`.
+        batch_size: as of `extract`.
+        total: number of texts, for the bar; None where nobody knows yet.
+        quiet: draw no progress bar.
+    """
     if threshold is not None and not hasattr(labeler.settings, "threshold"):
         raise UsageError(
             f"{labeler.name}: its half pointers have thresholds of their own, in config.json; "
@@ -214,24 +258,6 @@ def iter_extracted(
     yield from _each(labeler, texts, read, extracted, batch_size, total, quiet)
 
 
-def _open(
-    model: Model,
-    ability: str,
-    verb: str,
-    head: str | None,
-    max_length: int | None,
-    device: str | None,
-) -> Labeler:
-    """A model whose tokenizer says which characters tokens are."""
-    labeler = open_labeler(model, ability, verb, head, max_length, device)
-    if not labeler.tokenizer.is_fast:
-        raise UsageError(
-            f"{labeler.name}: its tokenizer does not say which characters a token is; save it "
-            "with a tokenizer.json of the `tokenizers` library"
-        )
-    return labeler
-
-
 def _each(
     labeler: Labeler,
     texts: Iterable[str],
@@ -242,6 +268,11 @@ def _each(
     quiet: bool,
 ) -> Iterator[Made]:
     """What is made of each text, its parts and what was read from their outputs."""
+    if not labeler.tokenizer.is_fast:
+        raise UsageError(
+            f"{labeler.name}: its tokenizer does not say which characters a token is; save it "
+            "with a tokenizer.json of the `tokenizers` library"
+        )
 
     def answer(window: list[str], bar: Callable[[float], None]) -> Iterator[Made]:
         found = list(pieces(labeler.tokenizer, window, labeler.limit))
