@@ -69,6 +69,9 @@ DATASETS: dict[str, Source] = {
     "spirals-2d": Source("", planar=True),
     "grid-2d": Source("", planar=True),
     "chinese-classics": Source("chinese_classics", label_column=None, text_columns=("text",)),
+    "chinese-classics-punctuation": Source(
+        "chinese_classics", label_column="tags", text_columns=("text",)
+    ),
     "tiny-shakespeare": Source("tiny_shakespeare", label_column=None, text_columns=("text",)),
     "wikitext2-small": Source("wikitext2_small", label_column=None, text_columns=("text",)),
     "tatoeba-zh-en": Source("tatoeba_zh_en", label_column=None, text_columns=("text", "english")),

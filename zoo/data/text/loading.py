@@ -13,7 +13,10 @@ from zoo.errors import GenaeError, IntegrityError, UsageError
 
 from .files import Format, csv_header, find_files, first_fault
 from .listops import load_listops
+from .punctuation import unpunctuated
 
+#: Data sets that are made of others: of a table or stream of texts.
+DERIVED: dict[str, Callable[[Any], Any]] = {"chinese-classics-punctuation": unpunctuated}
 #: Data sets that are made by code: from a split, and whether it is streamed.
 GENERATED: dict[str, Callable[[str, bool], Any]] = {"listops": load_listops}
 EMPTY = "corresponds to no data"  # what `datasets` says of a data set without rows
@@ -89,6 +92,8 @@ def load_texts(
 
         with found(name, place):
             table = datasets.load_dataset(**request, split=canonical(split), streaming=streaming)
+            if name in DERIVED:
+                table = DERIVED[name](table)
     if streaming:
         return _stream(name, place, split, every, table, list(columns or ()))
     _check_columns(name, table.column_names, columns or ())
