@@ -20,6 +20,7 @@ from zoo.evaluation.density.run import density as density
 from zoo.evaluation.measure import evaluate as evaluate
 from zoo.filling import fill_mask as fill_mask
 from zoo.generating import generate as generate
+from zoo.labeling.answering import answer as answer
 from zoo.labeling.classifying import classify as classify
 from zoo.labeling.tagging import extract as extract
 from zoo.labeling.tagging import tag as tag

@@ -17,6 +17,7 @@ VERBS = {
     "encodes": ("probe",),
     "tags": ("tag", "TEXT"),
     "extracts": ("extract", "TEXT"),
+    "answers": ("answer", "TEXT", "--question", "QUESTION"),
     "classifies": ("classify", "TEXT"),
 }
 #: The same of models of images, where it is another verb.

@@ -32,6 +32,7 @@ ABILITIES = {
     "predicts": "predicts tokens of texts",
     "tags": "labels tokens of texts",
     "extracts": "finds entities or relations in texts",
+    "answers": "finds answers to questions in texts",
     "fills": "fills in masked tokens of texts",
     "generates": "writes texts",
     "translates": "turns texts into other texts",

@@ -33,7 +33,9 @@ HEADS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "ForRelationPointers": ("AutoModel", "token-classification", EXTRACTS),
     "ForHalfPointerRelations": ("AutoModel", "token-classification", EXTRACTS),
     "ForMultiTask": ("AutoModel", "text-classification", ()),
-    "ForQuestionAnswering": ("AutoModelForQuestionAnswering", "question-answering", ()),
+    "ForQuestionAnswering": (
+        "AutoModelForQuestionAnswering", "question-answering", ("answers",)
+    ),
     "ForMultipleChoice": ("AutoModelForMultipleChoice", "text-classification", ()),
     "EncoderModel": ("AutoModelForTextEncoding", "feature-extraction", ()),
     "Model": ("AutoModel", "feature-extraction", ()),
@@ -45,6 +47,7 @@ OF_KINDS = {
     **dict.fromkeys(
         ("global_pointer", "efficient_global_pointer", "gplinker", "half_pointer"), "extracts"
     ),
+    "span": "answers",
 }
 
 

@@ -29,6 +29,7 @@ MORE = {
     "classify": ("a text",),
     "tag": ("a text",),
     "extract": ("a text",),
+    "answer": ("a text", "--question", "which?"),
     "new": ("--data", "no_such_folder", "--architecture", "vae"),
     "push": ("me/model", "--to", "place"),
     "pull": ("--to", "out"),

@@ -17,7 +17,7 @@ from zoo.progress import bytes_bar
 
 SHARD = "5GB"
 #: Verbs that need nothing but a result; how Python loads it is shown of the others.
-AT_ONCE = ("classify", "tag", "extract", "sample")
+AT_ONCE = ("classify", "tag", "extract", "answer", "sample")
 CHECKPOINT = "Folder, prefix or file of a checkpoint; .weights/.h5; a zip, tar or ZIP!PLACE."
 
 Source = Annotated[Path, typer.Argument(metavar="PATH", help=CHECKPOINT)]

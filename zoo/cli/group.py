@@ -145,6 +145,11 @@ VERBS = {
         "Find entities or relations in texts.",
         "genae extract out/pointer --data news.jsonl --column title",
     ),
+    "answer": Verb(
+        "zoo.cli.questions:answer",
+        "Find the answers to a question in texts.",
+        "genae answer out/squad '房間在三樓。' --question '房間在哪裡'",
+    ),
     "attention": Verb(
         "zoo.cli.attention:attention",
         "Show where the heads of a text model look.",

@@ -217,6 +217,8 @@ def info(
         elif "的" not in file.read_text(encoding="utf-8"):  # of another script than the words
             left = (re.sub(r"[^ -~]", "", word) for word in following)
             following = tuple(filter(None, left)) or ("a text",) * (verb in LABELING)
+        if verb == "answer":
+            following = (*following, "--question", following[0])
     hint(command("genae", verb, place, *following), quiet=quiet)
 
 
@@ -228,8 +230,9 @@ NEXT = {
     "text-generation": ("generate", ("的", "--seed", "0")),
     "text-classification": ("classify", ("春眠不覺曉",)),
     "token-classification": ("tag", ("春眠不覺曉",)),
+    "question-answering": ("answer", ("春眠不覺曉",)),
 }
-LABELING = ("classify", "tag", "extract")  # which of them, the model's heads say
+LABELING = ("classify", "tag", "extract", "answer")  # which of them, the model's heads say
 LAST: tuple[str, tuple[str, ...]] = ("verify", ())
 
 

@@ -125,3 +125,37 @@ class Extracted:
     entities: list[Entity]
     relations: list[Relation]
     parts: int
+
+
+@dataclass(frozen=True)
+class Answer(Span):
+    """A span that answers a question.
+
+    Attributes:
+        score: the sum of the logits of its start and its end, to six digits.
+        probability: of the 20 best spans, or as many as there are, by a softmax of their scores.
+    """
+
+    score: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A text and what answers a question there.
+
+    Attributes:
+        text: as it was passed.
+        question: as it was passed.
+        answers: best first; none where there is no answer.
+        null_score: how much rather there is no answer than the best one: the score of the first
+            token, the least of all windows, minus that of the best span. None of a text without
+            tokens.
+        parts: number of windows, overlapping, in which the model read the text.
+    """
+
+    text: str
+    question: str
+    answers: list[Answer]
+    null_score: float | None
+    parts: int

@@ -222,7 +222,7 @@ def open_labeler(
 
     Args:
         model: an id or a folder.
-        ability: "classifies", "tags" or "extracts".
+        ability: "classifies", "tags", "extracts" or "answers".
         verb: of the command line, for messages.
         head: of several heads, the one to ask; None where one alone can do it.
         max_length: as of `Labeler`.
@@ -265,7 +265,7 @@ def open_labeler(
     chosen = head or (names[0] if names else None)
     tokenizer = tokenizer_at(found.place, str(found))
     labeler = Labeler(str(found), network, tokenizer, chosen, max_length)
-    used = tokenizer.num_special_tokens_to_add(pair=verb == "classify")
+    used = tokenizer.num_special_tokens_to_add(pair=verb in ("classify", "answer"))
     if labeler.limit <= used:
         raise UsageError(
             f"{found}: of {labeler.limit} tokens at once {used} stand for no text; max_length, or "
@@ -274,8 +274,17 @@ def open_labeler(
     return labeler
 
 
+def shown(text: str, start: int, end: int) -> tuple[str, int, int]:
+    """Characters without the space that tokens of SentencePiece begin with, and where they are."""
+    inner = text[start:end].lstrip()
+    start = end - len(inner)
+    inner = inner.rstrip()
+    return inner, start, start + len(inner)
+
+
 _WANTED = {
     "classifies": "predicts labels of whole texts",
     "tags": catalog.ABILITIES["tags"],
     "extracts": catalog.ABILITIES["extracts"],
+    "answers": catalog.ABILITIES["answers"],
 }

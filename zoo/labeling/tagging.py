@@ -15,6 +15,7 @@ from zoo.labeling.reading import (
     check_numbers,
     checked,
     open_labeler,
+    shown,
 )
 from zoo.loading import Model
 
@@ -118,7 +119,7 @@ def tags_of(
                 each = label if isinstance(label, list) else [label]
                 labels.append("|".join(names[one] for one in each))
         entities = [
-            Entity(*_shown(text, places[first][0], places[last][1]), kind)
+            Entity(*shown(text, places[first][0], places[last][1]), kind)
             for kind, first, last in (read_entities(labels) if spelled else ())
         ]
         tokens = [
@@ -285,12 +286,4 @@ def _each(
 
 
 def _of_tokens(text: str, piece: Piece, first: int, last: int) -> tuple[str, int, int]:
-    return _shown(text, piece.places[first][0], piece.places[last][1])
-
-
-def _shown(text: str, start: int, end: int) -> tuple[str, int, int]:
-    """Characters without the space that tokens of SentencePiece begin with, and where they are."""
-    inner = text[start:end].lstrip()
-    start = end - len(inner)
-    inner = inner.rstrip()
-    return inner, start, start + len(inner)
+    return shown(text, piece.places[first][0], piece.places[last][1])
