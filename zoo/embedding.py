@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -45,6 +46,9 @@ POOLINGS: dict[str, Callable[[Any, "Tensor"], "Tensor"]] = {
 OF_FIRST = ("cls", "pooler")
 #: Number of texts that are tokens at one time: ids as Python has them take much memory.
 WINDOW = 16_384
+#: Why a text has no vector.
+HALF = "has half a character (a surrogate); decode it again"
+NO_TOKENS = "makes no tokens"
 
 
 def embed(
@@ -92,43 +96,156 @@ def embed(
         IntegrityError: the files of the model or its tokenizer are malformed.
         MissingDependencyError: the tokenizer needs a package that is not installed.
     """
+    if batch_size < 1:
+        raise UsageError(f"batch_size must be at least 1, got {batch_size}")
+    pairs, columns = _columns(texts)
+    reader = open_embedder(
+        model, pooling=pooling, max_length=max_length, tokenizer=tokenizer, pairs=pairs
+    )
+
+    import torch
+
+    vectors = torch.empty(len(columns[0]), reader.size)
+    modes = {module: module.training for module in reader.network.modules()}
+    reader.network.eval()
+    try:
+        for start in range(0, len(vectors), WINDOW):
+            rows = reader.tokens([column[start : start + WINDOW] for column in columns])
+            for place, row in enumerate(rows, start):
+                if not any(row["attention_mask"]):
+                    raise UsageError(f"text {place}, {columns[0][place]!r:.60}, {NO_TOKENS}")
+            window = vectors[start : start + WINDOW]
+            for places, inputs in reader.batches(rows, batch_size):
+                window[places] = reader.vectors(inputs)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return torch.nn.functional.normalize(vectors, dim=-1) if normalized else vectors
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """A model that makes vectors of texts.
+
+    Attributes:
+        name: what it was called.
+        place: its folder; empty if it has none.
+        network: the whole model.
+        encoder: what reads the texts.
+        tokenizer: its tokenizer.
+        pooling: a key of `POOLINGS`.
+        limit: number of tokens that are read; None where there is no end.
+    """
+
+    name: str
+    place: str
+    network: Any
+    encoder: Any
+    tokenizer: Any
+    pooling: str
+    limit: int | None
+
+    @property
+    def size(self) -> int:
+        """Length of a vector."""
+        return int(self.network.config.hidden_size)
+
+    @property
+    def masked(self) -> bool:
+        """Whether it reads a mask; without one a model has learned from texts of one length."""
+        return "attention_mask" in self.tokenizer.model_input_names
+
+    def tokens(self, columns: list[list[str]]) -> list[dict[str, list[int]]]:
+        """What the model takes of each text, or of each pair; of one length if it is not masked.
+
+        Args:
+            columns: the texts, or first and second ones.
+        """
+        encoded = self.tokenizer(
+            *columns,
+            truncation=self.limit is not None,
+            max_length=self.limit,
+            padding=False if self.masked or self.limit is None else "max_length",
+            return_attention_mask=True,
+            verbose=False,
+        )
+        values = zip(*encoded.values(), strict=True)
+        return [dict(zip(encoded, row, strict=True)) for row in values]
+
+    def batches(
+        self, rows: list[dict[str, list[int]]], size: int
+    ) -> Iterator[tuple[list[int], dict[str, Any]]]:
+        """Places of texts of about one length, the longest first, and what the model takes.
+
+        Args:
+            rows: what `tokens` returned.
+            size: number of texts in a batch.
+        """
+        import torch
+        from torch.nn.utils.rnn import pad_sequence
+
+        pad = self.tokenizer.pad_token_id or 0
+        order = sorted(range(len(rows)), key=lambda place: -len(rows[place]["input_ids"]))
+        for start in range(0, len(order), size):
+            places = order[start : start + size]
+            yield (
+                places,
+                {
+                    name: pad_sequence(
+                        [torch.tensor(rows[place][name]) for place in places],
+                        batch_first=True,
+                        padding_value=pad if name == "input_ids" else 0,
+                    )
+                    for name in rows[places[0]]
+                },
+            )
+
+    def vectors(self, inputs: dict[str, Any]) -> "Tensor":
+        """The vectors of a batch, float32 `(batch, size)` on the CPU, without gradients."""
+        device = next(self.encoder.parameters()).device
+        inputs = {name: value.to(device) for name, value in inputs.items()}
+        mask = inputs["attention_mask"] if self.masked else inputs.pop("attention_mask")
+        return pooled(self.encoder, inputs, mask, self.pooling).cpu()
+
+
+def open_embedder(
+    model: Any,
+    *,
+    pooling: str | None = None,
+    max_length: int | None = None,
+    tokenizer: Any = None,
+    pairs: bool = False,
+) -> Embedder:
+    """A model that makes vectors of texts, looked up and checked; arguments as of `embed`.
+
+    Args:
+        model: an id, a folder, or a loaded model.
+        pooling: None is the one that the model was made for.
+        max_length: None is as many as there can be.
+        tokenizer: None is the one in the model's folder.
+        pairs: whether it is to read pairs of texts.
+
+    Raises:
+        UsageError: as `embed`, of the model and its options.
+        NotFoundError: likewise.
+        IntegrityError: likewise.
+        MissingDependencyError: likewise.
+    """
     if pooling is not None and pooling not in POOLINGS:
         raise UsageError(
             f"no pooling named {pooling!r}. {did_you_mean(pooling, POOLINGS)} There are "
             f"{', '.join(POOLINGS)}."
         )
-    if batch_size < 1:
-        raise UsageError(f"batch_size must be at least 1, got {batch_size}")
-    pairs, columns = _columns(texts)
     name, place, entry, network = _network(model)
     if tokenizer is None:
         tokenizer = _tokenizer(place, name)
-    encoder, config = _encoder(network), network.config
+    encoder = _encoder(network)
     if pooling == "pooler" and entry is not None and network is not model:
         encoder = _with_pooler(encoder, place, entry)
     pooling = pooling or _usual(encoder)
     _check(name, encoder, entry, pooling, pairs)
-    limit = _limit(tokenizer, config, max_length)
-    # Without a mask a model has learned from texts of one length, padding included.
-    masked = "attention_mask" in tokenizer.model_input_names
-
-    import torch
-
-    vectors = torch.empty(len(columns[0]), config.hidden_size)
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        for start in range(0, len(vectors), WINDOW):
-            rows = _rows(tokenizer, columns, slice(start, start + WINDOW), limit, masked)
-            window = vectors[start : start + WINDOW]
-            for places, inputs in _batches(rows, batch_size, tokenizer.pad_token_id or 0):
-                inputs = {name: value.to(network.device) for name, value in inputs.items()}
-                mask = inputs["attention_mask"] if masked else inputs.pop("attention_mask")
-                window[places] = pooled(encoder, inputs, mask, pooling).cpu()
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-    return torch.nn.functional.normalize(vectors, dim=-1) if normalized else vectors
+    limit = _limit(tokenizer, network.config, max_length)
+    return Embedder(name, place, network, encoder, tokenizer, pooling, limit)
 
 
 def pooled(encoder: Any, inputs: dict[str, Any], mask: "Tensor", pooling: str) -> "Tensor":
@@ -169,18 +286,21 @@ def _columns(texts: Iterable[Text]) -> tuple[bool, list[list[str]]]:
             )
     columns = [list(column) for column in zip(*given, strict=True)] if pairs else [single]
     for place, text in (each for column in columns for each in enumerate(column)):
-        if not text.isascii() and any("\ud800" <= mark <= "\udfff" for mark in text):
-            raise UsageError(
-                f"text {place}, {text!r:.60}, has half a character (a surrogate); decode it again"
-            )
+        if has_half_characters(text):
+            raise UsageError(f"text {place}, {text!r:.60}, {HALF}")
     return pairs, columns
+
+
+def has_half_characters(text: str) -> bool:
+    """Whether a text has surrogates, which no tokenizer takes."""
+    return not text.isascii() and any("\ud800" <= mark <= "\udfff" for mark in text)
 
 
 def _network(model: Any) -> tuple[str, str, catalog.Entry | None, Any]:
     """Name, folder, row and model; a loaded model may have no folder, one of others no row."""
-    from zoo.loading import locate, model_at
+    from zoo.loading import Located, locate, model_at
 
-    if isinstance(model, str | os.PathLike):
+    if isinstance(model, str | os.PathLike | Located):
         found = locate(model)
         _check_reads(found.name, found.entry, found.config)
         return found.name, found.place, found.entry, model_at(found.place, dtype="float32")
@@ -264,45 +384,3 @@ def _limit(tokenizer: Any, config: Any, wanted: int | None) -> int | None:
     if wanted < 1 or (limit is not None and wanted > limit):
         raise UsageError(f"max_length must be 1 to {limit or 'any number'}, got {wanted}")
     return wanted
-
-
-def _rows(
-    tokenizer: Any, columns: list[list[str]], part: slice, limit: int | None, masked: bool
-) -> list[dict[str, list[int]]]:
-    """What the model takes of each text of a part; all of one length for one without a mask."""
-    encoded = tokenizer(
-        *(column[part] for column in columns),
-        truncation=limit is not None,
-        max_length=limit,
-        padding=False if masked or limit is None else "max_length",
-        return_attention_mask=True,
-        verbose=False,
-    )
-    rows = [dict(zip(encoded, row, strict=True)) for row in zip(*encoded.values(), strict=True)]
-    for place, row in enumerate(rows, part.start):
-        if not any(row["attention_mask"]):
-            raise UsageError(f"text {place}, {columns[0][place]!r:.60}, makes no tokens")
-    return rows
-
-
-def _batches(
-    rows: list[dict[str, list[int]]], size: int, pad: int
-) -> Iterator[tuple[list[int], dict[str, Any]]]:
-    """Places of texts of about one length, the longest first, and what the model takes."""
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
-
-    order = sorted(range(len(rows)), key=lambda place: -len(rows[place]["input_ids"]))
-    for start in range(0, len(order), size):
-        places = order[start : start + size]
-        yield (
-            places,
-            {
-                name: pad_sequence(
-                    [torch.tensor(rows[place][name]) for place in places],
-                    batch_first=True,
-                    padding_value=pad if name == "input_ids" else 0,
-                )
-                for name in rows[places[0]]
-            },
-        )

@@ -16,6 +16,7 @@ MORE = {
     "reconstruct": ("x.png", "-o", "y.png"),
     "interpolate": ("x.png", "-o", "y.png"),
     "neighbors": ("x.png", "-o", "y.png"),
+    "encode": ("texts.txt", "-o", "out"),
     "denoise": ("x.png", "-o", "y.png"),
     "inpaint": ("x.png", "-o", "y.png", "--mask", "left"),
     "sample": ("-o", "y.png"),

@@ -21,6 +21,7 @@ ROOMS = (
     "zoo/models/images/ENERGIES.md",
     "zoo/models/text/HEADS.md",
     "zoo/models/RECIPES.md",
+    "zoo/encoding/README.md",
     "convert/README.md",
 )
 DOCUMENTS = (*READMES, *ROOMS, "CONTRIBUTING.md", "CHANGELOG.md")

@@ -85,6 +85,11 @@ ROOMS = {
         f"{PLAIN} zoo.registry zoo.models zoo.loading zoo.image_pipelines",
     ),
     "zoo.embedding": ("torch", f"{PLAIN} zoo.models zoo.loading"),
+    "zoo.encoding": (
+        "numpy torch datasets pyarrow fsspec filelock faiss",
+        f"{PLAIN} zoo.progress zoo.registry zoo.models zoo.loading zoo.device zoo.data "
+        "zoo.data.text zoo.evaluation zoo.embedding",
+    ),
     "zoo.whitening": ("torch", "zoo.errors"),
     "zoo.filling": ("torch", f"{PLAIN} zoo.loading"),
     "zoo.generating": ("torch", f"{PLAIN} zoo.registry zoo.loading"),

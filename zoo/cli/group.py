@@ -105,6 +105,11 @@ VERBS = {
         "Find the nearest neighbours of an image in a representation.",
         "genae neighbors genae/vae-mnist examples-mnist -o nearest.png",
     ),
+    "encode": Verb(
+        "zoo.cli.encoding:encode",
+        "Write vectors of every row of a data set, in Parquet files.",
+        "genae encode genae/vae-mnist examples-mnist -o out/vectors",
+    ),
     "density": Verb(
         "zoo.cli.density:density",
         "Estimate how likely images are under a model.",

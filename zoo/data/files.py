@@ -112,16 +112,31 @@ def open_image(path: Path, *, exact: bool = False) -> Image.Image:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); check who owns it") from None
+    return open_bytes(content, str(path), exact=exact)
+
+
+def open_bytes(content: bytes, name: str, *, exact: bool = False) -> Image.Image:
+    """`open_image` for the content of a file that was read already.
+
+    Args:
+        content: of the file.
+        name: what messages call it.
+        exact: as of `open_image`.
+
+    Raises:
+        UnsafeError: as `open_image`.
+        UsageError: as `open_image`.
+    """
     if not content:
-        raise UsageError(f"{path}: is empty (0 bytes); get it again")
-    image = decode(content, str(path))
-    with _pillow(str(path)):
+        raise UsageError(f"{name}: is empty (0 bytes); get it again")
+    image = decode(content, name)
+    with _pillow(name):
         if image.format == "PNG":  # verify the checksums of the parts that decoding skips
             Image.open(io.BytesIO(content)).verify()
         wide = exact and _is_wide(content, image)
-    check_frames(image, str(path))
+    check_frames(image, name)
     if (reason := _refusal(image, wide, exact)) is not None:
-        raise UsageError(f"{path}: {reason}")
+        raise UsageError(f"{name}: {reason}")
     return image
 
 

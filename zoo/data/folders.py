@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from zoo.errors import NotFoundError
 
@@ -76,7 +76,7 @@ def metadata_files(folder: Path) -> dict[str, list[str]]:
     As in `datasets`, a table outside of the splits is not among them.
     """
     found = [file.relative_to(folder) for file in folder.rglob("metadata.*")]
-    found = sorted(path for path in found if path.name in METADATA and not _unwanted(path))
+    found = sorted(path for path in found if path.name in METADATA and not unwanted(path))
     files: dict[str, list[str]] = {}
     for member in assign([*found, *_listed(folder)]) if found else ():
         if member.path in found:
@@ -95,7 +95,7 @@ def note_unread(name: str, folder: Path, described: dict[str, list[str]]) -> Non
     read = {Path(file) for files in described.values() for file in files}
     kinds = {*TABLES, *ARCHIVES, ".parquet"}  # by suffix first, as there may be many images
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in kinds)
-    found = [path for path in found if path not in read and not _unwanted(Path(path.name))]
+    found = [path for path in found if path not in read and not unwanted(Path(path.name))]
     packed = [path.name for path in found if _is_archive(path)]
     outside = [path.name for path in found if path.name in METADATA]
     tables = [path.name for path in found if path.suffix.lower() in TABLES]
@@ -125,7 +125,7 @@ def _listed(folder: Path) -> list[Path]:
         found = [file.relative_to(folder) for file in list_images(folder)]
     except NotFoundError:
         found = []
-    found = [path for path in found if not _unwanted(path)]
+    found = [path for path in found if not unwanted(path)]
     if not found:
         packed = sorted(path.name for path in folder.rglob("*") if _is_archive(path))
         raise NotFoundError(
@@ -136,7 +136,7 @@ def _listed(folder: Path) -> list[Path]:
     return sorted(found, key=Path.as_posix)
 
 
-def _unwanted(path: Path) -> bool:
+def unwanted(path: PurePath) -> bool:
     """Whether a file is hidden or in a folder that an operating system makes."""
     return any(part.startswith(".") for part in path.parts) or any(
         folder.startswith("__") for folder in path.parts[:-1]

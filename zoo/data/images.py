@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -117,13 +118,7 @@ def load_images(
     ):
         label = f"data set {dataset}, {name}"
         try:
-            if content is None:
-                raise UsageError(f"{label}: holds no image")
-            if isinstance(content, Path):
-                opened = open_image(content)
-            else:
-                opened = decode(content, label)
-                check_frames(opened, label)
+            opened = open_cell(content, label)
             pixels[len(kept)] = processor.to_uint8(opened)
         except GenaeError as error:
             problems.append(str(error))
@@ -140,6 +135,27 @@ def load_images(
     labels = None if rows.labels is None else torch.tensor(rows.labels, dtype=torch.int64)[kept]
     made = torch.from_numpy(pixels[: len(kept)])
     return Images(made, labels, str(dataset), split, tuple(problems), changed)
+
+
+def open_cell(content: bytes | Path | None, name: str) -> Image:
+    """The image of a row of a data set, decoded.
+
+    Args:
+        content: bytes of a table's cell, or a file.
+        name: what messages call the row.
+
+    Raises:
+        UsageError: the row holds no image, or one that cannot be decoded.
+        NotFoundError: the file is gone.
+        UnsafeError: its header announces too many pixels.
+    """
+    if content is None:
+        raise UsageError(f"{name}: holds no image")
+    if isinstance(content, Path):
+        return open_image(content)
+    opened = decode(content, name)
+    check_frames(opened, name)
+    return opened
 
 
 def _load_stacked(

@@ -117,13 +117,15 @@ def open_rows(
             return open_folder(str(dataset), place, split, max_rows)
     if isinstance(place, Path) and place.is_file():
         _check_table(str(dataset), place)
-    table = _load_table(str(dataset), place, config or source.config, split, quiet, described)
+    table = load_table(
+        str(dataset), place, split, config or source.config, quiet=quiet, described=described
+    )
     note_fewer(str(dataset), split, len(table))
     if max_rows is not None:
         table = table.select(range(min(max_rows, len(table))))
     if not len(table):
         raise UsageError(f"data set {dataset}: the split {split!r} is empty; ask for more of it")
-    column = image_column(str(dataset), source.image_column, table)
+    column = image_column(str(dataset), source.image_column, table.features)
     return Rows(
         contents=cells(table, column, place),
         count=len(table),
@@ -213,35 +215,46 @@ def _check_table(name: str, file: Path) -> None:
         raise UsageError(f"data set {name}: {file} is {what}; give a folder of images or Parquet")
 
 
-def _load_table(
+def load_table(
     name: str,
     place: Path | str,
-    config: str | None,
     split: str,
-    quiet: bool,
-    described: dict[str, list[str]],
+    config: str | None = None,
+    *,
+    quiet: bool = False,
+    streaming: bool = False,
+    described: dict[str, list[str]] | None = None,
 ) -> Any:
     """The split as a `datasets.Dataset`; failures are raised as errors of genae.
 
     Args:
         name: what messages call the data set.
-        place: its folder or file, or its id on the Hub.
+        place: its folder or Parquet file, or its id on the Hub.
+        split: in the slicing syntax of `datasets`; a whole one if it is streamed.
         config: the configuration, None for the only one.
-        split: in the slicing syntax of `datasets`.
         quiet: draw no progress bars of downloads.
+        streaming: an `IterableDataset` that reads rows as they are asked for.
         described: the metadata tables by split, if the place is a folder of images.
+
+    Raises:
+        NotFoundError: if it is not found.
+        NotAllowedError: if the Hub requires permission.
+        UsageError: if the split or configuration is wrong, or the metadata cannot be used.
+        IntegrityError: if a Parquet file cannot be read.
     """
     import datasets
 
     try:
         with no_bars(quiet), found(name, place):
             if isinstance(place, Path) and place.is_file():
-                return datasets.load_dataset("parquet", data_files=str(place), split=split)
+                return datasets.load_dataset(
+                    "parquet", data_files=str(place), split=split, streaming=streaming
+                )
             if described:
                 tables = datasets.load_dataset("imagefolder", data_files=described)
                 note_unnamed(name, Path(place), sum(map(len, tables.values())))
                 return numbered(tables, canonical(split))
-            return datasets.load_dataset(str(place), name=config, split=split)
+            return datasets.load_dataset(str(place), name=config, split=split, streaming=streaming)
     except GenaeError:  # in words already
         raise
     except (ValueError, AssertionError) as error:

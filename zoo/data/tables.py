@@ -1,7 +1,7 @@
 """Rows of a table, Parquet or metadata: its columns of images and labels, and their cells."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +30,16 @@ def numbered(tables: Any, split: str) -> Any:
     return table
 
 
-def image_column(name: str, preferred: str, table: Any) -> str:
+def image_column(name: str, preferred: str, features: Mapping[str, Any]) -> str:
     """The column of images: the preferred one if it exists, else by its type or name."""
     import datasets
 
-    by_type = [
-        column for column, kind in table.features.items() if isinstance(kind, datasets.Image)
-    ]
+    by_type = [column for column, kind in features.items() if isinstance(kind, datasets.Image)]
     for column in (preferred, *by_type, "image", "img"):
-        if column in table.column_names:
+        if column in features:
             return str(column)
     raise UsageError(
-        f"data set {name}: no column of images among {', '.join(table.column_names)}; "
-        "name it `image`"
+        f"data set {name}: no column of images among {', '.join(features)}; name it `image`"
     )
 
 
@@ -73,11 +70,18 @@ def cells(table: Any, column: str, place: Path | str) -> Iterator[bytes | Path |
     rows = table.select_columns([column]).with_format("arrow")
     for batch in rows.iter(batch_size=1000):
         for cell in batch[column].to_pylist():
-            content = cell.get("bytes") if isinstance(cell, dict) else cell
-            if isinstance(content, bytes):
-                yield content
-            else:
-                yield _cell_file(cell, place)
+            yield content_of(cell, place)
+
+
+def content_of(cell: Any, place: Path | str) -> bytes | Path | None:
+    """What a cell of a column of images holds: bytes, or the file it names; None if neither.
+
+    Args:
+        cell: as Arrow has it.
+        place: the data set's folder or file, or its id on the Hub.
+    """
+    content = cell.get("bytes") if isinstance(cell, dict) else cell
+    return content if isinstance(content, bytes) else _cell_file(cell, place)
 
 
 def _cell_file(cell: Any, place: Path | str) -> Path | None:

@@ -78,7 +78,7 @@ def load_texts(
     config = config or (DATASETS[name].config if name in DATASETS else None)
     kind: Format | None = None
     files: dict[str, list[Path]] = {}
-    if isinstance(place, Path) and not (place.is_dir() and (config or _describes(place))):
+    if isinstance(place, Path) and not (place.is_dir() and (config or describes(place))):
         kind, files = find_files(name, place)
     every = [file for each in files.values() for file in each]
     if paragraphs and (kind is None or kind.reader != "text"):
@@ -113,7 +113,7 @@ def _no_paragraphs(name: str) -> str:
     return f"data set {name}: paragraphs are of .txt files, and it has none; leave paragraphs out"
 
 
-def _describes(folder: Path) -> bool:
+def describes(folder: Path) -> bool:
     """Whether a folder's README says which files are which split, as a repository on the Hub."""
     readme = folder / "README.md"
     return readme.is_file() and bool(

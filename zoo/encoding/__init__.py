@@ -1,0 +1,1 @@
+"""Vectors of data sets of any size, in Parquet files, and the nearest among them."""

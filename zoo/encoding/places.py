@@ -1,0 +1,235 @@
+"""Files at any address that fsspec knows: found, listed, read, and written as a whole."""
+
+import contextlib
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import (
+    ConflictError,
+    GenaeError,
+    MissingDependencyError,
+    NotAllowedError,
+    NotFoundError,
+    UnreachableError,
+    UsageError,
+)
+
+#: What says that a file is another one, of those facts that file systems have.
+FACTS = ("size", "mtime", "ETag", "etag", "md5Hash", "LastModified", "last_modified", "blob_id")
+
+
+def is_address(name: str) -> bool:
+    """Whether a name is an address of fsspec such as `s3://bucket/folder`, and no path."""
+    return "://" in name
+
+
+@contextlib.contextmanager
+def in_words(address: str) -> Iterator[None]:
+    """Raise what a file system raises as an error of genae.
+
+    Args:
+        address: what messages name.
+    """
+    try:
+        yield
+    except GenaeError:
+        raise
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{address}: there is no such file or folder; check it") from error
+    except PermissionError as error:
+        raise NotAllowedError(f"{address}: permission is missing; check who may use it") from error
+    except ImportError as error:
+        raise MissingDependencyError(f"{address}: {error}") from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise MissingDependencyError(
+                f"no space left for {address}: free some and run the same command again."
+            ) from error
+        raise UnreachableError(_failed(address, error)) from error
+    except Exception as error:  # file systems elsewhere raise whatever their clients do
+        raise UnreachableError(_failed(address, error)) from error
+
+
+def _failed(address: str, error: Exception) -> str:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"{address}: {reason}; run the same command again later"
+
+
+class Place:
+    """A folder or file at an address.
+
+    Args:
+        address: of fsspec, or a path.
+
+    Attributes:
+        files: the file system.
+        root: in it.
+        local: whether it lies here.
+    """
+
+    def __init__(self, address: str) -> None:
+        from fsspec.core import url_to_fs
+        from fsspec.implementations.local import LocalFileSystem
+
+        self.address = address
+        try:
+            with in_words(address):
+                known = address if is_address(address) else str(Path(address).absolute())
+                self.files, self.root = url_to_fs(known)
+        except UnreachableError as error:
+            raise UsageError(
+                f"{address}: is no address that fsspec knows ({error.__cause__}); give a path, or "
+                "one such as s3://bucket/folder"
+            ) from error
+        self.local = isinstance(self.files, LocalFileSystem)
+
+    def __str__(self) -> str:
+        return self.address
+
+    def path(self, name: str = "") -> str:
+        """A file's path in the file system."""
+        return f"{self.root.rstrip('/')}/{name}" if name else self.root
+
+    @cached_property
+    def is_file(self) -> bool:
+        """Whether it is a file."""
+        with in_words(self.address):
+            return bool(self.files.isfile(self.root))
+
+    @cached_property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        with in_words(self.address):
+            return bool(self.files.isdir(self.root))
+
+    def listed(self) -> list[str]:
+        """The paths of all files inside, relative and sorted; no link to a folder is followed."""
+        with in_words(self.address):
+            if not self.local:
+                skip = len(self.path("x")) - 1
+                return sorted(path[skip:] for path in self.files.find(self.root))
+            found: list[str] = []
+            for folder, _, names in os.walk(self.root):
+                inside = os.path.relpath(folder, self.root).replace(os.sep, "/")
+                found += names if inside == "." else [f"{inside}/{name}" for name in names]
+            return sorted(found)
+
+    def fingerprint(self, names: list[str]) -> str:
+        """What differs where files differ in name, size or time; nothing is read.
+
+        Args:
+            names: of files inside, or an empty one for the place itself.
+        """
+        total = hashlib.sha256()
+        with in_words(self.address):
+            infos = {} if self.local else self._infos()
+            for name in names:
+                path = self.path(name)
+                if self.local:
+                    found = os.stat(path)
+                    facts = [str(found.st_size), str(found.st_mtime_ns)]
+                else:
+                    info = infos.get(path) or self.files.info(path)
+                    facts = [str(info[fact]) for fact in FACTS if fact in info]
+                total.update("\0".join([name, *facts]).encode("utf-8", "surrogateescape") + b"\n")
+        return total.hexdigest()
+
+    def _infos(self) -> dict[str, Any]:
+        return dict(self.files.find(self.root, detail=True)) if self.is_folder else {}
+
+    def names(self, folder: str = "") -> set[str]:
+        """The names in a folder, none where there is none; never from a cache."""
+        with in_words(self.address):
+            self.files.invalidate_cache()
+            try:
+                found = self.files.ls(self.path(folder), detail=False)
+            except FileNotFoundError:
+                return set()
+        return {path.rstrip("/").rpartition("/")[2] for path in found}
+
+    def open(self, name: str = "") -> Any:
+        """A file, to be read at random places.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with in_words(f"{self.address}/{name}" if name else self.address):
+            return self.files.open(self.path(name), "rb")
+
+    def read(self, name: str) -> bytes | None:
+        """A small file's content; None if there is none."""
+        with in_words(self.address):
+            try:
+                return bytes(self.files.cat_file(self.path(name)))
+            except FileNotFoundError:
+                return None
+
+    def write(self, name: str, content: bytes | memoryview) -> None:
+        """Write a file that appears as a whole, in place of one of that name.
+
+        Object stores do so by themselves; here it is written under a hidden name and renamed.
+        """
+        path = self.path(name)
+        with in_words(self.address):
+            self.files.makedirs(path.rpartition("/")[0], exist_ok=True)
+            if not self.local:
+                self.files.pipe_file(path, bytes(content))
+                return
+            folder, _, last = path.rpartition("/")
+            partial = f"{folder}/.{last}.{os.environ.get('RANK', 0)}"
+            try:
+                write_through(partial, content)
+                os.replace(partial, path)
+            finally:
+                with contextlib.suppress(OSError):
+                    os.unlink(partial)
+
+    def sweep(self, folder: str) -> None:
+        """Remove what runs that were killed left half-written in a folder."""
+        if self.local:
+            for path in Path(self.path(folder)).glob(".*"):
+                path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else with the same rank writes here, where files can be locked.
+
+        Raises:
+            ConflictError: somebody does.
+        """
+        if not self.local:
+            yield
+            return
+        import filelock
+
+        with in_words(self.address):
+            os.makedirs(self.root, exist_ok=True)
+        lock = filelock.FileLock(self.path(f".{os.environ.get('RANK', 0)}.lock"), blocking=False)
+        with in_words(self.address):
+            try:
+                lock.acquire()
+            except filelock.Timeout:
+                raise ConflictError(
+                    f"another run is writing to {self.address}; let it end, or choose another "
+                    "folder with -o"
+                ) from None
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(lock.lock_file)
+                os.rmdir(self.root)  # where nothing was written
+            lock.release()
+
+
+def write_through(path: str, content: bytes | memoryview) -> None:
+    """Write a file of this machine down to the disk."""
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
