@@ -40,3 +40,5 @@ from zoo.training.rules import MUON as MUON
 from zoo.training.rules import Rule as Rule
 from zoo.training.run import train as train
 from zoo.training.text_trainer import TextTrainer as TextTrainer
+from zoo.training.theseus import begin_replacing as begin_replacing
+from zoo.training.theseus import end_replacing as end_replacing
