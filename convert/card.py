@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from convert.weights.steps import parameters
 from zoo import catalog
 from zoo.card import CARD_FILE, Card
 from zoo.card.starting import first_card, line
+from zoo.header import marks
 from zoo.registry import code, manifest
 
 #: What a card calls the forms of checkpoints.
@@ -24,11 +26,21 @@ FORMATS = {
 }
 
 
+def sums(files: Sequence[Path]) -> dict[str, str]:
+    """The SHA-256 of each file that weights and whatever else came from, by name."""
+    return {line(path.name): manifest.sha256(path) for path in files}
+
+
+def origin(sources: Mapping[str, str]) -> dict[str, str]:
+    """What the header of converted weights says of their sources, as `sums` gives them."""
+    return marks(source=json.dumps(sources, ensure_ascii=False))
+
+
 def write_card(
     folder: Path,
     report: Report,
     title: str,
-    files: Sequence[Path],
+    sources: Mapping[str, str],
     *,
     paper: str = "",
     with_code: bool = False,
@@ -39,7 +51,7 @@ def write_card(
         folder: where weights, configuration, tokenizer and `conversion.json` lie.
         report: on the conversion.
         title: what was converted, as the beginning of a sentence.
-        files: those that the weights and whatever else came from.
+        sources: as `sums` gives them.
         paper: where it was described; empty where nobody says it.
         with_code: add the modelling files, so that transformers loads it without genae.
 
@@ -56,7 +68,7 @@ def write_card(
         entry,
         report.architecture,
         f"{title}, converted from the {FORMS[report.format]} `{report.source.name}`.",
-        _source(report, files),
+        _source(report, sources),
         papers=[paper] if paper else [],
         tags=[report.family, "converted"],
         limits=["`conversion.json` says what became of each tensor.", *report.notes],
@@ -76,13 +88,13 @@ def write_card(
     return [*sorted(written), "README.md", CARD_FILE, manifest.MANIFEST_FILE]
 
 
-def _source(report: Report, files: Sequence[Path]) -> dict[str, Any]:
+def _source(report: Report, sources: Mapping[str, str]) -> dict[str, Any]:
     """Where the weights come from, and how near the outputs are to the original's."""
     options = {name: value for name, value in report.options.items() if value is not None}
     source: dict[str, Any] = {
         "format": FORMATS[report.format],
         "family": report.family,
-        "files": {line(path.name): manifest.sha256(path) for path in files},
+        "files": dict(sources),
     }
     if options:
         source["options"] = options

@@ -110,6 +110,7 @@ def convert_checkpoint(
             if family is None and model.checkpoint is not None:
                 propose(model.problems, model.checkpoint)
     from convert import preparing  # of texts alone, which cost an image model their imports
+    from convert.card import origin, sums, write_card
     from convert.choosing import open_one
     from convert.writers.safetensors import write
     from zoo.staging import new_folder
@@ -148,6 +149,7 @@ def convert_checkpoint(
             companions = ready.write_tokenizer(folder)  # first: it may be refused
             warnings = {*ready.vocabulary.warnings, *ready.warnings}
             report.warnings = [note for note in report.notes if note in warnings]
+            sources = sums([*checkpoint.files, *filter(None, [ready.vocabulary.path])])
             total = sum(checkpoint[name].nbytes for step in plan.steps for name in {*step.sources})
             with progress(total) if progress else nullcontext(lambda written: None) as advance:
                 unsound: list[str] = []
@@ -157,6 +159,7 @@ def convert_checkpoint(
                     checkpoint,
                     dtype=dtype,
                     max_shard_bytes=shard_bytes,
+                    metadata=origin(sources),
                     advance=advance,
                     unsound=unsound,
                 )
@@ -177,11 +180,8 @@ def convert_checkpoint(
                 require(report.parity, advice)
             _write_json(folder / "conversion.json", report.to_dict())
             report.files.append("conversion.json")
-            from convert.card import write_card
-
-            files = [*checkpoint.files, *filter(None, [ready.vocabulary.path])]
             report.files += write_card(
-                folder, report, chosen.title, files, paper=chosen.paper, with_code=with_code
+                folder, report, chosen.title, sources, paper=chosen.paper, with_code=with_code
             )
     return report
 

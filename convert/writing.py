@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.card import write_card
+from convert.card import origin, sums, write_card
 from convert.layers.summary import CONVERSION
 from convert.parity import require
 from convert.weights.ops import KEEP
@@ -65,12 +65,13 @@ def write_folder(
     added = [Step((name,), name, tuple(one.shape), KEEP) for name, one in more.items()]
     steps, tensors = [*report.plan.steps, *added], ChainMap({**more}, {**checkpoint})
     with new_folder(report.out) as folder:
+        sources = sums(files)
         total = sum(tensors[name].nbytes for step in steps for name in {*step.sources})
         unsound: list[str] = []
         with progress(total) if progress else nullcontext(lambda written: None) as advance:
             report.files = write(
                 folder, steps, tensors, dtype=dtype, max_shard_bytes=max_shard_bytes,
-                advance=advance, unsound=unsound,
+                metadata=origin(sources), advance=advance, unsound=unsound,
             )  # fmt: skip
         if unsound:
             some = ", ".join(unsound[:3]) + (" ..." if len(unsound) > 3 else "")
@@ -85,7 +86,9 @@ def write_folder(
             require(report.parity, "Was it recorded of this model, in inference?")
         _write_json(folder / CONVERSION, report.to_dict())
         report.files += [*tables, CONVERSION]
-        report.files += write_card(folder, report, title, files, paper=paper, with_code=with_code)
+        report.files += write_card(
+            folder, report, title, sources, paper=paper, with_code=with_code
+        )
     return report
 
 

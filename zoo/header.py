@@ -6,8 +6,11 @@ as JSON, then the tensors' bytes without gap or overlap.
 
 import json
 import math
+import os
+import shutil
+import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,8 @@ PICKLES = (
     *(".bin", ".ckpt", ".cloudpickle", ".dill", ".joblib", ".mar", ".nemo", ".npy", ".npz"),
     *(".p", ".pickle", ".pickled", ".pk", ".pkl", ".pt", ".pt2", ".ptl", ".pth", ".sav"),
 )
+#: How the names of what genae writes into a header's metadata begin.
+OURS = "genae."
 PICKLE_STARTS = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 
 
@@ -103,6 +108,64 @@ def safetensors_header(path: Path) -> dict[str, Any]:
         IntegrityError: not a well-formed safetensors file; the message says why.
         UnsafeError: the name or the content is a pickle's.
     """
+    return _read(path)[0]
+
+
+def provenance(path: Path) -> dict[str, str]:
+    """What genae wrote into the header of a file about where its tensors come from.
+
+    Returns:
+        Of trained weights `id`, `version` and `card` (the SHA-256 of its text), as they were when
+        the weights were written; of converted ones `source`, the SHA-256 of each file as JSON.
+        Empty where the file has none.
+
+    Raises:
+        IntegrityError: as `safetensors_header`.
+        UnsafeError: likewise.
+    """
+    metadata = _read(path)[1].items()
+    return {key.removeprefix(OURS): value for key, value in metadata if key.startswith(OURS)}
+
+
+def marks(**facts: str) -> dict[str, str]:
+    """Metadata of a header that says where weights come from, as `provenance` reads it.
+
+    Example:
+        >>> marks(id="me/vae", version="1.0.0")
+        {'genae.id': 'me/vae', 'genae.version': '1.0.0'}
+    """
+    return {f"{OURS}{name}": value for name, value in facts.items()}
+
+
+def mark(path: Path, facts: Mapping[str, str]) -> None:
+    """Add to a safetensors file's metadata; its tensors stay, byte for byte.
+
+    Args:
+        path: the file, replaced as a whole.
+        facts: as `marks` makes them.
+
+    Raises:
+        IntegrityError: as `safetensors_header`.
+        UnsafeError: likewise.
+    """
+    header, metadata, start = _read(path)
+    text = json.dumps({"__metadata__": {**metadata, **facts}, **header}, separators=(",", ":"))
+    content = text.encode()
+    content += b" " * (-len(content) % 8)  # tensors begin aligned
+    handle, name = tempfile.mkstemp(prefix=".genae-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as made, path.open("rb") as old:
+            made.write(len(content).to_bytes(8, "little") + content)
+            old.seek(start)
+            shutil.copyfileobj(old, made, 2**20)
+        shutil.copymode(path, name)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, str], int]:
+    """The header, the metadata, and where the tensors begin."""
     refuse_pickle(path.name)
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -136,7 +199,7 @@ def safetensors_header(path: Path) -> dict[str, Any]:
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise _bad(path, "its metadata is not a table of text")
     _check_layout(path, header, size - 8 - length)
-    return header
+    return header, metadata, 8 + length
 
 
 def elements(header: dict[str, Any]) -> int:

@@ -9,9 +9,10 @@ from transformers.modeling_outputs import BaseModelOutput
 class CodesPipeline(ImageFeatureExtractionPipeline):
     """Images to their codes, which `encode` of the model gives."""
 
-    def _forward(self, model_inputs: Any, **forward_parameters: Any) -> Any:
+    def _forward(self, *args: Any, **kwargs: Any) -> Any:
         model: Any = self.model
-        return BaseModelOutput(last_hidden_state=model.encode(model_inputs["pixel_values"]))
+        (inputs,) = args
+        return BaseModelOutput(last_hidden_state=model.encode(inputs["pixel_values"]))
 
 
 class SamplesPipeline(Pipeline):

@@ -32,6 +32,7 @@ def write(
     *,
     dtype: str | None = None,
     max_shard_bytes: int,
+    metadata: Mapping[str, str] | None = None,
     advance: Callable[[int], None] = lambda written: None,
     unsound: list[str] | None = None,
 ) -> list[str]:
@@ -43,6 +44,7 @@ def write(
         tensors: lazy tensors by stored name.
         dtype: of every floating-point tensor; None keeps each one's own.
         max_shard_bytes: a file is not begun beyond it; a larger tensor has a file of its own.
+        metadata: for the header of every file, besides the format.
         advance: called with bytes as they are written.
         unsound: receives the names of tensors with values that are written as not-a-number or
             infinity.
@@ -64,7 +66,7 @@ def write(
     )
     for name, shard in zip(names, shards, strict=True):
         with (folder / name).open("wb") as file:
-            file.write(_header(shard, kinds))
+            file.write(_header(shard, kinds, metadata or {}))
             for step in shard:
                 for piece in _pieces(step, tensors, kinds[step.target], unsound):
                     file.write(piece)
@@ -126,8 +128,10 @@ def _shards(
     yield shard
 
 
-def _header(shard: Sequence[Step], kinds: Mapping[str, np.dtype[Any]]) -> bytes:
-    table: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+def _header(
+    shard: Sequence[Step], kinds: Mapping[str, np.dtype[Any]], metadata: Mapping[str, str]
+) -> bytes:
+    table: dict[str, Any] = {"__metadata__": {"format": "pt", **metadata}}
     end = 0
     for step in shard:
         begin, end = end, end + _bytes(step, kinds)

@@ -17,7 +17,15 @@ from convert.verify.texts import compare
 from convert.weights import steps
 from convert.weights.rows import expand
 from tests.conversion.bundles import write_bundle
-from tests.conversion.records import LEGACY, MODELS, WITHOUT_CONDITION, options, record, sources
+from tests.conversion.records import (
+    LEGACY,
+    MODELS,
+    WITHOUT_CONDITION,
+    content,
+    options,
+    record,
+    sources,
+)
 from tests.conversion.rewritten import rewritten
 from zoo.errors import ConflictError, IntegrityError, NotFoundError, ToleranceError, UsageError
 
@@ -115,7 +123,7 @@ def test_both_formats_give_the_same_bytes(tmp_path):
     bring_over("bert_full", LEGACY / "bert_full/bert_model.ckpt", first)
     bring_over("bert_full", LEGACY / "bert_full/model.weights", second)
     for name in ("model.safetensors", "config.json", "tokenizer.json"):
-        assert (first / name).read_bytes() == (second / name).read_bytes()
+        assert content(first / name) == content(second / name)
 
 
 @pytest.mark.parametrize("format", ["tf_bundle", "keras_hdf5"])

@@ -15,7 +15,7 @@ from convert.readers.contents import what_is
 from convert.readers.locating import locate
 from tests.conversion.bundles import write_bundle
 from tests.conversion.makers import write_v1
-from tests.conversion.records import LEGACY
+from tests.conversion.records import LEGACY, content
 from zoo.errors import (
     GenaeError,
     IntegrityError,
@@ -476,7 +476,7 @@ def test_a_published_layout_is_converted_with_its_companions(tmp_path):
     assert any("taken: the checkpoint in bert_zh" in note for note in report.notes)
     convert.convert_checkpoint(source, tmp_path / "two")
     for name in ("model.safetensors", "config.json"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        assert content(tmp_path / "one" / name) == content(tmp_path / "two" / name)
 
 
 @pytest.mark.parametrize(

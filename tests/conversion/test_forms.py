@@ -17,7 +17,7 @@ from convert.readers import open_checkpoint
 from convert.readers.tensorflow.v1 import _varints
 from tests.conversion.bundles import varint
 from tests.conversion.makers import ARRAYS, write_v1
-from tests.conversion.records import LEGACY, record
+from tests.conversion.records import LEGACY, content, record
 from zoo.errors import IntegrityError, NotFoundError, UnsafeError
 
 FULL = LEGACY / "bert_full"
@@ -69,7 +69,7 @@ def test_an_archive_is_as_good_as_its_folder(tmp_path, pack):
     convert.convert_checkpoint(inside, tmp_path / "one")
     convert.convert_checkpoint(archive, tmp_path / "two")
     for name in ("model.safetensors", "config.json", "tokenizer.json"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        assert content(tmp_path / "one" / name) == content(tmp_path / "two" / name)
 
 
 def test_what_an_archive_may_not_do(tmp_path, monkeypatch):

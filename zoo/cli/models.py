@@ -121,8 +121,14 @@ def info(
 ) -> None:
     """Show a model's card: what it is for, its limits, its numbers and how they were measured.
 
-    Only the small files of a remote model are fetched.
+    Only the small files of a remote model are fetched. Of a safetensors file: its tensors, and
+    where its header says that they come from.
     """
+    if model.endswith(".safetensors") and Path(model).is_file():
+        from zoo.cli.weights import show
+
+        show(Path(model), as_json, quiet)
+        return
     from zoo.advice import draws, verb_for
     from zoo.registry import describe, embedded, load_card, manifest, names
 

@@ -12,7 +12,7 @@ from transformers.models.auto.tokenization_auto import REGISTERED_TOKENIZER_CLAS
 
 from zoo import catalog
 from zoo.registry import resolve
-from zoo.registry.loading import check_class
+from zoo.registry.loading import check_class, refuse_unchecked
 
 from . import seam
 from .images.image_processing_genae import GenaeImageProcessor
@@ -52,6 +52,7 @@ REGISTERED_TOKENIZER_CLASSES[GenaeWordTokenizer.__name__] = GenaeWordTokenizer
 GenaeWordTokenizer.register_for_auto_class()
 
 seam.install(CLASSES.values(), resolve, check_class)
+seam.publish_by(CLASSES.values(), refuse_unchecked)
 
 globals().update(CLASSES)
 __all__ = sorted(CLASSES)

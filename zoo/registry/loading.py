@@ -10,6 +10,7 @@ from typing import Any
 from zoo import catalog
 from zoo.card import Card
 from zoo.errors import GenaeError, IntegrityError, UsageError
+from zoo.hints import command
 from zoo.registry import embedded
 from zoo.registry.shown import notice
 
@@ -62,6 +63,23 @@ def check_class(
     raise UsageError(
         f"{name} is {what}, no model for {wanted.__name__}: load it with "
         f"{_call(entry, right, os.fspath(name), subfolder)}"
+    )
+
+
+def refuse_unchecked(name: str) -> None:
+    """Refuse `push_to_hub`: what a push is checked against lies in a folder, not in memory.
+
+    Args:
+        name: the id that it was to be published under.
+
+    Raises:
+        UsageError: always; names the commands that publish.
+    """
+    card, push = command("genae", "card", "FOLDER"), command("genae", "push", "FOLDER", name)
+    raise UsageError(
+        "push_to_hub: genae publishes what was checked against a card, its measured results and "
+        "the hash of every file, and an object in memory has none of them: "
+        f"save_pretrained('FOLDER'), `{card}`, `{push}`"
     )
 
 

@@ -27,6 +27,7 @@ from zoo.errors import (
     NotFoundError,
     UsageError,
 )
+from zoo.header import mark, marks
 from zoo.loading import quietly
 from zoo.models.seam import without_bars
 from zoo.progress import items_bar
@@ -301,6 +302,9 @@ def export(
             kept = {key: tensor for key, tensor in tensors.items() if key in names}
             model.save_pretrained(folder, state_dict=kept, variant=name)
         (folder / CARD_FILE).write_text(card.text, encoding="utf-8")
+        digest = manifest.sha256(folder / CARD_FILE)
+        for file in folder.glob("*.safetensors"):
+            mark(file, marks(id=card.id, version=card.version, card=digest))
         material.save(model, folder, quiet=quiet)
         curve.save(folder)
         made = {"by": "genae train", "from": recipe.card.id, "torch": torch.__version__}
