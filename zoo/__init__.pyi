@@ -23,6 +23,7 @@ from zoo.filling import fill_mask as fill_mask
 from zoo.generating import generate as generate
 from zoo.labeling.answering import answer as answer
 from zoo.labeling.classifying import classify as classify
+from zoo.labeling.slots import answer_in_slots as answer_in_slots
 from zoo.labeling.tagging import extract as extract
 from zoo.labeling.tagging import tag as tag
 from zoo.loading import from_pretrained as from_pretrained
