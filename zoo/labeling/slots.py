@@ -113,7 +113,7 @@ def follow(probabilities: "Tensor", passage: Sequence[int], end: int) -> tuple[l
     """
     found: list[int] = []
     total = 0.0
-    places = range(len(passage))  # where the next token may stand
+    places = list(range(len(passage)))  # where the next token may stand
     for step, slot in enumerate(probabilities, 1):
         allowed = sorted({end, *(passage[place] for place in places)})
         values = slot[allowed]
@@ -154,5 +154,5 @@ def _fill(
     lengths = torch.tensor([len(row) for row in rows])
     mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
     with torch.no_grad():
-        logits = network(input_ids=ids, attention_mask=mask).logits[:, 1 : num_slots + 1]
-    return logits.float().softmax(-1)
+        logits: Tensor = network(input_ids=ids, attention_mask=mask).logits
+    return logits[:, 1 : num_slots + 1].float().softmax(-1)
