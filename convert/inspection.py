@@ -71,6 +71,12 @@ class Inspection:
     release: dict[str, Any] | None = None
     exit_code: int = 0
 
+    @property
+    def script(self) -> str:
+        """The only family that fits, where it is of published scripts; else empty."""
+        alone = self.families[0] if len(self.families) == 1 else ""
+        return alone if alone in SCRIPTS else ""
+
     def deciding(self) -> list[str]:
         """Defaults that change what the result computes, each in words."""
         if len(self.families) != 1 or not self.defaults:

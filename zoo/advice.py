@@ -17,8 +17,8 @@ VERBS = {
     "encodes": ("probe",),
     "tags": ("tag", "TEXT"),
     "extracts": ("extract", "TEXT"),
-    "answers": ("answer", "TEXT", "--question", "QUESTION"),
     "classifies": ("classify", "TEXT"),
+    "answers": ("answer", "TEXT", "--question", "QUESTION"),
 }
 #: The same of models of images, where it is another verb.
 OF_IMAGES = {"classifies": ("evaluate",)}

@@ -51,6 +51,23 @@ OF_KINDS = {
 }
 
 
+def tables_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables of several heads on one backbone, in the order of the model's.
+
+    Args:
+        config: its `config.json`.
+
+    Example:
+        >>> tables_of({"heads": {"a": {}, "b": {}}, "head_order": ["b", "a"]})
+        {'b': {}, 'a': {}}
+    """
+    tables, order = config.get("heads"), config.get("head_order")
+    if not isinstance(tables, Mapping):
+        return {}
+    known = [name for name in (order if isinstance(order, list) else ()) if name in tables]
+    return {name: tables[name] for name in dict.fromkeys([*known, *tables])}
+
+
 def heads_that(ability: str, config: Mapping[str, Any]) -> list[str]:
     """The heads of a model with several that can do something, by name.
 
@@ -62,10 +79,9 @@ def heads_that(ability: str, config: Mapping[str, Any]) -> list[str]:
         >>> heads_that("tags", {"heads": {"slots": {"kind": "crf"}, "topic": {"kind": "span"}}})
         ['slots']
     """
-    tables = config.get("heads")
     return [
         name
-        for name, table in (tables.items() if isinstance(tables, dict) else ())
+        for name, table in tables_of(config).items()
         if isinstance(table, dict) and OF_KINDS.get(str(table.get("kind"))) == ability
     ]
 

@@ -16,7 +16,7 @@ from convert.weights.ops import KEEP, TRANSPOSE
 from convert.weights.rows import Row
 from convert.weights.steps import Step
 from zoo.errors import IntegrityError, UsageError
-from zoo.heads import is_fine_tuned
+from zoo.heads import is_fine_tuned, tables_of
 
 #: Kinds that are the only head of a class that transformers has as well.
 PLAIN = ("classifier", "token_classifier", "span")
@@ -193,19 +193,20 @@ def read_heads(
     Args:
         config: the folder's `config.json`.
         tensors: of the folder, by name.
-        recorded: its `conversion.json`, which knows the order of the file; may be empty.
+        recorded: its `conversion.json`, which knows the order of the file; may be empty, as of a
+            model that was saved again, whose `head_order` is the same.
 
     Raises:
         IntegrityError: a table cannot be read, or tensors are absent or of other shapes.
     """
     named = config.get("architectures")
     word = str(named[0]) if isinstance(named, list) and named else ""
-    tables = config.get("heads")
+    tables = tables_of(config)
     plain = next((kind for kind in PLAIN if word.endswith(KINDS[kind].ending)), None)
     if plain is None and not is_fine_tuned(word):
         return Heads()
-    if not isinstance(tables, Mapping) or not tables:
-        tables = {KINDS[plain].name: {"kind": plain}} if plain else {}
+    if not tables and plain:
+        tables = {KINDS[plain].name: {"kind": plain}}
     found = Heads()
     for name in sorted(tables, key=_places(recorded)):
         table = tables[name]

@@ -220,9 +220,13 @@ def tune(
         if one.kind == "global_pointer":
             _divide(one, made)
         usual = {**kind.usual, **({"pooling": "pooler"} if pooler is None else {})}
+        choices = {
+            setting: tuple(one for one in words if one != "pooler" or pooler is not False)
+            for setting, words in kind.asked.items()
+        }
         if made.get("rope") and int(made.get("size", 0)) % 2:
             raise UsageError(f"rope turns pairs of columns: the size, {made['size']}, is not even")
-        missing += _missing(name if len(fits) > 1 else "", kind.asked, usual, made)
+        missing += _missing(name if len(fits) > 1 else "", choices, usual, made)
         if "labels" in one.sizes:
             count, where = one.sizes["labels"], f"{one.kind} {one.units[0].name}"
             check_rules(made, count, where)

@@ -15,6 +15,7 @@ from zoo import registry
 from zoo.card import Card
 from zoo.cli.group import VERBS, load_verb
 from zoo.errors import GenaeError, UnsafeError
+from zoo.hints import command
 from zoo.registry import embedded, manifest
 
 HEAVY = {"torch", "transformers", "numpy", "huggingface_hub", "fsspec", "datasets", "PIL"}
@@ -375,3 +376,25 @@ def test_what_can_be_refused_at_once_is_refused_before_torch(tmp_path):
     for words, code, _, said, loaded in commands(*REFUSED, cwd=tmp_path):
         assert code in (2, 3, 7), (words, said)
         assert "torch" not in loaded, words
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["withdraw", "me/x@v1.0.0", "--why", "x y"], "--from ./models"),
+        (["neighbors", "genae/vae-mnist", "examples-mnist"], "-o nearest.png"),
+        (["export", "A", "B"], "--to keras-hdf5"),
+        (["convert"], None),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_what_is_missing_is_shown_in_the_whole_command(words, completed, run):
+    done = run(*words)
+    tried = done.err.rpartition("or try: ")[2].strip()
+    wanted = command("genae", *words) + f" {completed}" if completed else VERBS[words[0]].epilog
+    assert (done.code, tried) == (2, wanted)
+
+
+def test_what_stands_behind_two_dashes_stays_there(run):
+    done = run("export", "--", "-A", "B")
+    assert done.err.endswith("or try: genae export --to keras-hdf5 -- -A B\n")

@@ -10,6 +10,7 @@ import pytest
 from convert.backward.targets import TARGETS
 from tests.conversion.records import FIXTURES, LEGACY
 from zoo.advice import verb_for
+from zoo.cli.answers import OF_TEXTS
 from zoo.cli.group import load_verb
 
 POETRY = LEGACY.parents[2] / "cards/examples/bert-poetry"
@@ -306,3 +307,14 @@ def test_a_head_is_named_where_several_have_the_verb():
     assert verb_for(config) == ("classifies", "classify", "TEXT", "--head", "mood")
     heads["topic"] = {"kind": "span"}
     assert verb_for(config) == ("classifies", "classify", "TEXT")
+
+
+def test_weights_of_images_have_no_facts_of_texts(run):
+    image = run("inspect", FIXTURES / "keras_images/vae_cnn/vae.weights")
+    text = run("inspect", FIXTURES / "finetuned/hand_named/best_model.weights", "--family", "bert")
+    facts = [{line.split("  ")[0] for line in one.out.splitlines()} for one in (image, text)]
+    assert {"form", "families", "missing"} <= facts[0]
+    assert not {*OF_TEXTS} & facts[0]
+    assert {*OF_TEXTS} <= facts[1]
+    assert image.tried[0].endswith("--family vae_cnn")
+    assert run(*shlex.split(image.tried[0])[1:]).code == 0

@@ -253,6 +253,15 @@ def test_what_does_not_fit_is_said(heads, message):
         raise UsageError(found.missing[0])
 
 
+@pytest.mark.parametrize(
+    ("pooler", "words"), [(False, r"=cls \(or mean\);"), (None, r"=pooler \(or cls, mean\);")]
+)
+def test_a_pooler_is_offered_where_there_is_one(pooler, words):
+    left = [Unit("dense_7", ("dense_7/kernel:0", "dense_7/bias:0"), ((8, 3), (3,)))]
+    with pytest.raises(UsageError, match=f"--head-option pooling{words}"):
+        tune([{"kind": "classifier"}], left, 8, pooler=pooler)
+
+
 def test_settings_are_checked_before_anything_is_written(tmp_path):
     place = HERE / "ner_crf" / "tf_format" / "best_model.weights"
     for setting, message in (

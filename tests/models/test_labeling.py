@@ -24,7 +24,12 @@ from zoo.errors import ConflictError, MissingDependencyError, NotFoundError, Usa
 from zoo.labeling import reading
 from zoo.labeling.answers import Relation, Span
 from zoo.labeling.tagging import iter_tagged
-from zoo.models import BertForEntityPointers, BertForMultiTask
+from zoo.models import (
+    BertForEntityPointers,
+    BertForMEMMTokenClassification,
+    BertForMultiTask,
+    BertForRelationPointers,
+)
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "finetuned"
 TEXTS = ["我国中人的", "the play 1", "", "大上我在不了有和这大大上我在不了有 play", "A b,c。"]
@@ -87,6 +92,10 @@ def made(tagger, tmp_path_factory):
         "tokens": (transformers.BertForTokenClassification, {"num_labels": 4}),
         "entities": (BertForEntityPointers, {"heads": {"it": {
             "kind": "global_pointer", "size": 4, "labels": ["A", "B"]}}}),
+        "linked": (BertForRelationPointers, {"heads": {"it": {
+            "kind": "gplinker", "size": 4, "labels": ["P", "Q"], "threshold": -6.0}}}),
+        "markov": (BertForMEMMTokenClassification, {"heads": {"it": {
+            "kind": "memm", "hidden_dim": 2, "labels": ["B-X", "I-X", "O"]}}}),
         "many": (BertForMultiTask, {"heads": tables}),
     }  # fmt: skip
 
@@ -177,10 +186,13 @@ def test_a_text_that_is_cut_off_is_marked(made):
     assert (begun.labels, shorter.truncated) == (shorter.labels, True)
 
 
-def test_tokens_have_the_labels_of_the_best_path(tagger):
-    names = zoo.from_pretrained(tagger).config.id2label
-    for one in zoo.tag(tagger, TEXTS):
-        model, output, mask, encoding = outputs_of(tagger, one.text)
+@pytest.mark.parametrize("name", ["tagger", "markov"])
+def test_tokens_have_the_labels_of_the_best_path(name, tagger, made):
+    folder = tagger if name == "tagger" else made(name)
+    config = zoo.from_pretrained(folder).config
+    names = config.id2label if name == "tagger" else config.heads["it"]["labels"]
+    for one in zoo.tag(folder, TEXTS):
+        model, output, mask, encoding = outputs_of(folder, one.text)
         (path,) = model.decode(output, mask)
         assert [token.label for token in one.tokens] == [names[label] for label in path[1:-1]]
         assert [(token.start, token.end) for token in one.tokens] == encoding.offsets[1:-1]
@@ -191,7 +203,7 @@ def test_tokens_have_the_labels_of_the_best_path(tagger):
         ]
         for each in (*one.tokens, *one.entities):
             assert one.text[each.start : each.end] == each.text
-    assert any(one.entities for one in zoo.tag(tagger, TEXTS))
+    assert any(one.entities for one in zoo.tag(folder, TEXTS))
 
 
 def test_labels_of_another_kind_spell_nothing(made):
@@ -228,11 +240,14 @@ def test_entities_are_the_spans_of_the_pointer(made):
             ]
 
 
-def test_relations_are_the_triples_of_the_half_pointer(related):
-    found = zoo.extract(related, TEXTS)
+@pytest.mark.parametrize("name", ["half", "linked"])
+def test_relations_are_the_triples_of_the_model_itself(name, related, made):
+    folder = related if name == "half" else made(name)
+    names = [f"LABEL_{number}" for number in range(9)] if name == "half" else ["P", "Q"]
+    found = zoo.extract(folder, TEXTS)
     assert any(one.relations for one in found)
     for one in found:
-        model, output, mask, encoding = outputs_of(related, one.text)
+        model, output, mask, encoding = outputs_of(folder, one.text)
         (triples,) = model.decode(output, mask)
 
         def span(first, last, text=one.text, places=encoding.offsets):
@@ -241,8 +256,7 @@ def test_relations_are_the_triples_of_the_half_pointer(related):
 
         assert one.entities == []
         assert set(one.relations) == {
-            Relation(span(*triple[:2]), f"LABEL_{triple[2]}", span(*triple[3:]))
-            for triple in triples
+            Relation(span(*triple[:2]), names[triple[2]], span(*triple[3:])) for triple in triples
         }
 
 

@@ -295,3 +295,8 @@ def test_fresh_weights_spread_as_in_transformers(gated):
     wanted.setdefault("lm_head.weight", wanted["shared.weight"])  # which transformers ties
     for name, parameter in ours.named_parameters():
         assert parameter.std().item() == pytest.approx(wanted[name].std().item(), rel=0.25), name
+
+
+def test_the_encoder_is_in_the_mode_of_its_model():
+    model = build(**TIED)
+    assert [model.train(mode).get_encoder().training for mode in (True, False)] == [True, False]

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import transformers
 
+from zoo.models import BertForMultiTask
 from zoo.models.text.configuration_heads import KINDS, read_heads
 from zoo.models.text.heads_base import States
 from zoo.models.text.heads_fine_tuning import HEADS
@@ -277,3 +279,21 @@ def test_what_a_table_leaves_out_has_its_default():
 def test_a_table_that_cannot_be_read_is_refused_by_name(heads, message):
     with pytest.raises(ValueError, match=message):
         read_heads(heads)
+
+
+def test_heads_keep_their_order(tmp_path):
+    tables = {name: {"kind": "classifier", "num_labels": 2} for name in ("z", "a", "m")}
+    config = transformers.BertConfig(
+        vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1,
+        intermediate_size=4, max_position_embeddings=4, heads=tables,
+    )  # fmt: skip
+    model = BertForMultiTask(config).eval()
+    for place in ("one", "two"):
+        model.save_pretrained(tmp_path / place)
+        model = BertForMultiTask.from_pretrained(tmp_path / place)
+        assert list(model(torch.ones(1, 3, dtype=torch.long)).logits) == ["z", "a", "m"]
+    more = {"b": tables["z"], **tables}  # what the order lacks comes last
+    changed = BertForMultiTask.from_pretrained(tmp_path / "two", heads=more)
+    assert list(changed.heads) == changed.config.head_order == ["z", "a", "m", "b"]
+    alone = BertForMultiTask(config, heads={"only": tables["z"]})
+    assert alone.config.head_order is None

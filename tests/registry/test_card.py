@@ -1,3 +1,4 @@
+import re
 import tomllib
 
 import pytest
@@ -151,6 +152,17 @@ def test_all_that_is_missing_is_named_at_once(card_table):
         assert name in said
     assert said.endswith("`genae new` writes a card that has everything.")
     assert "\n" not in said
+
+
+def test_what_a_deprecated_model_lacks_is_stated_by_one_command(card_table, tmp_path):
+    file = tmp_path / "a card" / "card.toml"
+    with pytest.raises(UsageError) as caught:
+        Card.parse(dumps(card_table | {"status": "deprecated", "reason": "Old."}), file)
+    (said,) = re.findall("`([^`]+)`", str(caught.value))
+    assert said == (
+        f'genae card "{file.parent}" --set status=deprecated --set replaced_by=OWNER/NAME '
+        "--set reason=Old."
+    )
 
 
 def test_every_key_has_a_meaning():

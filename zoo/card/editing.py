@@ -3,15 +3,32 @@
 import re
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from zoo.card.toml import inline
 from zoo.errors import UsageError
+from zoo.hints import command
+
+#: What a card states of a deprecated model, and what stands for it in a command.
+DEPRECATED = {"status": "deprecated", "replaced_by": "OWNER/NAME", "reason": "REASON"}
 
 #: The line that begins a table: `[data]` or `[[results]]`.
 HEADER = re.compile(r"(?m)^[ \t]*\[\[?[ \t]*([\w.-]+)[ \t]*\]\]?[ \t]*(?:#.*)?$")
 #: A list of results without any, which tables of results cannot follow.
 NO_RESULTS = re.compile(r"(?m)^results[ \t]*=[ \t]*\[[ \t]*\][ \t]*\n?")
+
+
+def deprecating(file: str, card: Mapping[str, Any]) -> str:
+    """The command that states all that a card states of a deprecated model.
+
+    Args:
+        file: the card's.
+        card: its tables, whose values are kept.
+    """
+    stated = [f"{key}={card.get(key, word)}" for key, word in DEPRECATED.items()]
+    words = [word for one in stated for word in ("--set", one)]
+    return command("genae", "card", Path(file).parent, *words)
 
 
 def with_value(text: str, key: str, value: Any, *, number: int = 0) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from unicodedata import category
 
+from zoo.card.editing import deprecating
 from zoo.card.keys import (
     BOOLEAN,
     COMMIT,
@@ -195,6 +196,7 @@ PUBLISHED = {"commit": COMMIT}
 
 #: The next step of a card that lacks several things.
 MEND = " `genae new` writes a card that has everything."
+DEPRECATION = "a deprecated model states it"
 
 #: Tables inside the card, by their path, with the keys they may hold.
 NESTED: dict[str, Mapping[str, Key]] = {
@@ -286,7 +288,10 @@ def check_card(card: Mapping[str, Any], file: str) -> None:
             if name in result:
                 missing += check(result[name], keys, file, f"{name} of {place}")
     if missing := [*missing, *_missing_together(card)]:
-        raise UsageError(f"{file}: missing {', '.join(missing)}.{MEND if missing[1:] else ''}")
+        mend = MEND if missing[1:] else ""
+        if all(DEPRECATION in one for one in missing):
+            mend = f" `{deprecating(file, card)}` states it."
+        raise UsageError(f"{file}: missing {', '.join(missing)}.{mend}")
     _check_together(card, file)
 
 
@@ -305,7 +310,7 @@ def _missing_together(card: Mapping[str, Any]) -> list[str]:
         missing[-1:] = [f"{last} (or [source] if it was converted)" for last in missing[-1:]]
     if card.get("status") == "deprecated":
         wanted = [name for name in ("replaced_by", "reason") if name not in card]
-        missing += [f"key {name!r} (a deprecated model states it)" for name in wanted]
+        missing += [f"key {name!r} ({DEPRECATION})" for name in wanted]
     if card.get("data", {}).get("task"):
         if "tokenizer" not in card and not start:
             missing.append(

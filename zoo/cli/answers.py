@@ -86,11 +86,19 @@ def _show_parity(report: "Report") -> None:
         say(f"tolerance: {rule}")
 
 
+#: Facts of checkpoints of text models; those of images have none of them.
+OF_TEXTS = ("release", "parts", "heads", "sizes", "options", "defaults")
+
+
 def show_inspection(found: "Inspection") -> None:
-    """What a checkpoint is, a line a fact."""
+    """What a checkpoint is, a line a fact; facts of texts where it is one, or they are known."""
     from rich.table import Table
 
+    from convert.families import FAMILIES
+
     facts = found.to_dict()
+    if not {family.name for family in FAMILIES} & set(found.families):
+        facts = {key: value for key, value in facts.items() if value or key not in OF_TEXTS}
     facts["bytes"] = size(found.bytes)
     if found.release:
         facts["release"] = f"{' or '.join(found.release['names'])} (by {found.release['by']})"

@@ -18,11 +18,13 @@ class Call:
         as_json: whether `--json` was given.
         answered: whether a JSON answer stands on stdout, which has room for one.
         context: typer's context of the verb, once there is one.
+        words: what was typed behind the verb.
     """
 
     as_json: bool = False
     answered: bool = False
     context: Any = None
+    words: tuple[str, ...] = ()
 
 
 _CURRENT: ContextVar[Call | None] = ContextVar("genae_call", default=None)

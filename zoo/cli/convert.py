@@ -188,6 +188,9 @@ def inspect(
     else:
         show_layers(found)
     if found.exit_code:
+        script = getattr(found, "script", "")
+        if script and family is None:
+            hint(again(family=script), quiet=quiet)
         raise typer.Exit(found.exit_code)
     if getattr(found, "converted", False):
         hint(command("genae", "info", source), quiet=quiet)

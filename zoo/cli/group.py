@@ -3,9 +3,11 @@
 import errno
 import os
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import typer
@@ -15,6 +17,7 @@ from zoo import catalog
 from zoo.cli import calls, door
 from zoo.cli.common import print_json
 from zoo.errors import INTERRUPTED, GenaeError, MissingDependencyError, NotAllowedError
+from zoo.hints import command
 
 #: A path under `~` that the shell did not expand, as happens in `--option=~/x`.
 HOME = re.compile(r"^((?:--[\w-]+=|-\w)?)~(?=[/\\]|$)")
@@ -218,6 +221,7 @@ class VerbCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words of the call, of which a mistake is this verb's."""
         calls.current().context = ctx
+        calls.current().words = tuple(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -343,7 +347,9 @@ def explain(error: Any) -> tuple[str, int]:
         path = context.command_path if context else "genae"
         text = str(error.format_message()).rstrip(" .")
         end = "" if text.endswith("?") else "."
-        return f"{text}{end} See `{path} --help`.", int(error.exit_code)
+        known = f"{text}{end} See `{path} --help`"
+        lacking = _completed(getattr(error, "param", None), context) if "Missing" in text else ""
+        return known + (f", or try: {lacking}" if lacking else "."), int(error.exit_code)
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
         return "interrupted", INTERRUPTED
     text = " ".join(str(error).split())
@@ -363,6 +369,24 @@ def explain(error: Any) -> tuple[str, int]:
     if isinstance(error, ValueError | OSError) and text:
         return text, 1
     return f"{type(error).__name__}: {text} (`--debug` shows where)", 1
+
+
+def _completed(parameter: Any, context: Any) -> str:
+    """The command with the option that it lacks, as its verb's example has it, else the example.
+
+    Args:
+        parameter: that is missing.
+        context: typer's, of the verb.
+    """
+    verb = VERBS.get(getattr(context, "info_name", ""))
+    if parameter is None or verb is None:
+        return ""
+    for flag, value in pairwise(shlex.split(verb.epilog)):
+        if flag in parameter.opts:
+            words = list(calls.current().words)
+            end = words.index("--") if "--" in words else len(words)
+            return command("genae", context.info_name, *words[:end], flag, value, *words[end:])
+    return verb.epilog
 
 
 def _forget_stdout() -> None:

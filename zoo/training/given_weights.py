@@ -22,7 +22,7 @@ from .settings import field_names
 #: Settings that are of the start's own head, library or files, and not of its backbone.
 OF_START = (
     *("architectures", "model_type", "transformers_version", "dtype", "torch_dtype", "auto_map"),
-    *("num_labels", "id2label", "label2id", "problem_type", "heads"),
+    *("num_labels", "id2label", "label2id", "problem_type", "heads", "head_order"),
 )
 #: Files of which a folder with a tokenizer has one.
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt")

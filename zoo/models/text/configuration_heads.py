@@ -5,10 +5,11 @@ A configuration has one table for each head, under the head's name, whose `kind`
     heads = {"tags": {"kind": "crf", "lr_multiplier": 1000.0, "starts": [0], "ends": [0]}}
 
 `KINDS` are the kinds and the settings of each. Labels are those of the configuration (`id2label`,
-`num_labels`), unless a table names its own.
+`num_labels`), unless a table names its own. Of several heads `head_order` is the list of their
+names: `config.json` sorts its keys.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -282,6 +283,19 @@ def read_heads(heads: Mapping[str, Table]) -> dict[str, tuple[str, HeadSettings]
             its kind lacks or cannot have; names the head and what there is.
     """
     return {name: _read(name, table) for name, table in heads.items()}
+
+
+def in_order(heads: Mapping[str, Table], order: Sequence[str] | None) -> dict[str, Table]:
+    """Tables in an order.
+
+    Args:
+        heads: tables by the names of the heads.
+        order: names, as a configuration's `head_order` holds them; heads that it lacks come last.
+    """
+    places = {name: place for place, name in enumerate(order or ())}
+    return {
+        name: heads[name] for name in sorted(heads, key=lambda name: places.get(name, len(places)))
+    }
 
 
 def only_settings(heads: Mapping[str, Table] | None, kind: str) -> HeadSettings | None:

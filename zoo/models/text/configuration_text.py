@@ -69,6 +69,7 @@ class TextConfig(PreTrainedConfig):
             is `hidden_dropout_prob`.
         heads: settings of heads of fine-tuning, a table for each by its name
             (`configuration_heads.py`); None are the defaults of the model's class.
+        head_order: their names in the order of the model's; None of one, or of their own order.
         use_cache: keep keys and values for the next call, where the mask's kind allows it.
         tie_word_embeddings: the output layer is the table of tokens.
     """
@@ -114,6 +115,7 @@ class TextConfig(PreTrainedConfig):
     eos_token_id: int | list[int] | None = None
     classifier_dropout: float | int | None = None
     heads: dict[str, Any] | None = None
+    head_order: list[str] | None = None
     use_cache: bool = True
     tie_word_embeddings: bool = True
 

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils.generic import ModelOutput, can_return_tuple
 
-from .configuration_heads import Table, read_heads
+from .configuration_heads import Table, in_order, read_heads
 from .heads_base import Head, States
 from .heads_crf import CRF, MEMM
 from .heads_half_pointer import HalfPointer
@@ -105,9 +105,12 @@ class FineTuned(PreTrainedModel):
     kinds: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any, heads: Mapping[str, Table] | None = None) -> None:
+        order = None if heads else getattr(config, "head_order", None)
         tables = heads or getattr(config, "heads", None) or self.default_heads
+        tables = in_order(tables, order)
         config = copy.deepcopy(config)
         config.heads = {name: dict(table) for name, table in tables.items()}
+        config.head_order = list(tables) if len(tables) > 1 else None
         super().__init__(config)
         made = self._read(tables)
         self.heads = nn.ModuleDict(

@@ -59,7 +59,9 @@ class GenaeT5PreTrainedModel(PreTrainedModel):
 
     def get_encoder(self, modality: str | None = None) -> T5TokenEncoder:
         """The encoder from token ids on; there is one, whatever the modality."""
-        return T5TokenEncoder(self.config, self.shared, self.encoder)
+        made = T5TokenEncoder(self.config, self.shared, self.encoder)
+        made.training = self.training  # its modules are this model's, and have theirs
+        return made
 
     def decode(
         self,
