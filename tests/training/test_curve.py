@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import TrainerState
+from transformers import TrainerControl, TrainerState
 
 from tests.training.test_train import interrupt_at
 from zoo import registry
@@ -105,7 +105,7 @@ def test_a_long_epoch_has_a_line_each_tenth():
     for step in range(5, 101, 5):
         state.global_step = step
         state.log_history.append(record(step, learning_rate=0.5))
-        callback.on_log(None, state, None)
+        callback.on_log(None, state, TrainerControl())
     assert len(said) == 9
     assert said[1].startswith("step 20 of 100: loss 17.5, rate 0.5, ")  # of steps 15 and 20
 

@@ -124,7 +124,7 @@ def test_adapters_begin_with_the_start(data, start):
 
 def test_a_resumed_run_equals_an_uninterrupted_one(data, start, tmp_path, monkeypatch):
     own = tmp_path / "start"
-    shutil.copytree(start, own)
+    shutil.copytree(start, own, ignore=shutil.ignore_patterns("manifest.json"))
     card = started(data, own, train="[train.ema]\ndecay = 0.5\n[train.rates]\nlayer_decay = 0.5")
     whole = train(card, tmp_path / "whole", quiet=True)
     with monkeypatch.context() as patch:

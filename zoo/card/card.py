@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo import catalog
-from zoo.card.schema import OF_IMAGES, OF_TEXTS, check_card
+from zoo.card.checking import check_card
+from zoo.card.schema import OF_IMAGES, OF_TEXTS
 from zoo.card.toml import dumps
 from zoo.errors import NotFoundError, UsageError
 
@@ -131,6 +132,10 @@ class Train:
             place of the weights; None to train the weights.
         start_from: id or folder of the model whose weights a training of texts begins with; None
             for fresh ones.
+        class_weights: of each label in the loss of a classifier of texts, by name, or "balanced";
+            None to weigh all texts alike.
+        early_stopping_patience: number of validations without a better score after which training
+            ends; None to train to the end.
     """
 
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -144,6 +149,8 @@ class Train:
     adversarial: dict[str, Any] | None = None
     lora: dict[str, Any] | None = None
     start_from: str | None = None
+    class_weights: str | dict[str, float] | None = None
+    early_stopping_patience: int | None = None
 
     @property
     def average_beside(self) -> bool:

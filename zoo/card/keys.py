@@ -115,5 +115,12 @@ TABLE = Key(is_table, "a table")
 HASHES = Key(is_hashes, "a table of file names and SHA-256 sums (64 hex digits)")
 DATE = Key(matches(r"\d{4}-\d{2}-\d{2}"), 'a date in quotes, such as "2026-11-22"')
 FACTOR = Key(is_positive, "a finite number above 0")
+WEIGHTS = Key(
+    lambda value: (
+        value == "balanced"
+        or (isinstance(value, dict) and bool(value) and all(map(is_positive, value.values())))
+    ),
+    '"balanced", or a table of numbers above 0 by the names of labels',
+)
 BOOLEAN = Key(lambda value: isinstance(value, bool), "true or false")
 COMMIT = Key(matches(r"[0-9a-f]{40}"), "a commit (40 hex digits)")

@@ -68,6 +68,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "adversarial": "Objective in place of the plain loss, of texts.",
         "lora": "Adapters that are trained in place of the weights, of texts.",
         "start_from": "Id or folder of the model whose weights a training of texts begins with.",
+        "class_weights": "Weight of each label in the loss of a classifier of texts.",
+        "early_stopping_patience": "Validations without a better score after which training ends.",
     },
     "train.budget": {
         "device": "Device of the training.",

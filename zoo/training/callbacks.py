@@ -41,6 +41,11 @@ class InterruptCallback(TrainerCallback):
         if self.interrupted:
             control.should_save = control.should_training_stop = True
 
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Let an epoch that was cut short not be evaluated: a resumed run ends it first."""
+        if self.interrupted and not float(state.epoch).is_integer():
+            control.should_evaluate = False
+
 
 class BarCallback(TrainerCallback):
     """Move a bar on with every step and show the loss and its parts behind it."""

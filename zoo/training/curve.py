@@ -12,9 +12,10 @@ from typing import Any
 from transformers import TrainerCallback
 
 from .callbacks import SHOWN_LOSSES
+from .scoring import LOSS as VALIDATION
+from .scoring import NAMES
 
 CURVE_FILE, PLOT_FILE = "training.json", "training.png"
-VALIDATION = "validation_loss"
 MAX_RECORDS = 2000  # in a file that travels with the weights
 LOG_SCALE = 50  # ratio of losses, all positive, from which their axis is logarithmic
 #: What the Trainer logs once, after the last step, about the whole run.
@@ -31,22 +32,27 @@ class Curve:
         records: what was logged, in order of steps: `step`, `epoch`, `loss` and its parts (means
             since the record before), `learning_rate`, `grad_norm` where gradients are clipped,
             `seconds` since the run began, and at the end of an epoch `validation_loss`, where the
-            card has a validation split.
+            card has a validation split; with it the scores of the task, where the card asks.
         before: the loss on the first examples, in eval mode, before training.
         after: the same of the finished model.
+        best: step, score and value of the checkpoint that the finished model is; None if it is
+            the last step's.
     """
 
     records: list[Record]
     before: float
     after: float
+    best: Record | None = None
 
     @classmethod
-    def of(cls, history: Sequence[Record], before: float, after: float) -> "Curve":
+    def of(
+        cls, history: Sequence[Record], before: float, after: float, best: Record | None = None
+    ) -> "Curve":
         """A curve of the Trainer's log, thinned out evenly if that is very long."""
         records = [record for record in history if SUMMARY not in record]
         stride = -(-len(records) // MAX_RECORDS)
         kept = records[::-stride][::-1] if stride > 1 else records  # the last one always
-        return cls(kept, before, after)
+        return cls(kept, before, after, best)
 
     @property
     def validated(self) -> list[Record]:
@@ -60,11 +66,16 @@ class Curve:
             f"{last['step']:,} steps, {last['epoch']:.4g} epochs, {_duration(last['seconds'])}: "
             f"loss {self.after:.4g}, before training {self.before:.4g}"
         )
-        return text + "".join(f", validation {r[VALIDATION]:.4g}" for r in self.validated[-1:])
+        text += "".join(f", validation {r[VALIDATION]:.4g}" for r in self.validated[-1:])
+        if self.best is None:
+            return text
+        step, name, value = (self.best[key] for key in ("step", "score", "value"))
+        return f"{text}; kept is step {step:,}, {name} {value:.4g}"
 
     def save(self, folder: Path) -> None:
         """Write `training.json`, and `training.png` if there is more than one record."""
-        facts = {"schema": 1, "loss_before": self.before, "loss_after": self.after}
+        facts: Record = {"schema": 1, "loss_before": self.before, "loss_after": self.after}
+        facts |= {} if self.best is None else {"best": _short(self.best)}
         head = json.dumps(_short(facts), indent=2).removesuffix("\n}")
         log = ",\n".join(f"    {json.dumps(_short(record))}" for record in self.records)
         text = f'{head},\n  "log": [\n{log}\n  ]\n}}\n'
@@ -97,11 +108,12 @@ class Curve:
 class CurveCallback(TrainerCallback):
     """Add to the Trainer's log, which its checkpoints keep, what a curve needs.
 
-    An epoch ends with a record, however few its steps. A line says how each epoch went; of a run
-    of one epoch, each tenth.
+    An epoch ends with a record, however few its steps, and so does what was trained until the
+    Trainer evaluates. A line says how each of these went; of a run of one epoch, each tenth.
 
     Args:
-        validate: the loss of the model on what it is not trained on, or None.
+        validate: the loss of the model on what it is not trained on, or None; not asked for where
+            the Trainer evaluates.
         say: is given the lines.
     """
 
@@ -124,8 +136,8 @@ class CurveCallback(TrainerCallback):
             self._tenths = {state.max_steps * tenth // 10 for tenth in range(1, 10)}
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Have a tenth of a long epoch logged."""
-        control.should_log |= state.global_step in self._tenths
+        """Have a tenth of a long epoch logged, and what is to be evaluated."""
+        control.should_log |= state.global_step in self._tenths or control.should_evaluate
 
     def on_epoch_end(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
@@ -134,8 +146,10 @@ class CurveCallback(TrainerCallback):
         control.should_log = True
         if control.should_training_stop and state.global_step < state.max_steps:
             return
+        if control.should_evaluate:
+            return  # which completes the record
         self._ended = True
-        self._validation = self.validate(model)
+        self._validation = None if args.do_eval else self.validate(model)
         if state.log_history and state.log_history[-1].get("step") == state.global_step:
             self._complete(state)  # as no other record follows
 
@@ -145,8 +159,17 @@ class CurveCallback(TrainerCallback):
         if SUMMARY in record:
             return
         record["seconds"] = round(time.perf_counter() - self._start, 3)
-        if self._ended or state.global_step in self._tenths:
+        tenth = state.global_step in self._tenths and not control.should_evaluate
+        if self._ended or tenth:
             self._complete(state)
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any
+    ) -> None:
+        """Add loss and scores to the record of the step that was evaluated."""
+        found = {name.removeprefix("eval_"): value for name, value in metrics.items()}
+        state.log_history[-1].update({VALIDATION: found.pop("loss"), **found})
+        self._complete(state)
 
     def _complete(self, state: Any) -> None:
         """Add the validation loss to the last record, and say how it went since the last line."""
@@ -181,7 +204,8 @@ def _line(records: Sequence[Record], since: int, state: Any) -> str:
         for name in shown
     }
     parts = [f"{name} {value:.4g}" for name, value in means.items()]
-    for name, word in ((VALIDATION, "validation"), ("learning_rate", "rate")):
+    scores = ((name, name) for name in NAMES)
+    for name, word in ((VALIDATION, "validation"), *scores, ("learning_rate", "rate")):
         parts += [f"{word} {last[name]:.4g}"] if name in last else []
     return f"{place}: {', '.join([*parts, _duration(last['seconds'])])}"
 

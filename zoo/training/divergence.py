@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
@@ -72,7 +73,24 @@ def check_outputs(model: Any, inputs: Mapping[str, Any]) -> None:
     check_tensors((f"the model's {name}", value) for name, value in outputs.items())
 
 
-@torch.no_grad()
+@contextmanager
+def in_use(model: Any, seed: int | None = None) -> Iterator[None]:
+    """A model in eval mode without gradients; mode and random state are then what they were.
+
+    Args:
+        model: any.
+        seed: of torch's generators meanwhile; None leaves them as they are.
+    """
+    mode = model.training
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), torch.no_grad():
+        if seed is not None:
+            torch.manual_seed(seed)
+        model.eval()
+        yield
+    model.train(mode)
+
+
 def loss_in_use(
     model: Any, inputs: Callable[[], Mapping[str, Any]], seed: int | None = None
 ) -> float:
@@ -83,14 +101,8 @@ def loss_in_use(
         inputs: makes what it is called with, random numbers included.
         seed: of torch's generators meanwhile; None leaves them as they are.
     """
-    mode = model.training
-    devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        if seed is not None:
-            torch.manual_seed(seed)
-        loss = model.eval()(**inputs()).loss
-    model.train(mode)
-    return float(loss)
+    with in_use(model, seed):
+        return float(model(**inputs()).loss)
 
 
 def check_growth(before: float, after: float) -> None:

@@ -62,7 +62,8 @@ class ImageRecipe(Recipe):
                 self.dataset, split, self.processor, config=data.config, quiet=quiet
             )
 
-        return ImageMaterial(self, read(data.train_split), held_out(data, read, quiet=quiet))
+        images, asked = read(data.train_split), self.arguments.do_eval
+        return ImageMaterial(self, images, held_out(data, read, quiet=quiet, needed=asked))
 
 
 def image_recipe(card: Card, output_dir: str | Path) -> ImageRecipe:

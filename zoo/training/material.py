@@ -13,23 +13,32 @@ from zoo.errors import UsageError
 
 from .divergence import loss_in_use
 from .optimizing import OptimizingTrainer
+from .scoring import LOSS
 
 T = TypeVar("T")
 
 
-def held_out(data: Data, read: Callable[[str], T], *, quiet: bool) -> T | None:
+def held_out(
+    data: Data, read: Callable[[str], T], *, quiet: bool, needed: bool = False
+) -> T | None:
     """A card's validation split as `read` gives it; None, and a line on stderr, without one.
 
     Args:
         data: the card's.
         read: reads a split.
         quiet: say nothing.
+        needed: whether the best checkpoint is chosen by it.
+
+    Raises:
+        UsageError: it is needed, and the data has no such split.
     """
     if data.validation_split is None:
         return None
     try:
         return read(data.validation_split)
     except UsageError as error:  # other data was set, which has other splits
+        if needed:
+            raise
         if not quiet:
             print(f"no validation loss: {error}", file=sys.stderr)
         return None
@@ -77,6 +86,19 @@ class Material(ABC):
             for number, inputs in enumerate(self.validation_inputs(model))
         ]
         return sum(losses) / len(losses) if losses else None
+
+    def validate(self, model: Any) -> dict[str, float]:
+        """The loss on the validation split as `validation_loss`, and what scores there are.
+
+        Mode and random state do not change.
+
+        Raises:
+            UsageError: there is no validation split.
+        """
+        loss = self.validation_loss(model)
+        if loss is None:
+            raise UsageError("there is nothing to validate with; name another validation_split")
+        return {LOSS: loss}
 
     @abstractmethod
     def finish(self, model: Any) -> Any:

@@ -18,6 +18,7 @@ from zoo.data.sources import beside
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
+from . import best
 from .gradients import order
 from .gradients.accumulation import Accumulate
 from .gradients.chain import Chain
@@ -180,6 +181,7 @@ def build_parts(card: Card, output_dir: str | Path, config: PreTrainedConfig) ->
         )
     if options.get("learning_rate") == 0:
         raise UsageError(f"{card.path}: [train] learning_rate = 0 trains nothing; set it above 0")
+    best.complete(card, options)
     operations = _build_operations(card, options)
     entry = catalog.find(card.architecture)
     model_class = catalog.load(entry.model)

@@ -34,6 +34,7 @@ from zoo.progress import items_bar
 from zoo.registry import manifest
 
 from .around.ema import EMA
+from .best import BestCallback, best_of
 from .callbacks import BarCallback, InterruptCallback, without_default_output
 from .curve import Curve, CurveCallback
 from .divergence import NOTED, advice, check_growth, check_model, check_value, is_finite
@@ -101,10 +102,10 @@ def train(
         loss = material.loss(model)
     with checkpoints_in(work, card, recipe.start_record), without_bars():
         try:
-            average, history = fit(model, recipe, material, checkpoint, quiet)
+            average, history, best = fit(model, recipe, material, checkpoint, quiet)
             with finished(model, recipe, material, average) as (done, variants):
                 check_growth(loss, trained := material.loss(done))
-                curve = Curve.of(history, loss, trained)
+                curve = Curve.of(history, loss, trained, best)
                 named = placed(card_of_weights(card, original, output), output)
                 export(done, recipe, named, material, curve, output, variants, quiet)
         except DivergedError as error:
@@ -147,15 +148,17 @@ def fit(
     material: Material,
     checkpoint: str | None,
     quiet: bool,
-) -> tuple[EMA | None, list[dict[str, Any]]]:
+) -> tuple[EMA | None, list[dict[str, Any]], dict[str, Any] | None]:
     """Run the Trainer until it ends or Ctrl-C interrupts it.
 
     Returns:
-        The average of the weights, if any, and the Trainer's log, of an interrupted run before
-        this one, too.
+        The average of the weights, if any; the Trainer's log, of an interrupted run before this
+        one, too; and of the checkpoint that the model has in the end, if the card asks for the
+        best, its step and score.
 
     Raises:
         UsageError: arguments exclude each other.
+        ConflictError: the best checkpoint of the interrupted run is gone.
         DivergedError: the loss or a tensor is no longer a finite number.
         InterruptedRunError: interrupted by Ctrl-C, after saving a checkpoint.
     """
@@ -165,13 +168,17 @@ def fit(
             rates=recipe.rates,
             operations=recipe.operations,
             ema=None if recipe.ema is None else EMA(model, **recipe.ema),
+            evaluate_ema=not recipe.card.train.average_beside,
+            validate=material.validate,
         )
     except ValueError as error:  # arguments that exclude each other
         raise UsageError(f"{recipe.card.path}: [train] {one_line(error)}") from error
     without_default_output(trainer)
     told = not quiet and not sys.stderr.isatty()  # where the bar is drawn, it has the losses
     say = partial(print, file=sys.stderr, flush=True) if told else (lambda _: None)
+    note = (lambda _: None) if quiet else partial(print, file=sys.stderr, flush=True)
     trainer.add_callback(CurveCallback(material.validation_loss, say))
+    trainer.add_callback(BestCallback(recipe.card.train.early_stopping_patience, note))
     with InterruptCallback() as interrupt, items_bar("training", quiet=quiet, keep=True) as bar:
         trainer.add_callback(BarCallback(bar))
         trainer.add_callback(interrupt)
@@ -183,7 +190,7 @@ def fit(
         )
     check_value("the loss", trained.training_loss)
     check_model(model)
-    return trainer.ema, trainer.state.log_history
+    return trainer.ema, trainer.state.log_history, best_of(trainer.args, trainer.state)
 
 
 def find_checkpoint(card: Card, output: Path, work: Path, resume: bool) -> str | None:

@@ -11,6 +11,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from .adversarial.objective import Objective
 from .around.ema import inner_model
 from .checked import CheckedTrainer
+from .class_weights import WeightedMixin
 from .optimizing import OptimizingTrainer
 
 
@@ -91,7 +92,7 @@ class LengthGroups(LengthGroupedSampler):
         return super().__iter__()
 
 
-class CollatingTrainer(ObjectiveMixin, CheckedTrainer):
+class CollatingTrainer(ObjectiveMixin, WeightedMixin, CheckedTrainer):
     """Trainer whose batches are padded by the loader and finished in the training step.
 
     The loader runs ahead of the step: what is drawn at random is drawn here, with torch's global

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from zoo import catalog
 from zoo.card import Card
@@ -30,9 +31,10 @@ from zoo.hints import quote
 from . import adapters
 from .adversarial.objective import Objective
 from .adversarial.objectives import OBJECTIVES
+from .class_weights import check_class_weights, class_weights
 from .divergence import LOSS_EXAMPLES, check_model, check_outputs, loss_in_use
 from .given_weights import GivenWeights, given_weights
-from .material import Material, held_out, some
+from .material import Material, held_out
 from .predictions import begin_with, check_causal
 from .recipe import Recipe, build_parts
 from .streams import Endless
@@ -40,8 +42,7 @@ from .tables import build
 from .text_settings import auto_class, text_config, text_options
 from .text_trainer import CollatingTrainer
 from .tokenizers import TRAINED_IDS, fit_inputs, fitted_length, load_tokenizer, token_ids
-
-VALIDATED = 256  # texts of the validation split, at most
+from .validating import a_few, validate, whole
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class TextRecipe(Recipe):
             "Texts": f"{self.task.name}: {longest}, {vocabulary}",
             "Weights at the beginning": self.begin()[1],
             "Objective": _in_words(train.adversarial),
+            "Weights of labels": _in_words(train.class_weights),
             "Adapters, trained in place of the weights": _in_words(train.lora),
         }
 
@@ -157,27 +159,26 @@ class TextRecipe(Recipe):
         recipe = replace(self, config=config, options=options, tokenizer=tokenizer)
         if not options.streaming:
             check_batches(recipe, len(rows))
+        asked = recipe.arguments.do_eval
+        choose = whole if asked else a_few
         validation = held_out(
             data,
-            lambda split: _some(task.prepare(read(split), tokenizer, options, None)),
+            lambda split: choose(task.prepare(read(split), tokenizer, options, None)),
             quiet=quiet,
+            needed=asked,
         )
         return TextMaterial(
             recipe,
             Endless(rows, self.arguments.seed) if options.streaming else rows,
             validation or (),
             None if quiet else to_stderr,
+            class_weights(self.card, options.labels, rows),
         )
 
 
-def _some(rows: Any) -> list[Any]:
-    """Rows to validate a model with, at most `VALIDATED`."""
-    if hasattr(rows, "select"):  # no stream
-        return list(rows.select(some(len(rows), VALIDATED)))
-    return list(itertools.islice(iter(rows), VALIDATED))
-
-
-def _in_words(settings: dict[str, Any] | None) -> str:
+def _in_words(settings: dict[str, Any] | str | None) -> str:
+    if isinstance(settings, str):
+        return settings
     return ", ".join(f"{name} {value}" for name, value in (settings or {}).items())
 
 
@@ -210,6 +211,7 @@ def text_recipe(card: Card, output_dir: str | Path) -> TextRecipe:
             f"{card.path}: {card.architecture} has no head for {task.name} (a class whose name "
             f"ends with {task.head}); choose another architecture or task"
         )
+    check_class_weights(card, task.head)
     parts = build_parts(card, output_dir, config)
     try:
         options = text_options(card, config)
@@ -280,12 +282,14 @@ class TextMaterial(Material):
         rows: the train split, as `Task.prepare` makes it.
         validation: some rows of the validation split; none without one.
         note: told which weights are given ones, if any; None if nobody is.
+        class_weights: of each label in the loss, (labels,); None where all weigh the same.
     """
 
     recipe: TextRecipe
     rows: Any
     validation: Sequence[Any] = ()
     note: Callable[[str], Any] | None = None
+    class_weights: Tensor | None = None
 
     @cached_property
     def collator(self) -> Any:
@@ -317,6 +321,7 @@ class TextMaterial(Material):
             collator=self.collator,
             grouped=self.recipe.options.group_by_length,
             objective=self.recipe.objective,
+            class_weights=self.class_weights,
             **settings,
         )
 
@@ -337,6 +342,11 @@ class TextMaterial(Material):
             partial(self._batch, self.validation[start : start + size], model.device)
             for start in starts
         ]
+
+    def validate(self, model: Any) -> dict[str, float]:
+        """Loss and scores on the texts of the validation split."""
+        make = partial(self._batch, device=model.device)
+        return validate(model, self.recipe.task.name, self.validation, make)
 
     def loss(self, model: Any) -> float:
         """The loss on the first texts."""

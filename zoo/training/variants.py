@@ -20,6 +20,11 @@ RECIPE = re.compile(r'(?m)^status *= *"recipe"')  # the status of a card without
 #: Keys of [data] that are of one data set: its place, its columns.
 OF_DATA = ("dataset", "config", "name", "train_split", "validation_split", "license", "sha256",
            "columns", "label", "labels")  # fmt: skip
+#: Keys of [train] that need a validation split.
+OF_VALIDATION = (
+    *("metric_for_best_model", "greater_is_better", "load_best_model_at_end", "eval_strategy"),
+    *("eval_steps", "early_stopping_patience"),
+)
 #: What a card says of its own weights, and of no others.
 OF_WEIGHTS = ("results", "published", "replaced_by", "reason")
 
@@ -109,4 +114,5 @@ def with_data(card: Card, data: str) -> Card:
     kept = {key: value for key, value in table.get("data", {}).items() if key not in OF_DATA}
     made = as_local(card, table, name, f"trained on {name}")
     made["data"] = {"dataset": data, "train_split": "train", "license": "unknown", **kept}
+    made["train"] = {k: v for k, v in made["train"].items() if k not in OF_VALIDATION}
     return Card.of(made | {"license": "unknown", "tags": []}, card.path)
