@@ -90,6 +90,7 @@ ROOMS = {
         f"{PLAIN} zoo.progress zoo.registry zoo.models zoo.loading zoo.device zoo.data "
         "zoo.data.text zoo.evaluation zoo.embedding",
     ),
+    "zoo.exporting": ("torch", f"{PLAIN} zoo.models"),
     "zoo.whitening": ("torch", "zoo.errors"),
     "zoo.filling": ("torch", f"{PLAIN} zoo.loading"),
     "zoo.generating": ("torch", f"{PLAIN} zoo.registry zoo.loading"),

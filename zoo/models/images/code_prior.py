@@ -79,7 +79,7 @@ class CodePrior(LatentSampler):
     def forward(self, codes: Tensor) -> Tensor:
         """Logits of every code given those before it, `(B, h, w, K)`, of codes `(B, h, w)`."""
         known = self.codes(codes.flatten(1)[:, :-1])
-        x = torch.cat([self.start.expand(len(codes), 1, -1), known], 1) + self.places
+        x = torch.cat([self.start.expand(codes.shape[0], 1, -1), known], 1) + self.places
         for layer in self.layers:
             x = layer(x)
         logits: Tensor = self.output(self.norm(x)).unflatten(1, self.shape)
@@ -90,7 +90,7 @@ class CodePrior(LatentSampler):
         losses = functional.cross_entropy(
             self(codes).flatten(0, -2), codes.flatten(), reduction="none"
         )
-        log_probs: Tensor = -losses.unflatten(0, (len(codes), -1)).sum(1)
+        log_probs: Tensor = -losses.unflatten(0, (codes.shape[0], -1)).sum(1)
         return log_probs
 
     def draw(

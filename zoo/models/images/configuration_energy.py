@@ -43,7 +43,8 @@ class EnergyConfig(ImageConfig):
         """Shape of one image `(C, H, W)`, or of one vector `(d,)`."""
         if self.input_shape is not None:
             return tuple(self.input_shape)
-        return super().data_shape
+        # Not super()'s, which torch.compile cannot read.
+        return (self.num_channels, self.image_size, self.image_size)
 
     @property
     def data_size(self) -> int:

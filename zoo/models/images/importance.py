@@ -9,6 +9,7 @@ from .bounds import Estimate, ImportanceWeightedBound
 from .modeling_autoencoder import DECODE_BATCH, AutoencoderModel
 from .modeling_image import random_generator
 from .networks import apply_network
+from .samplers import normal
 
 ADDED_AT_ONCE = 32  # chunks of log-weights: adding up each alone costs a tenth of a small decoder
 LOG_VARIANCE_RANGE = (-10.0, 10.0)
@@ -22,8 +23,7 @@ def standard_normal(
     shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None
 ) -> Tensor:
     """N(0, 1) in the type and on the device of `like`, drawn on the generator's device."""
-    device = like.device if generator is None else generator.device
-    return torch.randn(shape, generator=generator, device=device).to(like)
+    return normal(shape, generator, like.device).to(like)
 
 
 def reparametrize(

@@ -92,9 +92,9 @@ class LayersDecoder(nn.Module):
         self.layers = LayerGraph(table)
 
     def forward(self, latents: Tensor) -> Tensor:
-        values = latents.reshape(len(latents), *self.input["shape"][1:])
+        values = latents.reshape(latents.shape[0], *self.input["shape"][1:])
         (output,) = self.layers({self.input["tensor"]: values})
-        params: Tensor = output.reshape(len(latents), *self.shape).movedim(-1, 1)
+        params: Tensor = output.reshape(latents.shape[0], *self.shape).movedim(-1, 1)
         if self.activation == "tanh":  # (1 + tanh y) / 2 is the sigmoid of 2 y
             return 2 * params
         if self.activation == "linear":

@@ -122,7 +122,7 @@ class DDEModel(SamplingEnergyModel):
             ValueError: a generator is to be trained without a density of its own.
         """
         self.check_pixel_values(pixel_values)
-        batch = len(pixel_values)
+        batch = pixel_values.shape[0]
         matched = self.has_generator and self.config.generator_density
         if return_loss and self.training and self.has_generator and not matched:
             raise ValueError(

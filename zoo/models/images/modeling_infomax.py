@@ -258,7 +258,7 @@ class InfoMaxModel(GenaePreTrainedModel):
         mean, log_var = self._code(outputs)
         latents = self._sample(mean, log_var)
         if not return_loss:
-            return InfoMaxOutput(latents=latents[: len(pixel_values)])
+            return InfoMaxOutput(latents=latents[: pixel_values.shape[0]])
         config = self.config
         if len(gather_batch(latents)[0]) < 2 * len(views):
             raise ValueError(
@@ -285,7 +285,7 @@ class InfoMaxModel(GenaePreTrainedModel):
         if log_var is not None:
             terms["kl"] = gaussian_kl(mean, log_var).sum(1).mean()
             loss = loss + config.gamma * terms["kl"]
-        return InfoMaxOutput(loss=loss, latents=latents[: len(pixel_values)], **terms)
+        return InfoMaxOutput(loss=loss, latents=latents[: pixel_values.shape[0]], **terms)
 
     def _locations(self, local: Tensor) -> Tensor:
         """Local features `(B, F, L)` as `(B, L, F)`; in training a draw of `num_locations`."""

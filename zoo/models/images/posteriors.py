@@ -13,7 +13,7 @@ from torch.nn import functional
 from .bounds import gaussian_kl, gaussian_log_prob
 from .configuration_vae import VAEConfig
 from .importance import LOG_VARIANCE_RANGE, standard_normal
-from .samplers import normal
+from .samplers import normal, uniform
 from .von_mises_fisher import (
     around,
     draw_cosines,
@@ -165,7 +165,7 @@ class VonMisesFisher(Posterior):
         return around(self.code(outputs), *noise)
 
     def kl(self, outputs: Tensor) -> Tensor:
-        return outputs.new_full((len(outputs), 1), self.constant_kl)
+        return outputs.new_full((outputs.shape[0], 1), self.constant_kl)
 
     def log_prob(self, outputs: Tensor, latents: Tensor) -> Tensor:
         cosines = (self.code(outputs) * latents).sum(-1)
@@ -213,9 +213,8 @@ class GumbelSoftmax(Posterior):
         draws: tuple[int, ...] = (),
     ) -> Noise:
         """Uniform numbers `(..., B, latents, classes)`."""
-        device = outputs.device if generator is None else generator.device
         shape = (*draws, *outputs.shape[:-1], *self.shape)
-        return (torch.rand(shape, generator=generator, device=device).to(outputs),)
+        return (uniform(shape, generator, outputs.device).to(outputs),)
 
     def sample(self, outputs: Tensor, noise: Noise) -> Tensor:
         gumbel = -(self.tiny - (noise[0] + self.tiny).log()).log()

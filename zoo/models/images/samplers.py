@@ -47,10 +47,24 @@ class LatentSampler(nn.Module):
         raise NotImplementedError
 
 
-def normal(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-    """Standard normal numbers on the generator's device."""
-    device = "cpu" if generator is None else generator.device
-    return torch.randn(shape, generator=generator, device=device)
+def normal(
+    shape: tuple[int, ...],
+    generator: torch.Generator | None,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Standard normal numbers on the generator's device; without one, on the device given."""
+    if generator is None:  # said by leaving it out, or no graph with a batch of any size is made
+        return torch.randn(shape, device=device)
+    return torch.randn(shape, generator=generator, device=generator.device)
+
+
+def uniform(
+    shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Numbers in [0, 1); devices as of `normal`."""
+    if generator is None:
+        return torch.rand(shape, device=device)
+    return torch.rand(shape, generator=generator, device=generator.device)
 
 
 class StandardNormal(LatentSampler):

@@ -129,7 +129,7 @@ class SequenceClassification(WithBackbone):
             attention_mask = input_ids != (self.config.pad_token_id or 0)
         places = torch.arange(hidden.shape[1], device=hidden.device)
         last = (attention_mask.bool() * places).argmax(-1)
-        return hidden[torch.arange(len(hidden), device=hidden.device), last]
+        return hidden[torch.arange(hidden.shape[0], device=hidden.device), last]
 
     @torch.no_grad()
     def decode(self, outputs: Any, attention_mask: Tensor | None = None) -> list[Any]:

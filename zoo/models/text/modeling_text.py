@@ -260,7 +260,7 @@ class TextModel(TextPreTrainedModel):
             mask = mask & (token_type_ids != 0)
         if past == 0:
             mask = torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], 1)
-        return torch.cat([mask.new_ones((len(mask), past)), mask], 1)
+        return torch.cat([mask.new_ones((mask.shape[0], past)), mask], 1)
 
 
 class HeadTransform(nn.Module):

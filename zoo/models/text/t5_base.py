@@ -107,7 +107,7 @@ class GenaeT5PreTrainedModel(PreTrainedModel):
             attention_mask = visible_tokens(input_ids, config.pad_token_id)
             if past := 0 if cache is None else cache.get_seq_length():
                 own = input_ids != (config.pad_token_id or 0)
-                attention_mask = torch.cat([own.new_ones(len(own), past), own], 1)
+                attention_mask = torch.cat([own.new_ones(own.shape[0], past), own], 1)
         output = stack(
             embeds,
             attention_mask,

@@ -251,9 +251,13 @@ class T5Stack(nn.Module):
             config.relative_attention_max_distance,
             self.decoder,
         )
+        biases: Tensor = table(rows).T
         # Row q of the matrix is a window of the offsets, one step further left than row q - 1.
-        windows: Tensor = table(rows).T.unfold(-1, keys, 1)
-        return windows.flip(-2)[None]
+        if torch.compiler.is_compiling():  # where the size of a window would be fixed
+            steps = torch.arange(keys + queries, device=table.weight.device)
+            places = steps[:keys] + (queries - 1 - steps[:queries, None])
+            return biases[:, places][None]
+        return biases.unfold(-1, keys, 1).flip(-2)[None]
 
     def forward(
         self,

@@ -1,0 +1,31 @@
+"""Which graphs a model has."""
+
+from collections.abc import Callable
+from typing import Any
+
+from zoo import catalog
+from zoo.exporting.graph import Graph
+from zoo.exporting.images import of_images, of_tensors
+from zoo.exporting.texts import of_texts
+
+OF_WHAT_IT_READS: dict[str, Callable[[Any, catalog.Entry], list[Graph]]] = {
+    "images": of_images,
+    "tensors": of_tensors,
+    "texts": of_texts,
+}
+
+
+def graphs(model: Any) -> list[Graph]:
+    """The graphs of a model in eval mode: what of it another runtime can compute.
+
+    Of an autoencoder its `encoder` and its `decoder`, of an energy the `energy` alone, whose
+    score is a gradient; of others one, `model`. A causal model of texts reads and gives a cache.
+
+    Args:
+        model: of an architecture of the catalog.
+
+    Raises:
+        UsageError: the model is of another library, or its inputs have no shape.
+    """
+    entry = catalog.find_config(model.config.model_type, [type(model).__name__])
+    return OF_WHAT_IT_READS[entry.reads](model, entry)
