@@ -13,6 +13,7 @@ from zoo.drawing import reconstruct as reconstruct
 from zoo.drawing import sample as sample
 from zoo.embedding import embed as embed
 from zoo.encoding.run import encode as encode
+from zoo.encoding.search import search as search
 from zoo.energies import denoise as denoise
 from zoo.energies import energy as energy
 from zoo.energies import inpaint as inpaint

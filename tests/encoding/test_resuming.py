@@ -205,6 +205,7 @@ def _encode(data, output):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_hundred_kills_at_random_moments_lose_and_repeat_no_row(tmp_path):
     """Of a real process, by SIGKILL, which no handler sees."""
     context = multiprocessing.get_context("forkserver")

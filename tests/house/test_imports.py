@@ -17,6 +17,7 @@ NEVER = {"tensorflow", "keras", "pickle", "torchvision", "cPickle", "dill", "clo
 SOURCES = sorted(p for top in ("zoo", "convert", "cards") for p in (ROOT / top).rglob("*.py"))
 
 DISTRIBUTIONS = {
+    "faiss": "faiss-cpu",
     "PIL": "pillow",
     "google_crc32c": "google-crc32c",
     "huggingface_hub": "huggingface-hub",
@@ -211,7 +212,7 @@ def test_dependencies_are_what_the_code_imports():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     lines = project["dependencies"] + [
         line
-        for extra in ("chinese", "lora", "signing", "text")
+        for extra in ("chinese", "lora", "search", "signing", "text")
         for line in project["optional-dependencies"][extra]
     ]
     declared = {re.split(r"[<>=\[]", line)[0] for line in lines}

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.common import Device, Json, Model, Quiet, print_json, say
+from zoo.cli.common import Device, Json, Model, Quiet, hint, print_json, say
+from zoo.hints import command
 
 
 def encode(
@@ -112,3 +113,5 @@ def encode(
             say(shown(one))
         if found.skipped > len(found.first_skipped):
             say(f"... all are listed in {output}/skipped.jsonl")
+    line = command("genae", "neighbors", model, "--index", output, "--key", found.first_key or "")
+    hint(line, quiet=quiet)

@@ -1,24 +1,41 @@
-"""`genae neighbors`: the images nearest to an image in a model's representation."""
+"""`genae neighbors`: what is nearest to images in a model's representation, or in its vectors."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.cli.common import Json, Model, Quiet
-from zoo.cli.images import Files, Output, answer, report_skipped
+from zoo.cli.calls import again
+from zoo.cli.common import Device, Json, Model, Quiet, console, hint, print_json
+from zoo.cli.images import answer, report_skipped
 from zoo.drawing import DISTANCES, MAX_NEIGHBORS
+from zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from zoo.encoding.search import Answer
 
 
 def neighbors(
     model: Model,
-    images: Files,
-    output: Output,
+    queries: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[QUERY...]",
+            help="Image files, folders of images, or examples-mnist, -fashion-mnist, -faces; of "
+            "an index of texts, texts.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Image to write: PNG, JPEG, WEBP, ..."),
+    ] = None,
     number: Annotated[
         int,
         typer.Option(
-            "--number", "-n", min=1, max=MAX_NEIGHBORS, help="Number of neighbours per image."
+            "--number", "-n", min=1, max=MAX_NEIGHBORS, help="Number of neighbours per query."
         ),
     ] = 8,
     by: Annotated[
@@ -28,6 +45,18 @@ def neighbors(
             f"{'; '.join(f'{name}: {text}' for name, text in DISTANCES.items())}."
         ),
     ] = "cosine",
+    index: Annotated[
+        str | None,
+        typer.Option("--index", metavar="FOLDER", help="Folder of `genae encode` to search."),
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option("--key", help="Key of a row of the index to ask for; repeatable."),
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Compare all vectors of the index, however many."),
+    ] = False,
     tap: Annotated[
         str | None, typer.Option(help="Layer of the encoder; the code if not given.")
     ] = None,
@@ -39,16 +68,48 @@ def neighbors(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Skip bad files even if they are named.")
     ] = False,
+    device: Device = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write one row for each image: the image, then its nearest neighbours."""
+    """Draw each image and its nearest, or list the rows of an index that are nearest."""
+    if index is not None:
+        if output is not None or data is not None or tap is not None:
+            raise UsageError(
+                "an index is of one data set and one layer, and its rows are listed; leave "
+                "-o, --data and --tap out"
+            )
+        from zoo.encoding.search import search
+
+        found = search(
+            index,
+            queries or [],
+            number,
+            keys=key or [],
+            by=by,
+            exact=exact or None,
+            model=model,
+            device=device,
+            quiet=quiet,
+        )
+        if as_json:
+            print_json([asdict(one) for one in found])
+            return
+        _show(found)
+        hint(f"{again(queries=queries, key=key)} --json", quiet=quiet)
+        return
+    if key or exact or device is not None:
+        raise UsageError(
+            "--key, --exact and --device are of --index; name a folder of `genae encode`"
+        )
+    if not queries or output is None:
+        raise UsageError("give images and -o FILE for the grid, or search with --index FOLDER")
     from zoo import drawing, plots
 
-    output = plots.prepare_output(output, images)
+    output = plots.prepare_output(output, queries)
     grid = drawing.neighbors(
         model,
-        images,
+        queries,
         number,
         by=by,
         tap=tap,
@@ -59,3 +120,17 @@ def neighbors(
     )
     report_skipped(grid)
     answer(grid, output, as_json)
+
+
+def _show(found: list[Answer]) -> None:
+    """A line for each neighbour."""
+    from rich.table import Table
+
+    table = Table("query", "key", box=None, pad_edge=False)
+    for heading in ("row", "distance"):
+        table.add_column(heading, justify="right")
+    for one in found:
+        for place, each in enumerate(one.neighbors):
+            cells = f"{each.row:,}", f"{each.distance:.6f}"
+            table.add_row("" if place else one.query, each.key, *cells)
+    console().print(table)

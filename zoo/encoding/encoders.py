@@ -1,10 +1,12 @@
 """What makes vectors of rows: an encoder of images at a tap, or one of texts with a pooling."""
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,12 +19,15 @@ from zoo.embedding import HALF, NO_TOKENS, WINDOW, Embedder, has_half_characters
 from zoo.errors import GenaeError, NotFoundError, UnreachableError, UnsafeError, UsageError
 from zoo.evaluation.representations import check_tap
 from zoo.loading import Located, check_able, load_for
+from zoo.registry.manifest import sha256
 
 from .ahead import batched, in_order
 from .places import in_words
 from .rows import Fault, Remote, Row
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
+#: The files that decide a model's vectors, by how their names end.
+DECIDING = (".safetensors", "config.json", "tokenizer.json")
 AT_ONCE = 16  # images that a thread takes at one time
 IMAGES_AT_ONCE, TEXTS_AT_ONCE = 256, 32  # in a batch, if nobody says
 
@@ -95,7 +100,7 @@ class ImageEncoder:
         model: Located,
         tap: str | None,
         batch_size: int | None,
-        device: str,
+        device: str | None,
         precision: str,
     ) -> None:
         network, self.processor = load_for(check_able(model, "encodes", "encode"), "encode")
@@ -206,7 +211,7 @@ class TextEncoder:
         pooling: str | None,
         max_length: int | None,
         batch_size: int | None,
-        device: str,
+        device: str | None,
         precision: str,
     ) -> None:
         self.embedder: Embedder = open_embedder(model, pooling=pooling, max_length=max_length)
@@ -244,6 +249,21 @@ class TextEncoder:
                 of = [good[kept[place]][0] for place in places]
                 yield Batch([row.number for row in of], [row.key for row in of], inputs)
 
+    def of_texts(self, texts: Sequence[str]) -> "np.ndarray[Any, Any]":
+        """The vectors of some texts, in order.
+
+        Raises:
+            UsageError: one has none.
+        """
+        skipped: list[Skipped] = []
+        found = np.empty((len(texts), self.size), np.float32)
+        rows = (Row(number, text, text) for number, text in enumerate(texts))
+        for batch in self.batches(rows, skipped):
+            found[batch.numbers] = self.vectors(batch.inputs)
+        for one in skipped:
+            raise UsageError(f"{one.key!r:.60} {one.reason}")
+        return found
+
     def vectors(self, inputs: dict[str, Any]) -> "np.ndarray[Any, Any]":
         """The vectors of texts, from their tokens."""
         with _precise(self.device, self.precision):
@@ -262,7 +282,7 @@ def open_encoder(
     pooling: str | None = None,
     max_length: int | None = None,
     batch_size: int | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     precision: str = "float32",
 ) -> Encoder:
     """The encoder of a model of images or texts.
@@ -280,3 +300,11 @@ def open_encoder(
     if pooling is not None or max_length is not None:
         raise UsageError(f"{model} reads no texts; --pooling and --max-length are of those")
     return ImageEncoder(model, tap, batch_size, device, precision)
+
+
+def model_sum(folder: str) -> str:
+    """A SHA-256 over what decides a model's vectors: weights, configuration, reader of data."""
+    total = hashlib.sha256()
+    for file in sorted(path for path in Path(folder).iterdir() if path.name.endswith(DECIDING)):
+        total.update(f"{file.name} {sha256(file)}\n".encode())
+    return total.hexdigest()

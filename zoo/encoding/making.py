@@ -25,6 +25,7 @@ from .shards import (
     numbers_in,
     packed,
     read_manifest,
+    vectors_of,
     write_manifest,
 )
 
@@ -44,6 +45,7 @@ class Encoded:
         skipped: number of rows without one; None if it is not complete.
         size: length of a vector.
         made: number of rows that this call read.
+        first_key: key of the first vector; None if it is not complete.
         first_skipped: some rows without vectors.
     """
 
@@ -54,6 +56,7 @@ class Encoded:
     skipped: int | None
     size: int
     made: int
+    first_key: str | None = None
     first_skipped: list[Skipped] = field(default_factory=list)
 
 
@@ -244,7 +247,7 @@ def finish(place: Place, rows: int, begun: dict[str, Any], made: int) -> Encoded
     wanted = range(-(-rows // size))
     skipped: list[str] = []
     first: list[Skipped] = []
-    vectors = 0
+    vectors, first_key = 0, None
     numbers = numbers_in(place)
     complete = {*wanted} <= {*numbers}
     for number, facts in zip(wanted, every_fact(place, wanted), strict=True) if complete else ():
@@ -256,11 +259,15 @@ def finish(place: Place, rows: int, begun: dict[str, Any], made: int) -> Encoded
                 f"{place} holds vectors of {begun['settings']['data']} as it was when it had "
                 "other rows; choose another folder with -o"
             )
+        if facts.encoded and not vectors:
+            first_key = vectors_of(place, number, ["key"])["key"][0].as_py()
         vectors += facts.encoded
         skipped += [json.dumps(vars(one), ensure_ascii=False) + "\n" for one in facts.skipped]
         first += facts.skipped[: SHOWN - len(first)]
     if not complete:
-        return Encoded(str(place), False, None, vectors, None, begun["size"], made, first)
+        return Encoded(
+            str(place), False, None, vectors, None, begun["size"], made, first_skipped=first
+        )
     place.sweep(VECTORS)
     if skipped:
         place.write(SKIPPED, "".join(skipped).encode("utf-8", "backslashreplace"))
@@ -269,6 +276,7 @@ def finish(place: Place, rows: int, begun: dict[str, Any], made: int) -> Encoded
         "rows": rows,
         "vectors": vectors,
         "skipped": len(skipped),
+        "first_key": first_key,
         "first_skipped": [vars(one) for one in first],
     }
     write_manifest(place, whole)
@@ -287,7 +295,6 @@ def outcome(place: Place, whole: dict[str, Any], made: int) -> Encoded:
             f"none of {whole['rows']} rows could be read; the first: {shown(first[0])}. All are "
             f"listed in {place}/{SKIPPED}; mend the data and choose another folder with -o"
         )
-    return Encoded(
-        str(place), True, whole["rows"], whole["vectors"], whole["skipped"], whole["size"], made,
-        first,
-    )  # fmt: skip
+    names = ("rows", "vectors", "skipped", "size", "first_key")
+    facts = {name: whole[name] for name in names}
+    return Encoded(str(place), True, made=made, first_skipped=first, **facts)

@@ -10,14 +10,13 @@ from zoo.hints import did_you_mean
 from zoo.loading import Model, locate
 from zoo.registry import manifest as model_manifest
 
-from .encoders import PRECISIONS, open_encoder
+from .encoders import PRECISIONS, model_sum, open_encoder
 from .making import Encoded, Maker, finish, outcome
 from .places import Place
 from .shards import DTYPES, check_free, check_same, read_manifest
 from .sources import open_source
 
 ROWS_PER_SHARD = 16_384
-DECIDING = (".safetensors", "config.json", "tokenizer.json", "tokenizer_config.json")
 
 
 def encode(
@@ -158,15 +157,6 @@ def device_of(device: str | None) -> str:
     found, number = find_device(device), os.environ.get("LOCAL_RANK")
     several = found.type != "cpu" and found.index is None and number
     return f"{found.type}:{number}" if several else str(found)
-
-
-def model_sum(folder: str) -> str:
-    """A SHA-256 over what decides a model's vectors: weights, configuration, reader of data."""
-    total = hashlib.sha256()
-    names = (*DECIDING, "preprocessor_config.json")
-    for file in sorted(path for path in Path(folder).iterdir() if path.name.endswith(names)):
-        total.update(f"{file.name} {model_manifest.sha256(file)}\n".encode())
-    return total.hexdigest()
 
 
 def _version(folder: str) -> str | None:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import ConflictError, IntegrityError, NotFoundError
-from zoo.hints import command
 
 from .encoders import Skipped
 from .places import Place
@@ -135,7 +134,7 @@ def vectors_of(place: Place, number: int, columns: Sequence[str] | None = None) 
     except (NotFoundError, pa.ArrowInvalid) as error:
         raise IntegrityError(
             f"{place}/{name_of(number)}: cannot be read; remove it and run the same "
-            f"`{command('encode')}` again"
+            f"`genae encode` again"
         ) from error
 
 

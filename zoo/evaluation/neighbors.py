@@ -10,6 +10,12 @@ from zoo.models.images.entropy import nearest_neighbors
 DISTANCES = ("cosine", "l2")
 
 
+def check_distance(by: str) -> None:
+    """Raise `UsageError` for an unknown distance."""
+    if by not in DISTANCES:
+        raise UsageError(f"no distance {by!r}; it is one of {', '.join(DISTANCES)}")
+
+
 @torch.no_grad()
 def nearest(
     queries: Tensor, number: int, references: Tensor | None = None, *, by: str = "cosine"
@@ -28,8 +34,7 @@ def nearest(
     Raises:
         UsageError: for an unknown distance, or fewer candidates than neighbours.
     """
-    if by not in DISTANCES:
-        raise UsageError(f"no distance {by!r}; it is one of {', '.join(DISTANCES)}")
+    check_distance(by)
     candidates = len(queries) - 1 if references is None else len(references)
     if number > candidates:
         raise UsageError(
