@@ -169,8 +169,8 @@ TEXTS = (
         "fnet", "FNet", "FNet", "ForMaskedLM", "arXiv:2105.03824", reads_mask=False, more=TUNED
     ),
     _theirs("gpt2", "GPT-2", "GPT2", "LMHeadModel", "arXiv:2012.00413", more=TUNED),
-    _theirs("t5", "T5", "T5", "ForConditionalGeneration", "arXiv:1910.10683"),
-    _theirs("mt5", "mT5", "MT5", "ForConditionalGeneration", "arXiv:2010.11934"),
+    _theirs("t5", "T5", "T5", "ForConditionalGeneration", "arXiv:1910.10683", more=TUNED),
+    _theirs("mt5", "mT5", "MT5", "ForConditionalGeneration", "arXiv:2010.11934", more=TUNED),
     _ours("bert", "BERT with bert4keras's options", "Bert", "ForMaskedLM", "arXiv:1810.04805"),
     _ours(
         "albert", "ALBERT with bert4keras's options", "Albert", "ForMaskedLM", "arXiv:1909.11942"

@@ -7,7 +7,11 @@ import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
 
+import zoo
+import zoo.models
 from tests.models.t5_zoo import GATED, KINDS, PLAIN, SIZES, TIED, build, make_inputs
+from tests.tiny import TINY
+from zoo import catalog
 from zoo.models.text.configuration_t5 import GenaeT5Config
 from zoo.models.text.modeling_t5 import (
     GenaeT5DecoderForCausalLM,
@@ -300,3 +304,53 @@ def test_fresh_weights_spread_as_in_transformers(gated):
 def test_the_encoder_is_in_the_mode_of_its_model():
     model = build(**TIED)
     assert [model.train(mode).get_encoder().training for mode in (True, False)] == [True, False]
+
+
+ROWS = {"t5": "T5", "mt5": "MT5", "genae_t5": "GenaeT5"}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_heads_stand_on_the_encoder_of_a_whole_model(name, tmp_path):
+    entry = catalog.find(name)
+    whole = catalog.load(entry.model)(
+        catalog.load(entry.config)(**next(iter(TINY[name].values())))
+    ).eval()
+    whole.save_pretrained(tmp_path / "whole")
+    kind = getattr(zoo.models, f"{ROWS[name]}ForEntityPointers")
+    heads = {"it": {"kind": "global_pointer", "size": 4}}
+    model, report = kind.from_pretrained(tmp_path / "whole", heads=heads, output_loading_info=True)
+    assert not report["unexpected_keys"]
+    assert {key.partition(".")[0] for key in report["missing_keys"]} == {"heads"}
+    assert model.config.is_encoder_decoder is False
+    ids = torch.tensor([[3, 5, 7, 1]])
+    with torch.no_grad():
+        wanted = whole.get_encoder()(ids).last_hidden_state
+        assert torch.equal(model.base_model(ids).last_hidden_state, wanted)
+        model.resize_token_embeddings(40, mean_resizing=False)
+        assert model(torch.tensor([[39, 1]])).logits.shape == (1, 2, 2, 2)
+    model.save_pretrained(tmp_path / "tuned")
+    again = zoo.from_pretrained(tmp_path / "tuned")
+    assert type(again) is kind
+    assert torch.equal(again(ids).logits, model(ids).logits)
+
+
+@pytest.mark.parametrize(
+    ("word", "labels"), [("Sequence", [1, 0, 2]), ("Token", [[0, 1, -100], [2, 2, 0], [1, 1, 1]])]
+)
+def test_classifiers_of_one_label(word, labels, tmp_path):
+    kind = getattr(zoo.models, f"GenaeT5For{word}Classification")
+    model = kind(GenaeT5Config(**SIZES, num_labels=3)).eval()
+    model.save_pretrained(tmp_path)
+    again = getattr(transformers, f"AutoModelFor{word}Classification").from_pretrained(tmp_path)
+    assert type(again) is kind
+    ids = torch.tensor([[3, 5, 7], [2, 9, 4], [8, 6, 1]])
+    output = model(ids, labels=torch.tensor(labels))
+    assert torch.equal(again(ids).logits, output.logits)
+    hidden = model.base_model(ids).last_hidden_state
+    (head,) = model.heads.values()
+    logits = head.classifier(hidden.mean(1) if word == "Sequence" else hidden)
+    torch.testing.assert_close(output.logits, logits)
+    wanted = torch.nn.functional.cross_entropy(
+        logits.flatten(0, -2), torch.tensor(labels).flatten()
+    )
+    torch.testing.assert_close(output.loss, wanted)

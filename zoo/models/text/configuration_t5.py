@@ -7,6 +7,7 @@ from transformers import PreTrainedConfig
 
 from .activations import check_activation
 from .checks import at_least
+from .configuration_heads import read_heads
 
 
 @strict
@@ -46,6 +47,8 @@ class GenaeT5Config(PreTrainedConfig):
         bos_token_id: T5 has none.
         eos_token_id: what ends a text.
         decoder_start_token_id: what the decoder's input begins with; None is 0.
+        heads: as of `TextConfig`; they stand on the encoder.
+        head_order: as there.
     """
 
     model_type = "genae_t5"
@@ -80,8 +83,12 @@ class GenaeT5Config(PreTrainedConfig):
     bos_token_id: int | None = None
     eos_token_id: int | list[int] | None = 1
     decoder_start_token_id: int | None = 0
+    heads: dict[str, Any] | None = None
+    head_order: list[str] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
+        # An Auto class with several models for a configuration looks through the list.
+        self.architectures = self.architectures or []
         if self.num_decoder_layers is None:
             self.num_decoder_layers = self.num_layers
         super().__post_init__(**kwargs)
@@ -102,6 +109,7 @@ class GenaeT5Config(PreTrainedConfig):
 
     def validate_options(self) -> None:
         """Raise `ValueError` for sizes and options that cannot be."""
+        read_heads(self.heads or {})
         check_activation("hidden_act", self.hidden_act)
         for field in ("vocab_size", "d_model", "d_kv", "d_ff", "num_heads", "num_layers"):
             at_least(field, getattr(self, field), 1)

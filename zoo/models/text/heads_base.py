@@ -1,10 +1,13 @@
-"""What heads of fine-tuning read, and what all of them are."""
+"""What heads of fine-tuning read, what all of them are, and what a model with some gives."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from transformers.utils.generic import ModelOutput
 
 from .configuration_heads import HeadSettings
 
@@ -68,3 +71,39 @@ class Head(nn.Module):
     @torch.no_grad()
     def draw(self) -> None:
         """Give fresh values to parameters of its own; those of its modules have theirs."""
+
+
+@dataclass
+class HeadsOutput(ModelOutput):
+    """What a model with heads gives.
+
+    Attributes:
+        loss: one number in nats, where labels were given.
+        logits: of the head, a tensor or a dict; of several heads a dict by their names.
+        mask: which tokens are visible, bool, `(batch, length)`.
+        residual: what the backbone's last normalisation read, `(batch, length, hidden_size)`,
+            where a head reads it.
+        hidden_states: of the backbone, where asked for.
+        attentions: the same.
+    """
+
+    loss: Tensor | None = None
+    logits: Any = None
+    mask: Tensor | None = None
+    residual: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+@contextmanager
+def inputs_of(module: nn.Module | None) -> Iterator[list[Tensor]]:
+    """A list that gets the first argument of every call of a module; of None it stays empty."""
+    seen: list[Tensor] = []
+    if module is None:
+        yield seen
+        return
+    hook = module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    try:
+        yield seen
+    finally:
+        hook.remove()

@@ -7,9 +7,7 @@ nested tables of the configuration (`configuration_heads.py`).
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from operator import attrgetter
 from typing import Any, ClassVar, cast
@@ -18,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.utils.generic import ModelOutput, can_return_tuple
+from transformers.utils.generic import can_return_tuple
 
 from .configuration_heads import Table, in_order, read_heads
-from .heads_base import Head, States
+from .heads_base import Head, HeadsOutput, States, inputs_of
 from .heads_crf import CRF, MEMM
 from .heads_half_pointer import HalfPointer
 from .heads_labels import Classifier, Span, TokenClassifier
@@ -39,42 +37,6 @@ HEADS: dict[str, type[Head]] = {
     "half_pointer": HalfPointer,
     "span": Span,
 }
-
-
-@dataclass
-class HeadsOutput(ModelOutput):
-    """What a model with heads gives.
-
-    Attributes:
-        loss: one number in nats, where labels were given.
-        logits: of the head, a tensor or a dict; of several heads a dict by their names.
-        mask: which tokens are visible, bool, `(batch, length)`.
-        residual: what the backbone's last normalisation read, `(batch, length, hidden_size)`,
-            where a head reads it.
-        hidden_states: of the backbone, where asked for.
-        attentions: the same.
-    """
-
-    loss: Tensor | None = None
-    logits: Any = None
-    mask: Tensor | None = None
-    residual: Tensor | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
-
-
-@contextmanager
-def inputs_of(module: nn.Module | None) -> Iterator[list[Tensor]]:
-    """A list that gets the first argument of every call of a module; of None it stays empty."""
-    seen: list[Tensor] = []
-    if module is None:
-        yield seen
-        return
-    hook = module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    try:
-        yield seen
-    finally:
-        hook.remove()
 
 
 class FineTuned(PreTrainedModel):
@@ -140,9 +102,10 @@ class FineTuned(PreTrainedModel):
         """The family's model, with a pooler where a head reads one and there may be one."""
         wanted = any(head.reads_pooler for head in self._heads())
         choice = "add_pooling_layer" in signature(self.model_class).parameters
-        made: nn.Module = self.model_class(
+        made: PreTrainedModel = self.model_class(
             config, **({"add_pooling_layer": wanted} if choice else {})
         )
+        config.is_encoder_decoder = made.config.is_encoder_decoder
         if wanted and getattr(made, "pooler", None) is None:
             raise ValueError(
                 f"heads: pooling 'pooler': {self.model_class.__name__} has no pooler; choose "
@@ -332,6 +295,27 @@ class MultiTask(FineTuned):
     """Heads of any kinds on one backbone: `logits` and `labels` are dicts by their names."""
 
 
+class LabelsOfTexts(FineTuned):
+    """Labels of whole texts, by the mean over their tokens unless a table says otherwise."""
+
+    default_heads: ClassVar[Mapping[str, Table]] = {
+        "label": {"kind": "classifier", "pooling": "mean"}
+    }
+    kinds = ("classifier",)
+
+
+class LabelsOfTokens(FineTuned):
+    """Labels of every token."""
+
+    default_heads: ClassVar[Mapping[str, Table]] = {"tags": {"kind": "token_classifier"}}
+    kinds = ("token_classifier",)
+
+
+#: The same of backbones that have no classifiers of another kind.
+CLASSIFIERS: dict[str, type[FineTuned]] = {
+    "ForSequenceClassification": LabelsOfTexts,
+    "ForTokenClassification": LabelsOfTokens,
+}
 #: What the names of classes end with.
 CLASSES: dict[str, type[FineTuned]] = {
     "ForCRFTokenClassification": CRFTokenClassification,
@@ -349,6 +333,8 @@ def fine_tuned(
     base: type[PreTrainedModel],
     model: type,
     last_norm: Callable[[Any], nn.Module] = attrgetter("last_norm"),
+    classes: Mapping[str, type[FineTuned]] = CLASSES,
+    left_out: Sequence[str] = (),
 ) -> dict[str, type]:
     """The classes of heads of fine-tuning on one backbone.
 
@@ -358,9 +344,11 @@ def fine_tuned(
         base: what all models of the family share, with `config_class` and `base_model_prefix`.
         model: the backbone without heads.
         last_norm: what finds its last normalisation, where no attribute `last_norm` is it.
+        classes: by what their names end with.
+        left_out: patterns of tensors that files may have and it lacks: the decoder behind it.
 
     Returns:
-        Classes by name, one for each of `CLASSES`.
+        Classes by name, one for each.
     """
     return {
         f"{stem}{ending}": type(
@@ -371,7 +359,8 @@ def fine_tuned(
                 "__doc__": heads.__doc__,
                 "model_class": model,
                 "find_last_norm": staticmethod(last_norm),
+                "_keys_to_ignore_on_load_unexpected": list(left_out) or None,
             },
         )
-        for ending, heads in CLASSES.items()
+        for ending, heads in classes.items()
     }

@@ -5,6 +5,7 @@ models are better supported: these are for what it lacks.
 """
 
 import copy
+from operator import attrgetter
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from transformers.modeling_outputs import (
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_t5 import GenaeT5Config
+from .heads_fine_tuning import CLASSES, CLASSIFIERS, fine_tuned
 from .losses import shifted, token_loss
 from .t5_base import GenaeT5PreTrainedModel, T5Seq2Seq, decoder_depth
 from .t5_bias import visible_tokens
@@ -203,3 +205,17 @@ class GenaeT5DecoderForCausalLM(GenaeT5PreTrainedModel):
         rest = {name: value for name, value in output.items() if name != "last_hidden_state"}
         logits = self.logits(cast(Tensor, output.last_hidden_state))
         return CausalLMOutputWithCrossAttentions(logits=logits, **rest)
+
+
+#: Heads of fine-tuning stand on the encoder.
+globals().update(
+    fine_tuned(
+        "GenaeT5",
+        __name__,
+        GenaeT5PreTrainedModel,
+        GenaeT5EncoderModel,
+        attrgetter("encoder.final_layer_norm"),
+        CLASSIFIERS | CLASSES,
+        GenaeT5EncoderModel._keys_to_ignore_on_load_unexpected,
+    )
+)

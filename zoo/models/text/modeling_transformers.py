@@ -20,18 +20,24 @@ def _of_groups(model: Any) -> nn.Module:
     return norm
 
 
-#: What the names of an architecture's classes begin with; what finds its last normalisation.
-BACKBONES: dict[str, Callable[[Any], nn.Module]] = {
-    "Bert": _of_blocks,
-    "Albert": _of_groups,
-    "Electra": _of_blocks,
-    "RoFormer": _of_blocks,
-    "FNet": _of_blocks,
-    "GPT2": attrgetter("ln_f"),
+#: What files of an encoder and a decoder have besides the encoder.
+DECODER = (r"^decoder\.", r"^lm_head\.")
+#: What the names of an architecture's classes begin with, how that of its backbone ends; what
+#: finds the last normalisation of that.
+BACKBONES: dict[str, tuple[str, Callable[[Any], nn.Module]]] = {
+    "Bert": ("Model", _of_blocks),
+    "Albert": ("Model", _of_groups),
+    "Electra": ("Model", _of_blocks),
+    "RoFormer": ("Model", _of_blocks),
+    "FNet": ("Model", _of_blocks),
+    "GPT2": ("Model", attrgetter("ln_f")),
+    "T5": ("EncoderModel", attrgetter("encoder.final_layer_norm")),
+    "MT5": ("EncoderModel", attrgetter("encoder.final_layer_norm")),
 }
 
-for _stem, _last_norm in BACKBONES.items():
+for _stem, (_ending, _last_norm) in BACKBONES.items():
     _base, _model = (
-        getattr(transformers, f"{_stem}{kind}") for kind in ("PreTrainedModel", "Model")
+        getattr(transformers, f"{_stem}{kind}") for kind in ("PreTrainedModel", _ending)
     )
-    globals().update(fine_tuned(_stem, __name__, _base, _model, _last_norm))
+    _left_out = DECODER if _ending == "EncoderModel" else ()
+    globals().update(fine_tuned(_stem, __name__, _base, _model, _last_norm, left_out=_left_out))

@@ -51,15 +51,20 @@ class GenaeT5PreTrainedModel(PreTrainedModel):
         if (spread := getattr(module, "spread", None)) is not None:
             init.normal_(module.weight, std=self.config.initializer_factor * spread)
 
+    @property
+    def _whole(self) -> Any:
+        """The model that has the table of tokens: the backbone of one with heads."""
+        return self.base_model
+
     def get_input_embeddings(self) -> nn.Embedding:
-        return self.shared
+        return cast(nn.Embedding, self._whole.shared)
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        self.shared = cast(nn.Embedding, value)
+        self._whole.shared = value
 
     def get_encoder(self, modality: str | None = None) -> T5TokenEncoder:
         """The encoder from token ids on; there is one, whatever the modality."""
-        made = T5TokenEncoder(self.config, self.shared, self.encoder)
+        made = T5TokenEncoder(self.config, self._whole.shared, self._whole.encoder)
         made.training = self.training  # its modules are this model's, and have theirs
         return made
 
