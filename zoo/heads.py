@@ -8,7 +8,7 @@ TAGS, EXTRACTS = ("tags",), ("extracts",)
 #: Ends of the names of classes with heads of fine-tuning, which genae has for all architectures.
 FINE_TUNED = (
     "ForCRFTokenClassification", "ForMEMMTokenClassification", "ForEntityPointers",
-    "ForRelationPointers", "ForHalfPointerRelations", "ForMultiTask",
+    "ForRelationPointers", "ForHalfPointerRelations", "ForSentenceVectors", "ForMultiTask",
 )  # fmt: skip
 #: Heads of text models, as names of classes end: the Auto class that finds them, the Hub's
 #: pipeline tag, what a model with it can do. The first that fits counts.
@@ -32,6 +32,7 @@ HEADS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "ForEntityPointers": ("AutoModel", "token-classification", EXTRACTS),
     "ForRelationPointers": ("AutoModel", "token-classification", EXTRACTS),
     "ForHalfPointerRelations": ("AutoModel", "token-classification", EXTRACTS),
+    "ForSentenceVectors": ("AutoModel", "sentence-similarity", ()),
     "ForMultiTask": ("AutoModel", "text-classification", ()),
     "ForQuestionAnswering": (
         "AutoModelForQuestionAnswering", "question-answering", ("answers",)

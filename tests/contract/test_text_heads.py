@@ -59,6 +59,8 @@ def labels_of(kind, logits):
         }
     if kind == "efficient_global_pointer":
         return torch.tensor([[[[1, 3]]]]).expand(*logits.shape[:2], 1, 2)
+    if kind == "vectors":
+        return torch.tensor([1.0, 0.0])[: len(logits) // 2]
     if kind == "global_pointer":
         return (logits > 0.1).float()
     if kind == "span":
@@ -156,8 +158,14 @@ def test_auto_classes_make_the_plain_model_of_a_fresh_configuration():
 @every_class
 def test_the_loss_reaches_every_parameter(name, ending):
     model = build(name, ending).train()
-    ids = IDS
-    logits = model(ids, MASK, **SUBJECT).logits
+    ids, mask, more = IDS, MASK, SUBJECT
+    if ending == "ForSentenceVectors":  # which ranks pairs
+        ids, mask, more = (
+            torch.cat([IDS, IDS.flip(0)[:1]]),
+            torch.cat([MASK, MASK.flip(0)[:1]]),
+            {},
+        )
+    logits = model(ids, mask, **more).logits
     kinds = {key: table["kind"] for key, table in model.config.heads.items()}
     if ending == "ForMultiTask":
         labels = {key: labels_of(kind, logits[key]) for key, kind in kinds.items()}
@@ -165,7 +173,7 @@ def test_the_loss_reaches_every_parameter(name, ending):
     else:
         (kind,) = kinds.values()
         labels = labels_of(kind, logits)
-    output = model(ids, MASK, labels=labels, **SUBJECT)
+    output = model(ids, mask, labels=labels, **more)
     assert output.loss.ndim == 0
     output.loss.backward()
     learned = {key: p for key, p in model.named_parameters() if p.requires_grad}
@@ -187,7 +195,9 @@ def test_padding_and_company_change_nothing(name, ending):
         part = found[key][1:2][tuple(slice(0, size) for size in short.shape)]
         torch.testing.assert_close(part, short, rtol=1e-4, atol=1e-5)
     one, other = model.decode(whole, MASK), model.decode(alone)
-    if isinstance(one, dict):
+    if ending == "ForSentenceVectors":
+        torch.testing.assert_close(torch.tensor(one[1:2]), torch.tensor(other))
+    elif isinstance(one, dict):
         assert {key: rows[1:2] for key, rows in one.items()} == other
     else:
         assert one[1:2] == other

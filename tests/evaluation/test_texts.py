@@ -91,8 +91,12 @@ def folders(data, tmp_path_factory):
     """A trained folder of each task that has a metric of its own."""
     place = tmp_path_factory.mktemp("trained")
     short = ["max_steps=1", "data.max_length=8"]
-    changes = {"classification": ["max_steps=40"], "tokens": short, "seq2seq": short,
-               "causal-lm": short}  # fmt: skip
+    changes = {
+        "classification": ["max_steps=40"],
+        "tags": [*short, "config.heads.tags.kind=token_classifier"],
+        "seq2seq": short,
+        "causal-lm": short,
+    }
     return {
         task: train(text_card(data, task), place / task, overrides=settings, quiet=True)
         for task, settings in changes.items()
@@ -127,12 +131,12 @@ def test_a_classifier_is_measured_beside_the_most_frequent_label(folders, data):
     assert f1.floor == pytest.approx(common / (1 + common))  # of two labels, one is never said
     assert accuracy.measured > common
     assert f1.measured > f1.floor
-    tokens = evaluate(folders["tokens"], metrics=["accuracy"], split="train", quiet=True)
+    tokens = evaluate(folders["tags"], metrics=["accuracy"], split="train", quiet=True)
     assert 0 <= tokens[0].measured <= 1
     with pytest.raises(UsageError, match="num_images is not of this model; use num_texts"):
-        evaluate(folders["tokens"], metrics=["accuracy"], options={"num_images": 3}, quiet=True)
+        evaluate(folders["tags"], metrics=["accuracy"], options={"num_images": 3}, quiet=True)
     with pytest.raises(UsageError, match="perplexity measures bert, "):
-        evaluate(folders["tokens"], metrics=["perplexity"], quiet=True)
+        evaluate(folders["tags"], metrics=["perplexity"], quiet=True)
 
 
 def test_translations_are_scored_by_sacrebleu(folders, data, monkeypatch):

@@ -90,7 +90,7 @@ def test_what_the_data_tells(own):
     assert pairs.texts == ("zh", "en", "mood")
     assert describe_texts(str(own / "rated.csv")).labels == ("label",)
     tagged = describe_texts(str(own / "tagged.jsonl"))
-    assert (tagged.words, tagged.labels) == (("tokens", "tags"), ("tags",))
+    assert (tagged.texts, tagged.marks) == ((), ("tags",))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_the_data_tells(own):
     [
         ("rated.csv", "bert", None, ("masked-lm", ["review"], None)),
         ("rated.csv", "bert", "classification", ("classification", ["review"], "label")),
-        ("tagged.jsonl", "bert", None, ("tokens", ["tokens"], "tags")),
+        ("tagged.jsonl", "bert", None, ("tags", ["text"], None)),
         ("pairs.jsonl", "synthesizer", "seq2seq", ("seq2seq", ["zh", "en"], None)),
         ("mine.txt", "synthesizer", None, ("causal-lm", ["text"], None)),
     ],
@@ -122,7 +122,7 @@ def test_tasks_and_columns_are_read_off_the_data(own, data, architecture, task, 
         ("mine.txt", "t5", None, "has texts in text, and t5 learns other data .seq2seq: 2 col"),
         ("mine.txt", "t5", "masked-lm", "t5 has no head for masked-lm; it learns seq2seq"),
         ("mine.txt", "bert", "masked", "no task is called 'masked'. Did you mean 'masked-lm'"),
-        ("images", "vae", "tokens", "--task is of texts"),
+        ("images", "vae", "tags", "--task is of texts"),
         ("nothing", "vae", None, "vae reads images: no data set"),
         ("images", "layers", None, "'layers' is what files of Keras become: `genae convert"),
         ("images", "vea", None, "no architecture named 'vea'. Did you mean 'vae'"),

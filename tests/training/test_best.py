@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 import zoo
 from tests.training.test_texts import interrupt_at
-from tests.training.text_cards import text_card, write_rows
+from tests.training.text_cards import BERT, text_card, write_rows
 from zoo.errors import ConflictError, InterruptedRunError, UsageError
 from zoo.training import explain, train
 from zoo.training.class_weights import class_weights, weighted_loss
@@ -216,7 +216,8 @@ def test_balanced_weights_are_those_of_scikit_learn(data, classifier):
     wanted = compute_class_weight("balanced", classes=np.arange(2), y=list(labels))
     torch.testing.assert_close(material.class_weights.double(), torch.tensor(wanted))
     assert "Weights of labels\nbalanced" in explain(card)
-    tagger = text_card(data, "tokens", train='class_weights = "balanced"')
+    softmax = f'{BERT}\n[config.heads.tags]\nkind = "token_classifier"'
+    tagger = text_card(data, "tags", config=softmax, train='class_weights = "balanced"')
     rows = build_recipe(tagger).load(quiet=True).rows
     every = [label for row in rows["labels"] for label in row if label >= 0]
     wanted = compute_class_weight("balanced", classes=np.arange(2), y=every)

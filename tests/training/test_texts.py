@@ -27,7 +27,11 @@ HEADS = {
     "causal-lm": "LMHeadModel",  # of GPT-2
     "seq2seq": "ForConditionalGeneration",
     "classification": "ForSequenceClassification",
-    "tokens": "ForTokenClassification",
+    "multilabel": "ForSequenceClassification",
+    "tags": "ForCRFTokenClassification",
+    "entities": "ForEntityPointers",
+    "relations": "ForRelationPointers",
+    "pairs": "ForSentenceVectors",
 }
 FGM_TABLE = '[train.adversarial]\nkind = "fgm"\nepsilon = 0.2'
 LORA = "[train.lora]\nrank = 2"
@@ -61,14 +65,19 @@ def test_the_folder_is_a_model_with_its_tokenizer(data, tmp_path, monkeypatch, t
     assert type(model).__name__.endswith(HEADS[task])
     assert model.config.vocab_size == len(tokenizer)
     assert model.config.pad_token_id == tokenizer.pad_token_id
-    if task in ("classification", "tokens"):
-        names = ["common", "rare"] if task == "classification" else ["e", "other"]
-        assert list(model.config.id2label.values()) == names
+    names = {
+        "classification": ["common", "rare"], "multilabel": ["dog", "fox"],
+        "tags": ["e", "other"], "entities": ["animal"], "relations": ["follows"],
+    }  # fmt: skip
+    if task in names:
+        assert list(model.config.id2label.values()) == names[task]
     with torch.no_grad():
         logits = model(**tokenizer(["the fox"], return_tensors="pt"), **(
             {"decoder_input_ids": torch.tensor([[2]])} if task == "seq2seq" else {}
         )).logits  # fmt: skip
-    assert logits.isfinite().all()
+    logits = logits["entity"] if task == "relations" else logits
+    assert not logits.isnan().any()
+    assert logits.isfinite().any()
     (code,) = re.findall(r"^```python\n(.*?)^```", (folder / "README.md").read_text(), re.M | re.S)
     monkeypatch.chdir(folder)
     exec(code, {})
@@ -312,7 +321,7 @@ def test_a_classifier_with_adapters_trains_its_head_too(data, tmp_path):
         ("causal-lm", ["packing=true", "group_by_length=true"], "does not go with packing"),
         ("seq2seq", ["packing=true"], "keeps each text by itself"),
         ("classification", ["config.num_labels=3"], "num_labels is 3, and the data has 2 labels"),
-        ("classification", ["label=labels"], "no column 'labels'"),
+        ("classification", ["label=mood"], "no column 'mood'"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_leaves_nothing(data, tmp_path, task, changes, message):
@@ -325,7 +334,7 @@ def test_a_wrong_setting_is_one_line_and_leaves_nothing(data, tmp_path, task, ch
 
 
 def test_what_a_card_alone_decides_is_refused_before_data_is_read(monkeypatch, tmp_path):
-    monkeypatch.setattr("zoo.training.texts.load_texts", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("zoo.data.text.task.load_texts", lambda *_, **__: 1 / 0)
     wrong = ["max_length=17", "train.ema.decay=2", "learning_rate=0", "optim=adamm"]
     for change in [*wrong, "train.rates.layers=['nothing*']", "data.packing=3"]:
         with pytest.raises(UsageError):
@@ -339,7 +348,7 @@ def test_what_a_card_alone_decides_is_refused_before_data_is_read(monkeypatch, t
 
 
 def test_explaining_a_card_of_texts_reads_no_data(monkeypatch):
-    monkeypatch.setattr("zoo.training.texts.load_texts", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("zoo.data.text.task.load_texts", lambda *_, **__: 1 / 0)
     text = explain(text_card("absent.txt", train=FGM_TABLE), ["train.rates.layer_decay=0.5"])
     assert "bert.embeddings.word_embeddings.weight" in text
     assert "100 x 8" in text  # the size of a tokenizer that is still to be trained

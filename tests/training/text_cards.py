@@ -1,6 +1,7 @@
 """Cards of texts that train in a second."""
 
 import json
+from itertools import pairwise
 
 from zoo.card import Card
 
@@ -52,8 +53,13 @@ TASKS = {
     "causal-lm": ("gpt2", GPT2, "text-generation"),
     "seq2seq": ("t5", T5, "text-generation"),
     "classification": ("bert", BERT, "text-classification"),
-    "tokens": ("bert", BERT, "token-classification"),
+    "multilabel": ("bert", BERT, "text-classification"),
+    "tags": ("bert", BERT, "token-classification"),
+    "entities": ("bert", BERT, "token-classification"),
+    "relations": ("bert", BERT, "token-classification"),
+    "pairs": ("bert", BERT, "sentence-similarity"),
 }
+DATA = {"pairs": 'label = "score"'}
 CHARACTERS = 'kind = "characters"\nsize = 100'
 WORDS = "the lazy dog sees a quick red fox jump over it".split()
 
@@ -70,7 +76,26 @@ def rows(number=40):
             "label": ("common", "rare")[kind],
             "tokens": words,
             "tags": ["e" if "e" in word else "other" for word in words],
+            "labels": [name for name in ("dog", "fox") if name in words],
+            "entities": _entities(index, words),
+            "relations": [
+                {"subject": word, "predicate": "follows", "object": before}
+                for before, word in pairwise(words)
+            ],
+            "sentence1": " ".join(words),
+            "sentence2": " ".join(WORDS[: 1 + index % 3]),
+            "score": float(kind),
         }
+
+
+def _entities(index, words):
+    """The animals of a text, as characters."""
+    text = " ".join([("zzzz", "quux")[index % 3 == 0], *words])
+    return [
+        {"start": text.index(name), "end": text.index(name) + 3, "label": "animal"}
+        for name in ("dog", "fox")
+        if name in words
+    ]
 
 
 def write_rows(file):
@@ -84,7 +109,7 @@ def text_card(dataset, task="masked-lm", *, architecture=None, config=None, **se
     which nothing is left if it is empty.
     """
     usual, sizes, tag = TASKS[task]
-    settings = {"tokenizer": CHARACTERS, "data": "", "train": ""} | sections
+    settings = {"tokenizer": CHARACTERS, "data": DATA.get(task, ""), "train": ""} | sections
     if settings["tokenizer"]:
         settings["tokenizer"] = f"[tokenizer]\n{settings['tokenizer']}"
     return Card.parse(

@@ -74,6 +74,10 @@ class Data:
         group_by_length: whether batches are of texts of like length.
         streaming: whether texts are read as they are needed.
         paragraphs: whether texts of `.txt` files end at blank lines.
+        separator: what stands between the labels of a cell.
+        layout: of files of tags, "columns" or "segmented".
+        scheme: how spans become tags of tokens: "BIO", "BIOES", "BMES" or "BILOU".
+        ends: whether the end of a span is its last character, "inclusive", or the one behind.
 
     Of texts, what is None is the default of `zoo.data.text.TextOptions`.
     """
@@ -98,6 +102,10 @@ class Data:
     group_by_length: bool | None = None
     streaming: bool | None = None
     paragraphs: bool | None = None
+    separator: str | None = None
+    layout: str | None = None
+    scheme: str | None = None
+    ends: str | None = None
 
     @property
     def text_options(self) -> dict[str, Any]:

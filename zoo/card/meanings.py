@@ -50,6 +50,10 @@ MEANINGS: dict[str, dict[str, str]] = {
         "group_by_length": "Whether batches are of texts of like length.",
         "streaming": "Whether texts are read as they are needed.",
         "paragraphs": "Whether texts of .txt files end at blank lines.",
+        "separator": "What stands between the labels of a cell; | or , if not said.",
+        "layout": "How files of tags are laid out, where they do not tell.",
+        "scheme": "Scheme that spells spans as tags of tokens.",
+        "ends": "Whether the end of a span is its last character or the one behind.",
     },
     "tokenizer": {
         "id": "Id or folder of a tokenizer that exists.",

@@ -175,9 +175,16 @@ TEXT_CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("from transformers import AutoTokenizer",),
         (*TOKENIZED, "model.config.id2label[int(model(**inputs).logits.argmax())]"),
     ),
-    "tokens": (
-        ("from transformers import AutoTokenizer",),
-        (*TOKENIZED, "model(**inputs).logits.argmax(-1)  # a label of each token"),
+    "multilabel": ((), ('zoo.classify({place}, ["a text"])[0].labels  # those that hold',)),
+    "tags": ((), ('zoo.tag({place}, ["a text"])[0].tokens  # each with its label',)),
+    "entities": ((), ('zoo.extract({place}, ["a text"])[0].entities',)),
+    "relations": ((), ('zoo.extract({place}, ["a text"])[0].relations',)),
+    "pairs": (
+        (),
+        (
+            'first, second = zoo.embed({place}, ["a text", "another"], normalized=True)',
+            "first @ second  # cosine",
+        ),
     ),
 }
 

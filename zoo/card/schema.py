@@ -43,7 +43,13 @@ STORED_AS = ("float32", "float16")
 WARM_UPS = ("none", "unbiased", "slow")  # of an average of weights
 AVERAGES = ("instead", "beside")  # where an average of weights is saved
 FORMATS = ("tf-checkpoint", "keras-hdf5", "keras-zip", "safetensors")
-TASKS = ("masked-lm", "causal-lm", "seq2seq", "classification", "tokens")  # of texts
+TASKS = (  # of texts
+    *("masked-lm", "causal-lm", "seq2seq", "classification", "multilabel"),
+    *("tags", "entities", "relations", "pairs"),
+)
+LAYOUTS = ("columns", "segmented")  # of files of tags
+SCHEMES = ("BIO", "BIOES", "BMES", "BILOU")
+ENDS = ("inclusive", "exclusive")  # of spans
 TOKENIZERS = ("characters", "wordpiece", "bytes", "words")  # kinds that are trained from the data
 OBJECTIVES = ("fgm", "pgd", "free", "virtual", "gradient-penalty", "r-drop")
 
@@ -93,6 +99,10 @@ OF_TEXTS = {
     "group_by_length": optional(BOOLEAN),
     "streaming": optional(BOOLEAN),
     "paragraphs": optional(BOOLEAN),
+    "separator": optional(LINE),
+    "layout": optional(choice(LAYOUTS)),
+    "scheme": optional(choice(SCHEMES)),
+    "ends": optional(choice(ENDS)),
 }
 DATA = {
     "dataset": LINE,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo import catalog
-from zoo.data.text import TASKS, load_texts
+from zoo.data.text import TASKS, Task, moved
 from zoo.errors import UsageError
 
 from .subject import Context, Subject, check_count
@@ -37,18 +37,12 @@ class TextContext(Context):
     ) -> None:
         """Find the task; raise `UsageError` for a head that none has. See `Context`."""
         super().__init__(model, tokenizer, card, device=device, quiet=quiet)
-        auto = catalog.auto_class(type(model).__name__)
-        tasks = [task for task in TASKS.values() if catalog.HEADS[task.head][0] == auto]
-        if not tasks:
-            raise UsageError(
-                f"{type(model).__name__} has a head that no metric measures; they are for "
-                f"{', '.join(task.head for task in TASKS.values())}"
-            )
-        (self.task,) = tasks
         data = getattr(card, "data", None)
+        self.task = find_task(model, None if data is None else data.task)
         given = {} if data is None else dict(data.text_options)
         given["streaming"] = False
-        if self.task.label:
+        given["head"] = next(iter((getattr(model.config, "heads", None) or {}).values()), {})
+        if (self.task.label or self.task.marks) and not self.task.scored:
             given["labels"] = tuple(model.config.id2label.values())
         self.options = self.task.options("" if data is None else data.dataset, given)
         longest = getattr(model.config, "max_position_embeddings", None) or self.options.max_length
@@ -59,7 +53,7 @@ class TextContext(Context):
     def preparation(self) -> dict[str, Any]:
         """How texts become tokens, and which of them are predicted."""
         options = asdict(self.options)
-        apart = ("labels", "group_by_length", "streaming")
+        apart = ("labels", "group_by_length", "streaming", "head")
         kept = {name: value for name, value in options.items() if name not in apart}
         vocabulary = json.dumps(self.processor.get_vocab(), sort_keys=True).encode()
         return (
@@ -68,19 +62,11 @@ class TextContext(Context):
 
     def read(self, dataset: str, split: str, config: str | None = None) -> Any:
         """The columns of one split that the task needs."""
-        columns = self.task.needed(self.options)
-        if not columns:
-            raise UsageError(f"{self.task.name} needs columns; name them in the card's [data]")
 
         def load() -> Any:
             place = self.places.get(dataset, dataset)
-            return load_texts(
-                place,
-                split,
-                columns,
-                config=config,
-                paragraphs=self.options.paragraphs,
-                quiet=self.quiet,
+            return self.task.read(
+                place, split, self.options, config=config, quiet=self.quiet, note=self.note
             )
 
         return self.once(("texts", dataset, split, config), load)
@@ -109,7 +95,35 @@ class TextContext(Context):
                 for values in zip(*columns.values(), strict=True)
             ]
             made = collator.finish(collator.pad(chosen), generator)
-            yield {name: tensor.to(self.device) for name, tensor in made.items()}
+            yield moved(made, self.device)
+
+
+def find_task(model: Any, named: str | None) -> Task:
+    """What a model was trained for: what its card says, else what its head is for.
+
+    Args:
+        model: of texts.
+        named: a key of `TASKS`; None where no card says it.
+
+    Raises:
+        UsageError: its head is for none.
+    """
+    if named is not None:
+        return TASKS[named]
+    name = type(model).__name__
+    several = getattr(model.config, "problem_type", None) == "multi_label_classification"
+    auto = "" if catalog.is_fine_tuned(name) else catalog.auto_class(name)
+    for task in TASKS.values():
+        endings = [ending for ending in task.endings if catalog.is_fine_tuned(ending)]
+        plain = {catalog.HEADS[each][0] for each in task.endings if each not in endings}
+        if (name.endswith(tuple(endings)) or auto in plain) and task.several in (False, several):
+            if several and not task.several and task.label:
+                continue
+            return task
+    endings = list(dict.fromkeys(ending for task in TASKS.values() for ending in task.endings))
+    raise UsageError(
+        f"{name} has a head that no metric measures; they are for {', '.join(endings)}"
+    )
 
 
 def context_of(subject: Subject) -> TextContext:

@@ -70,7 +70,20 @@ def check_outputs(model: Any, inputs: Mapping[str, Any]) -> None:
     """Raise `DivergedError` unless a model in eval mode gives finite outputs."""
     model.eval()
     outputs = model(**inputs)
-    check_tensors((f"the model's {name}", value) for name, value in outputs.items())
+    # Where heads know what is hidden, minus infinity says so.
+    check_tensors(
+        (f"the model's {name}", value.clamp(min=-MAX_MAGNITUDE) if "mask" in outputs else value)
+        for name, value in _leaves(outputs)
+    )
+
+
+def _leaves(outputs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The tensors among outputs, those of several heads too, with their names."""
+    for name, value in outputs.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{part}", each) for part, each in _leaves(value))
+        elif torch.is_tensor(value):
+            yield name, value
 
 
 @contextmanager

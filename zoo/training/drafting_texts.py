@@ -12,7 +12,7 @@ from zoo.loading import Located
 from . import starts
 from .drafting import MAX_WARM_UP, Draft, begun, data_table, power_of_two, reading, split_note
 from .known import config_fields
-from .text_settings import auto_class
+from .text_settings import head_class
 
 MAX_LENGTH = 128  # tokens of a text
 
@@ -37,8 +37,10 @@ def of_texts(
     if wanted is not None and wanted not in heads:
         raise UsageError(f"{entry.name} has no head for {wanted}; it learns {', '.join(heads)}")
     with reading(entry, "texts"):
-        facts = describe_texts(data)
+        facts = describe_texts(data, None if wanted is None else TASKS[wanted])
     fitting = [name for name in heads if facts.columns_for(TASKS[name]) is not None]
+    marks = facts.marks  # those that the data has are what it was made for
+    fitting.sort(key=lambda n: marks.index(TASKS[n].marks) if TASKS[n].marks else len(marks))
     if start is not None:  # whose own task it has learned already
         fitting.sort(key=lambda name: TASKS[name].label is None)
     tasks = [name for name in fitting if wanted in (None, name)]
@@ -56,25 +58,32 @@ def of_texts(
 
 def _needs(task: Task) -> str:
     """The columns that a task reads, in words."""
+    if task.marks:
+        return f"texts with {task.marks}"
     number = min(task.num_columns)
-    texts = (
-        f"{number} column{'s' * (number > 1)} of {'lists of words' if task.splits else 'texts'}"
-    )
-    return f"{texts} and one of labels" if task.label else texts
+    texts = f"{number} column{'s' * (number > 1)} of texts"
+    kind = "numbers" if task.scored else "lists of labels" if task.several else "labels"
+    return f"{texts} and one of {kind}" if task.label else texts
 
 
 def _has(facts: TextFacts) -> str:
     """The columns of a data set, in words."""
     kinds = {"texts": facts.texts, "lists": facts.words, "labels": facts.labels}
+    kinds |= {kind: ("the texts",) for kind in facts.marks}
     return ", ".join(f"{kind} in {', '.join(names)}" for kind, names in kinds.items() if names)
 
 
 def _tasks(entry: catalog.Entry) -> list[str]:
     """The tasks that an architecture has a head for, the row's own first."""
-    config = catalog.load(entry.config)
-    heads = [name for name, task in TASKS.items() if config in auto_class(task)._model_mapping]
+    heads = {
+        name: task.head().ending
+        for name, task in TASKS.items()
+        if head_class(entry, task.head().ending) is not None
+    }
     own = starts.FIRST_TASKS.get(entry.name)
-    return sorted(heads, key=lambda n: (n != own, catalog.HEADS[TASKS[n].head][0] != entry.auto))
+    return sorted(
+        heads, key=lambda name: (name != own, catalog.HEADS[heads[name]][0] != entry.auto)
+    )
 
 
 def _text_draft(
@@ -102,7 +111,7 @@ def _text_draft(
     more: dict[str, Any] = {"task": name, "max_length": length}
     if task.packs:
         more["packing"] = True
-    if tuple(columns) != task.columns:
+    if tuple(columns) != task.columns and not task.marks:
         more["columns"] = list(columns)
     if label != task.label:
         more["label"] = label
@@ -120,11 +129,13 @@ def _text_draft(
         more["max_length"] = min(length, longest)
     tables |= data_table(data, facts, more)
     also = f" {entry.name} and this data also fit {', '.join(others)} (--task)." if others else ""
+    kinds = [kind for kind in task.heads if kind]
+    head = f" Head: {kinds[0]}; [config.heads.{name}] chooses another." if kinds[1:] else ""
     notes = {
-        "data.task": f"What the model learns.{also}",
+        "data.task": f"What the model learns.{head}{also}",
         "data.train_split": split_note(f"{facts.count:,} texts", facts.splits),
     }
-    return Draft({**tables, "train": train}, notes, catalog.HEADS[task.head][1])
+    return Draft({**tables, "train": train}, notes, catalog.HEADS[task.head().ending][1])
 
 
 def _fine_tuning(given: Located, max_batch: int) -> dict[str, Any]:

@@ -92,7 +92,8 @@ def config_fields(architecture: str) -> tuple[dict[str, Declared], list[str]]:
         for name, known in fields.items()
     }
     inherited = declared.fields_of(*PRETRAINED)
-    return fields, [*others, *inherited, *OF_EVERY_CONFIG]
+    heads = ["heads"] if entry.reads == "texts" and "heads" not in fields else []
+    return fields, [*others, *inherited, *OF_EVERY_CONFIG, *heads]
 
 
 def config_source(entry: catalog.Entry) -> tuple[str, str]:

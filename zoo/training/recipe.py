@@ -129,6 +129,7 @@ def build_config(card: Card, **defaults: Any) -> PreTrainedConfig:
     """
     config_class = catalog.load(catalog.find(card.architecture).config)
     known = field_names(config_class) | set(getattr(config_class, "attribute_map", ()))
+    known |= {"heads"} if catalog.find(card.architecture).reads == "texts" else set()
     check_known(card, "config", card.config, known | {"num_labels", "decoder_start_token_id"},
                 f"setting of {config_class.__name__}")  # fmt: skip
     try:

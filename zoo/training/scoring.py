@@ -53,11 +53,26 @@ def score_tokens(true: Sequence[int], found: Sequence[int]) -> dict[str, float]:
     return {"accuracy": scores.accuracy(true, found)}
 
 
+def tags(model: Any, outputs: Any, batch: Mapping[str, Any]) -> Iterable[Pair]:
+    """The label of each token that has one, and that of the best chain, or the likeliest one."""
+    if not hasattr(model, "decode"):
+        yield from labels(model, outputs, batch)
+        return
+    mask = batch["attention_mask"] if "attention_mask" in batch else outputs.mask
+    for wanted, seen, path in zip(
+        batch["labels"], mask.bool(), model.decode(outputs, mask), strict=True
+    ):
+        for true, found in zip(wanted[seen].tolist(), path, strict=True):
+            if true != IGNORED:
+                yield true, found
+
+
 _LABELS = Scored(("accuracy", "macro_f1"), labels, score_labels)
+TAGS = Scored(("accuracy", "macro_f1"), tags, score_labels)
 #: Tasks of texts, as keys of `TASKS`; of all others, and of images, there is the loss alone.
 SCORES: dict[str, Scored] = {
     "classification": _LABELS,
-    "tokens": _LABELS,
+    "tags": TAGS,
     "masked-lm": Scored(("accuracy",), labels, score_tokens),
 }
 #: The names of all of these.

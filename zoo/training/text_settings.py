@@ -17,11 +17,72 @@ from .recipe import build_config
 from .settings import field_names
 
 START = "decoder_start_token_id"
+#: Kinds of tables that genae's own classes read, and transformers' do not.
+OF_OWN = ("classifier", "token_classifier")
 
 
-def auto_class(task: Task) -> Any:
-    """The Auto class of transformers that has the heads of a task."""
-    return getattr(transformers, catalog.HEADS[task.head][0])
+def head_class(entry: catalog.Entry, ending: str) -> Any:
+    """The class of an architecture with a head; None if it has none.
+
+    Args:
+        entry: the architecture.
+        ending: of the class's name, a key of `catalog.HEADS`.
+    """
+    config = catalog.load(entry.config)
+    if catalog.is_fine_tuned(ending):
+        stem = catalog.class_name(entry.config).removesuffix("Config")
+        found = catalog.model_for(entry, [f"{stem}{ending}"])
+        return found if found.__name__ == f"{stem}{ending}" else None
+    known = getattr(transformers, catalog.HEADS[ending][0])._model_mapping
+    found = known[config] if config in known else None
+    return found[0] if isinstance(found, tuple) else found
+
+
+def head_table(card: Card, task: Task) -> dict[str, Any]:
+    """The table of the head that a card trains; empty where it needs none.
+
+    Raises:
+        UsageError: the card has several, or one that does not learn the task.
+    """
+    tables = card.config.get("heads") or {}
+    if not isinstance(tables, dict) or len(tables) > 1:
+        raise UsageError(
+            f"{card.path}: [config] heads has {', '.join(tables)}, and {task.name} trains one "
+            "head; leave one table"
+        )
+    (table,) = tables.values() or [task.usual]
+    try:
+        task.head(table)
+    except UsageError as error:
+        raise UsageError(f"{card.path}: [config.heads] {error}") from error
+    if task.several and table:
+        sums = table.get("loss") == "multilabel_cross_entropy"
+        table = {"activation": "linear" if sums else "sigmoid", **table}
+    return dict(table)
+
+
+def find_class(card: Card, task: Task) -> Any:
+    """The class of the model that a card trains.
+
+    Raises:
+        UsageError: its architecture has no head for the task, or reads no table of it.
+    """
+    entry, table = catalog.find(card.architecture), head_table(card, task)
+    ending = task.head(table).ending
+    found = head_class(entry, ending)
+    if found is None:
+        raise UsageError(
+            f"{card.path}: {card.architecture} has no head for {task.name} (a class whose name "
+            f"ends with {ending}); choose another architecture or task"
+        )
+    if table.get("kind") in OF_OWN and len(table) > 1 and not entry.own:
+        own = f"genae_{card.architecture}"
+        raise UsageError(
+            f"{card.path}: {found.__name__} of transformers reads nothing of [config.heads] but "
+            "its kind; leave the rest out"
+            + (f", or choose architecture = {own!r}" if own in catalog.ARCHITECTURES else "")
+        )
+    return found
 
 
 def text_config(
@@ -62,6 +123,13 @@ def text_config(
     defaults = {name: value for name, value in defaults.items() if name in fields}
     if task.name == "seq2seq":  # no field of every config, but read of every one
         defaults |= first
+    if table := head_table(card, task):
+        name = next(iter(card.config.get("heads") or {task.name: table}))
+        read = catalog.find(card.architecture).own or table["kind"] not in OF_OWN
+        rest = {key: value for key, value in card.config.items() if key != "heads"}
+        card = replace(card, config=rest | ({"heads": {name: table}} if read else {}))
+    if task.several:
+        defaults["problem_type"] = "multi_label_classification"
     if labels:
         if (stated := card.config.get("num_labels", len(labels))) != len(labels):
             raise UsageError(
@@ -93,7 +161,9 @@ def text_options(card: Card, config: PreTrainedConfig) -> TextOptions:
     """
     assert card.data is not None
     given = card.data.text_options
-    options = TASKS[str(card.data.task)].options(card.data.dataset, given)
+    task = TASKS[str(card.data.task)]
+    table = head_table(card, task)
+    options = task.options(card.data.dataset, given | {"head": table})
     longest = getattr(config, "max_position_embeddings", None)
     if longest is None or options.max_length <= longest:
         return options

@@ -19,8 +19,7 @@ from zoo.data.text import (
     Task,
     TextOptions,
     Texts,
-    find_labels,
-    load_texts,
+    moved,
     to_stderr,
     token_frequencies,
     train_tokenizer,
@@ -39,7 +38,7 @@ from .predictions import begin_with, check_causal
 from .recipe import Recipe, build_parts
 from .streams import Endless
 from .tables import build
-from .text_settings import auto_class, text_config, text_options
+from .text_settings import find_class, head_table, text_config, text_options
 from .text_trainer import CollatingTrainer
 from .tokenizers import TRAINED_IDS, fit_inputs, fitted_length, load_tokenizer, token_ids
 from .validating import a_few, validate, whole
@@ -66,7 +65,7 @@ class TextRecipe(Recipe):
 
     def make_model(self) -> Any:
         """A fresh model with the head of the task, and adapters where the card has them."""
-        return self._with_adapters(auto_class(self.task).from_config(self.config))
+        return self._with_adapters(find_class(self.card, self.task)(self.config))
 
     def begin(self) -> tuple[Any, str]:
         """A model as training begins with it, and of a given one a line on what is fresh.
@@ -76,16 +75,18 @@ class TextRecipe(Recipe):
         """
         if self.start is None:
             return self.make_model(), ""
-        labelled = self.task.label is not None
+        labelled = bool(self.task.label or self.task.marks)
+        kind = find_class(self.card, self.task)
         try:
-            begun = self.start.load(auto_class(self.task), self.config, labelled=labelled)
+            begun = self.start.load(kind, self.config, labelled=labelled)
         except UsageError as error:
             raise UsageError(f"{self.card.path}: {error}") from error
         return self._with_adapters(begun.model), self.start.in_words(begun)
 
     def _with_adapters(self, model: Any) -> Any:
         if (settings := self.card.train.lora) is not None:
-            adapters.add_adapters(model, settings, head=self.task.label is not None)
+            fresh = bool(self.task.label or self.task.marks)
+            adapters.add_adapters(model, settings, head=fresh)
         return model
 
     @property
@@ -123,30 +124,18 @@ class TextRecipe(Recipe):
         data, options, task = self.data, self.options, self.task
 
         def read(split: str) -> Any:
-            return load_texts(
-                self.dataset,
-                split,
-                task.needed(options),
-                config=data.config,
-                streaming=options.streaming,
-                paragraphs=options.paragraphs,
-                quiet=quiet,
-            )
+            return task.read(self.dataset, split, options, config=data.config, quiet=quiet)
 
         texts = read(data.train_split)
-        if task.label:
-            labels = options.labels or find_labels(texts, options.label or task.label)
-            options = replace(options, labels=labels)
-            if len(labels) < 2:
-                raise UsageError(
-                    f"{data.dataset} {data.train_split} has one label, {labels[0]!r}, and nothing "
-                    "to tell apart; name a split or a column with more"
-                )
+        try:
+            options = replace(options, labels=options.labels or task.classes(texts, options))
+        except UsageError as error:
+            raise UsageError(f"{data.dataset} {data.train_split} {error}") from error
         tokenizer = self.tokenizer
         if tokenizer is None:
             wanted = self.card.tokenizer
             tokenizer = train_tokenizer(
-                Texts(texts, options.columns or task.columns),
+                Texts(texts, task.texts(options)),
                 wanted["kind"],
                 wanted["size"],
                 lowercase=wanted.get("lowercase", False),
@@ -192,7 +181,7 @@ def text_recipe(card: Card, output_dir: str | Path) -> TextRecipe:
     """
     assert card.data is not None
     task = TASKS[str(card.data.task)]
-    tag = catalog.HEADS[task.head][1]
+    tag = catalog.HEADS[task.head(head_table(card, task)).ending][1]
     if card.task != tag:
         raise UsageError(
             f"{card.path}: 'task' is {card.task!r}, and a model for {task.name} is found on the "
@@ -205,13 +194,8 @@ def text_recipe(card: Card, output_dir: str | Path) -> TextRecipe:
     else:
         size, ids = len(tokenizer), token_ids(tokenizer)
     config = text_config(card, task, size, ids, start=start)
-    heads = auto_class(task)._model_mapping
-    if type(config) not in heads:
-        raise UsageError(
-            f"{card.path}: {card.architecture} has no head for {task.name} (a class whose name "
-            f"ends with {task.head}); choose another architecture or task"
-        )
-    check_class_weights(card, task.head)
+    find_class(card, task)
+    check_class_weights(card, "" if task.several else task.head(head_table(card, task)).ending)
     parts = build_parts(card, output_dir, config)
     try:
         options = text_options(card, config)
@@ -332,7 +316,7 @@ class TextMaterial(Material):
 
     def _batch(self, rows: Sequence[Any], device: Any) -> dict[str, Any]:
         made = self.collator.finish(self.collator.pad(rows), torch.Generator().manual_seed(0))
-        return {name: tensor.to(device) for name, tensor in made.items()}
+        return moved(made, device)
 
     def validation_inputs(self, model: Any) -> list[Callable[[], dict[str, Any]]]:
         """Batches of equally many texts, and what is left if that is all."""

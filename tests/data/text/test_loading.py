@@ -155,7 +155,7 @@ TEXTS = {name: source for name, source in DATASETS.items() if source.text_column
 
 
 def test_texts_are_no_images():
-    assert len(TEXTS) == 6
+    assert len(TEXTS) == 7
     for name in TEXTS:
         with pytest.raises(UsageError, match="texts, not images"):
             load_images(name, "train", GenaeImageProcessor(size=28))

@@ -225,7 +225,8 @@ def test_numbers_of_a_data_set_are_read_by_its_names(known, expected, characters
         assert [row["labels"] for row in rows] == expected
     words = datasets.Features({"tokens": datasets.List(text), "tags": datasets.List(kind)})
     table = datasets.Dataset.from_dict({"tokens": [["月"] * 4], "tags": [[0, 1, 2, 1]]}, words)
-    rows, _ = rows_of("tokens", table, characters, labels=known)
+    head = {"kind": "token_classifier"}
+    rows, _ = rows_of("tags", table, characters, labels=known, head=head)
     assert rows[0]["labels"] == [IGNORED, *expected, IGNORED]
 
 
@@ -235,18 +236,19 @@ def test_pairs_of_texts_are_classified(characters):
     assert rows[0]["input_ids"] == characters("月", "光")["input_ids"]
 
 
-def test_the_first_token_of_a_word_has_its_label(poems):
-    tokenizer = train_tokenizer(["ab cd e"] * 3, "characters", 99)
+def test_a_token_has_the_label_of_its_word():
+    tokenizer = train_tokenizer(["abcde "] * 3, "characters", 99)
     table = datasets.Dataset.from_dict(
         {"tokens": [["ab", "e"], ["cd"]], "tags": [["B", "O"], ["B"]]}
     )
-    names = find_labels(table, "tags")
-    assert names == ("B", "O")
-    rows, collator = rows_of("tokens", table, tokenizer, labels=names)
-    assert collator(list(rows))["labels"].tolist() == [
-        [IGNORED, 0, IGNORED, 1, IGNORED],
-        [IGNORED, 0, IGNORED, IGNORED, IGNORED],
-    ]
+    for head, edge in (("token_classifier", IGNORED), ("crf", 0)):
+        rows, collator = rows_of(
+            "tags", table, tokenizer, labels=("O", "B", "I"), head={"kind": head}
+        )
+        assert collator(list(rows))["labels"].tolist() == [
+            [edge, 1, 2, 0, 0, edge],
+            [edge, 1, 2, edge, IGNORED, IGNORED],
+        ]
 
 
 def test_texts_cannot_pass_for_special_tokens(characters):
@@ -294,9 +296,9 @@ REFUSED = [
     ),
     ("classification", {"text": ["a"], "label": ["z"]}, {"labels": ("x", "y")}, "label 'z'"),
     ("classification", {"text": ["a"], "label": [-1]}, {"labels": ("x",)}, "label -1"),
-    ("tokens", {"tokens": [["a", "b"]], "tags": [["x"]]}, {"labels": ("x",)}, "2 words and 1 lab"),
-    ("tokens", {"tokens": [["a", None]], "tags": [["x", "x"]]}, {"labels": ("x",)}, "null"),
-    ("tokens", {"tokens": ["a b"], "tags": ["x x"]}, {"labels": ("x",)}, "list of words"),
+    ("tags", {"tokens": [["a", "b"]], "tags": [["x"]]}, {"labels": ("x",)}, "2 words and 1 lab"),
+    ("tags", {"tokens": [["a", None]], "tags": [["x", "x"]]}, {"labels": ("x",)}, "None is no wo"),
+    ("tags", {"tokens": ["a b"], "tags": ["x x"]}, {"labels": ("x",)}, "row 0: has no tags, only"),
 ]
 
 

@@ -1,11 +1,12 @@
+from zoo.data.text.collators import moved as moved
 from zoo.data.text.frequencies import PREDICTED as PREDICTED
 from zoo.data.text.frequencies import token_frequencies as token_frequencies
 from zoo.data.text.labels import find_labels as find_labels
 from zoo.data.text.loading import load_texts as load_texts
 from zoo.data.text.options import TextOptions as TextOptions
+from zoo.data.text.task import Task as Task
+from zoo.data.text.task import to_stderr as to_stderr
 from zoo.data.text.tasks import TASKS as TASKS
-from zoo.data.text.tasks import Task as Task
-from zoo.data.text.tasks import to_stderr as to_stderr
 from zoo.data.text.training_tokenizers import KINDS as KINDS
 from zoo.data.text.training_tokenizers import Texts as Texts
 from zoo.data.text.training_tokenizers import train_tokenizer as train_tokenizer

@@ -109,6 +109,13 @@ class MaskingCollator(Collator):
         return super().finish(batch)
 
 
+def moved(batch: Any, device: Any) -> Any:
+    """A batch on a device, with the labels of several heads."""
+    if isinstance(batch, dict):
+        return {name: moved(value, device) for name, value in batch.items()}
+    return batch.to(device)
+
+
 def _tensor(values: list[Any], padding: int, length: int = 0) -> Tensor:
     """Values as they are, lists padded to the longest or to a length that is more."""
     if not isinstance(values[0], list):

@@ -1,5 +1,6 @@
 """What a data set of texts tells of itself: its columns, its size, its splits."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,10 +8,14 @@ from typing import Any
 from zoo.data.describing import other_splits
 from zoo.errors import UsageError
 
+from .annotated.normal import TEXT
+from .annotated.reading import Reading, load_annotated
+from .annotated.telling import kinds_in, kinds_in_files
 from .loading import load_texts
-from .tasks import Task
+from .task import Task
 
 SAMPLE = 1000  # rows that are looked at
+FEW = 20  # of them, for annotations
 MAX_CLASSES = 50  # different labels among them
 #: Names that columns of labels have.
 LABELS = ("label", "labels", "class", "category", "sentiment", "tag", "tags")
@@ -26,6 +31,8 @@ class TextFacts:
         texts: its columns of texts, without labels.
         words: its columns of lists of texts.
         labels: its columns of labels, those of texts first.
+        numbers: its columns of numbers.
+        marks: its annotations, of "entities", "relations" and "tags".
         splits: its splits besides `train`, among `validation` and `test`.
     """
 
@@ -35,6 +42,8 @@ class TextFacts:
     words: tuple[str, ...]
     labels: tuple[str, ...]
     splits: tuple[str, ...]
+    numbers: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
 
     def columns_for(self, task: Task) -> tuple[tuple[str, ...], str | None] | None:
         """The columns of texts and of labels that a task reads here; None if it lacks some.
@@ -42,29 +51,36 @@ class TextFacts:
         Args:
             task: of which the usual names are preferred.
         """
-        there = self.words if task.splits else self.texts
+        if task.marks:
+            return (task.columns, None) if task.marks in self.marks else None
         number = min(task.num_columns)
-        texts = task.columns if set(task.columns) <= set(there) else there[:number]
+        texts = task.columns if set(task.columns) <= set(self.texts) else self.texts[:number]
         if len(texts) < number:
             return None
         if task.label is None:
             return texts, None
-        labels = [name for name in self.labels if (name in self.words) == task.splits]
+        known = self.numbers if task.scored else self.labels
+        labels = [name for name in known if (name in self.words) == task.several]
         labels = [name for name in labels if name not in texts]
         if not labels:
             return None
         return texts, task.label if task.label in labels else labels[0]
 
 
-def describe_texts(dataset: str) -> TextFacts:
+def describe_texts(dataset: str, task: Task | None = None) -> TextFacts:
     """Look at a data set's columns and its first rows.
 
     Args:
         dataset: a name of `zoo.data.DATASETS`, a folder or file, or a Hub id.
+        task: that is wanted, which says what files of annotated texts are read for; None to see.
 
     Raises:
         GenaeError: as `load_texts`, of the split `train`; or there are no texts.
     """
+    marks = kinds_in_files(dataset)
+    if marks or (task is not None and task.marks):
+        kind = task.marks if task is not None and task.marks else marks[0]
+        return _annotated(dataset, kind, tuple(dict.fromkeys([*marks, kind])))
     table = load_texts(dataset, "train", None)
     rows = table[:SAMPLE]
     words = [name for name, cells in rows.items() if all(map(_is_words, cells))]
@@ -88,7 +104,36 @@ def describe_texts(dataset: str) -> TextFacts:
         words=tuple(words),
         labels=tuple(labels),
         splits=tuple(other_splits(lambda split: load_texts(dataset, split, None))),
+        numbers=tuple(name for name, cells in rows.items() if all(map(_is_number, cells))),
+        marks=kinds_in([("", row) for row in table.select(range(min(FEW, len(table))))]),
     )
+
+
+def _annotated(dataset: str, kind: str, marks: tuple[str, ...]) -> TextFacts:
+    """What annotated texts tell."""
+
+    def read(split: str) -> Any:
+        return load_annotated(dataset, split, kind, Reading())
+
+    table = read("train")
+    texts = table[:SAMPLE][TEXT]
+    return TextFacts(
+        count=len(table),
+        characters=sum(map(len, texts)) / len(texts),
+        texts=(),
+        words=(),
+        labels=(),
+        splits=tuple(other_splits(read)),
+        marks=marks,
+    )
+
+
+def _is_number(cell: Any) -> bool:
+    """Whether a cell is a number, written as one or as a text."""
+    try:
+        return math.isfinite(float(cell))
+    except (TypeError, ValueError):
+        return False
 
 
 def _is_words(cell: Any) -> bool:

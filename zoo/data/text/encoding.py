@@ -1,6 +1,6 @@
 """Texts of a batch as tokens, cut to a length."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -70,22 +70,6 @@ def jieba_numbers(text: str, offsets: Iterable[tuple[int, int]]) -> list[int]:
     for number, end in enumerate(ends):
         numbers += [number] * (end - len(numbers))
     return [numbers[begin] if begin < end else -1 for begin, end in offsets]
-
-
-def each_word(values: Iterable[tuple[int, Any]], column: str) -> Iterator[tuple[int, Any]]:
-    """The words of lists of them, None of an empty list; each with its row.
-
-    Raises:
-        UsageError: a value is no list.
-    """
-    for row, words in values:
-        if not isinstance(words, list):
-            raise UsageError(
-                f"row {row}: the column {column} has {words!r:.40} where a list of words should "
-                "be; cut it into words, or name the column of such lists"
-            )
-        for word in words or [None]:
-            yield row, word
 
 
 def check_texts(values: Iterable[tuple[int, Any]], column: str) -> None:

@@ -1,11 +1,16 @@
 """Classes of texts and of words, as numbers."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from zoo.errors import UsageError
 
+from .options import TextOptions
+
+#: Between the labels of a cell, where a card names nothing.
+SEPARATORS = ("|", ",")
 MAX_CLASSES = 10_000  # more are identifiers or amounts
 
 
@@ -32,11 +37,59 @@ def find_labels(dataset: Any, column: str) -> tuple[str, ...]:
                 f"the column {column} has more than {MAX_CLASSES:,} different labels; name the "
                 "column of classes"
             )
+    return _in_order(values, column)
+
+
+def _in_order(values: set[int | str], column: str) -> tuple[str, ...]:
     if not values:
         raise UsageError(f"the column {column} has no labels; give a split that has some")
     if all(isinstance(value, int) for value in values):
         return tuple(map(str, range(max(map(int, values)) + 1)))
     return tuple(sorted(map(str, values)))
+
+
+def find_several(dataset: Any, column: str, options: TextOptions) -> tuple[str, ...]:
+    """The names of all classes in a column of which a cell may have several, as `find_labels`.
+
+    Args:
+        dataset: of lists of labels, or of texts with a separator between labels.
+        column: of the labels.
+        options: of the texts, with a separator or none.
+
+    Raises:
+        UsageError: as `find_labels`.
+    """
+    if stated := stated_names(dataset, column):
+        return stated
+    cells = [
+        cell for batch in dataset.select_columns([column]).iter(1000) for cell in batch[column]
+    ]
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    usual = next((mark for mark in SEPARATORS if any(mark in text for text in texts)), None)
+    split = replace(options, separator=options.separator or usual)
+    values = {_number(one, column) for cell in cells for one in split_labels(cell, split)}
+    return _in_order(values, column)
+
+
+def split_labels(cell: Any, options: TextOptions) -> list[Any]:
+    """The labels in a cell: those of a list, or those that a text joins.
+
+    Args:
+        cell: a list, a text, or one number; an empty text has no labels.
+        options: whose separator is used; without one "|" or ",", by which all parts of the text
+            are among `options.labels`.
+    """
+    if isinstance(cell, list):
+        return cell
+    if not isinstance(cell, str):
+        return [cell]
+    marks = [options.separator] if options.separator else ["\n", *SEPARATORS]
+    known = set(options.labels)
+    for mark in marks:
+        parts = [part.strip() for part in cell.split(mark) if part.strip()]
+        if not known or len(marks) == 1 or known.issuperset(parts):
+            return parts
+    return [cell]
 
 
 def stated_names(dataset: Any, column: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """How texts become batches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from zoo.errors import UsageError
 
@@ -20,6 +21,14 @@ class TextOptions:
         whole_words: mask all tokens of a word of jieba's, or none.
         group_by_length: batches of texts of similar lengths; the column `length` says which.
         streaming: the data set is read as it is trained on, and has no length.
+        separator: what stands between the labels of a cell; None for "|", or "," where no cell
+            has that.
+        layout: of files of tags: "columns" or "segmented"; None for what they tell.
+        scheme: how spans become tags of tokens, a key of `SCHEMES`; None for BIO, or for BMES of
+            words apart by spaces.
+        ends: whether the end of a span is its last character, "inclusive", or the one behind
+            that, "exclusive"; None for what spans tell.
+        head: the table of the head that learns; empty for that of the task.
         paragraphs: a text of a `.txt` file ends at a blank line, not at the end of each.
 
     Raises:
@@ -36,6 +45,11 @@ class TextOptions:
     group_by_length: bool = False
     streaming: bool = False
     paragraphs: bool = False
+    separator: str | None = None
+    layout: str | None = None
+    scheme: str | None = None
+    ends: str | None = None
+    head: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if twice := [name for name in self.labels if self.labels.count(name) > 1]:

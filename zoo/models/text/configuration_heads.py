@@ -259,6 +259,26 @@ class SpanSettings(HeadSettings):
     """One span of each text, by logits of its start and its end."""
 
 
+@strict
+@dataclass
+class VectorsSettings(HeadSettings):
+    """One vector for each text, learned from pairs of texts.
+
+    Args:
+        pooling: as of a classifier, "mean" by default.
+        scale: what cosines are multiplied by in the loss, the inverse of a temperature; above 0.
+    """
+
+    pooling: str = "mean"
+    scale: float | int = 20.0
+
+    def validate_vectors(self) -> None:
+        """Raise `ValueError` for a pooling that there is not, and a scale that ranks nothing."""
+        one_of("pooling", self.pooling, POOLINGS)
+        if not self.scale > 0:
+            raise ValueError(f"scale must be above 0, got {self.scale}")
+
+
 KINDS: dict[str, type[HeadSettings]] = {
     "classifier": ClassifierSettings,
     "token_classifier": TokenClassifierSettings,
@@ -269,6 +289,7 @@ KINDS: dict[str, type[HeadSettings]] = {
     "gplinker": GPLinkerSettings,
     "half_pointer": HalfPointerSettings,
     "span": SpanSettings,
+    "vectors": VectorsSettings,
 }
 
 

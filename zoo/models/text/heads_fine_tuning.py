@@ -24,6 +24,7 @@ from .heads_crf import CRF, MEMM
 from .heads_half_pointer import HalfPointer
 from .heads_labels import Classifier, Span, TokenClassifier
 from .heads_pointer import EfficientGlobalPointer, GlobalPointer, GPLinker
+from .heads_vectors import Vectors
 from .norms import ConditionalLayerNorm
 
 HEADS: dict[str, type[Head]] = {
@@ -36,6 +37,7 @@ HEADS: dict[str, type[Head]] = {
     "gplinker": GPLinker,
     "half_pointer": HalfPointer,
     "span": Span,
+    "vectors": Vectors,
 }
 
 
@@ -291,6 +293,13 @@ class HalfPointerRelations(FineTuned):
     kinds = ("half_pointer",)
 
 
+class SentenceVectors(FineTuned):
+    """Vectors of texts, learned from how near pairs of texts are to each other."""
+
+    default_heads: ClassVar[Mapping[str, Table]] = {"vectors": {"kind": "vectors"}}
+    kinds = ("vectors",)
+
+
 class MultiTask(FineTuned):
     """Heads of any kinds on one backbone: `logits` and `labels` are dicts by their names."""
 
@@ -323,6 +332,7 @@ CLASSES: dict[str, type[FineTuned]] = {
     "ForEntityPointers": EntityPointers,
     "ForRelationPointers": RelationPointers,
     "ForHalfPointerRelations": HalfPointerRelations,
+    "ForSentenceVectors": SentenceVectors,
     "ForMultiTask": MultiTask,
 }
 

@@ -1,0 +1,1 @@
+"""Annotated texts of every public form, read into one: spans of characters."""
