@@ -170,6 +170,9 @@ def _parts(
     options = settings.options
     present = parts_present(family, naming, shapes)
     parts = dict(present) | {"body": True}
+    application = options.get("application", "encoder")
+    if application != "encoder" and options.get("with_nsp", False) is None:
+        options["with_nsp"] = False  # what writes says of no two texts which comes first
     for part, option in PART_OPTIONS.items():
         given = options.get(option)
         if part in present and option in options:
@@ -180,7 +183,6 @@ def _parts(
         if options["with_pool"] is None:
             parts["pooler"] = parts["pooler"] or parts["nsp"]
         parts["nsp"] = parts["nsp"] and parts["pooler"]
-    application = options.get("application", "encoder")
     if "mlm" in parts and options.get("with_mlm") is None and application != "encoder":
         parts["mlm"] = True
     if "segments" in present:

@@ -205,3 +205,17 @@ def test_the_unconditional_part_is_a_condition_of_zero(tmp_path):
     wanted = run(tmp_path / "tf", "bert_cln", ids)
     for key in ("emb", "layer_0", "layer_1"):
         assert torch.allclose(found[key], wanted[key], atol=1e-9), key
+
+
+@pytest.mark.parametrize("application", ["lm", "unilm"])
+def test_what_writes_has_no_head_of_next_sentences(application, tmp_path):
+    """As bert4keras builds it, from a checkpoint that has one; unless it is asked for."""
+    source = LEGACY / "bert_full/bert_model.ckpt"
+    for number, (more, wanted) in enumerate(
+        (({}, "GenaeBertForCausalLM"), ({"with_nsp": True}, "GenaeBertForPreTraining"))
+    ):
+        options = {"application": application, "gelu": "erf"} | more
+        report = convert.convert_checkpoint(source, tmp_path / f"{number}", options=options)
+        assert report.architecture == wanted
+        left = {reason for name, reason in report.plan.dropped.items() if "seq_rel" in name}
+        assert left == (set() if more else {"left out by with_nsp=False"})
