@@ -7,10 +7,14 @@ to be stopped early, and to have its best checkpoint chosen, by these numbers.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
+
+from torch.nn.functional import normalize
 
 from zoo import scores
 from zoo.data.text.masking import IGNORED
+from zoo.data.text.schemes import OUTSIDE, read_entities
 
 LOSS = "validation_loss"
 
@@ -25,7 +29,7 @@ class Scored:
     Attributes:
         names: of the scores; of each the larger is better.
         pairs: from a model, its outputs and its batch, what is true and what is found of each
-            text or token.
+            text or token, or pair of texts.
         scores: from all that is true and all that is found, the scores by name.
     """
 
@@ -42,7 +46,7 @@ def labels(model: Any, outputs: Any, batch: Mapping[str, Any]) -> Iterable[Pair]
     return zip(wanted[asked].tolist(), found.tolist(), strict=True)
 
 
-def score_labels(true: Sequence[int], found: Sequence[int]) -> dict[str, float]:
+def score_labels(true: Sequence[Any], found: Sequence[Any]) -> dict[str, float]:
     """Accuracy and macro-averaged F1, in [0, 1]."""
     counts = scores.label_counts(true, found)
     return {"accuracy": scores.accuracy(true, found), "macro_f1": scores.macro_f1(counts)}
@@ -53,26 +57,87 @@ def score_tokens(true: Sequence[int], found: Sequence[int]) -> dict[str, float]:
     return {"accuracy": scores.accuracy(true, found)}
 
 
+def several(model: Any, outputs: Any, batch: Mapping[str, Any]) -> Iterable[Pair]:
+    """The labels of each text, and those that are likelier than not."""
+    wanted, found = batch["labels"] > 0, outputs.logits > 0
+    for one, other in zip(wanted, found, strict=True):
+        yield one.nonzero().flatten().tolist(), other.nonzero().flatten().tolist()
+
+
+def score_several(true: Sequence[Any], found: Sequence[Any]) -> dict[str, float]:
+    """Share of texts whose labels are all right, macro- and micro-averaged F1, in [0, 1]."""
+    counts = scores.label_counts(true, found)
+    return score_labels(true, found) | {"micro_f1": scores.micro(counts).f1}
+
+
 def tags(model: Any, outputs: Any, batch: Mapping[str, Any]) -> Iterable[Pair]:
-    """The label of each token that has one, and that of the best chain, or the likeliest one."""
-    if not hasattr(model, "decode"):
-        yield from labels(model, outputs, batch)
-        return
+    """The names of the labels of each text, and those of the best chain, or the likeliest ones."""
     mask = batch["attention_mask"] if "attention_mask" in batch else outputs.mask
-    for wanted, seen, path in zip(
-        batch["labels"], mask.bool(), model.decode(outputs, mask), strict=True
-    ):
-        for true, found in zip(wanted[seen].tolist(), path, strict=True):
-            if true != IGNORED:
-                yield true, found
+    if hasattr(model, "decode"):
+        paths = model.decode(outputs, mask)
+    else:
+        likeliest = outputs.logits.argmax(-1)
+        paths = [row[seen].tolist() for row, seen in zip(likeliest, mask.bool(), strict=True)]
+    names = model.config.id2label
+    for wanted, seen, path in zip(batch["labels"], mask.bool(), paths, strict=True):
+        pairs = zip(wanted[seen].tolist(), path, strict=True)
+        kept = [(names[one], names[other]) for one, other in pairs if one != IGNORED]
+        yield [one for one, _ in kept], [other for _, other in kept]
+
+
+def score_tags(true: Sequence[list[str]], found: Sequence[list[str]]) -> dict[str, float]:
+    """Scores of the labels of all tokens, and F1 of the entities that they spell, in [0, 1].
+
+    `micro_f1` leaves `O` out. Where labels spell no entities, as nouns and verbs, `entity_f1` is
+    0.
+    """
+    flat = [*chain.from_iterable(true)], [*chain.from_iterable(found)]
+    entities = scores.entity_counts([*map(read_entities, true)], [*map(read_entities, found)])
+    return score_labels(*flat) | {
+        "micro_f1": scores.micro(scores.label_counts(*flat), [OUTSIDE]).f1,
+        "entity_f1": scores.micro(entities).f1,
+    }
+
+
+def entities(model: Any, outputs: Any, batch: Mapping[str, Any]) -> Iterable[Pair]:
+    """Type, first and last token of each entity of a text, and of each that is found."""
+    sparse = batch["labels"].ndim == 4 and batch["labels"].shape[-1] == 2
+    found = model.decode(outputs, batch.get("attention_mask", outputs.mask))
+    for labels, spans in zip(batch["labels"], found, strict=True):
+        if sparse:
+            held = labels.any(-1).nonzero()
+            true = [(kind, *labels[kind, slot].tolist()) for kind, slot in held.tolist()]
+        else:
+            true = [tuple(cell) for cell in labels.nonzero().tolist()]
+        yield true, [tuple(span) for span in spans]
+
+
+def score_entities(true: Sequence[Any], found: Sequence[Any]) -> dict[str, float]:
+    """F1 of all entities, in [0, 1]."""
+    return {"entity_f1": scores.micro(scores.entity_counts(true, found)).f1}
+
+
+def similarities(model: Any, outputs: Any, batch: Mapping[str, Any]) -> Iterable[Pair]:
+    """How near the texts of each pair are to each other, and the cosine of their vectors."""
+    vectors = normalize(outputs.logits.float(), dim=-1)
+    found = (vectors[::2] * vectors[1::2]).sum(-1)
+    return zip(batch["labels"].tolist(), found.tolist(), strict=True)
+
+
+def score_similarities(true: Sequence[float], found: Sequence[float]) -> dict[str, float]:
+    """Spearman's rank correlation, in [-1, 1]."""
+    return {"spearman": scores.spearman(true, found)}
 
 
 _LABELS = Scored(("accuracy", "macro_f1"), labels, score_labels)
-TAGS = Scored(("accuracy", "macro_f1"), tags, score_labels)
+_TAGS = Scored(("accuracy", "macro_f1", "micro_f1", "entity_f1"), tags, score_tags)
 #: Tasks of texts, as keys of `TASKS`; of all others, and of images, there is the loss alone.
 SCORES: dict[str, Scored] = {
     "classification": _LABELS,
-    "tags": TAGS,
+    "multilabel": Scored(("accuracy", "macro_f1", "micro_f1"), several, score_several),
+    "tags": _TAGS,
+    "entities": Scored(("entity_f1",), entities, score_entities),
+    "pairs": Scored(("spearman",), similarities, score_similarities),
     "masked-lm": Scored(("accuracy",), labels, score_tokens),
 }
 #: The names of all of these.
