@@ -33,6 +33,8 @@ ABILITIES = {
     "tags": "labels tokens of texts",
     "extracts": "finds entities or relations in texts",
     "answers": "finds answers to questions in texts",
+    "relates": "finds relations in texts",
+    "embeds": "turns texts into vectors",
     "fills": "fills in masked tokens of texts",
     "generates": "writes texts",
     "translates": "turns texts into other texts",
@@ -308,9 +310,8 @@ def abilities(entry: Entry, architectures: Iterable[str] = ()) -> tuple[str, ...
     names = tuple(map(str, architectures)) if entry.reads == "texts" else ()
     if not names or names[0].endswith("ForPreTraining"):  # of several heads, the row's among them
         return entry.can
-    return tuple(
-        each for head, (*_, can) in HEADS.items() if names[0].endswith(head) for each in can
-    )
+    found = (can for head, (*_, can) in HEADS.items() if names[0].endswith(head))
+    return next(found, ())
 
 
 def able(ability: str) -> list[str]:

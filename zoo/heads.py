@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 SEQ2SEQ = ("predicts", "generates", "translates")
-TAGS, EXTRACTS = ("tags",), ("extracts",)
+TAGS, EXTRACTS = ("tags", "classifies"), ("extracts",)
+RELATES = (*EXTRACTS, "relates")
 #: Ends of the names of classes with heads of fine-tuning, which genae has for all architectures.
 FINE_TUNED = (
     "ForCRFTokenClassification", "ForMEMMTokenClassification", "ForEntityPointers",
@@ -23,23 +24,23 @@ HEADS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "AutoModelForSequenceClassification", "text-classification", ("classifies",)
     ),
     "ForTokenClassification": (
-        "AutoModelForTokenClassification", "token-classification", ("tags", "classifies")
+        "AutoModelForTokenClassification", "token-classification", TAGS
     ),
     "ForCRFTokenClassification": ("AutoModelForTokenClassification", "token-classification", TAGS),
     "ForMEMMTokenClassification": (
         "AutoModelForTokenClassification", "token-classification", TAGS
     ),
     "ForEntityPointers": ("AutoModel", "token-classification", EXTRACTS),
-    "ForRelationPointers": ("AutoModel", "token-classification", EXTRACTS),
-    "ForHalfPointerRelations": ("AutoModel", "token-classification", EXTRACTS),
-    "ForSentenceVectors": ("AutoModel", "sentence-similarity", ()),
+    "ForRelationPointers": ("AutoModel", "token-classification", RELATES),
+    "ForHalfPointerRelations": ("AutoModel", "token-classification", RELATES),
+    "ForSentenceVectors": ("AutoModel", "sentence-similarity", ("embeds",)),
     "ForMultiTask": ("AutoModel", "text-classification", ()),
     "ForQuestionAnswering": (
         "AutoModelForQuestionAnswering", "question-answering", ("answers",)
     ),
     "ForMultipleChoice": ("AutoModelForMultipleChoice", "text-classification", ()),
-    "EncoderModel": ("AutoModelForTextEncoding", "feature-extraction", ()),
-    "Model": ("AutoModel", "feature-extraction", ()),
+    "EncoderModel": ("AutoModelForTextEncoding", "feature-extraction", ("embeds",)),
+    "Model": ("AutoModel", "feature-extraction", ("embeds",)),
 }  # fmt: skip
 #: What a head of each kind does with texts, of several heads on one backbone.
 OF_KINDS = {

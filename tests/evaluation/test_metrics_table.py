@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from zoo import catalog
+from zoo.catalog import HEADS
 from zoo.evaluation.metrics.table import METRICS, defaults, find
 
 
@@ -19,7 +20,7 @@ def test_every_row_names_a_function_whose_options_have_defaults(metric):
     assert metric.function.__name__ == metric.name
     assert metric.function.__doc__
     assert metric.needs in catalog.ABILITIES
-    assert catalog.able(metric.needs)
+    assert any(metric.needs in can for *_, can in HEADS.values()) or catalog.able(metric.needs)
     assert find(metric.name) is metric
 
 

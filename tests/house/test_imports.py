@@ -69,6 +69,7 @@ ROOMS = {
         "numpy torch datasets pyarrow tokenizers transformers",
         f"{PLAIN} zoo.data zoo.models.text",
     ),
+    "zoo.embedding": ("torch", f"{PLAIN} zoo.models zoo.loading"),
     "zoo.labeling": ("torch", f"{PLAIN} zoo.progress zoo.device zoo.loading zoo.data.text"),
     "zoo.training": (
         "numpy torch transformers datasets safetensors sklearn huggingface_hub peft matplotlib",
@@ -78,14 +79,13 @@ ROOMS = {
     "zoo.evaluation": (
         "numpy torch transformers datasets scipy sklearn matplotlib pyarrow PIL sacrebleu",
         f"{PLAIN} zoo.progress zoo.device zoo.card zoo.registry zoo.models zoo.loading zoo.plots "
-        "zoo.data zoo.labeling zoo.scores zoo.training",
+        "zoo.data zoo.embedding zoo.labeling zoo.scores zoo.training",
     ),
     "zoo.image_pipelines": ("transformers", ""),
     "zoo.pipelines": (
         "transformers",
         f"{PLAIN} zoo.registry zoo.models zoo.loading zoo.image_pipelines",
     ),
-    "zoo.embedding": ("torch", f"{PLAIN} zoo.models zoo.loading"),
     "zoo.encoding": (
         "numpy torch datasets pyarrow fsspec filelock faiss",
         f"{PLAIN} zoo.progress zoo.registry zoo.models zoo.loading zoo.device zoo.data "

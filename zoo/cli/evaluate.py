@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 BOUNDS = ("floor", "ceiling")  # beside a number, of those metrics that have them
+COUNTS = ("correct", "found", "true")  # of a kind of label, entity or relation
+MAX_KINDS = 30  # rows
 
 
 def evaluate(
@@ -116,6 +118,8 @@ def evaluate(
         print_json([{"model": name, **as_dict(found)} for name, found in named])
     else:
         console().print(_table(measured) if len(models) == 1 else _side_by_side(models, rows))
+        if len(models) == 1:
+            _show_kinds(measured)
         for bound in BOUNDS:
             kinds = [m for m in measured if getattr(m, bound) is not None]
             for text in dict.fromkeys(getattr(table.METRICS[m.name], bound) for m in kinds):
@@ -238,6 +242,31 @@ def _table(measured: list[Measurement]) -> Table:
             Text(verdict, style="bold red" if m.ok is False else ""),
         )
     return table
+
+
+def _show_kinds(measured: list[Measurement]) -> None:
+    """Scores by label, type or predicate, commonest first; once for metrics of the same counts."""
+    from rich.table import Table
+
+    from zoo.evaluation.results import SCORES
+
+    shown: list[Any] = []
+    for m in measured:
+        if len(m.by_kind) < 2 or m.by_kind in shown:
+            continue
+        shown.append(m.by_kind)
+        table = Table(
+            title=f"{m.dataset}, {m.split}", title_justify="left", box=None, pad_edge=False
+        )
+        for heading in ("kind", *SCORES, *COUNTS):
+            table.add_column(heading, justify="left" if heading == "kind" else "right")
+        rows = sorted(m.by_kind.items(), key=lambda kind: -kind[1].true)
+        for kind, counts in rows[:MAX_KINDS]:
+            numbers = (f"{getattr(counts, name):.4f}" for name in SCORES)
+            table.add_row(kind, *numbers, *(f"{getattr(counts, name):,}" for name in COUNTS))
+        console().print(table)
+        if len(rows) > MAX_KINDS:
+            say(f"and {len(rows) - MAX_KINDS} rarer kinds; --json has all")
 
 
 def _side_by_side(models: list[str], rows: list[list[Measurement]]) -> Table:

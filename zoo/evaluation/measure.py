@@ -10,6 +10,7 @@ from zoo import catalog
 from zoo.card import is_within
 from zoo.data.splits import canonical
 from zoo.errors import NotFoundError, UsageError
+from zoo.scores import Counts
 
 from .metrics import table
 from .planning import Request, check, choices_of, default_place, plan, stated_request
@@ -36,6 +37,7 @@ class Measurement:
         seconds: duration.
         ceiling: the same metric of what cannot be surpassed, if it has a ceiling.
         apart: what was measured otherwise than the card states, if that kept them apart.
+        by_kind: of labels, entities or relations, the counts of each kind.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Measurement:
     seconds: float = 0.0
     ceiling: float | None = None
     apart: str = ""
+    by_kind: Mapping[str, Counts] = field(default_factory=dict)
 
 
 def evaluate(
@@ -206,6 +209,7 @@ def measure(context: Context, request: Request) -> Measurement:
         seconds=round(time.perf_counter() - start, 3),
         ceiling=outcome.ceiling,
         apart=apart,
+        by_kind=dict(outcome.by_kind),
     )
     return found if apart else _judged(found, request)
 

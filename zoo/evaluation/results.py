@@ -16,13 +16,18 @@ if TYPE_CHECKING:
 
 #: The split that is measured on where none is named and the data has it.
 DEFAULT_SPLIT = "test"
+#: What is said of each kind of label, entity or relation besides its counts, and its decimals.
+SCORES, SCORE_DIGITS = ("precision", "recall", "f1"), 4
 #: The keys of a result that come before its tolerance.
 BEFORE_TOLERANCE = ("dataset", "split", "metric", "unit", "value")
 
 
 def as_dict(measurement: "Measurement") -> dict[str, Any]:
-    """A measurement for JSON: NaN, which JSON lacks, becomes None."""
+    """A measurement for JSON: NaN, which JSON lacks, becomes None; kinds have their scores."""
     fields = asdict(measurement)
+    for kind, counts in measurement.by_kind.items():
+        scores = {name: round(getattr(counts, name), SCORE_DIGITS) for name in SCORES}
+        fields["by_kind"][kind] |= scores
     for name in ("measured", "floor", "ceiling"):
         value = fields[name]
         if value is not None and value != value:

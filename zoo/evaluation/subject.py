@@ -18,6 +18,7 @@ from zoo.data.sources import DATASETS, beside
 from zoo.device import put_on
 from zoo.errors import UsageError
 from zoo.progress import track
+from zoo.scores import Counts
 
 T = TypeVar("T")
 
@@ -33,12 +34,14 @@ class Outcome:
         floor: the same metric of real train images, if it has a floor.
         options: every option as used, defaults filled in.
         ceiling: the same metric of what cannot be surpassed, if it has a ceiling.
+        by_kind: of labels, entities or relations, the counts of each kind.
     """
 
     value: float
     floor: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     ceiling: float | None = None
+    by_kind: Mapping[str, Counts] = field(default_factory=dict)
 
 
 class Context:

@@ -11,7 +11,11 @@ from torch import Tensor
 
 from zoo import catalog
 from zoo.data.text import TASKS, Task, moved
+from zoo.data.text.annotated.normal import TEXT, marks_of
+from zoo.data.text.schemes import spells_entities
 from zoo.errors import UsageError
+from zoo.labeling.reading import Labeler
+from zoo.labeling.tagging import extracts_of, tags_of
 
 from .subject import Context, Subject, check_count
 
@@ -96,6 +100,41 @@ class TextContext(Context):
             ]
             made = collator.finish(collator.pad(chosen), generator)
             yield moved(made, self.device)
+
+    @property
+    def can(self) -> tuple[str, ...]:
+        """As of all models; a tagger whose labels spell entities finds entities, too."""
+        can = super().can
+        spells = "tags" in can and spells_entities(self.labeler.names().values())
+        return (*can, "extracts") if spells else can
+
+    @property
+    def labeler(self) -> Labeler:
+        """The model as the verbs that label texts ask it."""
+        name = getattr(self.card, "id", "") or type(self.model).__name__
+        return Labeler(name, self.model, self.processor, head=None, max_length=None)
+
+    def annotated(self, texts: Any) -> Iterator[tuple[str, list[Any]]]:
+        """Texts of one split, each with its tags, entities or relations in normal form."""
+        kind = str(self.task.marks)
+        for batch in texts.iter(batch_size=1000):
+            for text, cell in zip(batch[TEXT], batch[kind], strict=True):
+                yield text, marks_of(kind, cell)
+
+    def answers(self, subject: Subject, texts: list[str]) -> list[Any]:
+        """What the model finds in texts, as `genae tag` or `genae extract`; once for all metrics.
+
+        Args:
+            subject: of the measurement.
+            texts: some of its split.
+        """
+        ask = tags_of if "tags" in self.can else extracts_of
+        key = (subject.dataset, subject.split, subject.config, subject.seed, len(texts))
+        return self.latest(
+            "answers",
+            key,
+            lambda: [*ask(self.labeler, texts, total=len(texts), quiet=self.quiet)],
+        )
 
 
 def find_task(model: Any, named: str | None) -> Task:

@@ -1,32 +1,61 @@
-"""How often a classifier is right."""
+"""How often a classifier is right, of images, texts or tokens."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
 
+from zoo import scores
+from zoo.data.text.labels import name_label, number_labels, split_labels, stated_names
+from zoo.data.text.schemes import OUTSIDE
 from zoo.errors import UsageError
 from zoo.evaluation.subject import Outcome, Subject, check_count
-from zoo.evaluation.texts import TextContext, some_texts, train_texts
+from zoo.evaluation.texts import TextContext, context_of, some_texts, train_texts
+from zoo.labeling.classifying import labels_of
 
 IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Labels of images, texts or units of texts.
+
+    Attributes:
+        true: of each its label, or the labels that hold.
+        found: the same as the model gives them; no label where it says nothing of a unit.
+        floor: the same as said without a model; None where nothing is known of a train split.
+        options: how many images or texts they are of.
+        leave_out: labels that are not counted in the micro average.
+        named: whether labels are names, which a table of them can be made of.
+    """
+
+    true: Sequence[scores.Labels]
+    found: Sequence[scores.Labels]
+    floor: Sequence[scores.Labels] | None
+    options: dict[str, int]
+    leave_out: tuple[str, ...] = ()
+    named: bool = True
 
 
 def accuracy(
     subject: Subject, *, num_images: int | None = None, num_texts: int | None = None
 ) -> Outcome:
-    """Share of images, texts or tokens whose likeliest label is the true one, in [0, 1].
+    """Share of images, texts or tokens whose label is the true one, in [0, 1].
+
+    Where several labels may hold, all of them and no other must be found.
 
     Args:
-        subject: a classifier and labelled images or texts.
+        subject: a classifier or tagger, and labelled images or texts.
         num_images: how many images; None for all.
         num_texts: how many texts; None for all.
 
     Raises:
         UsageError: if the data set has no labels.
     """
-    predicted, labels, options = classify(subject, num_images, num_texts)
-    always = most_frequent(subject)
-    floor = None if always is None else (labels == always).double().mean().item()
-    return Outcome((predicted == labels).double().mean().item(), floor, options)
+    judged = judge(subject, num_images, num_texts)
+    return _outcome(judged, lambda found: scores.accuracy(judged.true, found))
 
 
 def macro_f1(
@@ -36,23 +65,35 @@ def macro_f1(
 
     The arguments and errors are those of `accuracy`.
     """
-    from sklearn.metrics import f1_score
-
-    predicted, labels, options = classify(subject, num_images, num_texts)
-
-    def score(found: Tensor) -> float:
-        return float(f1_score(labels.numpy(), found.numpy(), average="macro", zero_division=0))
-
-    always = most_frequent(subject)
-    floor = None if always is None else score(torch.full_like(labels, always))
-    return Outcome(score(predicted), floor, options)
+    judged = judge(subject, num_images, num_texts)
+    return _outcome(judged, lambda found: scores.macro_f1(scores.label_counts(judged.true, found)))
 
 
-@torch.no_grad()
-def classify(
-    subject: Subject, num_images: int | None, num_texts: int | None
-) -> tuple[Tensor, Tensor, dict[str, int]]:
-    """The likeliest labels, the true ones, and of how many images or texts; once for all metrics.
+def micro_f1(
+    subject: Subject, *, num_images: int | None = None, num_texts: int | None = None
+) -> Outcome:
+    """F1 of all labels together, in [0, 1]; of tags without that of what belongs to nothing, `O`.
+
+    Where one label holds and all are counted, this is the accuracy. The arguments and errors are
+    those of `accuracy`.
+    """
+    judged = judge(subject, num_images, num_texts)
+
+    def score(found: Sequence[scores.Labels]) -> float:
+        counts = scores.label_counts(judged.true, found)
+        return scores.micro(counts, judged.leave_out).f1
+
+    return _outcome(judged, score)
+
+
+def _outcome(judged: Judged, score: Callable[[Sequence[scores.Labels]], float]) -> Outcome:
+    floor = None if judged.floor is None else score(judged.floor)
+    counts = scores.label_counts(judged.true, judged.found) if judged.named else {}
+    return Outcome(score(judged.found), floor, judged.options, by_kind=counts)
+
+
+def judge(subject: Subject, num_images: int | None, num_texts: int | None) -> Judged:
+    """The true labels and those that the model gives; once for all metrics.
 
     Raises:
         UsageError: if the data set has no labels.
@@ -63,16 +104,14 @@ def classify(
         wrong, right = ("num_images", "num_texts") if texts else ("num_texts", "num_images")
         raise UsageError(f"{wrong} is not of this model; use {right}")
     count = num_texts if texts else num_images
-
-    def run() -> tuple[Tensor, Tensor, dict[str, int]]:
-        return of_texts(subject, count) if texts else of_images(subject, count)
-
+    ways = OF_TASKS.get(context_of(subject).task.name, of_texts) if texts else of_images
     key = (subject.dataset, subject.split, subject.config, subject.seed, count)
-    return context.latest("classified", key, run)
+    return context.latest("judged", key, lambda: ways(subject, count))
 
 
-def of_images(subject: Subject, count: int | None) -> tuple[Tensor, Tensor, dict[str, int]]:
-    """Labels of images."""
+@torch.no_grad()
+def of_images(subject: Subject, count: int | None) -> Judged:
+    """Labels of images, by their numbers."""
     images = subject.images
     if images.labels is None:
         raise UsageError(
@@ -80,26 +119,122 @@ def of_images(subject: Subject, count: int | None) -> tuple[Tensor, Tensor, dict
         )
     check_count("num_images", count)
     chosen = subject.order(len(images), "images")[:count]
-    predicted = [
+    found = [
         subject.model(pixel_values=values).logits.argmax(1).cpu()
         for values in subject.context.batches(images.pixels[chosen], "classifying")
     ]
-    return torch.cat(predicted), images.labels[chosen], {"num_images": len(chosen)}
+    true = images.labels[chosen].tolist()
+    return Judged(true, torch.cat(found).tolist(), None, {"num_images": len(chosen)}, named=False)
 
 
-def of_texts(subject: Subject, count: int | None) -> tuple[Tensor, Tensor, dict[str, int]]:
-    """Labels of texts, or of their tokens."""
-    context = subject.context
-    assert isinstance(context, TextContext)
+@torch.no_grad()
+def of_texts(subject: Subject, count: int | None) -> Judged:
+    """One label of each text."""
+    context = context_of(subject)
     texts = some_texts(subject, count)
     rows = context.rows(texts)
-    predicted, labels = [], []
+    found, true = [], []
     for inputs in context.text_batches(rows, "classifying", subject.generator("none")):
         wanted = inputs["labels"]
         asked = wanted != IGNORED
-        predicted.append(context.model(**inputs).logits.argmax(-1)[asked].cpu())
-        labels.append(wanted[asked].cpu())
-    return torch.cat(predicted), torch.cat(labels), {"num_texts": len(texts)}
+        found.append(context.model(**inputs).logits.argmax(-1)[asked].cpu())
+        true.append(wanted[asked].cpu())
+    names = context.options.labels
+    always = most_frequent(subject)
+    right = [names[label] for label in torch.cat(true).tolist()]
+    return Judged(
+        right,
+        [names[label] for label in torch.cat(found).tolist()],
+        None if always is None else [names[always]] * len(right),
+        {"num_texts": len(texts)},
+    )
+
+
+def of_tags(subject: Subject, count: int | None) -> Judged:
+    """The label of each annotated unit of texts, a word or a character: that of its first token.
+
+    The floor is the label that each unit most often has in the train split, as it is written; that
+    of most units for one that does not occur in it.
+    """
+    context = context_of(subject)
+    rows = [*context.annotated(some_texts(subject, count))]
+    answers = context.answers(subject, [text for text, _ in rows])
+    true: list[str] = []
+    found: list[scores.Labels] = []
+    written: list[str] = []
+    for (text, tags), answer in zip(rows, answers, strict=True):
+        labels = {
+            at: token.label for token in answer.tokens for at in range(token.start, token.end)
+        }
+        for start, end, label in tags:
+            true.append(label)
+            found.append(next((labels[at] for at in range(start, end) if at in labels), ()))
+            written.append(text[start:end])
+    usual = usual_tags(subject)
+    floor = None if usual is None else [usual.get(unit, usual[""]) for unit in written]
+    return Judged(true, found, floor, {"num_texts": len(rows)}, leave_out=(OUTSIDE,))
+
+
+def usual_tags(subject: Subject) -> dict[str, str] | None:
+    """The most frequent label of each unit of the train split, and of all of them under "".
+
+    None without a train split.
+    """
+    context = context_of(subject)
+
+    def count() -> dict[str, str] | None:
+        if (texts := train_texts(subject)) is None:
+            return None
+        counted: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for text, tags in context.annotated(texts):
+            for start, end, label in tags:
+                counted[text[start:end]][label] += 1
+                counted[""][label] += 1
+        return {unit: labels.most_common(1)[0][0] for unit, labels in counted.items()}
+
+    return context.once(("usual tags", subject.dataset, subject.config), count)
+
+
+def of_several(subject: Subject, count: int | None) -> Judged:
+    """The labels of each text, of which several may hold, or none.
+
+    The floor is the most frequent label of the train split, of every text.
+    """
+    context = context_of(subject)
+    texts = some_texts(subject, count)
+    columns = [texts[name] for name in context.task.texts(context.options)]
+    asked: Any = columns[0] if len(columns) == 1 else [*zip(*columns, strict=True)]
+    answers = labels_of(context.labeler, asked, total=len(texts), quiet=context.quiet)
+    found = [{each.label for each in answer.labels} for answer in answers]
+
+    def usual() -> set[str]:
+        known = train_texts(subject)
+        labels = [] if known is None else several_labels(context, known)
+        common = Counter(label for each in labels for label in each).most_common(1)
+        return {label for label, _ in common}
+
+    always = context.once(("usual label", subject.dataset, subject.config), usual)
+    return Judged(
+        several_labels(context, texts),
+        found,
+        [always] * len(found) if always else None,
+        {"num_texts": len(texts)},
+    )
+
+
+def several_labels(context: TextContext, texts: Any) -> list[set[str]]:
+    """The names of the labels of each text."""
+    column, names = context.task.needed(context.options)[-1], context.options.labels
+    stated = stated_names(texts, column)
+    return [
+        {
+            names[number]
+            for number in number_labels(
+                name_label(split_labels(cell, context.options), stated), names, column
+            )
+        }
+        for cell in texts[column]
+    ]
 
 
 def most_frequent(subject: Subject) -> int | None:
@@ -114,3 +249,10 @@ def most_frequent(subject: Subject) -> int | None:
         return int(labels[labels != IGNORED].bincount().argmax())
 
     return context.once(("most frequent", subject.dataset, subject.config), count)
+
+
+#: How labels of texts are judged by the task of the model; of all others by `of_texts`.
+OF_TASKS: dict[str, Callable[[Subject, int | None], Judged]] = {
+    "tags": of_tags,
+    "multilabel": of_several,
+}

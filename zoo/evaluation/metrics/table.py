@@ -23,6 +23,7 @@ class Metric:
         reference: `module:function` in this package; see `function`.
         needs: what a model must be able to do, one of `catalog.ABILITIES`.
         also: another of them, if it needs both.
+        unless: another of them, whose models it cannot measure.
         likelihoods: likelihoods it can measure; empty for all.
         digits: decimals worth keeping in a card.
         tolerance: suggested for a new result: wide enough for another machine or another
@@ -42,6 +43,7 @@ class Metric:
     title: str
     likelihoods: tuple[str, ...] = ()
     also: str = ""
+    unless: str = ""
     relative: bool = False
     floor: str = "as many real train images"
     ceiling: str = ""
@@ -70,10 +72,13 @@ class Metric:
             can: what it can do, if not all that its architecture can.
         """
         able = catalog.find(kind).can if can is None else can
-        if not {self.needs, self.also or self.needs}.issubset(able):
+        fits = self.needs in able and (self.also or self.needs) in able
+        if self.unless in able or not fits:
             both = catalog.able(self.also or self.needs)
             kinds = ", ".join(each for each in catalog.able(self.needs) if each in both)
-            return f"{self.name} measures {kinds} models, and this is {kind!r}"
+            if kinds:
+                return f"{self.name} measures {kinds} models, and this is {kind!r}"
+            return f"{self.name} is of a head that this {kind!r} model does not have"
         if self.likelihoods and likelihood not in self.likelihoods:
             return (
                 f"{self.name} measures models with a {' or '.join(self.likelihoods)} likelihood, "
@@ -91,7 +96,10 @@ def _fidelity(name: str, unit: str, digits: int, tolerance: float, title: str) -
 
 #: What the floors of texts are made of.
 UNIGRAM = "the frequency of tokens in the train split"
-LABEL = "the most frequent label of the train split"
+LABEL = "the most frequent label of the train split; of tags, of their word in it"
+LOOKUP = "the entities of the train split wherever their texts occur, longest first"
+PAIRS = "the relations of the train split between the same two texts"
+OVERLAP = "the share of characters that both texts have"
 OTHER = "the references of other texts"
 
 _ROWS = (
@@ -175,6 +183,26 @@ _ROWS = (
         floor=LABEL,
     ),
     Metric(
+        "micro_f1", "share", "accuracy:micro_f1",
+        "classifies", 4, 0.001, "F1 of all labels together; of tags without O",
+        floor=LABEL,
+    ),
+    Metric(
+        "entity_f1", "share", "extraction:entity_f1",
+        "extracts", 4, 0.002, "F1 of entities of which type and both ends are right",
+        unless="relates", floor=LOOKUP,
+    ),
+    Metric(
+        "triple_f1", "share", "extraction:triple_f1",
+        "relates", 4, 0.002, "F1 of relations of which all three parts are right",
+        floor=PAIRS,
+    ),
+    Metric(
+        "spearman", "-1 to 1", "similarity:spearman",
+        "embeds", 4, 0.002, "rank correlation of similarities with those of people",
+        floor=OVERLAP,
+    ),
+    Metric(
         "perplexity", "per predicted token", "tokens:perplexity",
         "predicts", 3, 0.005, "exponential of the mean cross-entropy",
         relative=True, floor=UNIGRAM,
@@ -214,6 +242,9 @@ DEFAULTS = (
     ("conditions", None, ("conditional_accuracy",)),
     ("clusters", None, ("clustering_accuracy",)),
     ("classifies", None, ("accuracy", "macro_f1")),
+    ("relates", None, ("triple_f1",)),
+    ("extracts", None, ("entity_f1",)),
+    ("embeds", None, ("spearman",)),
     ("translates", None, ("bleu", "chrf")),
     ("predicts", None, ("perplexity",)),
     ("fills", None, ("masked_accuracy",)),
