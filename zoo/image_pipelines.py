@@ -40,7 +40,7 @@ class SamplesPipeline(Pipeline):
         return processor.post_process(model_outputs)
 
 
-PIPELINES = {
+PIPELINES: dict[str, Any] = {
     "image-feature-extraction": CodesPipeline,
     "unconditional-image-generation": SamplesPipeline,
 }

@@ -154,6 +154,7 @@ ROOMS |= {
     "zoo": ("", PLAIN),
     "convert": ("", "zoo.lazy"),
     "zoo.cli": ("typer rich torch transformers huggingface_hub", "zoo convert cards"),
+    "zoo.__main__": ("", "zoo.cli"),
 }
 
 #: What single modules need besides: images, NumPy's legacy random numbers, texts.

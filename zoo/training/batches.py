@@ -10,6 +10,7 @@ from zoo.data.images import Images, to_values
 from zoo.errors import UsageError
 from zoo.hints import quote
 
+from . import processes
 from .recipe import Recipe
 
 MIN_FITTED = 2  # images, to whose codes a sampler is fitted
@@ -52,14 +53,14 @@ def check_together(model: Any, recipe: Recipe, images: Images) -> None:
         reasons.append(f"fewer than one batch of {batch}")
         batch = count
         settings["per_device_train_batch_size"] = max(1, count // devices)
-    batches = -(-needed // arguments.world_size)  # a loss sees those of all processes
+    processes.check_last(count, arguments, where)
     last = count % batch or batch
-    if min(batch, count) < batches:
+    if min(batch, count) < needed:
         reasons.append(f"in batches of {batch}: {needs} {needed} images per batch")
-        batch = batches
-        settings["per_device_train_batch_size"] = -(-batches // devices)
+        batch = needed
+        settings["per_device_train_batch_size"] = -(-needed // devices)
         last = count % batch or batch
-    if not dropped and min(last, count) < batches:
+    if not dropped and min(last, count) < needed:
         if "per_device_train_batch_size" not in settings:
             reasons.append(
                 f"in batches of {batch} with {last} left for the last: {needs} {needed} images "

@@ -4,6 +4,8 @@ import signal
 import threading
 from typing import Any
 
+import torch
+from torch import distributed
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -37,7 +39,11 @@ class InterruptCallback(TrainerCallback):
         self.interrupted = True
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Ask the Trainer to save and stop."""
+        """Ask the Trainer to save and stop, in all processes after the same step."""
+        if args.world_size > 1:
+            told = torch.tensor(float(self.interrupted), device=args.device)
+            distributed.all_reduce(told)
+            self.interrupted = bool(told)
         if self.interrupted:
             control.should_save = control.should_training_stop = True
 

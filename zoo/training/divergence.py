@@ -14,6 +14,7 @@ from torch import nn
 from transformers.trainer import TRAINER_STATE_NAME
 
 from zoo.errors import DivergedError
+from zoo.models.images.distributed import alone
 
 SUGGESTED_RATE = 1e-3  # or a tenth of the card's, if that is lower
 # Finite numbers can be absurd. On images in [0, 1] a network that is not broken never has such
@@ -96,7 +97,7 @@ def in_use(model: Any, seed: int | None = None) -> Iterator[None]:
     """
     mode = model.training
     devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.no_grad():
+    with torch.random.fork_rng(devices=devices), torch.no_grad(), alone():
         if seed is not None:
             torch.manual_seed(seed)
         model.eval()

@@ -18,7 +18,7 @@ from zoo.data.sources import beside
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
-from . import best
+from . import best, processes
 from .gradients import order
 from .gradients.accumulation import Accumulate
 from .gradients.chain import Chain
@@ -193,10 +193,12 @@ def build_parts(card: Card, output_dir: str | Path, config: PreTrainedConfig) ->
     )
     try:
         arguments = TrainingArguments(
-            output_dir=str(output_dir), **{**precision, **DEFAULTS, **options}
+            output_dir=str(output_dir),
+            **{**precision, **DEFAULTS, **processes.arguments(options), **options},
         )
     except (TypeError, ValueError) as error:
         raise UsageError(f"{card.path}: {one_line(error)}") from error
+    processes.check_batch(arguments, str(card.path))
     return Parts(card, entry, config, arguments, operations)
 
 

@@ -29,10 +29,12 @@ from zoo.errors import (
 )
 from zoo.header import mark, marks
 from zoo.loading import quietly
+from zoo.models.images.distributed import alone
 from zoo.models.seam import without_bars
 from zoo.progress import items_bar
 from zoo.registry import manifest
 
+from . import processes, ranks
 from .around.ema import EMA
 from .best import BestCallback, best_of
 from .callbacks import BarCallback, InterruptCallback, without_default_output
@@ -84,14 +86,24 @@ def train(
         NotFoundError: there is nothing to resume, or the data set is not found.
         InterruptedRunError: interrupted by Ctrl-C, after saving a checkpoint.
     """
+    with processes.leaving():
+        return _train(card, output, overrides, resume, quiet or not ranks.is_first())
+
+
+def _train(
+    card: Card, output: str | Path, overrides: Sequence[str], resume: bool, quiet: bool
+) -> Path:
+    """Train in this process; of several the first alone writes and finishes the model."""
     output = Path(os.path.expanduser(output))
     output = output if output.name else output.absolute()
     work = output.with_name(output.name + ".training")
     original, card = card, with_settings(card, overrides)
     with blamed(card, overrides):
         recipe = build_recipe(card, work)
+        resume = resume or (ranks.is_restarted() and bool(complete_checkpoints(work)))
         checkpoint = find_checkpoint(card, output, work, resume)
         if checkpoint is not None:
+            processes.check_checkpoint(checkpoint)
             check_start(work, recipe.start_record)
         check_steps(recipe)
         material = recipe.load(quiet=quiet)
@@ -102,8 +114,11 @@ def train(
         loss = material.loss(model)
     with checkpoints_in(work, card, recipe.start_record), without_bars():
         try:
-            average, history, best = fit(model, recipe, material, checkpoint, quiet)
-            with finished(model, recipe, material, average) as (done, variants):
+            with processes.together(model):
+                average, history, best = fit(model, recipe, material, checkpoint, quiet)
+            if not ranks.is_first():
+                return output
+            with alone(), finished(model, recipe, material, average) as (done, variants):
                 check_growth(loss, trained := material.loss(done))
                 curve = Curve.of(history, loss, trained, best)
                 named = placed(card_of_weights(card, original, output), output)
@@ -130,6 +145,9 @@ def checkpoints_in(work: Path, card: Card, start: Mapping[str, Any] | None) -> I
 
     After an error it stays if it has checkpoints.
     """
+    if not ranks.is_first():
+        yield
+        return
     work.mkdir(parents=True, exist_ok=True)
     (work / CARD_FILE).write_text(card.text, encoding="utf-8")
     if start is not None:
@@ -174,6 +192,7 @@ def fit(
     except ValueError as error:  # arguments that exclude each other
         raise UsageError(f"{recipe.card.path}: [train] {one_line(error)}") from error
     without_default_output(trainer)
+    trainer.add_callback(processes.RankCallback())
     told = not quiet and not sys.stderr.isatty()  # where the bar is drawn, it has the losses
     say = partial(print, file=sys.stderr, flush=True) if told else (lambda _: None)
     note = (lambda _: None) if quiet else partial(print, file=sys.stderr, flush=True)
@@ -188,6 +207,7 @@ def fit(
             f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; saved in "
             f"{recipe.arguments.output_dir}; the same command with --resume continues from there"
         )
+    recipe.arguments.distributed_state.wait_for_everyone()  # the others still write
     check_value("the loss", trained.training_loss)
     check_model(model)
     return trainer.ema, trainer.state.log_history, best_of(trainer.args, trainer.state)

@@ -27,7 +27,7 @@ from zoo.data.text import (
 from zoo.errors import UsageError
 from zoo.hints import quote
 
-from . import adapters
+from . import adapters, processes
 from .adversarial.objective import Objective
 from .adversarial.objectives import OBJECTIVES
 from .class_weights import check_class_weights, class_weights
@@ -246,6 +246,8 @@ def check_batches(recipe: TextRecipe, count: int) -> None:
         UsageError: naming the setting that fixes it.
     """
     arguments = recipe.arguments
+    where = f"{recipe.data.dataset} {recipe.data.train_split}"
+    processes.check_last(count, arguments, where)
     if count < arguments.train_batch_size and arguments.dataloader_drop_last:
         size = max(1, count // max(1, arguments.n_gpu))
         packed = recipe.options.packing

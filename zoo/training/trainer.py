@@ -122,7 +122,8 @@ class ImageTrainer(CheckedTrainer):
         """Add the loss's parts to what is logged."""
         if "loss" in logs and self._part_steps:
             for name, value in self._parts.items():
-                logs[name] = value.item() / self._part_steps
+                mean = self.accelerator.reduce(value / self._part_steps, reduction="mean")
+                logs[name] = mean.item()
                 value.zero_()
             self._part_steps = 0
         super().log(logs, *args, **kwargs)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .distributed import whole_batch_norm
 from .layer_kinds import COMPUTATIONS
 from .layer_norms import batch_norm
 
@@ -23,13 +24,12 @@ def learn_batch_norm(weights: Weights, options: Options, x: Tensor) -> Tensor:
     """
     if options.get("frozen"):
         return batch_norm(weights, options, x)
-    found = F.batch_norm(
+    found = whole_batch_norm(
         x.movedim(options["axis"], 1),
         weights["mean"],
         weights["variance"],
         weights.get("scale"),
         weights.get("offset"),
-        training=True,
         momentum=1 - options.get("momentum", MOMENTUM),
         eps=options["epsilon"],
     )

@@ -22,6 +22,7 @@ class EAEModel(AutoencoderModel):
     """
 
     config_class = EAEConfig
+    sees_whole_batch = ("code_norm",)
 
     def __init__(self, config: EAEConfig) -> None:
         super().__init__(config)

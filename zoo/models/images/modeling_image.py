@@ -23,6 +23,8 @@ class GenaePreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     main_input_name = "pixel_values"
     accepts_loss_kwargs = False  # the Trainer then scales the loss under accumulation itself
+    #: Names of parts that are given the batch of all processes, not this one's.
+    sees_whole_batch: tuple[str, ...] = ()
     allows_tf32 = True  # whether training on a GPU may round products to 10 bits of mantissa
 
     @property

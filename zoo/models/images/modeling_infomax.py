@@ -145,11 +145,12 @@ class InfoMaxModel(GenaePreTrainedModel):
     It is a variational autoencoder's loss with the reconstruction, which bounds the information
     that a code keeps, replaced by an estimate of that information: the code must pick its own
     image, or each local feature of it, among those of other images. Negatives are those of
-    the whole batch, over all processes of a distributed run; the encoder's batch norm is each
-    process's own unless it is made synchronous.
+    the whole batch, over all processes of a distributed run; so should be the statistics of the
+    encoder's batch norm, see `distributed.whole_batch_norms`.
     """
 
     config_class = InfoMaxConfig
+    sees_whole_batch = ("global_scores", "local_scores")
     taps = TAPS
     global_scores: Score
     local_scores: Score

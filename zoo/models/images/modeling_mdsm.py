@@ -5,6 +5,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from .configuration_mdsm import MDSMConfig
+from .distributed import is_spread
 from .energies import EnergyOutput, denoising_errors
 from .energy_networks import QuadraticEnergy
 from .energy_sampling import SamplingEnergyModel
@@ -48,7 +49,7 @@ class MDSMModel(SamplingEnergyModel):
         """Noise levels of a batch's places on this process, `(batch,)`."""
         low, high = float(self.config.min_sigma), float(self.config.max_sigma)
         first, places = 0, batch
-        if dist.is_available() and dist.is_initialized():
+        if is_spread():
             first, places = dist.get_rank() * batch, dist.get_world_size() * batch
         share = torch.linspace(0, 1, places, dtype=torch.float64)[first : first + batch]
         if self.config.spacing == "linear":

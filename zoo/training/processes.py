@@ -1,0 +1,120 @@
+"""Training in several processes, which `torchrun` or `accelerate launch` has started.
+
+Nothing of our own: the Trainer, accelerate and torch.distributed do it. Here stands what they are
+told: a card's batch is that of all processes together, each of which takes its part of it; on the
+CPU they speak by gloo; and the first alone writes.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed, nn
+from transformers import TrainerCallback, TrainingArguments
+
+from zoo.errors import ConflictError, UsageError
+from zoo.models.images.distributed import whole_batch_norms
+
+from .ranks import count, is_first, rank
+
+
+def arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the Trainer is told besides a card's own options.
+
+    Args:
+        options: of the card.
+    """
+    if count() == 1:
+        return {}
+    told: dict[str, Any] = {"accelerator_config": {"split_batches": True}}
+    if options.get("use_cpu") or not torch.cuda.is_available():
+        told |= {"use_cpu": True, "ddp_backend": "gloo"}
+    return told
+
+
+def check_batch(found: TrainingArguments, where: str) -> None:
+    """Refuse a batch that the processes cannot share equally.
+
+    Raises:
+        UsageError: naming the setting that fixes it.
+    """
+    processes, batch = count(), found.per_device_train_batch_size
+    if batch % processes:
+        fitting = max(processes, batch - batch % processes)
+        raise UsageError(
+            f"{where}: [train] per_device_train_batch_size {batch} is the batch of all "
+            f"{processes} processes together, which cannot share it equally; change it with "
+            f"--set per_device_train_batch_size={fitting}"
+        )
+
+
+def check_last(rows: int, found: TrainingArguments, where: str) -> None:
+    """Refuse a smaller last batch, of which processes would have parts of different sizes.
+
+    Raises:
+        UsageError: naming the setting that fixes it.
+    """
+    if count() > 1 and not found.dataloader_drop_last and rows % found.train_batch_size:
+        raise UsageError(
+            f"{where} leaves {rows % found.train_batch_size} for the last batch, which "
+            f"{count()} processes would not share equally; change it with "
+            "--set dataloader_drop_last=true"
+        )
+
+
+def check_checkpoint(folder: str | Path | None) -> None:
+    """Refuse to resume with another number of processes, whose random numbers are not kept.
+
+    Raises:
+        ConflictError: the checkpoint was written by more or fewer.
+    """
+    if folder is None:
+        return
+    written = len([*Path(folder).glob("rng_state*.pth")])
+    if written != count():
+        one = f"torchrun --nproc-per-node {written} -m zoo train" if written > 1 else "genae train"
+        raise ConflictError(
+            f"{folder} was written by {_processes(written)}, and this is {_processes(count())}: "
+            f"resume it with `{one} ... --resume`, or remove {Path(folder).parent} to start anew"
+        )
+
+
+def _processes(number: int) -> str:
+    return "1 process" if number == 1 else f"{number} processes"
+
+
+@contextmanager
+def together(model: nn.Module) -> Iterator[None]:
+    """For the length of a `with`, what couples a batch sees that of all processes."""
+    if count() == 1:
+        yield
+        return
+    names = getattr(model, "sees_whole_batch", ())
+    parts = [part for name in names if (part := getattr(model, name, None)) is not None]
+    given = {each for part in parts for each in part.modules()}
+    with whole_batch_norms(model, given):
+        yield
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """Take leave of the other processes at the end, also after an error."""
+    try:
+        yield
+    finally:
+        if count() > 1 and distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+class RankCallback(TrainerCallback):
+    """Random numbers of its own for every process but the first, whose are those of a lone one.
+
+    They begin behind the making of data loaders, which draw the order that all share.
+    """
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Seed torch's generators anew."""
+        if not is_first():
+            torch.manual_seed(args.seed + 1_000_003 * rank())

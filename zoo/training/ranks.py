@@ -1,0 +1,25 @@
+"""Which of several processes this one is, as their launcher says. Standard library only."""
+
+import os
+
+
+def count() -> int:
+    """Number of processes that train together, as the launcher says; 1 without one."""
+    if "LOCAL_RANK" not in os.environ:
+        return 1
+    return max(1, int(os.environ.get("WORLD_SIZE") or 1))
+
+
+def rank() -> int:
+    """Which of them this is, from 0."""
+    return int(os.environ.get("RANK") or 0) if count() > 1 else 0
+
+
+def is_first() -> bool:
+    """Whether this process writes and speaks for all."""
+    return rank() == 0
+
+
+def is_restarted() -> bool:
+    """Whether the launcher has started the processes again, after one had died."""
+    return count() > 1 and int(os.environ.get("TORCHELASTIC_RESTART_COUNT") or 0) > 0
