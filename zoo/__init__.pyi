@@ -20,6 +20,7 @@ from zoo.energies import inpaint as inpaint
 from zoo.evaluation.attention.run import attention as attention
 from zoo.evaluation.density.run import density as density
 from zoo.evaluation.measure import evaluate as evaluate
+from zoo.exporting.export import export as export
 from zoo.filling import fill_mask as fill_mask
 from zoo.generating import generate as generate
 from zoo.labeling.answering import answer as answer

@@ -22,6 +22,7 @@ ROOMS = (
     "zoo/models/text/HEADS.md",
     "zoo/models/RECIPES.md",
     "zoo/encoding/README.md",
+    "zoo/exporting/README.md",
     "convert/README.md",
 )
 DOCUMENTS = (*READMES, *ROOMS, "CONTRIBUTING.md", "CHANGELOG.md")

@@ -23,6 +23,7 @@ DISTRIBUTIONS = {
     "huggingface_hub": "huggingface-hub",
     "model_signing": "model-signing",
     "ml_dtypes": "ml-dtypes",
+    "sentence_transformers": "sentence-transformers",
     "sklearn": "scikit-learn",
 }
 
@@ -91,7 +92,10 @@ ROOMS = {
         f"{PLAIN} zoo.progress zoo.registry zoo.models zoo.loading zoo.device zoo.data "
         "zoo.data.text zoo.evaluation zoo.embedding",
     ),
-    "zoo.exporting": ("torch", f"{PLAIN} zoo.models"),
+    "zoo.exporting": (
+        "numpy torch transformers sentence_transformers",
+        f"{PLAIN} zoo.registry zoo.models zoo.loading zoo.embedding",
+    ),
     "zoo.whitening": ("torch", "zoo.errors"),
     "zoo.filling": ("torch", f"{PLAIN} zoo.loading"),
     "zoo.generating": ("torch", f"{PLAIN} zoo.registry zoo.loading"),
@@ -213,7 +217,7 @@ def test_dependencies_are_what_the_code_imports():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     lines = project["dependencies"] + [
         line
-        for extra in ("chinese", "lora", "search", "signing", "text")
+        for extra in ("chinese", "lora", "search", "sentence-transformers", "signing", "text")
         for line in project["optional-dependencies"][extra]
     ]
     declared = {re.split(r"[<>=\[]", line)[0] for line in lines}

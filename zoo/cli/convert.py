@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from zoo.cli.answers import answer, answer_keras, show_inspection, show_known, show_layers
+from zoo.cli.answers import answer, show_inspection, show_known, show_layers
 from zoo.cli.calls import again
 from zoo.cli.common import Json, Quiet, hint, print_json
 from zoo.errors import UsageError
@@ -171,7 +171,8 @@ def inspect(
             family=family,
             config=config,
             vocab=vocab,
-            options=_options(option, options, meaning) | _heads(head, head_option, heads, labels),
+            options=read_options(option, options, meaning)
+            | _heads(head, head_option, heads, labels),
             out=out,
             verify=verify,
             allow_unused=allow_unused or (),
@@ -235,7 +236,8 @@ def convert(
             family=family,
             config=config,
             vocab=vocab,
-            options=_options(option, options, meaning) | _heads(head, head_option, heads, labels),
+            options=read_options(option, options, meaning)
+            | _heads(head, head_option, heads, labels),
             verify=verify,
             allow_unused=allow_unused or (),
             dtype=dtype,
@@ -247,54 +249,6 @@ def convert(
         )
     answer(report, show_map, as_json, quiet)
     hint(_use_of(report), quiet=quiet)
-
-
-def export(
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help="Folder or id of a converted or fine-tuned model."),
-    ],
-    out: Out,
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="TARGET",
-            help="Form to write: tf-checkpoint or keras-hdf5 of texts, keras or keras-h5 else.",
-        ),
-    ],
-    family: Family = None,
-    option: Option = None,
-    options: Options = None,
-    allow_unused: AllowUnused = None,
-    dtype: Dtype = None,
-    show_map: Map = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Turn a model's folder into a checkpoint that bert4keras or Keras loads, without either.
-
-    Of a model of layers, OUT may be the file itself: model.keras or model.h5.
-    """
-    from convert.backward.export import export_checkpoint
-    from convert.report import Report, build_call
-    from zoo.registry import transfer
-
-    report = export_checkpoint(
-        transfer.locate(model),
-        out,
-        to=to,
-        family=family,
-        options=_options(option, options),
-        allow_unused=allow_unused or (),
-        dtype=dtype,
-        progress=partial(bytes_bar, "exporting", quiet=quiet),
-    )
-    if not isinstance(report, Report):
-        answer_keras(report, show_map, as_json, quiet)
-        hint(report.load_command(), quiet=quiet)
-        return
-    answer(report, show_map, as_json, quiet)
-    hint(build_call(report), quiet=quiet)
 
 
 def _use_of(report: Any) -> str:
@@ -310,7 +264,7 @@ def _use_of(report: Any) -> str:
     return load_command(report)
 
 
-def _options(
+def read_options(
     words: list[str] | None, file: Path | None, meanings: list[str] | None = None
 ) -> dict[str, Any]:
     """Options from a file and from words, which win; what layers mean is one of them."""

@@ -129,8 +129,8 @@ VERBS = {
         "genae convert chinese_L-12_H-768_A-12 out/bert-base-chinese",
     ),
     "export": Verb(
-        "zoo.cli.convert:export",
-        "Turn a model's folder into a checkpoint of bert4keras.",
+        "zoo.cli.exporting:export",
+        "Write a model for ONNX and others, or back for Keras.",
         "genae export out/bert-base-chinese out/legacy --to keras-hdf5",
     ),
     "fill-mask": Verb(

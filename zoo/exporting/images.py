@@ -15,7 +15,7 @@ from zoo.models.images.layer_kinds import OF_IDS
 IMAGE_AXES = 3  # channels, height, width
 
 
-def of_images(model: Any, entry: catalog.Entry) -> list[Graph]:
+def of_images(model: Any, entry: catalog.Entry, cached: bool) -> list[Graph]:
     """Of an autoencoder encoder and decoder, of an energy itself and its generator, else one."""
     shape, lacks = tuple(model.config.data_shape), getattr(model, "cannot", {})
     if "classifies" in entry.can:
@@ -37,6 +37,9 @@ def of_images(model: Any, entry: catalog.Entry) -> list[Graph]:
         if "quantizes" in entry.can:
             draw = whole("latents", model.config.grid_shape, model.config.num_codes)
         made.append(of_batch("decoder", model, _decode, "latents", draw))
+        if "quantizes" in entry.can and model.prior is not None:
+            codes = whole("codes", model.config.grid_shape, model.config.num_codes)
+            made.append(of_batch("prior", model, _prior, "codes", codes))
     return made
 
 
@@ -64,7 +67,11 @@ def _decode(model: Any, latents: Tensor) -> Any:
     return {"images": model.decode(latents)}
 
 
-def of_tensors(model: Any, entry: catalog.Entry) -> list[Graph]:
+def _prior(model: Any, codes: Tensor) -> Any:
+    return {"logits": model.prior(codes)}
+
+
+def of_tensors(model: Any, entry: catalog.Entry, cached: bool) -> list[Graph]:
     """The graph of a model of layers; axes without a size in the original are lengths."""
     shapes = {f"in{number}": _shape(model.config, one) for number, one in _inputs(model.config)}
     counts = _ids_of(model.config)

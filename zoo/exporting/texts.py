@@ -14,7 +14,7 @@ PAST, SEEN = "past", "past + length"
 TOKENS: Axes = {0: BATCH, 1: LENGTH}
 
 
-def of_texts(model: Any, entry: catalog.Entry) -> list[Graph]:
+def of_texts(model: Any, entry: catalog.Entry, cached: bool) -> list[Graph]:
     """One graph; of an encoder-decoder one of each stack."""
     longest = getattr(model.config, "max_position_embeddings", None)
     draw = partial(draw_texts, model, entry.reads_mask)
@@ -30,14 +30,14 @@ def of_texts(model: Any, entry: catalog.Entry) -> list[Graph]:
             Graph("decoder", computing[1], partial(_draw_states, model), states, longest),
         ]
     can = catalog.abilities(entry, [type(model).__name__])
-    if "generates" not in can:
+    if "generates" not in can or not cached:
         return [Graph("model", Computing(model, _output), draw, axes, longest)]
     axes |= {"attention_mask": {0: BATCH, 1: SEEN}, "position_ids": TOKENS}
     cache = _past(model, 1, torch.ones((1, 1), dtype=torch.long))
     count = sum(1 for layer in cache.layers for _ in (layer.keys, layer.values))
     every = axes | {"past_key_values": [{0: BATCH, 2: PAST}] * count}
-    cached = partial(_draw_cached, model, draw)
-    return [Graph("model", Computing(model, _output_and_cache), cached, every, longest)]
+    halves = partial(_draw_cached, model, draw)
+    return [Graph("model", Computing(model, _output_and_cache), halves, every, longest)]
 
 
 def draw_texts(
@@ -74,7 +74,8 @@ def draw_texts(
 
 
 def _output(model: Any, **inputs: Tensor) -> Any:
-    return model(**inputs)
+    can = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
+    return model(**inputs, **can)
 
 
 def _output_and_cache(model: Any, **inputs: Any) -> Any:

@@ -1,0 +1,72 @@
+"""Encoders in sentence-transformers: the vectors that bert4keras recorded."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import convert
+import zoo
+from tests.conversion.records import FIXTURES
+from zoo.errors import MissingDependencyError, UsageError
+from zoo.exporting.export import export
+
+sentence_transformers = pytest.importorskip("sentence_transformers")
+RECORDED = FIXTURES / "finetuned" / "sentence_vectors"
+#: Arrays of the record by our names of poolings; the slow ones take the same way.
+POOLINGS = {"pooler": "pooler", "first-last-avg": "first_last_avg"}
+SLOW = {"cls": "cls", "mean": "last_avg", "last-avg": "last_avg", "max": "last_max"}
+#: Those two rows of the record that are tokens of two texts.
+ROWS = {2: ("", "他"), 0: ("这出我 4", "0 中动\uff1f")}
+
+
+@pytest.fixture(scope="module")
+def sentences(tmp_path_factory):
+    place = tmp_path_factory.mktemp("vectors") / "model"
+    convert.convert_checkpoint(RECORDED, place, options={"with_pool": "linear"})
+    return place
+
+
+@pytest.mark.parametrize(
+    ("pooling", "array"),
+    [*POOLINGS.items(), *(pytest.param(*one, marks=pytest.mark.slow) for one in SLOW.items())],
+)
+def test_the_vectors_are_those_that_were_recorded(sentences, pooling, array, tmp_path):
+    made = export(sentences, tmp_path / "out", to="sentence-transformers", pooling=pooling)
+    assert made.parity["model"]["relative_difference"]["vectors"] < 1e-5
+    again = sentence_transformers.SentenceTransformer(
+        str(tmp_path / "out"), device="cpu", local_files_only=True
+    )
+    with np.load(RECORDED / "reference.npz") as found:
+        wanted = found[f"out_{array}"][[*ROWS]]
+    given = again.encode([*ROWS.values()], convert_to_numpy=True)
+    np.testing.assert_allclose(given, wanted, rtol=2e-5, atol=2e-5)
+
+
+def test_a_backbone_is_the_plain_encoder(sentences, tmp_path):
+    made = export(sentences, tmp_path / "out", to="sentence-transformers", backbone=True)
+    assert not {"modules.json", "parity.json"} & set(made.files)
+    assert {"model.safetensors", "vocab.txt", "tokenizer.json"} <= set(made.files)
+    config = json.loads((tmp_path / "out/config.json").read_text("utf-8"))
+    assert config["architectures"] == ["GenaeBertModel"]
+    texts = ["好", "天气"]
+    found, wanted = (zoo.embed(place, texts) for place in (tmp_path / "out", sentences))
+    torch.testing.assert_close(found, wanted)
+
+
+def test_code_travels_where_it_is_asked_for(sentences, tmp_path):
+    made = export(sentences, tmp_path / "out", to="sentence-transformers", with_code=True)
+    assert "modeling_bert.py" in made.files
+    config = json.loads((tmp_path / "out/config.json").read_text("utf-8"))
+    assert config["auto_map"]["AutoModel"] == "modeling_bert.GenaeBertModel"
+
+
+def test_a_model_of_images_and_a_missing_package_are_said(sentences, tmp_path, monkeypatch):
+    with pytest.raises(UsageError):
+        export("genae/vae-mnist", tmp_path / "out", to="sentence-transformers")
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(MissingDependencyError, match=r'"genae\[sentence-transformers\]"'):
+        export(sentences, tmp_path / "out", to="sentence-transformers")
+    assert not [*tmp_path.iterdir()]
