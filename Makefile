@@ -30,27 +30,31 @@ help:
 
 demo: $(VENV)/demo.done
 	@mkdir -p $(OUT)
-	@echo; echo "==> 1/8 The zoo"
+	@echo; echo "==> 1/9 The zoo"
 	@$(genae) list --quiet
-	@echo; echo "==> 2/8 New digits and clothes, decoded from noise (a few seconds each)"
+	@echo; echo "==> 2/9 A page on which models run: samples, walks, a digit that you draw (half a minute)"
+	@$(genae) gallery -o $(OUT)/gallery.html --quiet
+	@echo; echo "==> 3/9 New digits and clothes, decoded from noise (a few seconds each)"
 	@$(genae) sample genae/eae-mnist -n 64 --seed 0 -o $(OUT)/eae-mnist.png --quiet
 	@$(genae) sample genae/eae-fashion-mnist -n 64 --seed 0 -o $(OUT)/eae-fashion-mnist.png --quiet
-	@echo; echo "==> 3/8 Example digits, encoded and decoded again"
+	@echo; echo "==> 4/9 Example digits, encoded and decoded again"
 	@$(genae) reconstruct genae/eae-mnist examples-mnist -o $(OUT)/reconstruct.png --quiet
-	@echo; echo "==> 4/8 From one digit to another through their codes"
+	@echo; echo "==> 5/9 From one digit to another through their codes"
 	@$(genae) interpolate genae/eae-mnist cards/examples/mnist/000[0-9]-*.png -o $(OUT)/interpolate.png --quiet
-	@echo; echo "==> 5/8 Training an autoencoder on the examples (about a minute)"
+	@echo; echo "==> 6/9 Training an autoencoder on the examples (about a minute)"
 	@rm -rf $(OUT)/ae-examples $(OUT)/ae-examples.training
 	@$(genae) train cards/ae-examples --output $(OUT)/ae-examples
-	@echo; echo "==> 6/8 Measuring it against what its card states"
+	@echo; echo "==> 7/9 Measuring it against what its card states"
 	@$(genae) evaluate $(OUT)/ae-examples
-	@echo; echo "==> 7/8 A legacy BERT of classical poems: from its TensorFlow checkpoint, with proof"
+	@echo; echo "==> 8/9 A legacy BERT of classical poems: from its TensorFlow checkpoint, with proof"
 	@rm -rf $(OUT)/bert-poetry
 	@$(genae) convert $(poetry) $(OUT)/bert-poetry --verify $(poetry)/reference.npz --quiet
-	@echo; echo "==> 8/8 What it puts into famous lines"
+	@echo; echo "==> 9/9 What it puts into famous lines"
 	@$(genae) fill-mask $(OUT)/bert-poetry $(lines) --quiet
 	@echo
-	@echo "Done. Open these images:"
+	@echo "Done. Open this page in a browser; its models run there:"
+	@echo "  $(OUT)/gallery.html"
+	@echo "and these images:"
 	@ls $(OUT)/*.png $(OUT)/ae-examples/*.png | sed 's/^/  /'
 	@echo "Next, after '. $(VENV)/bin/activate':"
 	@echo "  genae sample genae/vae-mnist -n 64 -o $(OUT)/vae-mnist.png    another model of the zoo"

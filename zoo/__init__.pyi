@@ -2,6 +2,7 @@
 # ruff: noqa: E501, I001
 from zoo import data as data
 from zoo import evaluation as evaluation
+from zoo import gallery as gallery
 from zoo import models as models
 from zoo import plots as plots
 from zoo import registry as registry

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from zoo import registry
-from zoo.cli.group import VERBS, load_verb
+from zoo.cli.group import load_verb
+from zoo.cli.verbs import VERBS
 from zoo.evaluation.metrics.table import METRICS
 from zoo.registry import embedded
 

@@ -8,7 +8,8 @@ import typer
 
 from zoo.cli import calls
 from zoo.cli.common import hint, print_json
-from zoo.cli.group import VERBS, load_verb
+from zoo.cli.group import load_verb
+from zoo.cli.verbs import VERBS
 from zoo.errors import ToleranceError
 
 #: What each verb needs besides a model that there is not.

@@ -13,7 +13,8 @@ import zoo
 from tests.fresh import commands
 from zoo import registry
 from zoo.card import Card
-from zoo.cli.group import VERBS, load_verb
+from zoo.cli.group import load_verb
+from zoo.cli.verbs import VERBS
 from zoo.errors import GenaeError, UnsafeError
 from zoo.hints import command
 from zoo.registry import embedded, manifest
@@ -382,7 +383,7 @@ def test_what_can_be_refused_at_once_is_refused_before_torch(tmp_path):
     ("words", "completed"),
     [
         (["withdraw", "me/x@v1.0.0", "--why", "x y"], "--from ./models"),
-        (["neighbors", "genae/vae-mnist", "examples-mnist"], "-o nearest.png"),
+        (["neighbors", "genae/vae-mnist", "examples-mnist"], "--output nearest.png"),
         (["export", "A", "B"], "--to keras-hdf5"),
         (["convert"], None),
     ],

@@ -12,8 +12,15 @@ SIZE = {"width": 1100, "height": 900}
 
 
 @contextlib.contextmanager
-def open_page(address: str) -> Iterator[tuple[object, list[str], list[str]]]:
+def open_page(
+    address: str, *, first: str = "", **settings: object
+) -> Iterator[tuple[object, list[str], list[str]]]:
     """Open a page without a network.
+
+    Args:
+        address: of the page.
+        first: a script that runs before its own.
+        **settings: of the browser's page, such as `locale`, in place of these.
 
     Yields:
         The page, every address that it asked for, and everything on its console: messages,
@@ -34,7 +41,8 @@ def open_page(address: str) -> Iterator[tuple[object, list[str], list[str]]]:
             executable_path=program, args=words, chromium_sandbox=False
         )
         try:
-            page = browser.new_page(viewport=SIZE)
+            page = browser.new_page(**{"viewport": SIZE, **settings})
+            page.add_init_script(first)
             page.on("request", lambda request: asked.append(request.url))
             page.on("console", lambda message: said.append(message.text))
             page.on("pageerror", lambda error: said.append(str(error)))

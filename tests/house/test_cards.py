@@ -247,6 +247,16 @@ class TestTrainedHere:
         assert (folder / "model.safetensors").stat().st_size < size
 
 
+def content(path):
+    """The bytes of a file; of weights without what their header says of where they come from."""
+    whole = path.read_bytes()
+    if path.suffix != ".safetensors":
+        return whole
+    end = 8 + int.from_bytes(whole[:8], "little")
+    header = json.loads(whole[8:end])
+    return header | {"__metadata__": header["__metadata__"]["format"]}, whole[end:]
+
+
 @pytest.mark.parametrize("folder", CONVERTED, ids=name)
 class TestConverted:
     """What holds of weights that were brought over from another library's file."""
@@ -266,7 +276,8 @@ class TestConverted:
             origin, tmp_path / "out", family=source["family"], options=source.get("options")
         )
         for file in set(report.files) - PAGES:
-            assert (tmp_path / "out" / file).read_bytes() == (folder / file).read_bytes(), file
+            made, shipped = tmp_path / "out" / file, folder / file
+            assert content(made) == content(shipped), file
 
     def test_a_tensor_less_is_noticed(self, folder, tmp_path):
         damaged = Path(shutil.copytree(folder, tmp_path / folder.name))

@@ -7,8 +7,9 @@ import tomllib
 import pytest
 
 from zoo import errors
-from zoo.cli.group import VERBS, load_verb
+from zoo.cli.group import load_verb
 from zoo.cli.readme import BEGIN, END, replace_table, tables
+from zoo.cli.verbs import VERBS
 from zoo.data.sources import DATASETS
 from zoo.errors import UsageError
 from zoo.registry import embedded

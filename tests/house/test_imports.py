@@ -113,6 +113,11 @@ ROOMS = {
         "torch",
         f"{PLAIN} zoo.progress zoo.loading zoo.plots zoo.data zoo.evaluation zoo.grids zoo.chains",
     ),
+    "zoo.gallery": (
+        "torch",
+        f"{PLAIN} zoo.progress zoo.version zoo.loading zoo.plots zoo.data zoo.evaluation "
+        "zoo.grids",
+    ),
     "zoo.compression": (
         "numpy PIL safetensors constriction",
         f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.data.files",
@@ -171,7 +176,7 @@ MORE = {
 #: What a verb's module may import outside functions, so that other verbs and --help are quick.
 AT_ONCE = (
     f"{PLAIN} zoo.cli zoo.chains zoo.drawing zoo.energies zoo.filling zoo.generating "
-    "zoo.progress typer"
+    "zoo.gallery.writing zoo.progress typer"
 )
 
 

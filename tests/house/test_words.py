@@ -7,7 +7,8 @@ import pytest
 import typer
 
 from zoo.cli import app
-from zoo.cli.group import VERBS, load_verb
+from zoo.cli.group import load_verb
+from zoo.cli.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Words that are neither a noun nor a verb and that a help text has once begun with, or might.

@@ -4,7 +4,8 @@ import pytest
 
 from zoo import hints, registry
 from zoo.cli import door
-from zoo.cli.group import VERBS, load_verb
+from zoo.cli.group import load_verb
+from zoo.cli.verbs import VERBS
 from zoo.errors import NotFoundError
 from zoo.registry.folder import Folder
 

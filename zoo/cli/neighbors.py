@@ -11,6 +11,7 @@ import typer
 from zoo.cli.calls import again
 from zoo.cli.common import Device, Json, Model, Quiet, console, hint, print_json
 from zoo.cli.images import answer, report_skipped
+from zoo.cli.verbs import VERBS
 from zoo.drawing import DISTANCES, MAX_NEIGHBORS
 from zoo.errors import UsageError
 
@@ -103,7 +104,8 @@ def neighbors(
             "--key, --exact and --device are of --index; name a folder of `genae encode`"
         )
     if not queries or output is None:
-        raise UsageError("give images and -o FILE for the grid, or search with --index FOLDER")
+        line = again(output="nearest.png") if queries else VERBS["neighbors"].epilog
+        raise UsageError(f"give images and -o for a grid, or --index to search, or try: {line}")
     from zoo import drawing, plots
 
     output = plots.prepare_output(output, queries)

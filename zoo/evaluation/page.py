@@ -26,7 +26,7 @@ figure { margin: 0; }
 """
 
 
-def page(title: str, body: str, *, style: str = "", script: str = "") -> str:
+def page(title: str, body: str, *, style: str = "", script: str = "", policy: str = "") -> str:
     """A page as text.
 
     Args:
@@ -34,8 +34,10 @@ def page(title: str, body: str, *, style: str = "", script: str = "") -> str:
         body: HTML below the heading; whoever makes it has escaped it.
         style: CSS in addition to what all pages have.
         script: JavaScript of the page itself, the only one that may run; none if empty.
+        policy: what the page may do besides, as directives of a Content-Security-Policy.
     """
-    name, policy, end = html.escape(title), POLICY, ""
+    name, end = html.escape(title), ""
+    policy = f"{POLICY}; {policy}" if policy else POLICY
     if script:
         digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode()
         policy += f"; script-src 'sha256-{digest}'"

@@ -1,0 +1,38 @@
+"""The page on a phone, in Chinese, where motion is not wanted, and where there are no workers."""
+
+from pathlib import Path
+
+from tests.evaluation.browser import open_page
+from tests.gallery.looking import IMAGE, INK, settle
+
+PHONE = {"width": 360, "height": 740}
+
+
+def test_a_chinese_phone_without_motion(page_file: Path) -> None:
+    settings = {"viewport": PHONE, "has_touch": True, "locale": "zh-CN"}
+    with open_page(page_file.as_uri(), reduced_motion="reduce", **settings) as (page, _, said):
+        settle(page)
+        assert page.inner_text("#drawing h2") == "写一个数字"
+        assert page.evaluate("document.documentElement.lang") == "zh-CN"
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        pad = page.locator("#walk canvas").nth(1)
+        pad.scroll_into_view_if_needed()
+        box = pad.bounding_box()
+        page.mouse.move(box["x"] + 20, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 150, box["y"] + 100, steps=8)
+        page.mouse.up()
+        settle(page)
+        before = page.evaluate(IMAGE, "#walk canvas")
+        page.wait_for_timeout(200)
+        assert page.evaluate(IMAGE, "#walk canvas") == before
+        page.locator("#language").click()
+        assert page.inner_text("#drawing h2") == "Draw a digit"
+        assert said == []
+
+
+def test_it_works_where_workers_do_not(page_file: Path) -> None:
+    with open_page(page_file.as_uri(), first="delete window.Worker") as (page, asked, said):
+        settle(page)
+        assert page.evaluate(INK, "#samples > canvas") > 5
+        assert (asked, said) == ([page_file.as_uri()], [])
