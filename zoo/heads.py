@@ -49,7 +49,7 @@ OF_KINDS = {
     **dict.fromkeys(
         ("global_pointer", "efficient_global_pointer", "gplinker", "half_pointer"), "extracts"
     ),
-    "span": "answers",
+    **dict.fromkeys(("span", "squad2"), "answers"),
 }
 
 

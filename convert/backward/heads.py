@@ -42,6 +42,8 @@ MADE_FIRST = ("dense subject",)
 BEFORE_LAST_NORM = ("layer_normalization norm",)
 #: Kind -> the place in Google's checkpoints where run_classifier, run_squad and taggers look.
 GOOGLE = {"classifier": "", "token_classifier": "", "span": "cls/squad/"}
+#: Kinds whose rows have the names of Google's scripts, which bert4keras has no layers for.
+SCRIPTED = ("squad2",)
 SCOPE = re.compile(r"[^A-Za-z0-9_.\\/>-]|^[^A-Za-z0-9.]")
 
 
@@ -91,6 +93,11 @@ class Heads:
         """
         if naming == "tensorflow":
             return self._named()
+        if scripted := [name for name, kind in self.kinds.items() if kind in SCRIPTED]:
+            raise UsageError(
+                f"the head {scripted[0]} ({KINDS[self.kinds[scripted[0]]].title}) is of Google's "
+                "scripts, and bert4keras has no layers for it: use --to tf-checkpoint"
+            )
         names = self._names(taken)
         return [
             _pair(stored, shape, f"{name}/{_weight(row)}:0", name, row.op is TRANSPOSE)
@@ -158,6 +165,12 @@ class Heads:
 
     def _named(self) -> list[Pair]:
         """Google's names, of one head that Google's scripts have."""
+        if [*self.kinds.values()] in [[kind] for kind in SCRIPTED]:
+            return [
+                _pair(stored, shape, str(row.source), "", row.op is TRANSPOSE)
+                for layer in self.layers
+                for row, stored, shape in layer.members
+            ]
         for name, kind in self.kinds.items():
             reads = self.tables[name].get("pooling", "pooler")
             if len(self.kinds) > 1 or kind not in GOOGLE or reads != "pooler":

@@ -229,6 +229,6 @@ def _square(shape: tuple[int, ...]) -> bool:
 
 
 def _weights_first(name: str) -> tuple[str, bool]:
-    """A bias behind its weights."""
+    """A bias behind its weights, the offset of a normalisation behind its scale."""
     scope, _, leaf = name.removesuffix(VALUE).rpartition("/")
-    return scope, "bias" in leaf or leaf == "b"
+    return scope, "bias" in leaf or leaf in ("b", "beta")

@@ -26,17 +26,19 @@ from zoo.hints import did_you_mean
 
 #: Scopes of scripts whose map is the start and the end of an answer.
 ANSWER = re.compile(r"(^|/)(cls/squad|qa_outputs|span_labeling)$")
-#: Tensors of heads that no kind is -> why not.
+#: Tensors of heads that only one kind is, if any -> that kind, and why no other.
 NOT_CONVERTED = tuple(
-    (re.compile(pattern), reason)
-    for pattern, reason in (
+    (re.compile(pattern), kind, reason)
+    for pattern, kind, reason in (
         (
             r"(^|[ /])(start_logits|end_logits|answer_class|answerable|is_impossible)/",
-            "the heads of SQuAD 2 read the start to find the end, and say whether there is an "
-            "answer, which the classes for question answering do not",
+            "squad2",
+            "of the heads of SQuAD 2, which read the start to find the end, and say whether there "
+            "is an answer, those of ALBERT's run_squad_v2.py are, as --head squad2",
         ),
         (
             r"/dense/\S+ (.*/)?out_proj/",
+            "classifier",
             "two maps with an activation between them stand behind transformers' ELECTRA and "
             "RoFormer alone, as --head classifier",
         ),
@@ -72,7 +74,7 @@ def fit(name: str, left: Sequence[Unit], hidden: int) -> Fit | None:
     for rows in KINDS[name].variants:
         layers = [list(group) for _, group in groupby(rows, key=lambda row: row.layer)]
         sizes = {"hidden": hidden, "twice": 2 * hidden}
-        if KINDS[name].ending != "ForSequenceClassification" and why_not_converted(left[:1]):
+        if why_not_converted(left[:1], name):
             return None
         if len(layers) <= len(left) and all(
             _fits(group, unit, sizes) for group, unit in zip(layers, left, strict=False)
@@ -152,10 +154,13 @@ def fit_all(tables: Sequence[Mapping[str, Any]], left: Sequence[Unit], hidden: i
     return found
 
 
-def why_not_converted(left: Sequence[Unit]) -> str:
-    """Why layers are of no kind, where their names tell; else nothing."""
+def why_not_converted(left: Sequence[Unit], kind: str = "") -> str:
+    """Why layers are of no kind, where their names tell, but for one of them; else nothing."""
     names = " ".join(sorted(name for unit in left for name in unit.tensors))
-    return next((why for pattern, why in NOT_CONVERTED if pattern.search(names)), "")
+    reasons = (
+        why for pattern, known, why in NOT_CONVERTED if kind != known and pattern.search(names)
+    )
+    return next(reasons, "")
 
 
 def _shown(kind: str) -> str:
@@ -180,13 +185,14 @@ def _word(size: str | int) -> str:
 
 
 def _other(left: Sequence[Unit], hidden: int) -> str:
+    if could := [name for name in KINDS if fit(name, left, hidden)]:
+        return f"It could be {', '.join(could)}"
     if reason := why_not_converted(left):
         return (
             f"It is not converted: {reason}. --head none converts the backbone without it, "
             "which can be fine-tuned again"
         )
-    could = [name for name in KINDS if fit(name, left, hidden)]
-    return f"It could be {', '.join(could)}" if could else "--head none leaves it out"
+    return "--head none leaves it out"
 
 
 def kinds_of(left: Sequence[Unit], hidden: int) -> list[list[str]]:

@@ -104,6 +104,19 @@ POINTS = {"rope": BOOLEAN, "triangle": BOOLEAN}
 ACTIVATIONS = {"activation": ("softmax", "sigmoid", "linear")}
 SPAN = _fixed(_map("classifier", "dense span", "hidden", "labels"), 2)
 
+#: Maps of ALBERT's run_squad_v2.py, in the order of their scopes: whether there is an answer, its
+#: end, its start.
+ANSWERABLE = "dense answer"
+SQUAD_2 = (
+    *dense("null.dense_0", "answer_class/dense_0", ANSWERABLE, 0, "twice", "hidden"),
+    _fixed(dense("null.dense_1", "answer_class/dense_1", ANSWERABLE, 2, "hidden", ""), 1)[0],
+    Row("end.norm.weight", ("hidden",), "end_logits/LayerNorm/gamma", layer=ANSWERABLE, slot=3),
+    Row("end.norm.bias", ("hidden",), "end_logits/LayerNorm/beta", layer=ANSWERABLE, slot=4),
+    *dense("end.dense_0", "end_logits/dense_0", ANSWERABLE, 5, "twice", "hidden"),
+    *_fixed(dense("end.dense_1", "end_logits/dense_1", ANSWERABLE, 7, "hidden", ""), 1),
+    *_fixed(dense("start", "start_logits/dense", ANSWERABLE, 9, "hidden", ""), 1),
+)
+
 KINDS: dict[str, Kind] = {
     "classifier": Kind(
         "labels of texts",
@@ -223,6 +236,15 @@ KINDS: dict[str, Kind] = {
     "span": Kind(
         "the start and the end of an answer", (SPAN,), "ForQuestionAnswering", "answer"
     ),
+    "squad2": Kind(
+        "the start and the end of an answer, and whether there is one",
+        (SQUAD_2,),
+        "ForMultiTask",
+        "answer",
+        settings=("start_top", "end_top", "norm_eps"),
+        assumed="start_top=5 starts with end_top=5 ends of each are looked at, as by default in "
+        "ALBERT's run_squad_v2.py; --head-option says otherwise",
+    ),
 }  # fmt: skip
 
 #: What settings that are not asked for can be: numbers, numbers of labels, pairs of these, tables.
@@ -237,6 +259,8 @@ VALUES: dict[str, str] = {
     "subject_power": "a whole number from 1",
     "object_power": "a whole number from 1",
     "num_labels": "a whole number from 1",
+    "start_top": "a whole number from 1",
+    "end_top": "a whole number from 1",
     "starts": "a list of whole numbers",
     "ends": "a list of whole numbers",
     "forbidden": "a list of pairs of whole numbers",

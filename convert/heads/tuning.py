@@ -100,9 +100,9 @@ class Tuned:
             dropout = {"classifier_dropout": first["dropout"]} if first.get("dropout") else {}
             names = {} if kinds[0] == "span" else labels
             return _named(plain, one.ending) | names | problem | dropout
-        if kinds[0] == "span":
-            return _named(plain, "ForMultiTask") | {"heads": self._tables()}
         ending = one.ending
+        if ending in ("ForQuestionAnswering", "ForMultiTask"):
+            return _named(plain, "ForMultiTask") | {"heads": self._tables()}
         if ending not in FINE_TUNED:
             settings.heads = self._tables()
             settings.notes[:] = notes
@@ -114,11 +114,16 @@ class Tuned:
         """The tables, each with its labels."""
         return {
             name: {key: value for key, value in table.items() if key not in OURS}
-            | ({} if "labels" in table else {"num_labels": one.sizes["labels"]})
+            | _counted(table, one.sizes)
             if table["kind"] != "span"
             else {"kind": "span"}
             for (name, table), one in zip(self.tables.items(), self.fits, strict=True)
         }
+
+
+def _counted(table: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, int]:
+    """The number of labels, of a kind that has some, unless they are named."""
+    return {"num_labels": sizes["labels"]} if "labels" in sizes and "labels" not in table else {}
 
 
 def _plain(table: Mapping[str, Any], pooling: str = "pooler") -> bool:

@@ -55,9 +55,14 @@ class Unit:
     @property
     def own_name(self) -> str:
         """The name that somebody gave it, as a module can have it; else empty."""
-        return (
-            "" if self.base or "layer_with_weights" in self.name else self.name.rpartition("/")[2]
-        )
+        scopes = {name.removesuffix(VALUE).rpartition("/")[0] for name in self.tensors}
+        if (
+            self.base
+            or "layer_with_weights" in self.name
+            or (self.scripted and scopes - {self.name})
+        ):
+            return ""
+        return self.name.rpartition("/")[2]
 
     def __str__(self) -> str:
         """Its name and shapes."""

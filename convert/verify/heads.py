@@ -113,6 +113,10 @@ def _answer(table: Mapping[str, Any], head: Any, logits: Any, mask: Any) -> dict
     return found
 
 
+def _beams(table: Mapping[str, Any], head: Any, logits: Any, mask: Any) -> dict[str, Any]:
+    return {f"{part}_logits": value for part, value in logits.items() if part != "starts"}
+
+
 KINDS: dict[str, Callable[[Mapping[str, Any], Any, Any, Any], dict[str, Any]]] = {
     "classifier": _labels,
     "token_classifier": _labels,
@@ -123,6 +127,7 @@ KINDS: dict[str, Callable[[Mapping[str, Any], Any, Any, Any], dict[str, Any]]] =
     "gplinker": _linker,
     "half_pointer": _half,
     "span": _answer,
+    "squad2": _beams,
 }
 
 

@@ -30,6 +30,7 @@ SEVERAL = {
     "answer": {"kind": "span"},
     "spans": {"kind": "efficient_global_pointer", "size": 4, "loss": "sparse"},
     "facts": {"kind": "half_pointer"},
+    "squad": {"kind": "squad2", "start_top": 2},
 }
 #: The heads of each class, where the smallest are not the default ones.
 HEADS = {
@@ -63,6 +64,9 @@ def labels_of(kind, logits):
         return torch.tensor([1.0, 0.0])[: len(logits) // 2]
     if kind == "global_pointer":
         return (logits > 0.1).float()
+    if kind == "squad2":
+        start, end = torch.tensor([[1, 2], [3, 3], [2, 5]]).unbind(-1)
+        return {"start": start, "end": end, "null": torch.tensor([0, 1, 0])}
     if kind == "span":
         return torch.tensor([[1, 2], [3, 3], [2, 5]])
     return torch.ones(logits.shape[:-1], dtype=torch.long)

@@ -64,6 +64,32 @@ class _Logits:
         ]
 
 
+@dataclass(frozen=True)
+class _Beams:
+    """The same of a model of SQuAD 2.
+
+    Attributes:
+        found: spans that its search found, the sum of the logarithms of both probabilities, first
+            and last token, best first.
+        none: the logit that there is no answer.
+    """
+
+    found: list[tuple[float, int, int]]
+    none: float
+
+    def null(self, place: int) -> float:
+        """The score of no answer, which stands by itself."""
+        return self.none
+
+    def spans(self, window: Piece, longest: int) -> list[tuple[float, int, int]]:
+        """As `_Logits.spans`."""
+        return [
+            (score, first, last)
+            for score, first, last in self.found
+            if first in window.own and last in window.inner and last - first < longest
+        ]
+
+
 def answer(
     model: Model,
     texts: Sequence[str],
@@ -168,8 +194,10 @@ def iter_answered(
         raise UsageError(f"number must be 1 to {BEST}, got {number}")
     labeler = open_labeler(model, "answers", "answer", head, max_length, device)
 
-    def read(outputs: Any, mask: "Tensor") -> list[_Logits]:
-        return _read(labeler, outputs)
+    read_one = _read_beams if hasattr(labeler.settings, "end_top") else _read
+
+    def read(outputs: Any, mask: "Tensor") -> Sequence[_Logits | _Beams]:
+        return read_one(labeler, outputs)
 
     def answered(
         window: list[tuple[str, str]], bar: Callable[[float], None]
@@ -181,6 +209,7 @@ def iter_answered(
             seen = [(piece, next(answers)) for piece in each]
             null = min(logits.null(_null(labeler, piece)) for piece, logits in seen)
             best = _ranked(text, seen, max_answer_length)
+            null -= best[0][1] if best and read_one is _read else 0.0
             yield _answered(text, question, best, null, len(seen), number, null_threshold)
 
     yield from answer_each(
@@ -197,6 +226,18 @@ def _read(labeler: Labeler, outputs: Any) -> list[_Logits]:
     return list(map(_Logits, start.double().cpu(), end.double().cpu()))
 
 
+def _read_beams(labeler: Labeler, outputs: Any) -> list[_Beams]:
+    """The spans that the head's search finds in each window of a batch."""
+    head = labeler.network.heads[labeler.head]
+    logits = {
+        name: value.cpu().double() if value.is_floating_point() else value.cpu()
+        for name, value in labeler.of_head(outputs.logits).items()
+    }
+    return [
+        _Beams(head.spans(logits, row), null) for row, null in enumerate(logits["null"].tolist())
+    ]
+
+
 def _null(labeler: Labeler, piece: Piece) -> int:
     """The token that stands for no answer: `[CLS]`, or the first."""
     ids, first = piece.inputs["input_ids"], labeler.tokenizer.cls_token_id
@@ -204,7 +245,7 @@ def _null(labeler: Labeler, piece: Piece) -> int:
 
 
 def _ranked(
-    text: str, seen: Sequence[tuple[Piece, _Logits]], longest: int
+    text: str, seen: Sequence[tuple[Piece, _Logits | _Beams]], longest: int
 ) -> list[tuple[tuple[str, int, int], float]]:
     """The best spans of all windows of a text, its characters and its score each."""
     best: dict[tuple[str, int, int], float] = {}
@@ -230,9 +271,9 @@ def _answered(
         return Answered(text, question, [], None, parts)
     highest = ranked[0][1]
     whole = sum(exp(score - highest) for _, score in ranked)
-    none = null_threshold is not None and null - highest > null_threshold
+    none = null_threshold is not None and null > null_threshold
     answers = [
         Answer(*place, round(score, 6), round(exp(score - highest) / whole, 6))
         for place, score in ranked[: 0 if none else number]
     ]
-    return Answered(text, question, answers, round(null - highest, 6), parts)
+    return Answered(text, question, answers, round(null, 6), parts)

@@ -132,7 +132,8 @@ class Answer(Span):
     """A span that answers a question.
 
     Attributes:
-        score: the sum of the logits of its start and its end, to six digits.
+        score: the sum of the logits of its start and its end, of models of SQuAD 2 that of the
+            logarithms of both probabilities; to six digits.
         probability: of the 20 best spans, or as many as there are, by a softmax of their scores.
     """
 
@@ -149,8 +150,8 @@ class Answered:
         question: as it was passed.
         answers: best first; none where there is no answer.
         null_score: how much rather there is no answer than the best one: the score of the first
-            token, the least of all windows, minus that of the best span. None of a text without
-            tokens.
+            token, the least of all windows, minus that of the best span; of models of SQuAD 2 the
+            least logit that there is none. None of a text without tokens.
         parts: number of windows, overlapping, in which the model read the text.
     """
 

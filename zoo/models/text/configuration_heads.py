@@ -279,6 +279,27 @@ class VectorsSettings(HeadSettings):
             raise ValueError(f"scale must be above 0, got {self.scale}")
 
 
+@strict
+@dataclass
+class Squad2Settings(HeadSettings):
+    """One span of each text, and whether there is one (`heads_squad2.py`).
+
+    Args:
+        start_top: number of starts whose ends are scored, as `start_n_top` of ALBERT's script.
+        end_top: number of ends of each that are looked at, as `end_n_top` there.
+        norm_eps: added to the variance of the normalisation inside.
+    """
+
+    start_top: int = 5
+    end_top: int = 5
+    norm_eps: float = 1e-12
+
+    def validate_numbers(self) -> None:
+        """Raise `ValueError` for searches of nothing."""
+        at_least("start_top", self.start_top, 1)
+        at_least("end_top", self.end_top, 1)
+
+
 KINDS: dict[str, type[HeadSettings]] = {
     "classifier": ClassifierSettings,
     "token_classifier": TokenClassifierSettings,
@@ -290,6 +311,7 @@ KINDS: dict[str, type[HeadSettings]] = {
     "half_pointer": HalfPointerSettings,
     "span": SpanSettings,
     "vectors": VectorsSettings,
+    "squad2": Squad2Settings,
 }
 
 

@@ -24,6 +24,7 @@ class States:
             head asked for it.
         subject_ids: first and last position of one subject of each text, `(batch, 2)`; None
             where none was given.
+        segments: `token_type_ids`, `(batch, length)`; None where none were given.
     """
 
     hidden: Tensor
@@ -31,6 +32,7 @@ class States:
     pooled: Tensor | None = None
     residual: Tensor | None = None
     subject_ids: Tensor | None = None
+    segments: Tensor | None = None
 
 
 class Head(nn.Module):

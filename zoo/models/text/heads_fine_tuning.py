@@ -24,6 +24,7 @@ from .heads_crf import CRF, MEMM
 from .heads_half_pointer import HalfPointer
 from .heads_labels import Classifier, Span, TokenClassifier
 from .heads_pointer import EfficientGlobalPointer, GlobalPointer, GPLinker
+from .heads_squad2 import Squad2
 from .heads_vectors import Vectors
 from .norms import ConditionalLayerNorm
 
@@ -38,6 +39,7 @@ HEADS: dict[str, type[Head]] = {
     "half_pointer": HalfPointer,
     "span": Span,
     "vectors": Vectors,
+    "squad2": Squad2,
 }
 
 
@@ -47,8 +49,8 @@ class FineTuned(PreTrainedModel):
     What `forward` takes: `input_ids`, `attention_mask`, `token_type_ids`, `position_ids`,
     `condition` and `inputs_embeds` as of the backbone; without a mask, padding is not visible but
     for the first position. `subject_ids` `(batch, 2)`, first and last position of a subject, for
-    a half pointer. `labels` as the head wants them, of several heads a dict by name, which may
-    lack some. What it returns is a `HeadsOutput`.
+    a half pointer, or of an answer, for the head of SQuAD 2. `labels` as the head wants them, of
+    several heads a dict by name, which may lack some. What it returns is a `HeadsOutput`.
 
     Args:
         config: of the backbone, with the tables of the heads.
@@ -185,6 +187,7 @@ class FineTuned(PreTrainedModel):
             pooled=getattr(output, "pooler_output", None),
             residual=seen[-1] if seen else None,
             subject_ids=subject_ids,
+            segments=token_type_ids,
         )
         logits = {name: head(states) for name, head in self.heads.items()}
         losses = None if labels is None else self._losses(logits, labels, states.mask)
