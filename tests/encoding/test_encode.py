@@ -417,3 +417,15 @@ def test_the_command_says_how_many_and_what_was_skipped(run, written, tmp_path):
 def test_examples_that_ship_are_data(tmp_path):
     found = zoo.encode(EAE, "examples-mnist", tmp_path / "out")
     assert found.rows == len(list((ROOT / "cards/examples/mnist").glob("*.png")))
+
+
+@pytest.mark.slow
+def test_processes_decode_the_same_images(images, tmp_path):
+    (images / "a/0-empty.png").touch()
+    zoo.encode(EAE, images, tmp_path / "threads", rows_per_shard=4)
+    zoo.encode(EAE, images, tmp_path / "processes", rows_per_shard=4, workers=2)
+    assert table_of(tmp_path / "threads").equals(table_of(tmp_path / "processes"))
+    assert skipped_in(tmp_path / "threads") == skipped_in(tmp_path / "processes")
+    fsspec.filesystem("memory").put(str(images), "/alone", recursive=True)
+    with pytest.raises(UsageError, match="of this process alone"):
+        zoo.encode(EAE, "memory://alone", tmp_path / "out", workers=2)

@@ -38,6 +38,9 @@ class Counting:
     def settings(self):
         return {}
 
+    def close(self):
+        pass
+
     def batches(self, rows, skipped):
         for batch in batched(rows, self.batch_size):
             good = [row for row in reversed(batch) if not isinstance(row.content, Fault)]

@@ -67,6 +67,10 @@ def encode(
     rows_per_shard: Annotated[
         int, typer.Option("--shard-size", min=1, help="Number of rows in a file.")
     ] = 16_384,
+    workers: Annotated[
+        int,
+        typer.Option(min=0, help="Number of processes that decode images; 0 for threads."),
+    ] = 0,
     streaming: Annotated[
         bool, typer.Option("--streaming", help="Read a data set of the Hub without copying it.")
     ] = False,
@@ -96,6 +100,7 @@ def encode(
         precision=precision,
         device=device,
         rows_per_shard=rows_per_shard,
+        workers=workers,
         streaming=streaming,
         strict=strict,
         quiet=quiet,

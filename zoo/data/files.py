@@ -140,6 +140,27 @@ def open_bytes(content: bytes, name: str, *, exact: bool = False) -> Image.Image
     return image
 
 
+def open_cell(content: bytes | Path | None, name: str) -> Image.Image:
+    """The image of a row of a data set, decoded.
+
+    Args:
+        content: bytes of a table's cell, or a file.
+        name: what messages call the row.
+
+    Raises:
+        UsageError: the row holds no image, or one that cannot be decoded.
+        NotFoundError: the file is gone.
+        UnsafeError: its header announces too many pixels.
+    """
+    if content is None:
+        raise UsageError(f"{name}: holds no image")
+    if isinstance(content, Path):
+        return open_image(content)
+    opened = decode(content, name)
+    check_frames(opened, name)
+    return opened
+
+
 def _refusal(image: Image.Image, wide: bool, exact: bool) -> str | None:
     """The reason to refuse an image because of its mode, or None."""
     if not exact and (

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from zoo.errors import GenaeError, UsageError
 from zoo.progress import track
 
-from .files import check_frames, decode, open_image
+from .files import open_cell
 from .planar import PLANAR, draw_split
 from .sources import open_rows
 from .splits import parts_of
@@ -135,27 +134,6 @@ def load_images(
     labels = None if rows.labels is None else torch.tensor(rows.labels, dtype=torch.int64)[kept]
     made = torch.from_numpy(pixels[: len(kept)])
     return Images(made, labels, str(dataset), split, tuple(problems), changed)
-
-
-def open_cell(content: bytes | Path | None, name: str) -> Image:
-    """The image of a row of a data set, decoded.
-
-    Args:
-        content: bytes of a table's cell, or a file.
-        name: what messages call the row.
-
-    Raises:
-        UsageError: the row holds no image, or one that cannot be decoded.
-        NotFoundError: the file is gone.
-        UnsafeError: its header announces too many pixels.
-    """
-    if content is None:
-        raise UsageError(f"{name}: holds no image")
-    if isinstance(content, Path):
-        return open_image(content)
-    opened = decode(content, name)
-    check_frames(opened, name)
-    return opened
 
 
 def _load_stacked(

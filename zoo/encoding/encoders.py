@@ -1,29 +1,29 @@
 """What makes vectors of rows: an encoder of images at a tap, or one of texts with a pooling."""
 
 import hashlib
+import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from zoo.data.files import open_bytes
-from zoo.data.images import open_cell
 from zoo.device import put_on
 from zoo.embedding import HALF, NO_TOKENS, WINDOW, Embedder, has_half_characters, open_embedder
-from zoo.errors import GenaeError, NotFoundError, UnreachableError, UnsafeError, UsageError
+from zoo.errors import UsageError
 from zoo.evaluation.representations import check_tap
 from zoo.loading import Located, check_able, load_for
 from zoo.registry.manifest import sha256
 
+from . import decoding
 from .ahead import batched, in_order
-from .places import in_words
-from .rows import Fault, Remote, Row
+from .rows import Fault, Row
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 #: The files that decide a model's vectors, by how their names end.
@@ -81,6 +81,10 @@ class Encoder(Protocol):
         """The vectors of a batch, float32 `(batch, size)`."""
         ...
 
+    def close(self) -> None:
+        """End what reads."""
+        ...
+
 
 class ImageEncoder:
     """Codes of images, or what a tap says of them.
@@ -91,6 +95,7 @@ class ImageEncoder:
         batch_size: of images; None is the usual number.
         device: where the model runs.
         precision: a key of `PRECISIONS`.
+        workers: number of processes that decode; 0 for threads of this one.
     """
 
     reads = "images"
@@ -102,6 +107,7 @@ class ImageEncoder:
         batch_size: int | None,
         device: str | None,
         precision: str,
+        workers: int = 0,
     ) -> None:
         network, self.processor = load_for(check_able(model, "encodes", "encode"), "encode")
         self.tap = check_tap(network, tap or "code")
@@ -109,6 +115,8 @@ class ImageEncoder:
         # Convolutions with channels-last weights are a tenth faster on a CPU.
         self.device = put_on(network, device, memory_format=torch.channels_last)
         self.batch_size = batch_size or IMAGES_AT_ONCE
+        self.workers = workers
+        self._processes: ProcessPoolExecutor | None = None
         self.precision = precision
         side = self.processor.output_size
         blank = torch.zeros(1, self.processor.num_channels, side, side, dtype=torch.uint8)
@@ -120,12 +128,11 @@ class ImageEncoder:
 
     def batches(self, rows: Iterable[Row], skipped: list[Skipped]) -> Iterator[Batch]:
         """Batches of images that threads decode ahead."""
-        workers = max(1, (os.cpu_count() or 2) - 1)
         good: list[tuple[Row, np.ndarray[Any, Any]]] = []
-        with ThreadPoolExecutor(workers, "decode") as pool:
-            # Batches ahead are the queue's; here as many parts as keep all threads busy.
+        with self._decoder() as (pool, work, number):
+            # Batches ahead are the queue's; here as many parts as keep all busy.
             parts = batched(rows, AT_ONCE)
-            for made in in_order(pool, self._decoded, parts, 4 * workers):
+            for made in in_order(pool, work, parts, 4 * number):
                 for row, pixels in made:
                     if isinstance(pixels, Fault):
                         skipped.append(Skipped(row.number, row.key, pixels.reason))
@@ -142,29 +149,29 @@ class ImageEncoder:
         inputs = torch.from_numpy(np.stack(pixels))
         return Batch([row.number for row in rows], [row.key for row in rows], inputs)
 
-    def _decoded(self, rows: tuple[Row, ...]) -> list[tuple[Row, Any]]:
-        return [(row._replace(content=None), self._pixels(row)) for row in rows]
+    def close(self) -> None:
+        """End the processes that decode."""
+        if self._processes is not None:
+            self._processes.shutdown(cancel_futures=True)
+            self._processes = None
 
-    def _pixels(self, row: Row) -> "np.ndarray[Any, Any] | Fault":
-        """The bytes of an image as the model's processor makes them, or what is wrong with it."""
-        content = row.content
-        if isinstance(content, Fault):
-            return content
-        assert not isinstance(content, str)
-        try:
-            if isinstance(content, Remote):
-                image = open_bytes(_read(content), row.key)
-            else:
-                image = open_cell(content, row.key)
-            pixels: np.ndarray[Any, Any] = self.processor.to_uint8(image)
-        except GenaeError as error:
-            of_row = isinstance(error, UsageError | NotFoundError | UnsafeError)
-            if not of_row or isinstance(error, UnreachableError):
-                raise
-            return Fault(str(error).removeprefix(f"{row.key}: "))
-        except ValueError as error:
-            return Fault(str(error))
-        return pixels
+    @contextmanager
+    def _decoder(self) -> Iterator[tuple[Executor, Callable[[tuple[Row, ...]], Any], int]]:
+        """Who decodes, what they call, and how many they are."""
+        if not self.workers:
+            number = max(1, (os.cpu_count() or 2) - 1)
+            with ThreadPoolExecutor(number, "decode") as pool:
+                yield pool, partial(decoding.decode, self.processor), number
+            return
+        if self._processes is None:
+            known = multiprocessing.get_all_start_methods()
+            context = multiprocessing.get_context(
+                "forkserver" if "forkserver" in known else "spawn"
+            )
+            self._processes = ProcessPoolExecutor(
+                self.workers, context, decoding.begin, (self.processor,)
+            )
+        yield self._processes, decoding.decode_here, self.workers
 
     def vectors(self, inputs: torch.Tensor) -> "np.ndarray[Any, Any]":
         """The vectors of images, uint8 `(batch, C, H, W)`."""
@@ -173,22 +180,6 @@ class ImageEncoder:
             values = inputs.to(self.device).float().div_(255)
             found = self.network.encode(values, **options)
             return np.asarray(found.float().cpu())
-
-
-def _read(file: Remote) -> bytes:
-    """A file's content; what a network or a disk has against it ends the run, which can go on.
-
-    Raises:
-        UsageError: the file cannot be had, now or later.
-    """
-    try:
-        with in_words(file.path):
-            return bytes(file.files.cat_file(file.path))
-    except GenaeError as error:
-        cause = error.__cause__
-        if isinstance(cause, FileNotFoundError | PermissionError | IsADirectoryError):
-            raise UsageError(f"cannot be read ({type(cause).__name__})") from error
-        raise
 
 
 class TextEncoder:
@@ -219,6 +210,9 @@ class TextEncoder:
         self.batch_size = batch_size or TEXTS_AT_ONCE
         self.precision = precision
         self.size = self.embedder.size
+
+    def close(self) -> None:
+        """Nothing: the tokenizer has threads of its own."""
 
     def settings(self) -> dict[str, Any]:
         """Pooling, number of tokens, precision."""
@@ -284,6 +278,7 @@ def open_encoder(
     batch_size: int | None = None,
     device: str | None = None,
     precision: str = "float32",
+    workers: int = 0,
 ) -> Encoder:
     """The encoder of a model of images or texts.
 
@@ -293,13 +288,15 @@ def open_encoder(
         IntegrityError: its files are malformed.
         MissingDependencyError: a package or the device is missing.
     """
+    if workers < 0:
+        raise UsageError(f"workers must be at least 0, got {workers}")
     if model.entry.reads == "texts":
         if tap is not None:
             raise UsageError(f"{model} reads texts, which are pooled; give --pooling, not --tap")
         return TextEncoder(model, pooling, max_length, batch_size, device, precision)
     if pooling is not None or max_length is not None:
         raise UsageError(f"{model} reads no texts; --pooling and --max-length are of those")
-    return ImageEncoder(model, tap, batch_size, device, precision)
+    return ImageEncoder(model, tap, batch_size, device, precision, workers)
 
 
 def model_sum(folder: str) -> str:

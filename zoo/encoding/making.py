@@ -1,9 +1,11 @@
 """Files of vectors made in order while rows are read ahead, and what became of all of them."""
 
 import json
+import sys
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import count, groupby
 from typing import Any
@@ -30,6 +32,7 @@ from .shards import (
 )
 
 SHOWN = 3  # rows without vectors in an answer
+SWITCH = 0.0005  # seconds that a thread keeps Python while another waits; 0.005 as it comes
 WAITING = 8  # batches that are made ahead of the model
 
 
@@ -58,6 +61,25 @@ class Encoded:
     made: int
     first_key: str | None = None
     first_skipped: list[Skipped] = field(default_factory=list)
+
+
+@contextmanager
+def shared_interpreter(silent: bool) -> Iterator[None]:
+    """Let the thread of the model have Python when it asks, whatever others decode meanwhile.
+
+    Args:
+        silent: ignore warnings, as Pillow's of images are where one is read; threads that did so
+            one by one would undo each other's changes.
+    """
+    seconds = sys.getswitchinterval()
+    with warnings.catch_warnings():
+        if silent:
+            warnings.simplefilter("ignore")
+        sys.setswitchinterval(SWITCH)
+        try:
+            yield
+        finally:
+            sys.setswitchinterval(seconds)
 
 
 class Maker:
@@ -98,6 +120,8 @@ class Maker:
         writing: Future[None] | None = None
         total = self.source.count
         with (
+            shared_interpreter(self.encoder.reads == "images"),
+            closing(self.encoder),
             ThreadPoolExecutor(1, "write") as writer,
             items_bar("encoding", total, quiet=quiet) as bar,
             closing(self._shards(rank, ranks, there, bar)) as shards,

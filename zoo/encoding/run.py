@@ -36,6 +36,7 @@ def encode(
     precision: str = "float32",
     device: str | None = None,
     rows_per_shard: int = ROWS_PER_SHARD,
+    workers: int = 0,
     streaming: bool = False,
     strict: bool = False,
     quiet: bool = True,
@@ -66,6 +67,9 @@ def encode(
         precision: of the model's computation, `float32` or `bfloat16`, which is quicker on a GPU.
         device: where the model runs, as of `zoo.device.find_device`.
         rows_per_shard: number of rows in a file, and those that a killed run does again.
+        workers: of images, number of processes that decode them, for a model that is quicker than
+            one core's threads; a script then needs `if __name__ == "__main__":`, as for torch's
+            data loaders. 0 for threads.
         streaming: read a data set of the Hub as rows are asked for, without a copy on the disk.
         strict: stop at the first row that cannot be read.
         quiet: draw no progress bar.
@@ -96,12 +100,14 @@ def encode(
     check_free(place)
     encoder = open_encoder(
         found, tap=tap, pooling=pooling, max_length=max_length, batch_size=batch_size,
-        device=device_of(device), precision=precision,
+        device=device_of(device), precision=precision, workers=workers,
     )  # fmt: skip
     source = open_source(
         os.fspath(data), encoder.reads, split=split, config=config, column=column, key=key,
         streaming=streaming, quiet=quiet,
     )  # fmt: skip
+    if workers and os.fspath(data).startswith("memory:"):
+        raise UsageError(f"{data} is of this process alone; leave workers out")
     settings = {
         "model": found.name,
         "version": _version(found.place),

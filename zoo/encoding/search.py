@@ -270,7 +270,9 @@ def _encoded(
             f"({settings['model_sha256'][:12]}), and {found} has other files; search with that "
             "model, or encode the data with this one"
         )
-    options = {name: settings.get(name) for name in ("tap", "pooling", "max_length")}
+    options: dict[str, Any] = {
+        name: settings.get(name) for name in ("tap", "pooling", "max_length")
+    }
     encoder: Encoder = open_encoder(
         found, **options, precision=settings["precision"], device=device or "cpu"
     )

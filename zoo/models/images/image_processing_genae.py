@@ -153,9 +153,12 @@ class GenaeImageProcessor(BaseImageProcessor):
             pil = pil.resize((self.size, self.size), Image.Resampling(self.resample))
         pixels = np.asarray(pil).reshape(self.size, self.size, self.num_channels)
         before, after = self._padding()
-        if before or after:
-            pixels = np.pad(pixels, ((before, after), (before, after), (0, 0)))
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        side = before + self.size + after
+        # np.pad takes a third of the time that a small image takes in all.
+        padded = np.zeros((self.num_channels, side, side), np.uint8)
+        inside = slice(before, before + self.size)
+        padded[:, inside, inside] = pixels.transpose(2, 0, 1)
+        return padded
 
     def preprocess(
         self, images: ImageInput | Sequence[ImageInput], return_tensors: str | None = "pt"
@@ -231,6 +234,9 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about damage that does not matter here
+            image.load()  # of a PNG, EXIF may stand behind the pixels
+            if image.format == "PNG" and not image.info:  # nothing says so, and nothing is copied
+                return image
             return ImageOps.exif_transpose(image)
     except Exception:  # Pillow raises whatever its parser meets; the pixels are intact
         return image
