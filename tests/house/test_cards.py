@@ -25,6 +25,7 @@ from zoo.data.augmentation import AUGMENTATIONS
 from zoo.data.binarization import BINARIZATIONS
 from zoo.data.sources import DATASETS
 from zoo.data.text import KINDS, TASKS
+from zoo.data.text.schemes import spells_entities
 from zoo.evaluation.density import run as density
 from zoo.evaluation.metrics import table as metrics
 from zoo.evaluation.results import protocol
@@ -166,10 +167,16 @@ def test_a_card_trains_on_data_that_has_a_name(folder, card):
         assert card.data.binarization != "none"
 
 
-def test_results_name_metrics_that_can_measure_them(card):
+def abilities_of(folder, card):
+    """What a model of texts can do: a tagger whose labels spell entities finds them, too."""
+    can, config = catalog.HEADS[ending_of(card)][-1], folder / "config.json"
+    labels = json.loads(config.read_text("utf-8")).get("id2label", {}) if config.is_file() else {}
+    return (*can, *(("extracts",) if "tags" in can and spells_entities(labels.values()) else ()))
+
+
+def test_results_name_metrics_that_can_measure_them(folder, card):
     likelihood = build_config(card).to_dict().get("likelihood")
-    task = task_of(card)
-    can = None if task is None else catalog.HEADS[ending_of(card)][-1]
+    can = None if task_of(card) is None else abilities_of(folder, card)
     for result in card.results:
         metric = metrics.find(result.metric)
         assert metric.refusal(card.architecture, likelihood, can) is None
