@@ -159,5 +159,5 @@ def candidates(states: States) -> Tensor:
     allowed = states.mask
     if states.segments is not None:
         text = allowed & (states.segments == 1)
-        allowed = text & pad(text[:, 1:], (0, 1))  # without its last token
-    return torch.cat([torch.ones_like(allowed[:, :1]), allowed[:, 1:]], 1)
+        allowed = text & pad(text, (0, 1))[:, 1:]  # without its last token
+    return allowed | (torch.arange(allowed.shape[1], device=allowed.device) == 0)
