@@ -104,30 +104,45 @@ def similarity(place):
     table(place, "lcqmc.tsv", pairs)
 
 
+NEWS = "海 O\n钓 O\n在 O\n厦 B-LOC\n门 I-LOC\n\n李 B-PER\n白 I-PER\n说 O\n\n"
+
+
 def entities(place):
+    (place / "example.train").write_text(NEWS * 4, "utf-8")
     heads = {"tags": {"kind": "crf", "lr_multiplier": 1000.0}}
     names = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
     saved(place, "BertForCRFTokenClassification", resolve(BERT), names, num_labels=5, heads=heads)
 
 
 def words(place):
+    (place / "pku_training.utf8").write_text("我们 在 厦门\n李白 是 唐代 诗人\n" * 4, "utf-8")
     heads = {"tags": {"kind": "crf", "lr_multiplier": 1.0}}
     saved(place, "BertForCRFTokenClassification", resolve(BERT), "SBME", num_labels=4, heads=heads)
 
 
 def spans(place):
+    marked = {"PER": {"李白": [[0, 1]]}, "LOC": {"厦门": [[3, 4]]}}
+    lines(place, "cluener.json", [{"text": "李白在厦门", "label": marked}] * 8)
     heads = {"entities": {"kind": "global_pointer", "size": 8}}
     names = ("LOC", "PER", "ORG")
     saved(place, "BertForEntityPointers", resolve(BERT), names, num_labels=3, heads=heads)
 
 
+def triples(place):
+    triple = {"subject": "李白", "predicate": "朝代", "object": "唐代"}
+    other = {"subject": "李白", "predicate": "职业", "object": "诗人"}
+    lines(place, "duie.json", [{"text": "李白是唐代诗人", "spo_list": [triple, other]}] * 8)
+
+
 def linked(place):
+    triples(place)
     heads = {"relations": {"kind": "gplinker", "size": 8}}
     names = ("作者", "朝代", "职业")
     saved(place, "BertForRelationPointers", resolve(BERT), names, num_labels=3, heads=heads)
 
 
 def halves(place):
+    triples(place)
     heads = {"relations": {"kind": "half_pointer"}}
     names = ("作者", "朝代", "职业")
     saved(place, "BertForHalfPointerRelations", resolve(BERT), names, num_labels=3, heads=heads)
