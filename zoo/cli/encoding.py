@@ -111,7 +111,8 @@ def encode(
     if not found.complete:
         typer.echo(f"{output}: {found.made:,} rows done here, others by other processes")
         return
-    skipped = f", {found.skipped:,} rows skipped" if found.skipped else ""
+    rows = "row" if found.skipped == 1 else "rows"
+    skipped = f", {found.skipped:,} {rows} skipped" if found.skipped else ""
     typer.echo(f"{output}: {found.vectors:,} vectors of {found.size} numbers{skipped}")
     if found.skipped:
         for one in found.first_skipped:
