@@ -75,7 +75,8 @@ def embed(
             of that; "last-avg", the mean of the last states over the text's tokens, special ones
             included; "first-last-avg", the mean of that and the same of the first block, as
             arXiv:2103.15316 has it; "max", the largest of the last states, a dimension at a time.
-            None takes "pooler" where that is linear: with it SimBERT and RoFormer-Sim were
+            None takes that of the head where the model was trained on pairs of texts; else
+            "pooler" where that is linear: with it SimBERT and RoFormer-Sim were
             trained to tell like texts from others, and their scripts take it. Of all other models
             it takes "last-avg", since a pooler with a tanh was trained to say which sentence
             follows, if at all.
@@ -353,8 +354,15 @@ def _with_pooler(encoder: Any, place: str, entry: catalog.Entry) -> Any:
         return type(encoder).from_pretrained(place, dtype="float32")
 
 
+#: Poolings of a head of vectors, as they are called here.
+OF_HEAD = {"cls": "cls", "pooler": "pooler", "mean": "last-avg"}
+
+
 def _usual(encoder: Any) -> str:
     """The pooling that a model was made for."""
+    for table in (getattr(encoder.config, "heads", None) or {}).values():
+        if table.get("kind") == "vectors":
+            return OF_HEAD[table.get("pooling", "mean")]
     linear = getattr(encoder.config, "pooler_act", None) == "linear"
     return "pooler" if linear and _pooler(encoder) is not None else "last-avg"
 

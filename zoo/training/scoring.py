@@ -8,13 +8,17 @@ to be stopped early, and to have its best checkpoint chosen, by these numbers.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from types import SimpleNamespace
 from typing import Any
 
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from zoo import scores
+from zoo.data.text.marked_collators import cells
 from zoo.data.text.masking import IGNORED
 from zoo.data.text.schemes import OUTSIDE, read_entities
+from zoo.errors import UsageError
 
 LOSS = "validation_loss"
 
@@ -117,6 +121,42 @@ def score_entities(true: Sequence[Any], found: Sequence[Any]) -> dict[str, float
     return {"entity_f1": scores.micro(scores.entity_counts(true, found)).f1}
 
 
+def relations(model: Any, outputs: Any, batch: Mapping[str, Any]) -> Iterable[Pair]:
+    """The relations that the labels of three pointers say, and those that are found, in tokens.
+
+    Raises:
+        UsageError: half pointers, whose labels have the objects of one subject alone.
+    """
+    if "subject" in outputs.logits:
+        raise UsageError(
+            "a half pointer is not scored in training, which has the objects of one subject at a "
+            "time; choose metric_for_best_model = 'validation_loss'"
+        )
+    mask = batch.get("attention_mask", outputs.mask)
+    said = SimpleNamespace(
+        logits={name: _as_scores(batch["labels"][name], each)
+                for name, each in outputs.logits.items()}
+    )  # fmt: skip
+    true = model.decode(said, mask, threshold=0.0)
+    for one, other in zip(true, model.decode(outputs, mask), strict=True):
+        yield [*map(_relation, one)], [*map(_relation, other)]
+
+
+def _as_scores(labels: Tensor, logits: Tensor) -> Tensor:
+    """Labels of spans, of places or of every cell, as scores that say the same."""
+    every = labels.shape == logits.shape
+    return (labels if every else cells(labels, logits.shape[-1])) * 2 - 1
+
+
+def _relation(found: Sequence[int]) -> tuple[Any, Any, Any]:
+    return tuple(found[:2]), found[2], tuple(found[3:])
+
+
+def score_relations(true: Sequence[Any], found: Sequence[Any]) -> dict[str, float]:
+    """F1 of all relations, in [0, 1]."""
+    return {"triple_f1": scores.micro(scores.relation_counts(true, found)).f1}
+
+
 def similarities(model: Any, outputs: Any, batch: Mapping[str, Any]) -> Iterable[Pair]:
     """How near the texts of each pair are to each other, and the cosine of their vectors."""
     vectors = normalize(outputs.logits.float(), dim=-1)
@@ -137,6 +177,7 @@ SCORES: dict[str, Scored] = {
     "multilabel": Scored(("accuracy", "macro_f1", "micro_f1"), several, score_several),
     "tags": _TAGS,
     "entities": Scored(("entity_f1",), entities, score_entities),
+    "relations": Scored(("triple_f1",), relations, score_relations),
     "pairs": Scored(("spearman",), similarities, score_similarities),
     "masked-lm": Scored(("accuracy",), labels, score_tokens),
 }

@@ -107,7 +107,8 @@ def scheme_of(names: Iterable[str]) -> Scheme | None:
         ('_', None)
     """
     names = set(names)
-    if not spells_entities(names):
+    typed = all(map(LABEL.fullmatch, names)) and any(len(name) > 1 for name in names)
+    if not (typed or spells_entities(names)):  # CoNLL's first ones have I- alone
         return None
     letters = {name[0] for name in names if name != OUTSIDE}
     marks = {name[1] for name in names if len(name) > 1}

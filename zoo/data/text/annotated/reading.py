@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.data.sources import DATASETS, locate
-from zoo.data.splits import assign, parts_of
+from zoo.data.splits import assign, canonical, parts_of
 from zoo.data.text.labels import name_label, stated_names
 from zoo.data.text.loading import describes, load_texts
 from zoo.data.text.schemes import SCHEMES, scheme_of
@@ -102,10 +102,10 @@ def load_annotated(
     if isinstance(place, Path) and not described and name not in DATASETS:
         splits = _files(name, place)
         if splits is not None:
+            asked = [each for each in splits if each in canonical(split)] or list(splits)
             rows = {
-                each: [row for file in found for row in _read(file, reading, note)]
-                for each, found in splits.items()
-                if each in split or split in splits
+                each: [row for file in splits[each] for row in _read(file, reading, note)]
+                for each in asked
             }
             rows = {each: found for each, found in rows.items() if found}
             if not rows:
