@@ -8,6 +8,7 @@ import torch
 
 from zoo.data.text import TASKS, TextOptions, find_labels, train_tokenizer
 from zoo.data.text.collators import IGNORED
+from zoo.data.text.marked_collators import EntitiesCollator
 from zoo.errors import MissingDependencyError, UsageError
 
 
@@ -333,3 +334,23 @@ def test_labels_that_are_no_classes():
     ):
         with pytest.raises(UsageError, match=expected):
             find_labels(datasets.Dataset.from_dict({"label": values}), "label")
+
+
+@pytest.mark.parametrize(
+    ("head", "shape"),
+    [
+        ({"kind": "global_pointer"}, (1, 2, 5, 5)),  # whose own loss is dense
+        ({"kind": "global_pointer", "loss": "dense"}, (1, 2, 5, 5)),
+        ({"kind": "global_pointer", "loss": "sparse"}, (1, 2, 1, 2)),
+    ],
+    ids=["unsaid", "dense", "sparse"],
+)
+def test_labels_of_pointers_are_as_the_loss_of_their_head_takes_them(head, shape, characters):
+    collator = EntitiesCollator(characters, TextOptions(labels=("LOC", "PER"), head=head))
+    row = {"input_ids": [2, 5, 6, 7, 3], "spans": [1, 1, 2]}
+    labels = collator.finish(collator.pad([row]))["labels"]
+    assert labels.shape == shape
+    if shape[-1] == 5:
+        assert labels.nonzero().tolist() == [[0, 1, 1, 2]]
+    else:
+        assert labels[0, 1].tolist() == [[1, 2]]

@@ -46,7 +46,7 @@ class EntitiesCollator(Collator):
 
     def __init__(self, tokenizer: Any, options: TextOptions) -> None:
         super().__init__(tokenizer, options)
-        self.dense = options.head.get("loss") == "dense"
+        self.dense = options.head.get("loss", "dense") == "dense"  # as the head takes it
 
     def pad(self, rows: Sequence[dict[str, Any]]) -> Batch:
         """As `Collator.pad`, with `labels` as places, filled up with (0, 0)."""
