@@ -164,6 +164,13 @@ def test_a_tagger_is_measured_by_what_its_labels_are(tagger):
     assert defaults("bert", None, context.can) == ["accuracy", "macro_f1", "entity_f1"]
     with pytest.raises(UsageError, match="triple_f1 is of a head that this 'bert' model does not"):
         check(context, Request("triple_f1", str(place), "test"))
+    labels, context.model.config.id2label = context.model.config.id2label, {0: "noun", 1: "verb"}
+    try:
+        assert fitting_metrics(context) == fitting[:-1]
+        with pytest.raises(UsageError, match=r"entity_f1: its labels \(noun, verb\) spell no ent"):
+            check(context, Request("entity_f1", str(place), "test"))
+    finally:
+        context.model.config.id2label = labels
 
 
 SHORT = ["max_steps=1", "data.max_length=16"]

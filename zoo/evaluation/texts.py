@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -104,9 +104,26 @@ class TextContext(Context):
     @property
     def can(self) -> tuple[str, ...]:
         """As of all models; a tagger whose labels spell entities finds entities, too."""
-        can = super().can
-        spells = "tags" in can and spells_entities(self.labeler.names().values())
-        return (*can, "extracts") if spells else can
+        spells = self.tags and spells_entities(self.tags)
+        return (*super().can, "extracts") if spells else super().can
+
+    @property
+    def cannot(self) -> Mapping[str, str]:
+        """As of all models; of a tagger whose labels spell no entities, that it finds none."""
+        found = super().cannot
+        if not self.tags or spells_entities(self.tags):
+            return found
+        labels = ", ".join(self.tags[:3]) + ", ..." * (len(self.tags) > 3)
+        return {
+            **found,
+            "extracts": f"its labels ({labels}) spell no entities, as B-LOC, I-LOC do",
+        }
+
+    @property
+    def tags(self) -> list[str]:
+        """The labels of a tagger; none of another model."""
+        able = catalog.abilities(self.entry, [type(self.model).__name__])
+        return [*self.labeler.names().values()] if "tags" in able else []
 
     @property
     def labeler(self) -> Labeler:
