@@ -204,7 +204,7 @@ def test_what_the_verb_finds_is_all_right_where_it_is_what_is_true(
 ):
     folders, data = trained
     lines = data.read_text("utf-8").splitlines()[:12]
-    texts = [json.loads(line)["text"].replace(" ", "") for line in lines]
+    texts = [json.loads(line)["text"].replace(" ", "")[:7] for line in lines]
     answers = zoo.extract(folders[task], texts)
     things = [
         [{"start": e.start, "end": e.end, "type": e.type} for e in answer.entities]
@@ -236,8 +236,8 @@ def test_what_the_verb_finds_is_all_right_where_it_is_what_is_true(
 def test_relations_are_compared_as_they_are_written_when_asked(trained):
     folders, _ = trained
     (found,) = evaluate(
-        folders["relations"], metrics=["triple_f1"], options={"match": "texts"}, split="train",
-        quiet=True,
+        folders["relations"], metrics=["triple_f1"], split="train",
+        options={"match": "texts", "num_texts": 4}, quiet=True,
     )  # fmt: skip
     assert found.options["match"] == "texts"
     assert found.floor > 0.9  # the pairs of the same texts, but for those that are not meant
