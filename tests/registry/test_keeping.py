@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
-from huggingface_hub import constants, scan_cache_dir
+from huggingface_hub import constants, hf_hub_download, scan_cache_dir
 
 import zoo
 from zoo.errors import ConflictError, IntegrityError, NotAllowedError
@@ -53,6 +54,7 @@ def refs(cache, name="alice/toy"):
     return {p.name: p.read_text() for p in place.iterdir()} if place.is_dir() else {}
 
 
+@pytest.mark.slow
 def test_an_interpreter_without_genae_loads_a_bare_id(run, cache):
     done = run("pull", "genae/bert-poetry-zh")
     assert done.code == 0, done.err
@@ -84,6 +86,12 @@ def test_the_layout_is_the_hubs_own(cache, source):
         listed,
         *(e["sha256"] for e in manifest.read(place)["files"]),
     }
+    for revision in ("main", "v1.0.0", listed[:40]):
+        found = hf_hub_download(
+            "alice/toy", "config.json", revision=revision, cache_dir=cache.root,
+            local_files_only=True,
+        )  # fmt: skip
+        assert Path(found) == place / "config.json"
     assert zoo.pull("alice/toy", source=source) == place
 
 

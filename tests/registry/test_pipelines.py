@@ -71,6 +71,7 @@ def test_a_resolved_id_enters_every_door_without_a_network(cut_off):
     assert type(own) is zoo.EAEModel
 
 
+@pytest.mark.slow
 def test_sentence_transformers_takes_a_resolved_id(cut_off):
     library = pytest.importorskip("sentence_transformers")
     found = library.SentenceTransformer(zoo.resolve(POETRY)).encode(["床前明月光"])
