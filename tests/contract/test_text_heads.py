@@ -115,6 +115,9 @@ def test_every_backbone_has_every_class():
     assert BACKBONES.keys() == {entry.name for entry in catalog.TEXTS}
     for entry in BACKBONES.values():
         stem = catalog.class_name(entry.config).removesuffix("Config")
+        for word in ("Sequence", "Token"):  # of one label; a span is a kind of ForMultiTask
+            module = zoo.models if entry.own else transformers
+            assert hasattr(module, f"{stem}For{word}Classification")
         for ending in CLASSES:
             kind = getattr(zoo.models, stem + ending)
             auto = getattr(transformers, catalog.HEADS[ending][0])
