@@ -44,10 +44,12 @@ def card_of(data, task, table, sizes=BERT, **sections):
 
 @every_head
 def test_a_head_learns_from_its_labels_and_is_scored(data, task, table, tmp_path):
-    material = build_recipe(card_of(data, task, table), tmp_path).load(quiet=True)
+    recipe = build_recipe(card_of(data, task, table), tmp_path)
+    kind = table.split('"')[1]
+    assert recipe.in_words()["Texts"].startswith(f"{task}, by a head of kind {kind}: up to 16")
+    material = recipe.load(quiet=True)
     torch.manual_seed(0)
     model = material.make_model()
-    kind = table.split('"')[1]
     assert type(model).__name__ == f"Bert{TASKS[task].heads[kind].ending}"
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     losses = []

@@ -103,8 +103,10 @@ class TextRecipe(Recipe):
             else f"the vocabulary of {wanted.get('id', train.start_from)}"
         )
         longest = f"up to {self.options.max_length} tokens of a text"
+        kind = self.options.head.get("kind")
+        task = f"{self.task.name}, by a head of kind {kind}" if kind else self.task.name
         return {
-            "Texts": f"{self.task.name}: {longest}, {vocabulary}",
+            "Texts": f"{task}: {longest}, {vocabulary}",
             "Weights at the beginning": self.begin()[1],
             "Objective": _in_words(train.adversarial),
             "Weights of labels": _in_words(train.class_weights),
