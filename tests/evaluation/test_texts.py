@@ -103,6 +103,33 @@ def folders(data, tmp_path_factory):
     }
 
 
+def test_texts_of_the_train_split_can_be_left_out(folders, data, tmp_path):
+    lines = data.read_text().splitlines()
+    changed = [json.loads(line) for line in lines[:9]]
+    new = [json.dumps(row | {"text": f"{row['text']} fox"}) for row in changed]
+    (tmp_path / "all").mkdir()
+    for split, rows in (("train", lines), ("test", [*lines[3:7], *new])):
+        (tmp_path / f"all/{split}.jsonl").write_text("\n".join(rows))
+    model = folders["classification"]
+
+    def accuracy(where, split, **options):
+        more = {"split": split, "options": options, "quiet": True}
+        return evaluate(model, data=str(where), metrics=["accuracy"], **more)[0]
+
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone/train.jsonl").write_text("\n".join(new))
+    wanted = accuracy(tmp_path / "alone", "train")
+    found = accuracy(tmp_path / "all", "test", exclude_train_texts=True)
+    assert found.measured == wanted.measured
+    assert found.options == {"num_texts": 9, "exclude_train_texts": True}
+    assert accuracy(tmp_path / "all", "test").options == {"num_texts": 13}
+    with pytest.raises(UsageError, match=r"all texts of .* train are in its train split"):
+        accuracy(tmp_path / "all", "train", exclude_train_texts=True)
+    (tmp_path / "alone/train.jsonl").rename(tmp_path / "alone/test.jsonl")
+    with pytest.raises(UsageError, match="has no train split whose texts could be left out"):
+        accuracy(tmp_path / "alone", "test", exclude_train_texts=True)
+
+
 def test_perplexity_of_a_model_that_writes_is_that_of_its_loss(folders, data):
     (found,) = evaluate(folders["causal-lm"], split="train", quiet=True)
     model = zoo.from_pretrained(folders["causal-lm"])

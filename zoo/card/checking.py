@@ -116,7 +116,7 @@ def _missing_together(card: Mapping[str, Any]) -> list[str]:
         wanted = [name for name in ("replaced_by", "reason") if name not in card]
         missing += [f"key {name!r} ({DEPRECATION})" for name in wanted]
     if card.get("data", {}).get("task"):
-        if "tokenizer" not in card and not start:
+        if "tokenizer" not in card and not start and "source" not in card:
             missing.append(
                 "table [tokenizer] (the id or folder of one, or the kind and size of one to be "
                 "trained from the data)"

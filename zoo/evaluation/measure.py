@@ -146,7 +146,8 @@ def open_context(
     entry = catalog.find_config(config.get("model_type"), config.get("architectures") or ())
     if entry.reads != "images" and not (texts and entry.reads == "texts"):
         raise UsageError(f"{name} is a {entry.title}, no model of images; {advice(name, config)}")
-    model = model_at(place)
+    # As the verbs compute: of texts in float32, whatever type the file has.
+    model = model_at(place, **({"dtype": "float32"} if entry.reads == "texts" else {}))
     card = load_card(name) if card is None else card
     settings: dict[str, Any] = {"device": device or "cpu", "quiet": quiet}
     if getattr(model.config, "input_shape", None) is not None:

@@ -220,6 +220,7 @@ class Subject:
         split: the split to measure on.
         seed: of everything random.
         config: configuration of the data set, if there are several.
+        exclude_train_texts: whether texts that stand in the train split are left out.
     """
 
     context: Context
@@ -227,6 +228,7 @@ class Subject:
     split: str
     seed: int = 0
     config: str | None = None
+    exclude_train_texts: bool = False
 
     @property
     def model(self) -> Any:

@@ -146,7 +146,8 @@ class TextContext(Context):
             texts: some of its split.
         """
         ask = tags_of if "tags" in self.can else extracts_of
-        key = (subject.dataset, subject.split, subject.config, subject.seed, len(texts))
+        key = (subject.dataset, subject.split, subject.config, subject.seed)
+        key = (*key, len(texts), subject.exclude_train_texts)
         return self.latest(
             "answers",
             key,
@@ -193,13 +194,36 @@ def some_texts(subject: Subject, num_texts: int | None) -> Any:
     """The texts of a split: all, or so many of them, chosen by the seed.
 
     Raises:
-        UsageError: the number is not at least 1.
+        UsageError: the number is not at least 1; or texts of the train split are to be left out,
+            and there is none, or nothing else.
     """
     check_count("num_texts", num_texts)
     texts = context_of(subject).read(subject.dataset, subject.split, subject.config)
+    if subject.exclude_train_texts:
+        texts = _unseen(subject, texts)
     if num_texts is None or num_texts >= len(texts):
         return texts
     return texts.select(subject.order(len(texts), "texts")[:num_texts].sort().values.tolist())
+
+
+def _unseen(subject: Subject, texts: Any) -> Any:
+    """The texts that are not in the train split, of pairs those of which no such pair is."""
+    context, train = context_of(subject), train_texts(subject)
+    if train is None:
+        raise UsageError(
+            f"data set {subject.dataset} has no train split whose texts could be left out; leave "
+            "out exclude_train_texts"
+        )
+    columns = context.task.texts(context.options)
+    seen = set(zip(*(train[name] for name in columns), strict=True))
+    rows = zip(*(texts[name] for name in columns), strict=True)
+    kept = [number for number, row in enumerate(rows) if row not in seen]
+    if not kept:
+        raise UsageError(
+            f"all texts of {subject.dataset} {subject.split} are in its train split; name another "
+            "split"
+        )
+    return texts.select(kept)
 
 
 def train_texts(subject: Subject) -> Any:

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -34,13 +34,17 @@ class Judged:
     true: Sequence[scores.Labels]
     found: Sequence[scores.Labels]
     floor: Sequence[scores.Labels] | None
-    options: dict[str, int]
+    options: dict[str, Any]
     leave_out: tuple[str, ...] = ()
     named: bool = True
 
 
 def accuracy(
-    subject: Subject, *, num_images: int | None = None, num_texts: int | None = None
+    subject: Subject,
+    *,
+    num_images: int | None = None,
+    num_texts: int | None = None,
+    exclude_train_texts: bool = False,
 ) -> Outcome:
     """Share of images, texts or tokens whose label is the true one, in [0, 1].
 
@@ -50,34 +54,43 @@ def accuracy(
         subject: a classifier or tagger, and labelled images or texts.
         num_images: how many images; None for all.
         num_texts: how many texts; None for all.
+        exclude_train_texts: leave out texts that stand in the train split, word for word.
 
     Raises:
-        UsageError: if the data set has no labels.
+        UsageError: if the data set has no labels, or no train split or no other texts than it.
     """
-    judged = judge(subject, num_images, num_texts)
+    judged = judge(subject, num_images, num_texts, exclude_train_texts)
     return _outcome(judged, lambda found: scores.accuracy(judged.true, found))
 
 
 def macro_f1(
-    subject: Subject, *, num_images: int | None = None, num_texts: int | None = None
+    subject: Subject,
+    *,
+    num_images: int | None = None,
+    num_texts: int | None = None,
+    exclude_train_texts: bool = False,
 ) -> Outcome:
     """F1 of each label, averaged over the labels that occur or are predicted, in [0, 1].
 
     The arguments and errors are those of `accuracy`.
     """
-    judged = judge(subject, num_images, num_texts)
+    judged = judge(subject, num_images, num_texts, exclude_train_texts)
     return _outcome(judged, lambda found: scores.macro_f1(scores.label_counts(judged.true, found)))
 
 
 def micro_f1(
-    subject: Subject, *, num_images: int | None = None, num_texts: int | None = None
+    subject: Subject,
+    *,
+    num_images: int | None = None,
+    num_texts: int | None = None,
+    exclude_train_texts: bool = False,
 ) -> Outcome:
     """F1 of all labels together, in [0, 1]; of tags without that of what belongs to nothing, `O`.
 
     Where one label holds and all are counted, this is the accuracy. The arguments and errors are
     those of `accuracy`.
     """
-    judged = judge(subject, num_images, num_texts)
+    judged = judge(subject, num_images, num_texts, exclude_train_texts)
 
     def score(found: Sequence[scores.Labels]) -> float:
         counts = scores.label_counts(judged.true, found)
@@ -92,7 +105,9 @@ def _outcome(judged: Judged, score: Callable[[Sequence[scores.Labels]], float]) 
     return Outcome(score(judged.found), floor, judged.options, by_kind=counts)
 
 
-def judge(subject: Subject, num_images: int | None, num_texts: int | None) -> Judged:
+def judge(
+    subject: Subject, num_images: int | None, num_texts: int | None, exclude: bool
+) -> Judged:
     """The true labels and those that the model gives; once for all metrics.
 
     Raises:
@@ -103,10 +118,16 @@ def judge(subject: Subject, num_images: int | None, num_texts: int | None) -> Ju
     if (num_images if texts else num_texts) is not None:
         wrong, right = ("num_images", "num_texts") if texts else ("num_texts", "num_images")
         raise UsageError(f"{wrong} is not of this model; use {right}")
+    if exclude and not texts:
+        raise UsageError("exclude_train_texts is of models of texts; leave it out")
     count = num_texts if texts else num_images
+    subject = replace(subject, exclude_train_texts=exclude)
     ways = OF_TASKS.get(context_of(subject).task.name, of_texts) if texts else of_images
-    key = (subject.dataset, subject.split, subject.config, subject.seed, count)
-    return context.latest("judged", key, lambda: ways(subject, count))
+    key = (subject.dataset, subject.split, subject.config, subject.seed, count, exclude)
+    judged: Judged = context.latest("judged", key, lambda: ways(subject, count))
+    if not exclude:
+        return judged
+    return replace(judged, options={**judged.options, "exclude_train_texts": True})
 
 
 @torch.no_grad()
