@@ -146,8 +146,8 @@ class TextContext(Context):
             texts: some of its split.
         """
         ask = tags_of if "tags" in self.can else extracts_of
-        key = (subject.dataset, subject.split, subject.config, subject.seed)
-        key = (*key, len(texts), subject.exclude_train_texts)
+        place = (subject.dataset, subject.split, subject.config, subject.seed)
+        key = (*place, len(texts), subject.exclude_train_texts)
         return self.latest(
             "answers",
             key,
