@@ -197,6 +197,7 @@ def test_eight_bits_are_stated(tmp_path):
     made = export(tmp_path / "model", tmp_path / "out", to="onnx", int8=True)
     (graph,) = made.parity.values()
     assert graph["times_as_fast"] > 0
+    assert graph["bytes"] < graph["bytes_of_32_bits"]
     assert 1e-4 < graph["relative_difference"]["logits"] < 0.5
 
 

@@ -138,4 +138,6 @@ def _show(compared: dict[str, Any]) -> None:
     console().print(table)
     for graph, one in compared.items():
         if "times_as_fast" in one:
-            say(f"{graph}: {one['times_as_fast']:.2f} times as fast as with 32 bits")
+            share = one["bytes"] / one["bytes_of_32_bits"]
+            speed = f"{one['times_as_fast']:.2f} times as fast"
+            say(f"{graph}: {share:.0%} of the bytes of 32 bits, {speed}")
