@@ -103,6 +103,13 @@ def test_a_program_of_torch_needs_none_of_the_models_code(vae, tmp_path):
         torch.testing.assert_close(program(latents=latents)["images"], model.decode(latents))
 
 
+def test_an_energy_and_its_generator_are_programs_and_its_score_is_none(tmp_path):
+    save(tmp_path / "model", "dde", "dense-connected")
+    made = export(tmp_path / "model", tmp_path / "out", to="torch")
+    assert made.parity.keys() == {"energy", "generator"}
+    assert "torch.func.grad" in (tmp_path / "out/README.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [

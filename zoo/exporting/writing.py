@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from zoo.errors import UsageError
 from zoo.exporting import page, samplers
 from zoo.exporting.graph import Graph
@@ -81,7 +83,8 @@ def write_programs(
     for file in COMPANIONS:
         if (Path(place) / file).is_file():
             shutil.copyfile(Path(place) / file, made / file)
-    arrays, lines = samplers.recipes(network) if hasattr(network, "samplers") else ({}, {})
+    draws = isinstance(getattr(network, "samplers", None), nn.ModuleDict)
+    arrays, lines = samplers.recipes(network) if draws else ({}, {})
     if arrays and to == "onnx":
         samplers.save(made / samplers.FILE, arrays)
     text = page.page(name, to, programs, compared, lines if to == "onnx" else {})
