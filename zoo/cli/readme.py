@@ -36,6 +36,7 @@ BEST: tuple[tuple[str, str, dict[str, str], str], ...] = (
     ("eae-mnist", "frechet_distance", {"sampler": "prior"}, "Fréchet distance {:.1f}"),
     ("infomax-cifar10", "probe_accuracy", {"probe": "mlp", "tap": "conv"}, "probe {:.1%} right"),
     ("iwae-mnist", "iwae", {}, "log-likelihood at least {:.1f} nats"),
+    ("sentiment-zh", "accuracy", {}, "{:.1%} of reviews right"),
     ("synthesizer-causal-classics", "perplexity", {}, "perplexity {:.0f} a character"),
     ("synthesizer-mixture-classics", "perplexity", {}, "perplexity {:.0f} a masked character"),
     ("vae-mnist", "iwae", {}, "log-likelihood at least {:.1f} nats"),
