@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import convert
-from tests.conversion.records import LEGACY, options, record
+from tests.conversion.records import LEGACY, content, options, record
 from zoo.errors import IntegrityError, UsageError
 
 BERT_HEADS = {"Pooler-Dense": "NSP-Dense", "NSP-Proba": "NSP", "MLM-Bias": "MLM-Sim"}
@@ -91,7 +91,7 @@ def bring_over(name, source, out, **more):
 
 def contents(out):
     config = json.loads((out / "config.json").read_text())
-    return (out / "model.safetensors").read_bytes(), config
+    return content(out / "model.safetensors"), config
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 import convert
 from convert.names.layer_weights import by_name, kind_of
-from tests.conversion.records import LEGACY, options, record
+from tests.conversion.records import LEGACY, content, options, record
 from zoo.errors import IntegrityError
 
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -89,7 +89,7 @@ def bring_over(name, source, out):
     family = record(name)["model"]
     config = LEGACY / name / "bert_config.json"
     convert.convert_checkpoint(source, out, family=family, config=config, options=told)
-    return (out / "model.safetensors").read_bytes()
+    return content(out / "model.safetensors")
 
 
 @pytest.mark.parametrize("name", ["bert_full", "bert_cln", "gau_alpha", "albert", "t5_v1_1"])

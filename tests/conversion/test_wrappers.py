@@ -5,7 +5,7 @@ import pytest
 
 import convert
 from tests.conversion.bundles import write_bundle
-from tests.conversion.records import LEGACY, options, record, spread
+from tests.conversion.records import LEGACY, content, options, record, spread
 from tests.conversion.wrappers import BY_ORDER, FORMS, layers_of
 from zoo.errors import IntegrityError, UsageError
 
@@ -40,7 +40,7 @@ def references(tmp_path_factory):
 
 def contents(folder):
     names = ("model.safetensors", "config.json")
-    return {name: (folder / name).read_bytes() for name in names}
+    return {name: content(folder / name) for name in names}
 
 
 @pytest.mark.parametrize(("name", "form"), spread(HDF5, list(FORMS)))

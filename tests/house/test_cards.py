@@ -18,6 +18,7 @@ from convert.card import FORMATS
 from convert.families import FAMILIES
 from convert.readers.base import FORMS
 from convert.verify.texts import compare
+from tests.conversion.records import content
 from zoo import catalog, drawing
 from zoo.card import Card, dumps, render_readme, schema
 from zoo.card.card import Train
@@ -253,16 +254,6 @@ class TestTrainedHere:
         parameters, size = LARGER.get(card.architecture, (MAX_PARAMETERS, MAX_BYTES))
         assert manifest.read(folder)["parameters"] < parameters
         assert (folder / "model.safetensors").stat().st_size < size
-
-
-def content(path):
-    """The bytes of a file; of weights without what their header says of where they come from."""
-    whole = path.read_bytes()
-    if path.suffix != ".safetensors":
-        return whole
-    end = 8 + int.from_bytes(whole[:8], "little")
-    header = json.loads(whole[8:end])
-    return header | {"__metadata__": header["__metadata__"]["format"]}, whole[end:]
 
 
 #: Originals that do not come along: where they lie in the data beside the checkout.

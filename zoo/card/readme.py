@@ -163,18 +163,11 @@ POINTS = (
 
 
 #: The same of a model of texts, by what it was trained for.
-TOKENIZED = (
-    "tokenizer = AutoTokenizer.from_pretrained({place})",
-    'inputs = tokenizer("a text", return_tensors="pt"{padding})',
-)
 TEXT_CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "masked-lm": ((), ('zoo.fill_mask({place}, ["[MASK]"])[0].masks  # candidates, best first',)),
     "causal-lm": ((), ("zoo.generate({place}, {prompt}seed=0).texts[0]",)),
     "seq2seq": ((), ('zoo.generate({place}, "a text", greedy=True).texts[0]',)),
-    "classification": (
-        ("from transformers import AutoTokenizer",),
-        (*TOKENIZED, "model.config.id2label[int(model(**inputs).logits.argmax())]"),
-    ),
+    "classification": ((), ('zoo.classify({place}, ["a text"])[0].labels  # likeliest first',)),
     "multilabel": ((), ('zoo.classify({place}, ["a text"])[0].labels  # those that hold',)),
     "tags": ((), ('zoo.tag({place}, ["a text"])[0].tokens  # each with its label',)),
     "entities": ((), ('zoo.extract({place}, ["a text"])[0].entities',)),
@@ -201,9 +194,7 @@ def _usage(card: Card, place: str, manifest: Mapping[str, Any]) -> str:
     first = ["import torch"] if example else []
     calls = (*calls, *example)
     lines = [*first, "import zoo", *imports, "", "model = zoo.from_pretrained({place})", *calls]
-    reads_mask = catalog.find(card.architecture).reads_mask
     code = "\n".join(lines).replace("{place}", quoted(place))
-    code = code.replace("{padding}", "" if reads_mask else ', padding="max_length"')
     packed = card.data is not None and card.data.text_options.get("packing")
     code = code.replace("{prompt}", "" if packed else '"a", ')  # packed ones write without
     return _fenced([code])

@@ -34,7 +34,7 @@ def export(
     pooling: Annotated[
         str | None,
         typer.Option(
-            help="How tokens become one vector, of sentence-transformers: cls, mean, pooler, "
+            help="Pooling of tokens into one vector, of sentence-transformers: cls, mean, pooler, "
             "last-avg, first-last-avg or max; default: the model's own."
         ),
     ] = None,
