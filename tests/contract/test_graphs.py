@@ -91,6 +91,7 @@ def test_so_does_every_head_of_fine_tuning(name, ending):
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize(("name", "ending"), EVERY_BACKBONE)
 def test_so_does_a_head_on_every_backbone(name, ending):
     check_graphs(build(name, ending))
@@ -128,6 +129,7 @@ def test_the_forward_of_models_of_images_is_a_graph(name, variant):
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @every_variant
 def test_graphs_compile_without_breaks(name, variant):
     for graph in graphs(subject(name, variant)):
