@@ -29,11 +29,14 @@ def subject(name, variant):
     return model
 
 
+SOAK = (pytest.mark.slow, pytest.mark.soak)
+
+
 def cases():
-    """Every variant; those that are not quick are slow."""
+    """Every variant; those that are not quick are of the soak."""
     for case in VARIANTS:
         quick = case in QUICK + QUICK_TEXTS
-        yield pytest.param(*case, id="-".join(case), marks=() if quick else pytest.mark.slow)
+        yield pytest.param(*case, id="-".join(case), marks=() if quick else SOAK)
 
 
 every_variant = pytest.mark.parametrize(("name", "variant"), [*cases()])
@@ -84,7 +87,7 @@ def test_graphs_take_batches_and_texts_of_any_size(name, variant):
 
 @pytest.mark.parametrize(
     ("name", "ending"),
-    [EVERY_CLASS[0], *(pytest.param(*case, marks=pytest.mark.slow) for case in EVERY_CLASS[1:])],
+    [EVERY_CLASS[0], *(pytest.param(*case, marks=SOAK) for case in EVERY_CLASS[1:])],
 )
 def test_so_does_every_head_of_fine_tuning(name, ending):
     check_graphs(build(name, ending))

@@ -14,6 +14,7 @@ TREE = (
     "cards/tiny-bert",
     "tests/conftest.py",
     "tests/tiny.py",
+    "tests/weights.py",
     "tests/contract",
     "tests/house/test_cards.py",
     "tests/house/test_imports.py",

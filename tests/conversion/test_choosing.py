@@ -9,7 +9,8 @@ import convert
 from convert.choosing import KINDS, open_one
 from convert.readers import SeveralCheckpointsError
 from convert.readers.base import FORMS
-from tests.conversion.records import LEGACY, content
+from tests.conversion.records import LEGACY
+from tests.weights import content
 from zoo.errors import UsageError
 
 FULL = LEGACY / "bert_full"

@@ -21,12 +21,12 @@ from tests.conversion.records import (
     LEGACY,
     MODELS,
     WITHOUT_CONDITION,
-    content,
     options,
     record,
     sources,
 )
 from tests.conversion.rewritten import rewritten
+from tests.weights import content
 from zoo.errors import ConflictError, IntegrityError, NotFoundError, ToleranceError, UsageError
 
 PAIRS = [

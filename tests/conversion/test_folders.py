@@ -15,7 +15,8 @@ from convert.readers.contents import what_is
 from convert.readers.locating import locate
 from tests.conversion.bundles import write_bundle
 from tests.conversion.makers import write_v1
-from tests.conversion.records import LEGACY, content
+from tests.conversion.records import LEGACY
+from tests.weights import content
 from zoo.errors import (
     GenaeError,
     IntegrityError,

@@ -17,7 +17,8 @@ from convert.readers import open_checkpoint
 from convert.readers.tensorflow.v1 import _varints
 from tests.conversion.bundles import varint
 from tests.conversion.makers import ARRAYS, write_v1
-from tests.conversion.records import LEGACY, content, record
+from tests.conversion.records import LEGACY, record
+from tests.weights import content
 from zoo.errors import IntegrityError, NotFoundError, UnsafeError
 
 FULL = LEGACY / "bert_full"

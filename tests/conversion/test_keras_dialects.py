@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import convert
-from tests.conversion.records import LEGACY, content, options, record
+from tests.conversion.records import LEGACY, options, record
+from tests.weights import content
 from zoo.errors import IntegrityError, UsageError
 
 BERT_HEADS = {"Pooler-Dense": "NSP-Dense", "NSP-Proba": "NSP", "MLM-Bias": "MLM-Sim"}

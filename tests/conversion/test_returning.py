@@ -29,11 +29,11 @@ from tests.conversion.records import (
     MODELS,
     RESIZED,
     WITHOUT_CONDITION,
-    content,
     options,
     record,
     sources,
 )
+from tests.weights import content
 from zoo.errors import ConflictError, GenaeError, IntegrityError, NotFoundError, UsageError
 
 FILES = {"tf-checkpoint": "bert_model.ckpt.index", "keras-hdf5": "model.weights"}

@@ -9,7 +9,8 @@ import pytest
 
 import convert
 from convert.names.layer_weights import by_name, kind_of
-from tests.conversion.records import LEGACY, content, options, record
+from tests.conversion.records import LEGACY, options, record
+from tests.weights import content
 from zoo.errors import IntegrityError
 
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"

@@ -5,8 +5,9 @@ import pytest
 
 import convert
 from tests.conversion.bundles import write_bundle
-from tests.conversion.records import LEGACY, content, options, record, spread
+from tests.conversion.records import LEGACY, options, record, spread
 from tests.conversion.wrappers import BY_ORDER, FORMS, layers_of
+from tests.weights import content
 from zoo.errors import IntegrityError, UsageError
 
 HDF5 = sorted(path.parent.name for path in LEGACY.glob("*/model.weights"))

@@ -216,12 +216,15 @@ def test_kills_at_random_moments_lose_and_repeat_no_row(wanted, tmp_path):
     context.set_forkserver_preload(["zoo.encoding.run", "zoo.models"])
     data = tmp_path / "t.jsonl"
     draw = random.Random(0)
-    lines = [json.dumps({"text": TEXTS[n % 7] + f" {n}"}) for n in range(3000)]
-    for row in (3, 700, 2999):
+    count = 30 * wanted + 210
+    lines = [json.dumps({"text": TEXTS[n % 7] + f" {n}"}) for n in range(count)]
+    for row in (3, count // 4, count - 1):
         lines[row] = "{"
     data.write_text("\n".join(lines))
     start = time.monotonic()
-    _encode(data, tmp_path / "whole")
+    process = context.Process(target=_encode, args=(data, tmp_path / "whole"))
+    process.start()
+    process.join()
     seconds = time.monotonic() - start
     kills = rounds = 0
     while kills < wanted:

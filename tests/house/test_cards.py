@@ -18,7 +18,7 @@ from convert.card import FORMATS
 from convert.families import FAMILIES
 from convert.readers.base import FORMS
 from convert.verify.texts import compare
-from tests.conversion.records import content
+from tests.weights import content
 from zoo import catalog, drawing
 from zoo.card import Card, dumps, render_readme, schema
 from zoo.card.card import Train
