@@ -123,8 +123,12 @@ def test_a_model_without_a_mask_sees_texts_of_one_length(data, tmp_path, monkeyp
     assert alone.shape[1] == together.shape[1] == 16 > rows[0]["length"]
     with torch.no_grad():
         torch.testing.assert_close(model(alone).logits, model(together).logits[:1])
-    page = (folder / "README.md").read_text()
-    assert 'return_tensors="pt", padding="max_length")' in page
+    assert "zoo.classify(" in (folder / "README.md").read_text()
+    ids = tokenizer(["the fox"], padding="max_length", return_tensors="pt")["input_ids"]
+    (label,) = zoo.classify(folder, ["the fox"])[0].labels
+    with torch.no_grad():
+        wanted = float(model(ids).logits.softmax(-1).max())
+    assert label.probability == pytest.approx(wanted, abs=2e-6)
     masked = text_card(data, architecture="fnet", config=sizes)
     folder = train(masked, tmp_path / "masked", overrides=["max_steps=1"], quiet=True)
     ((best, *_),) = zoo.fill_mask(folder, ["the [MASK]"])[0].masks
