@@ -65,7 +65,7 @@ def computed(tmp_path_factory):
             folder = tmp_path_factory.mktemp(f"processes-{count}")
             (folder / "worker.py").write_text(WORKER)
             done = launched(count, folder / "worker.py", folder / "found.pt")
-            assert done.returncode == 0, done.stderr[-3000:]
+            assert done.returncode == 0, done.stderr
             known[count] = torch.load(folder / "found.pt", weights_only=True)
         return known[count]
 
@@ -115,10 +115,7 @@ app(sys.argv[1:], prog_name="genae")
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-# What gloo connects to after a restart was gone once in a while on a busy machine.
-@pytest.mark.parametrize(
-    "killed", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["whole", "killed"]
-)
+@pytest.mark.parametrize("killed", [False, True], ids=["whole", "killed"])
 def test_a_whole_run_is_that_of_one_process_and_the_first_alone_writes(run, tmp_path, killed):
     words = ["train", "genae/ae-examples", "--set", "max_steps=6", "--set", "optim=sgd"]
     words += ["--set", "train.samplers=[]", "--set", "learning_rate=1e-5"]
@@ -128,7 +125,7 @@ def test_a_whole_run_is_that_of_one_process_and_the_first_alone_writes(run, tmp_
         (tmp_path / "killed/run.py").write_text(KILLED)
         script = ["--max-restarts", "1", tmp_path / "killed/run.py"]
     done = launched(2, *script, *words, "--output", tmp_path / "two")
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'two'}\n"
     assert done.stderr.count("try: genae evaluate") == 1
     assert run(*words, "--output", tmp_path / "one", "-q").code == 0
@@ -165,9 +162,9 @@ def test_the_launcher_says_which_process_it_is(four, monkeypatch):
     told = processes.arguments({"use_cpu": True})
     assert told["ddp_backend"] == "gloo"
     assert told["accelerator_config"] == {"split_batches": True}
-    assert not ranks.is_restarted()
+    assert ranks.restarts() == 0
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    assert ranks.is_restarted()
+    assert ranks.restarts() == 1
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_with_one_that_can(four):

@@ -20,6 +20,6 @@ def is_first() -> bool:
     return rank() == 0
 
 
-def is_restarted() -> bool:
-    """Whether the launcher has started the processes again, after one had died."""
-    return count() > 1 and int(os.environ.get("TORCHELASTIC_RESTART_COUNT") or 0) > 0
+def restarts() -> int:
+    """How often the launcher has started the processes again, after one had died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT") or 0) if count() > 1 else 0

@@ -100,7 +100,7 @@ def _train(
     original, card = card, with_settings(card, overrides)
     with blamed(card, overrides):
         recipe = build_recipe(card, work)
-        resume = resume or (ranks.is_restarted() and bool(complete_checkpoints(work)))
+        resume = resume or (ranks.restarts() > 0 and bool(complete_checkpoints(work)))
         checkpoint = find_checkpoint(card, output, work, resume)
         if checkpoint is not None:
             processes.check_checkpoint(checkpoint)
