@@ -15,7 +15,7 @@ from zoo.data.text.annotated.normal import TEXT, marks_of
 from zoo.data.text.schemes import spells_entities
 from zoo.errors import UsageError
 from zoo.labeling.reading import Labeler
-from zoo.labeling.tagging import extracts_of, tags_of
+from zoo.labeling.tagging import iter_extracted, iter_tagged
 
 from .subject import Context, Subject, check_count
 
@@ -145,7 +145,7 @@ class TextContext(Context):
             subject: of the measurement.
             texts: some of its split.
         """
-        ask = tags_of if "tags" in self.can else extracts_of
+        ask = iter_tagged if "tags" in self.can else iter_extracted
         place = (subject.dataset, subject.split, subject.config, subject.seed)
         key = (*place, len(texts), subject.exclude_train_texts)
         return self.latest(

@@ -74,7 +74,7 @@ def classify(
 
 
 def iter_classified(
-    model: Model,
+    model: Model | Labeler,
     texts: Iterable[str] | Iterable[tuple[str, str]],
     *,
     number: int | None = None,
@@ -89,7 +89,7 @@ def iter_classified(
     """As `classify`, of texts that are read, and answers that are given, as they come.
 
     Args:
-        model: as of `classify`, like what else is not named here.
+        model: as of `classify`, like what else is not named here; or a model in memory.
         texts: any number, all of them texts or all of them pairs.
         number: as there.
         threshold: as there.
@@ -104,33 +104,6 @@ def iter_classified(
     if threshold is not None and not 0 <= threshold <= 1:
         raise UsageError(f"threshold must be 0 to 1, got {threshold}")
     labeler = open_labeler(model, "classifies", "classify", head, max_length, device)
-    yield from labels_of(
-        labeler, texts, number=number, threshold=threshold, batch_size=batch_size, total=total,
-        quiet=quiet,
-    )  # fmt: skip
-
-
-def labels_of(
-    labeler: Labeler,
-    texts: Iterable[str] | Iterable[tuple[str, str]],
-    *,
-    number: int | None = None,
-    threshold: float | None = None,
-    batch_size: int = BATCH_SIZE,
-    total: int | None = None,
-    quiet: bool = True,
-) -> Iterator[Classified]:
-    """As `iter_classified`, of a classifier that is in memory.
-
-    Args:
-        labeler: the classifier.
-        texts: any number, all of them texts or all of them pairs.
-        number: as of `classify`.
-        threshold: as of `classify`.
-        batch_size: as of `classify`.
-        total: number of texts, for the bar; None where nobody knows yet.
-        quiet: draw no progress bar.
-    """
     several, names = labeler.several, labeler.names()
     if not several and len(names) == 1:
         raise UsageError(f"{labeler.name} gives a number for a text, no label; ask it in Python")

@@ -211,7 +211,7 @@ def inputs_of(labeler: Labeler, encoded: Any) -> list[Inputs]:
 
 
 def open_labeler(
-    model: Model,
+    model: Model | Labeler,
     ability: str,
     verb: str,
     head: str | None,
@@ -221,7 +221,7 @@ def open_labeler(
     """Look up and load a model that can do something with texts.
 
     Args:
-        model: an id or a folder.
+        model: an id or a folder; a model that is in memory is returned as it is.
         ability: "classifies", "tags", "extracts" or "answers".
         verb: of the command line, for messages.
         head: of several heads, the one to ask; None where one alone can do it.
@@ -235,6 +235,8 @@ def open_labeler(
         MissingDependencyError: the tokenizer needs a package that is not installed, or the machine
             has no such device.
     """
+    if isinstance(model, Labeler):
+        return model
     found = locate(model)
     architectures = list(found.config.get("architectures") or ())
     several = bool(architectures) and str(architectures[0]).endswith(SEVERAL_HEADS)

@@ -63,7 +63,7 @@ def tag(
 
 
 def iter_tagged(
-    model: Model,
+    model: Model | Labeler,
     texts: Iterable[str],
     *,
     head: str | None = None,
@@ -76,7 +76,7 @@ def iter_tagged(
     """As `tag`, of texts that are read, and answers that are given, as they come.
 
     Args:
-        model: as of `tag`, like what else is not named here.
+        model: as of `tag`, like what else is not named here; or a model in memory.
         texts: any number.
         head: as there.
         max_length: as there.
@@ -87,26 +87,6 @@ def iter_tagged(
     """
     check_numbers(max_length=max_length, batch_size=batch_size)
     labeler = open_labeler(model, "tags", "tag", head, max_length, device)
-    yield from tags_of(labeler, texts, batch_size=batch_size, total=total, quiet=quiet)
-
-
-def tags_of(
-    labeler: Labeler,
-    texts: Iterable[str],
-    *,
-    batch_size: int = BATCH_SIZE,
-    total: int | None = None,
-    quiet: bool = True,
-) -> Iterator[Tagged]:
-    """As `iter_tagged`, of a tagger that is in memory.
-
-    Args:
-        labeler: the tagger.
-        texts: any number.
-        batch_size: as of `tag`.
-        total: number of texts, for the bar; None where nobody knows yet.
-        quiet: draw no progress bar.
-    """
     names = labeler.names()
     spelled = spells_entities(names.values())
 
@@ -177,7 +157,7 @@ def extract(
 
 
 def iter_extracted(
-    model: Model,
+    model: Model | Labeler,
     texts: Iterable[str],
     *,
     threshold: float | None = None,
@@ -191,7 +171,7 @@ def iter_extracted(
     """As `extract`, of texts that are read, and answers that are given, as they come.
 
     Args:
-        model: as of `extract`, like what else is not named here.
+        model: as of `extract`, like what else is not named here; or a model in memory.
         texts: any number.
         threshold: as there.
         head: as there.
@@ -203,30 +183,6 @@ def iter_extracted(
     """
     check_numbers(max_length=max_length, batch_size=batch_size)
     labeler = open_labeler(model, "extracts", "extract", head, max_length, device)
-    yield from extracts_of(
-        labeler, texts, threshold=threshold, batch_size=batch_size, total=total, quiet=quiet
-    )
-
-
-def extracts_of(
-    labeler: Labeler,
-    texts: Iterable[str],
-    *,
-    threshold: float | None = None,
-    batch_size: int = BATCH_SIZE,
-    total: int | None = None,
-    quiet: bool = True,
-) -> Iterator[Extracted]:
-    """As `iter_extracted`, of a model that is in memory.
-
-    Args:
-        labeler: the model of pointers.
-        texts: any number.
-        threshold: as of `extract`.
-        batch_size: as of `extract`.
-        total: number of texts, for the bar; None where nobody knows yet.
-        quiet: draw no progress bar.
-    """
     if threshold is not None and not hasattr(labeler.settings, "threshold"):
         raise UsageError(
             f"{labeler.name}: its half pointers have thresholds of their own, in config.json; "

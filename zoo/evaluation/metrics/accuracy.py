@@ -13,7 +13,7 @@ from zoo.data.text.schemes import OUTSIDE
 from zoo.errors import UsageError
 from zoo.evaluation.subject import Outcome, Subject, check_count
 from zoo.evaluation.texts import TextContext, context_of, some_texts, train_texts
-from zoo.labeling.classifying import labels_of
+from zoo.labeling.classifying import iter_classified
 
 IGNORED = -100
 
@@ -225,7 +225,7 @@ def of_several(subject: Subject, count: int | None) -> Judged:
     texts = some_texts(subject, count)
     columns = [texts[name] for name in context.task.texts(context.options)]
     asked: Any = columns[0] if len(columns) == 1 else [*zip(*columns, strict=True)]
-    answers = labels_of(context.labeler, asked, total=len(texts), quiet=context.quiet)
+    answers = iter_classified(context.labeler, asked, total=len(texts), quiet=context.quiet)
     found = [{each.label for each in answer.labels} for answer in answers]
 
     def usual() -> set[str]:
