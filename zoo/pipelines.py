@@ -1,5 +1,6 @@
 """From an id of any registry to what transformers' own entry points take."""
 
+import importlib
 import os
 from logging import CRITICAL
 from pathlib import Path
@@ -65,7 +66,7 @@ def resolve(name: Name, *, revision: str | None = None, source: str | None = Non
     files = ("config.json", "tokenizer_config.json", "preprocessor_config.json")
     kept = [path.read_bytes() for path in map(Path(place).joinpath, files) if path.is_file()]
     if any(b'"genae_' in text or b'"Genae' in text for text in kept):
-        import zoo.models  # noqa: F401
+        importlib.import_module("zoo.models")  # which tells the Auto classes of genae's own
     return place
 
 

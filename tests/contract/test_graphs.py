@@ -6,7 +6,6 @@ import pytest
 import torch
 from transformers.exporters.exporter_dynamo import register_cache_pytrees_for_model
 
-import zoo.models  # noqa: F401  (Auto classes)
 from tests.contract.subjects import OF_IMAGES, VARIANTS, images, randomize
 from tests.contract.test_text_heads import EVERY_BACKBONE, EVERY_CLASS, build
 from tests.tiny import TINY

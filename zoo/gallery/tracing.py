@@ -115,8 +115,9 @@ class _Tracer:
         if name in CHECKS:
             return
         if node.target is operator.getitem:
-            whole, place = node.args
-            self.numbers[node] = self.parts[whole][place]  # type: ignore[index]
+            whole: Any = node.args[0]
+            place: Any = node.args[1]
+            self.numbers[node] = self.parts[whole][place]
             return
         handle = getattr(self, f"on_{name}", None)
         if name in NOTHING:
