@@ -28,14 +28,11 @@ def subject(name, variant):
     return model
 
 
-SOAK = (pytest.mark.slow, pytest.mark.soak)
-
-
 def cases():
-    """Every variant; those that are not quick are of the soak."""
+    """Every variant; those that are not quick are slow."""
     for case in VARIANTS:
         quick = case in QUICK + QUICK_TEXTS
-        yield pytest.param(*case, id="-".join(case), marks=() if quick else SOAK)
+        yield pytest.param(*case, id="-".join(case), marks=() if quick else pytest.mark.slow)
 
 
 every_variant = pytest.mark.parametrize(("name", "variant"), [*cases()])
@@ -86,14 +83,13 @@ def test_graphs_take_batches_and_texts_of_any_size(name, variant):
 
 @pytest.mark.parametrize(
     ("name", "ending"),
-    [EVERY_CLASS[0], *(pytest.param(*case, marks=SOAK) for case in EVERY_CLASS[1:])],
+    [EVERY_CLASS[0], *(pytest.param(*case, marks=pytest.mark.slow) for case in EVERY_CLASS[1:])],
 )
 def test_so_does_every_head_of_fine_tuning(name, ending):
     check_graphs(build(name, ending))
 
 
 @pytest.mark.slow
-@pytest.mark.soak
 @pytest.mark.parametrize(("name", "ending"), EVERY_BACKBONE)
 def test_so_does_a_head_on_every_backbone(name, ending):
     check_graphs(build(name, ending))
@@ -131,7 +127,6 @@ def test_the_forward_of_models_of_images_is_a_graph(name, variant):
 
 
 @pytest.mark.slow
-@pytest.mark.soak
 @every_variant
 def test_graphs_compile_without_breaks(name, variant):
     for graph in graphs(subject(name, variant)):

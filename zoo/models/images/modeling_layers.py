@@ -167,7 +167,7 @@ class LayersModel(PreTrainedModel):
         if not self.config.channels_last and len(shape) >= IMAGE_AXES:
             shape.insert(1, shape.pop())
         fits = x.ndim == len(shape) and all(
-            want in (None, size) for want, size in zip(shape, x.shape, strict=True)
+            want is None or size == want for want, size in zip(shape, x.shape, strict=True)
         )
         if not fits:
             wanted = ", ".join("any" if size is None else str(size) for size in shape)
