@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from transformers import TrainerCallback, TrainingArguments
 
@@ -44,7 +45,7 @@ def _meet_again(backend: str | None) -> None:
     in it the addresses of the processes that have died.
     """
     store, own, size = next(rendezvous("env://"))
-    store = distributed.PrefixStore(f"restart-{restarts()}", store)
+    store = PrefixStore(f"restart-{restarts()}", store)
     distributed.init_process_group(backend, store=store, rank=own, world_size=size)
 
 
