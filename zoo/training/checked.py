@@ -9,9 +9,10 @@ from torch import Tensor
 from .divergence import check_model, check_optimizer, check_value
 from .optimizing import OptimizingTrainer
 from .scoring import LOSS
+from .streaming import StreamingTrainer
 
 
-class CheckedTrainer(OptimizingTrainer):
+class CheckedTrainer(StreamingTrainer, OptimizingTrainer):
     """`OptimizingTrainer` that logs and saves finite numbers only.
 
     Args:

@@ -199,7 +199,24 @@ def build_parts(card: Card, output_dir: str | Path, config: PreTrainedConfig) ->
     except (TypeError, ValueError) as error:
         raise UsageError(f"{card.path}: {one_line(error)}") from error
     processes.check_batch(arguments, str(card.path))
+    _check_stream(card, arguments)
     return Parts(card, entry, config, arguments, operations)
+
+
+def _check_stream(card: Card, arguments: TrainingArguments) -> None:
+    """Raise `UsageError` for what a stream cannot do."""
+    assert card.data is not None
+    if not card.data.streaming:
+        return
+    if arguments.max_steps < 1:
+        raise UsageError(
+            f"{card.path}: [data] streaming: a stream has no length, so [train] needs max_steps"
+        )
+    if arguments.dataloader_num_workers:
+        raise UsageError(
+            f"{card.path}: [data] streaming: a stream is read by the process that trains, which "
+            "knows its position; change it with --set dataloader_num_workers=0"
+        )
 
 
 def _build_operations(card: Card, given: dict[str, Any]) -> tuple[Transform, ...]:

@@ -1,29 +1,174 @@
-"""Texts without a length, as training draws them."""
+"""Data without a length, as training draws it: shuffled, shared by processes, from any position.
+
+`datasets` reads, shares and remembers how far it has read; what is here is what comes behind that:
+a buffer to shuffle in, which is filled again from the position where its filling began, and an end
+that is a new beginning.
+"""
 
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
+import numpy as np
 from torch.utils.data import IterableDataset
 
-SHUFFLED = 10_000  # texts of a stream that are in memory, to be drawn from
+from zoo.errors import UsageError
+
+READ = 256  # rows that are read at one time
+ORDERS = 2**31  # of the parts of a data set
+
+
+class Examples(Protocol):
+    """Makes examples of rows, and what a model learns from of examples."""
+
+    @property
+    def buffered(self) -> int:
+        """How many examples are in memory, to be drawn from."""
+
+    def begin(self, state: Mapping[str, Any] | None) -> None:
+        """Begin a pass over the data; or go on in one, from what `state_dict` returned."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is left over of the rows so far, as JSON has it."""
+
+    def make(self, rows: Sequence[Mapping[str, Any]], first: int) -> list[Any]:
+        """Examples of rows, the first of which has this number; fewer or more than rows."""
+
+    def finish(self, example: Any) -> Any:
+        """An example as it is drawn; None to leave it out."""
+
+    def collate(self, examples: Sequence[Any]) -> Any:
+        """A batch of finished examples."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a buffer begins to fill.
+
+    Attributes:
+        epoch: how often the data has ended.
+        rows: how many rows of it were read.
+        given: how many examples were given, of all epochs.
+        source: the state of the source; None at its beginning.
+        made: the state of what makes examples; None at the beginning.
+    """
+
+    epoch: int = 0
+    rows: int = 0
+    given: int = 0
+    source: dict[str, Any] | None = None
+    made: dict[str, Any] | None = None
 
 
 class Endless(IterableDataset):
-    """A stream that begins anew when it ends, shuffled otherwise each time.
+    """Batches of a stream that begins anew when it ends, in another order each time.
 
-    A Trainer that resumes counts the batches since the beginning, so there is one beginning alone.
+    The parts of the source are drawn in an order of their own each time; of them each process
+    reads its share, whole parts where their number can be divided, else rows in turn. Examples are
+    put into a buffer until it is full, and drawn from it until it is empty. To go on, the buffer
+    is filled again, and nothing before it is read but the beginning of the part that it was in.
 
     Args:
         rows: a `datasets.IterableDataset`.
+        examples: makes examples of its rows.
+        batch_size: examples of a batch, of this process alone.
         seed: of the order.
+        rank: which process this is.
+        count: of how many.
+        name: what messages call the data set.
     """
 
-    def __init__(self, rows: Any, seed: int) -> None:
+    def __init__(
+        self,
+        rows: Any,
+        examples: Examples,
+        batch_size: int,
+        *,
+        seed: int,
+        rank: int = 0,
+        count: int = 1,
+        name: str = "the stream",
+    ) -> None:
+        from datasets.distributed import split_dataset_by_node
+
         self.rows = rows
-        self.shuffled = rows.shuffle(seed=seed, buffer_size=SHUFFLED)
+        self.own = split_dataset_by_node(rows, rank, count) if count > 1 else rows
+        self.examples, self.batch_size, self.seed = examples, batch_size, seed
+        self.rank, self.name = rank, name
+        self.taken = 0  # batches that were trained on, of an interrupted run before this one, too
+        self._start = Position()
+        self._starts: deque[Position] = deque()
+
+    def first(self, count: int) -> list[Any]:
+        """The first examples of all processes, as the data has them; fewer if there are fewer."""
+        self.examples.begin(None)
+        self.rows.set_epoch(0)
+        self.rows.load_state_dict(None)
+        found: list[Any] = []
+        rows = enumerate(self.rows)
+        while len(found) < count and (part := list(itertools.islice(rows, count))):
+            made = self.examples.make([row for _, row in part], part[0][0])
+            finished = map(self.examples.finish, made)
+            found += [example for example in finished if example is not None]
+        return found[:count]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position behind the batches that were taken, as JSON has it."""
+        while len(self._starts) > 1 and self._starts[1].given <= self.taken * self.batch_size:
+            self._starts.popleft()
+        start = self._starts[0] if self._starts else self._start
+        return {"taken": self.taken, **asdict(start)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was called."""
+        state = dict(state)
+        self.taken = state.pop("taken")
+        self._start = Position(**state)
+
+    def take(self, number: int) -> None:
+        """Say how many batches have been trained on since the last call."""
+        self.taken += number
+        self.state_dict()  # forgets where older buffers began
 
     def __iter__(self) -> Iterator[Any]:
-        for epoch in itertools.count():
-            self.shuffled.set_epoch(epoch)
-            yield from self.shuffled
+        """Batches, those that were taken before the position as empty ones."""
+        yield from itertools.repeat({}, self.taken)
+        skipped = self.taken * self.batch_size - self._start.given
+        drawn = itertools.islice(self._drawn(self._start), skipped, None)
+        while True:
+            yield self.examples.collate(list(itertools.islice(drawn, self.batch_size)))
+
+    def _drawn(self, start: Position) -> Iterator[Any]:
+        self._starts.clear()
+        while True:
+            began = start
+            self.own.set_epoch(1 + (self.seed * 1_000_003 + start.epoch) % ORDERS)
+            self.own.load_state_dict(start.source)
+            self.examples.begin(start.made)
+            rows, number, given = iter(self.own), start.rows, start.given
+            while True:
+                buffer: list[Any] = []
+                while len(buffer) < self.examples.buffered:
+                    if not (part := list(itertools.islice(rows, READ))):
+                        break
+                    buffer += self.examples.make(part, number)
+                    number += len(part)
+                if not buffer:
+                    break
+                self._starts.append(start)
+                drawn = np.random.default_rng([self.seed, start.epoch, start.rows, self.rank])
+                for place in drawn.permutation(len(buffer)):
+                    example = self.examples.finish(buffer[place])
+                    if example is not None:
+                        given += 1
+                        yield example
+                source, made = self.own.state_dict(), self.examples.state_dict()
+                start = Position(start.epoch, number, given, source, made)
+            if given == began.given and not began.rows:
+                raise UsageError(
+                    f"{self.name}: nothing is left to learn from for process {self.rank}: there "
+                    "are no rows, or none that can be used; look at the data"
+                )
+            start = Position(start.epoch + 1, given=given)

@@ -27,7 +27,7 @@ from zoo.data.text import (
 from zoo.errors import UsageError
 from zoo.hints import quote
 
-from . import adapters, processes
+from . import adapters, processes, ranks
 from .adversarial.objective import Objective
 from .adversarial.objectives import OBJECTIVES
 from .class_weights import check_class_weights, class_weights
@@ -39,6 +39,7 @@ from .recipe import Recipe, build_parts
 from .streams import Endless
 from .tables import build
 from .text_settings import find_class, head_table, text_config, text_options
+from .text_streams import TextExamples
 from .text_trainer import CollatingTrainer
 from .tokenizers import TRAINED_IDS, fit_inputs, fitted_length, load_tokenizer, token_ids
 from .validating import a_few, validate, whole
@@ -146,9 +147,11 @@ class TextRecipe(Recipe):
         fit_inputs(tokenizer, catalog.find(self.card.architecture).reads_mask)
         ids = token_ids(tokenizer)
         config = text_config(self.card, task, len(tokenizer), ids, options.labels, self.start)
-        rows = task.prepare(texts, tokenizer, options, None if quiet else to_stderr)
         recipe = replace(self, config=config, options=options, tokenizer=tokenizer)
-        if not options.streaming:
+        if options.streaming:
+            rows = _stream(recipe, texts)
+        else:
+            rows = task.prepare(texts, tokenizer, options, None if quiet else to_stderr)
             check_batches(recipe, len(rows))
         asked = recipe.arguments.do_eval
         choose = whole if asked else a_few
@@ -160,11 +163,27 @@ class TextRecipe(Recipe):
         )
         return TextMaterial(
             recipe,
-            Endless(rows, self.arguments.seed) if options.streaming else rows,
+            rows,
             validation or (),
             None if quiet else to_stderr,
             class_weights(self.card, options.labels, rows),
         )
+
+
+def _stream(recipe: TextRecipe, texts: Any) -> Endless:
+    """The share of this process in texts that have no length."""
+    task, tokenizer, options = recipe.task, recipe.tokenizer, recipe.options
+    packer = partial(task.packer, tokenizer, options) if options.packing else None
+    encode, pad = task.encoder(texts, tokenizer, options), task.collator(tokenizer, options).pad
+    return Endless(
+        texts,
+        TextExamples(encode, packer, pad),
+        recipe.arguments.train_batch_size // ranks.count(),
+        seed=recipe.arguments.seed,
+        rank=ranks.rank(),
+        count=ranks.count(),
+        name=f"data set {recipe.data.dataset} {recipe.data.train_split}",
+    )
 
 
 def _in_words(settings: dict[str, Any] | str | None) -> str:
@@ -208,10 +227,6 @@ def text_recipe(card: Card, output_dir: str | Path) -> TextRecipe:
     if source is not None and not source.text_columns:
         raise UsageError(
             f"{card.path}: data set {card.data.dataset} has no texts; name another one"
-        )
-    if options.streaming and parts.arguments.max_steps < 1:
-        raise UsageError(
-            f"{card.path}: [data] streaming: a stream has no length, so [train] needs max_steps"
         )
     try:
         objective = (
@@ -315,8 +330,9 @@ class TextMaterial(Material):
 
     def inputs(self, device: Any) -> dict[str, Any]:
         """A batch of the first texts, with the same masks each time."""
-        source = self.rows.rows if isinstance(self.rows, Endless) else self.rows
-        return self._batch(list(itertools.islice(iter(source), LOSS_EXAMPLES)), device)
+        if isinstance(self.rows, Endless):
+            return self._batch(self.rows.first(LOSS_EXAMPLES), device)
+        return self._batch(list(itertools.islice(iter(self.rows), LOSS_EXAMPLES)), device)
 
     def _batch(self, rows: Sequence[Any], device: Any) -> dict[str, Any]:
         made = self.collator.finish(self.collator.pad(rows), torch.Generator().manual_seed(0))

@@ -20,6 +20,7 @@ DERIVED: dict[str, Callable[[Any], Any]] = {"chinese-classics-punctuation": unpu
 #: Data sets that are made by code: from a split, and whether it is streamed.
 GENERATED: dict[str, Callable[[str, bool], Any]] = {"listops": load_listops}
 EMPTY = "corresponds to no data"  # what `datasets` says of a data set without rows
+MAX_OPENED = 64  # files whose row groups are looked up before a stream begins
 
 
 def load_texts(
@@ -188,12 +189,13 @@ def _check_nulls(name: str, table: Any) -> None:
     for column in table.column_names:
         cells = table.data.column(column)
         if cells.null_count:
-            raise UsageError(_null(name, column, pc.index(pc.is_null(cells), True).as_py()))
+            row = pc.index(pc.is_null(cells), True).as_py()
+            raise UsageError(_null(name, column, f"row {row}"))
 
 
-def _null(name: str, column: str, row: int) -> str:
+def _null(name: str, column: str, row: str) -> str:
     return (
-        f"data set {name}, row {row}: nothing (null) in the column {column}; leave such rows out, "
+        f"data set {name}, {row}: nothing (null) in the column {column}; leave such rows out, "
         "or fill them"
     )
 
@@ -201,24 +203,32 @@ def _null(name: str, column: str, row: int) -> str:
 def _stream(
     name: str, place: Path | str, split: str, files: list[Path], table: Any, columns: list[str]
 ) -> Any:
-    """The rows of a stream, checked as they come."""
+    """The rows of a stream, checked as they come, in the parts that it can be divided into."""
     import datasets
 
-    def rows() -> Iterator[dict[str, Any]]:
+    with _faults(name, place, split, files), found(name, place):
+        if table.num_shards <= MAX_OPENED:
+            table = table.reshard()  # of a Parquet file each row group is a part
+    count = table.num_shards
+
+    def rows(parts: list[int]) -> Iterator[dict[str, Any]]:
         number = -1
-        with _faults(name, place, split, files), found(name, place):
-            for number, row in enumerate(table):
-                if not number:
-                    _check_columns(name, list(row), columns)
-                for column in columns:
-                    if row[column] is None:
-                        raise UsageError(_null(name, column, number))
-                yield {column: row[column] for column in columns}
-        if number < 0:
+        for part in parts:
+            with _faults(name, place, split, files), found(name, place):
+                for number, row in enumerate(table.shard(count, part)):
+                    if not number:
+                        _check_columns(name, list(row), columns)
+                    for column in columns:
+                        if row[column] is None:
+                            where = f"row {number}" + (f" of part {part}" if count > 1 else "")
+                            raise UsageError(_null(name, column, where))
+                    yield {column: row[column] for column in columns}
+        if number < 0 and count == 1:
             raise UsageError(f"data set {name}: the split {split!r} is empty; ask for more of it")
 
     features = None
     if table.features:
         _check_columns(name, list(table.features), columns)
         features = datasets.Features({column: table.features[column] for column in columns})
-    return datasets.IterableDataset.from_generator(rows, features=features)
+    parts = {"parts": [*range(count)]}
+    return datasets.IterableDataset.from_generator(rows, features=features, gen_kwargs=parts)

@@ -1,11 +1,13 @@
 """Texts joined into blocks of one length."""
 
-from collections.abc import Callable, Iterator, Sequence
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from zoo.errors import UsageError
 
 Rows = dict[str, list[list[int]]]
+STATE = ("tokens", "words", "next_word")  # of a packer, between texts
 
 
 class Packer:
@@ -54,6 +56,16 @@ class Packer:
         self.tokens = self.tokens[count * self.room :]
         self.words = self.words[count * self.room :]
         return full
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is left of the texts so far, as JSON has it."""
+        return copy.deepcopy({name: getattr(self, name) for name in STATE})
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what was left."""
+        for name in STATE:
+            value = state[name]
+            setattr(self, name, [*value] if isinstance(value, list) else value)
 
 
 def renumber(words: Sequence[int]) -> list[int]:

@@ -262,22 +262,16 @@ class Task:
             dataset = normal_form(
                 "given", dataset, self.marks, self._reading(options), note or _no
             )
-        names = self.needed(options)
-        if (self.marks or self.label) and not (self.scored or options.labels):
-            raise UsageError(f"{self.name} needs the names of its classes: options.labels")
-        stored = not isinstance(dataset, datasets.IterableDataset)
-        label = names[-1] if self.label else None
-        stated = stated_names(dataset, label) if label and not self.scored else ()
-        rows = Encoder(self, tokenizer, replace(options, label=label), stored, stated)
-        if not stored:
+        rows = self.encoder(dataset, tokenizer, options)
+        if not rows.stored:
             stream = dataset.map(
                 rows,
                 batched=True,
                 with_indices=True,
                 batch_size=BATCH_SIZE,
-                remove_columns=list(names),
+                remove_columns=list(self.needed(options)),
             ).remove_columns("cut")
-            packer = partial(self._packer, tokenizer, options) if options.packing else None
+            packer = partial(self.packer, tokenizer, options) if options.packing else None
             made = {"stream": stream, "make_packer": packer}
             return datasets.IterableDataset.from_generator(stream_rows, gen_kwargs=made)
         with no_bars():
@@ -288,13 +282,33 @@ class Task:
             counted = [name for name in COUNTED if name in tokens.column_names]
             tokens = tokens.remove_columns(counted)
             if options.packing:
-                tokens = _map(tokens, self._packer(tokenizer, options))
+                tokens = _map(tokens, self.packer(tokenizer, options))
                 _check_some(
                     tokens, dataset,
                     f"all are less than one block of {options.max_length} tokens; lower "
                     "max_length",
                 )  # fmt: skip
         return tokens
+
+    def encoder(self, dataset: Any, tokenizer: Any, options: TextOptions) -> Encoder:
+        """What makes rows of tokens of a batch of rows of a data set.
+
+        Args:
+            dataset: as `read` returned it.
+            tokenizer: of transformers.
+            options: of the texts; with labels, `options.labels` names all classes.
+
+        Raises:
+            UsageError: the classes are not named.
+        """
+        import datasets
+
+        if (self.marks or self.label) and not (self.scored or options.labels):
+            raise UsageError(f"{self.name} needs the names of its classes: options.labels")
+        label = self.needed(options)[-1] if self.label else None
+        stated = stated_names(dataset, label) if label and not self.scored else ()
+        stored = not isinstance(dataset, datasets.IterableDataset)
+        return Encoder(self, tokenizer, replace(options, label=label), stored, stated)
 
     def collator(self, tokenizer: Any, options: TextOptions) -> Collator:
         """What makes batches of the rows of `prepare`."""
@@ -318,7 +332,8 @@ class Task:
                 "are whole in no part"
             )
 
-    def _packer(self, tokenizer: Any, options: TextOptions) -> Packer:
+    def packer(self, tokenizer: Any, options: TextOptions) -> Packer:
+        """What joins rows of tokens into blocks of `options.max_length`."""
         around: Any = ([], [])
         if self.masks and tokenizer.cls_token_id is not None:
             around = ([tokenizer.cls_token_id], [])
