@@ -44,10 +44,10 @@ def compare(
     from zoo.encoding.ahead import batched
     from zoo.encoding.encoders import Batch, open_encoder
     from zoo.encoding.making import Maker
-    from zoo.encoding.places import Place
     from zoo.encoding.rows import Wanted
     from zoo.encoding.sources import open_source
     from zoo.loading import locate
+    from zoo.places import Place
 
     encoder = open_encoder(locate(model), device=asked.device, precision=asked.precision)
     if encoder.reads == "images":

@@ -17,8 +17,9 @@ import torch
 import zoo
 from tests.conftest import ROOT
 from tests.encoding.conftest import TEXTS, skipped_in, table_of
+from zoo import places
 from zoo.data.reading import read_images
-from zoo.encoding import lines, places
+from zoo.encoding import lines
 from zoo.encoding.shards import matrix
 from zoo.errors import (
     ConflictError,

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 import zoo
 from tests.encoding.conftest import TEXTS, skipped_in, table_of
-from zoo.encoding import places, run
+from zoo import places
+from zoo.encoding import run
 from zoo.encoding.ahead import ahead, batched, in_order
 from zoo.encoding.encoders import Batch, Skipped
 from zoo.encoding.rows import Fault, Wanted

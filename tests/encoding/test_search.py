@@ -10,7 +10,6 @@ import pytest
 import zoo
 from tests.encoding.conftest import TEXTS, table_of
 from zoo.encoding import search
-from zoo.encoding.places import Place
 from zoo.encoding.search import Vectors
 from zoo.encoding.shards import name_of, packed, write_manifest
 from zoo.errors import (
@@ -21,6 +20,7 @@ from zoo.errors import (
     NotFoundError,
     UsageError,
 )
+from zoo.places import Place
 
 BERT, EAE = "genae/tiny-bert", "genae/eae-mnist"
 

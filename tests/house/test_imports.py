@@ -45,6 +45,7 @@ ROOMS = {
     "zoo.lazy": ("", ""),
     "zoo.version": ("", ""),
     "cards": ("", ""),
+    "zoo.places": ("fsspec filelock", "zoo.errors"),
     "zoo.progress": ("rich", ""),
     "zoo.scores": ("scipy", "zoo.errors"),
     "zoo.device": ("torch", "zoo.errors"),
@@ -64,18 +65,18 @@ ROOMS = {
     "zoo.plots": ("numpy torch PIL", "zoo.errors"),
     "zoo.data": (
         "numpy torch PIL datasets pyarrow huggingface_hub",
-        f"{PLAIN} zoo.progress zoo.registry zoo.models.images",
+        f"{PLAIN} zoo.places zoo.progress zoo.registry zoo.models.images",
     ),
     "zoo.data.text": (
         "numpy torch datasets pyarrow tokenizers transformers",
-        f"{PLAIN} zoo.data zoo.models.text",
+        f"{PLAIN} zoo.places zoo.data zoo.models.text",
     ),
     "zoo.embedding": ("torch", f"{PLAIN} zoo.models zoo.loading"),
     "zoo.labeling": ("torch", f"{PLAIN} zoo.progress zoo.device zoo.loading zoo.data.text"),
     "zoo.training": (
         "numpy torch transformers datasets safetensors sklearn huggingface_hub peft matplotlib",
-        f"{PLAIN} zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots zoo.data "
-        "zoo.scores",
+        f"{PLAIN} zoo.places zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots "
+        "zoo.data zoo.scores",
     ),
     "zoo.evaluation": (
         "numpy torch transformers datasets scipy sklearn matplotlib pyarrow PIL sacrebleu",
@@ -89,8 +90,8 @@ ROOMS = {
     ),
     "zoo.encoding": (
         "numpy torch datasets pyarrow fsspec filelock faiss",
-        f"{PLAIN} zoo.progress zoo.registry zoo.models zoo.loading zoo.device zoo.data "
-        "zoo.data.text zoo.evaluation zoo.embedding",
+        f"{PLAIN} zoo.places zoo.progress zoo.registry zoo.models zoo.loading zoo.device "
+        "zoo.data zoo.data.text zoo.evaluation zoo.embedding",
     ),
     "zoo.exporting": (
         "numpy torch transformers sentence_transformers",

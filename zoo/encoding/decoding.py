@@ -11,8 +11,8 @@ import numpy as np
 
 from zoo.data.files import open_bytes, open_cell
 from zoo.errors import GenaeError, NotFoundError, UnreachableError, UnsafeError, UsageError
+from zoo.places import in_words
 
-from .places import in_words
 from .rows import Fault, Remote, Row
 
 #: The image processor of a process that decodes.

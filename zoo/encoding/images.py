@@ -7,8 +7,8 @@ from zoo.data.files import IMAGE_SUFFIXES
 from zoo.data.folders import unwanted
 from zoo.data.splits import parts_of
 from zoo.errors import NotFoundError
+from zoo.places import Place
 
-from .places import Place
 from .rows import Remote, Row, Wanted
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from zoo.errors import MissingDependencyError
+from zoo.places import Place, in_words
 
-from .places import Place, in_words
 from .shards import matrix
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 
 from zoo.data.text.files import CONVERT, HEAD
 from zoo.errors import UsageError
+from zoo.places import Place, in_words
 
-from .places import Place, in_words
 from .rows import Content, Fault, Row, Wanted
 
 MAX_LINE = 16 * 1024 * 1024  # bytes; what is longer is no text that a model reads

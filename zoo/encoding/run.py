@@ -8,11 +8,11 @@ from zoo.device import find_device
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 from zoo.loading import Model, locate
+from zoo.places import Place
 from zoo.registry import manifest as model_manifest
 
 from .encoders import PRECISIONS, model_sum, open_encoder
 from .making import Encoded, Maker, finish, outcome
-from .places import Place
 from .shards import DTYPES, check_free, check_same, read_manifest
 from .sources import open_source
 

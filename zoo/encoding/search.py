@@ -12,11 +12,11 @@ from zoo.data.reading import read_images
 from zoo.errors import ConflictError, NotFoundError, UsageError
 from zoo.evaluation.neighbors import check_distance, nearest
 from zoo.loading import Model, locate
+from zoo.places import Place
 from zoo.progress import track
 
 from .encoders import Encoder, ImageEncoder, TextEncoder, model_sum, open_encoder
 from .index import open_index
-from .places import Place
 from .shards import MANIFEST, matrix, read_manifest, vectors_of
 
 if TYPE_CHECKING:

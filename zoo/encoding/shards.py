@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import ConflictError, IntegrityError, NotFoundError
+from zoo.places import Place
 
 from .encoders import Skipped
-from .places import Place
 
 MANIFEST, SKIPPED, VECTORS = "encoding.json", "skipped.jsonl", "vectors"
 FORMAT = 1

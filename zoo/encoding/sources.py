@@ -11,10 +11,10 @@ from zoo.data.stacked import STACKED
 from zoo.data.text.files import FORMATS, KNOWN
 from zoo.data.text.loading import describes, load_texts
 from zoo.errors import NotFoundError, UsageError
+from zoo.places import Place, is_address
 
 from .images import ImageFiles, image_paths
 from .lines import Lines
-from .places import Place, is_address
 from .rows import Source
 from .tables import TEXT, Columns, ParquetFiles, Stream, Table
 

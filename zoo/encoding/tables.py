@@ -10,9 +10,9 @@ from zoo.data.sources import found
 from zoo.data.tables import content_of, image_column
 from zoo.errors import IntegrityError, UsageError
 from zoo.hints import did_you_mean
+from zoo.places import Place, in_words
 
 from .lines import keyed, text_of
-from .places import Place, in_words
 from .rows import Content, Fault, Row, Wanted
 
 BATCH = {"texts": 1024, "images": 64}  # rows that are in memory at one time
