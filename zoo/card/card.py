@@ -72,7 +72,7 @@ class Data:
         mask_rate: share of tokens that are masked.
         whole_words: whether words are masked as a whole.
         group_by_length: whether batches are of texts of like length.
-        streaming: whether texts are read as they are needed.
+        streaming: whether the data is read as it is needed, and has no length.
         paragraphs: whether texts of `.txt` files end at blank lines.
         separator: what stands between the labels of a cell.
         layout: of files of tags, "columns" or "segmented".
@@ -110,7 +110,8 @@ class Data:
     @property
     def text_options(self) -> dict[str, Any]:
         """What the card says of texts, but for the task."""
-        given = {name: getattr(self, name) for name in OF_TEXTS if name != "task"}
+        names = (*OF_TEXTS, "streaming")
+        given = {name: getattr(self, name) for name in names if name != "task"}
         return {name: value for name, value in given.items() if value not in (None, [])}
 
     def to_dict(self) -> dict[str, Any]:

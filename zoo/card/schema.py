@@ -97,7 +97,6 @@ OF_TEXTS = {
     "mask_rate": optional(SHARE),
     "whole_words": optional(BOOLEAN),
     "group_by_length": optional(BOOLEAN),
-    "streaming": optional(BOOLEAN),
     "paragraphs": optional(BOOLEAN),
     "separator": optional(LINE),
     "layout": optional(choice(LAYOUTS)),
@@ -112,6 +111,7 @@ DATA = {
     "validation_split": optional(LINE),
     "license": LINE,
     "sha256": optional(HASHES),
+    "streaming": optional(BOOLEAN),
     **OF_IMAGES,
     **OF_TEXTS,
 }

@@ -110,7 +110,7 @@ def open_rows(
         raise UsageError(f"data set {dataset}: texts, not images; use it for models of texts")
     place = locate(str(dataset))
     described: dict[str, list[str]] = {}
-    if isinstance(place, Path) and place.is_dir() and not _holds_tables(place):
+    if isinstance(place, Path) and place.is_dir() and not holds_tables(place):
         described = metadata_files(place)
         note_unread(str(dataset), place, described)
         if not described:
@@ -201,7 +201,7 @@ def locate(name: str) -> Path | str:
     )
 
 
-def _holds_tables(folder: Path) -> bool:
+def holds_tables(folder: Path) -> bool:
     """Whether a folder has Parquet files other than metadata."""
     return any(file.name not in METADATA for file in folder.rglob("*.parquet"))
 

@@ -76,7 +76,7 @@ def parts_of(name: str, split: str, sizes: Mapping[str, int]) -> list[tuple[str,
 def in_words(name: str, split: str, error: Exception) -> str:
     """What `datasets` has against a split, as a message; for an absent one, which there are."""
     reason = " ".join(str(error).split())
-    known = re.search(r"Should be one of \[(.*)\]", reason)
+    known = re.search(r"(?:Should be one of|Available splits:) \[(.*)\]", reason)
     if not known:
         return f"data set {name}, split {split!r}: {reason}"
     there = known[1].replace("'", "")

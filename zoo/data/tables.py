@@ -7,7 +7,13 @@ from typing import Any
 
 from zoo.errors import UsageError
 
+MAX_OPENED = 64  # files whose row groups are looked up before a stream begins
 MAX_LABEL = 2**63 - 1  # larger ones are identifiers, and do not fit an int64 tensor
+
+
+def divided(stream: Any) -> Any:
+    """A `datasets.IterableDataset` in smaller parts, of few Parquet files their row groups."""
+    return stream.reshard() if stream.num_shards <= MAX_OPENED else stream
 
 
 def numbered(tables: Any, split: str) -> Any:

@@ -29,12 +29,14 @@ def check_together(model: Any, recipe: Recipe, images: Images) -> None:
             need, or batches are smaller than that; or labels do not fit the model.
     """
     data, arguments = recipe.data, recipe.arguments
-    count = len(images)
+    batch, devices = arguments.train_batch_size, max(1, arguments.n_gpu)
+    count = max(len(images), batch) if data.streaming else len(images)  # all batches are full
     where = f"{data.dataset} {data.train_split}"
     check_labels(model, images, where)
     reasons: list[str] = []
     settings: dict[str, Any] = {}
-    needed = needed_images(model, arguments, images)
+    dropped = arguments.dataloader_drop_last or bool(data.streaming)
+    needed = needed_images(model, arguments, images, dropped)
     title = recipe.entry.title
     needs = f"{'an' if title[0] in 'aeiou' else 'a'} {title} needs at least"
     neighbors = getattr(recipe.config, "num_neighbors", None)
@@ -47,13 +49,12 @@ def check_together(model: Any, recipe: Recipe, images: Images) -> None:
         reasons.append(f"{needs} {neighbors + 1} images per batch with num_neighbors {neighbors}")
         needed = settings["num_neighbors"] = count
         settings["num_neighbors"] -= 1
-    batch, devices = arguments.train_batch_size, max(1, arguments.n_gpu)
-    dropped = arguments.dataloader_drop_last
     if count < batch and dropped:
         reasons.append(f"fewer than one batch of {batch}")
         batch = count
         settings["per_device_train_batch_size"] = max(1, count // devices)
-    processes.check_last(count, arguments, where)
+    if not data.streaming:
+        processes.check_last(count, arguments, where)
     last = count % batch or batch
     if min(batch, count) < needed:
         reasons.append(f"in batches of {batch}: {needs} {needed} images per batch")
@@ -113,11 +114,18 @@ def check_labels(model: Any, images: Images, where: str) -> None:
         )
 
 
-def needed_images(model: Any, arguments: TrainingArguments, images: Images) -> int:
-    """Minimum number of images in a batch: of the loss, and two if a batch norm needs them."""
+def needed_images(model: Any, arguments: TrainingArguments, images: Images, dropped: bool) -> int:
+    """Minimum number of images in a batch: of the loss, and two if a batch norm needs them.
+
+    Args:
+        model: on the CPU; not changed.
+        arguments: of the training.
+        images: of the train split.
+        dropped: whether no last batch is smaller.
+    """
     needed: int = model.min_batch_size
     count, batch = len(images), arguments.per_device_train_batch_size
-    smallest = batch if arguments.dataloader_drop_last else count % batch or batch
+    smallest = batch if dropped else count % batch or batch
     if needed == 1 and 1 in (smallest, count) and not takes_one(model, images):
         return 2
     return needed

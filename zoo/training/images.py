@@ -14,6 +14,7 @@ from zoo import catalog, plots
 from zoo.card import Card
 from zoo.card.schema import TASKS
 from zoo.data.binarization import binarize
+from zoo.data.image_streams import stream_images
 from zoo.data.images import ImageDataset, Images, load_images, to_values
 from zoo.data.sources import DATASETS
 from zoo.errors import UsageError
@@ -21,11 +22,14 @@ from zoo.models.images.energy_sampling import CHAIN_BATCH
 from zoo.models.images.image_processing_genae import GenaeImageProcessor, GenaeImagesKwargs
 from zoo.progress import items_bar
 
+from . import ranks
 from .batches import check_together
 from .divergence import LOSS_EXAMPLES, check_model, check_outputs, check_tensors, loss_in_use
 from .fitting import batches, calibrate_batch_norm, encode_all, fit_samplers
+from .image_examples import BUFFERED, ImageExamples
 from .material import Material, held_out, some
 from .recipe import Recipe, build_config, build_parts, check_known, one_line
+from .streams import Endless
 from .trainer import ImageTrainer
 
 SHOWN_SAMPLES = 64
@@ -55,15 +59,44 @@ class ImageRecipe(Recipe):
 
     def load(self, *, quiet: bool = False) -> "ImageMaterial":
         """The train split, decoded."""
-        data = self.data
+        data, asked = self.data, self.arguments.do_eval
+        if data.streaming:
+            stream = self._stream(data.train_split, quiet)
+            sample = self._sampled(stream, data.train_split)
+
+            def drawn(split: str) -> Images:
+                return self._sampled(self._stream(split, quiet), split, VALIDATED)
+
+            validation = held_out(data, drawn, quiet=quiet, needed=asked)
+            return ImageMaterial(self, sample, validation, stream)
 
         def read(split: str) -> Images:
             return load_images(
                 self.dataset, split, self.processor, config=data.config, quiet=quiet
             )
 
-        images, asked = read(data.train_split), self.arguments.do_eval
+        images = read(data.train_split)
         return ImageMaterial(self, images, held_out(data, read, quiet=quiet, needed=asked))
+
+    def _stream(self, split: str, quiet: bool) -> Endless:
+        """The share of this process in images that have no length."""
+        assert self.processor is not None
+        rows = stream_images(self.dataset, split, config=self.data.config, quiet=quiet)
+        return Endless(
+            rows.rows,
+            ImageExamples(rows, self.processor, self.data.dataset, quiet),
+            self.arguments.train_batch_size // ranks.count(),
+            seed=self.arguments.seed,
+            rank=ranks.rank(),
+            count=ranks.count(),
+            name=f"data set {self.data.dataset} {split}",
+        )
+
+    def _sampled(self, stream: Endless, split: str, count: int = BUFFERED) -> Images:
+        """Images of a stream in memory, the same in every process."""
+        examples = stream.examples
+        assert isinstance(examples, ImageExamples)
+        return examples.images(stream.sample(count), split)
 
 
 def image_recipe(card: Card, output_dir: str | Path) -> ImageRecipe:
@@ -122,13 +155,15 @@ class ImageMaterial(Material):
 
     Attributes:
         recipe: of the training.
-        images: the train split.
+        images: the train split; of a stream a sample.
         validation: the validation split; None without one.
+        stream: the train split, if it is streamed.
     """
 
     recipe: ImageRecipe
     images: Images
     validation: Images | None = None
+    stream: Endless | None = None
 
     def make_model(self) -> Any:
         """A model that starts from the data, where its weights do."""
@@ -141,10 +176,14 @@ class ImageMaterial(Material):
     def trainer(self, model: Any, **settings: Any) -> ImageTrainer:
         """A Trainer that augments and binarises in the step."""
         data = self.recipe.data
+        if self.stream is not None and model.learns_labels:
+            examples = self.stream.examples
+            assert isinstance(examples, ImageExamples)
+            examples.num_labels = model.config.num_labels
         return ImageTrainer(
             model=model,
             args=self.recipe.arguments,
-            train_dataset=ImageDataset(self._placed()),
+            train_dataset=self.stream or ImageDataset(self._placed()),
             binarization=data.binarization,
             augmentations=data.augmentations,
             num_views=data.num_views,
@@ -193,7 +232,10 @@ class ImageMaterial(Material):
         ]
 
     def finish(self, model: Any) -> Any:
-        """Batch-norm statistics of the whole train split, then the samplers the card names."""
+        """Batch-norm statistics of the whole train split, then the samplers the card names.
+
+        Of a stream they are those of a sample.
+        """
         pixels, seed = self.images.pixels, self.recipe.arguments.seed
         binarization = self.recipe.data.binarization
         set_seed(seed)

@@ -7,7 +7,7 @@ that is a new beginning.
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -140,35 +140,44 @@ class Endless(IterableDataset):
         while True:
             yield self.examples.collate(list(itertools.islice(drawn, self.batch_size)))
 
+    def sample(self, count: int) -> list[Any]:
+        """What a process alone would draw first, at most so many; the same in all processes."""
+        alone = Endless(self.rows, self.examples, 1, seed=self.seed, name=self.name)
+        return list(itertools.islice(alone._epoch(Position()), count))
+
     def _drawn(self, start: Position) -> Iterator[Any]:
         self._starts.clear()
         while True:
-            began = start
-            self.own.set_epoch(1 + (self.seed * 1_000_003 + start.epoch) % ORDERS)
-            self.own.load_state_dict(start.source)
-            self.examples.begin(start.made)
-            rows, number, given = iter(self.own), start.rows, start.given
-            while True:
-                buffer: list[Any] = []
-                while len(buffer) < self.examples.buffered:
-                    if not (part := list(itertools.islice(rows, READ))):
-                        break
-                    buffer += self.examples.make(part, number)
-                    number += len(part)
-                if not buffer:
+            start = yield from self._epoch(start)
+
+    def _epoch(self, start: Position) -> Generator[Any, None, Position]:
+        """What is drawn until the data ends; then the position at its beginning."""
+        began = start
+        self.own.set_epoch(1 + (self.seed * 1_000_003 + start.epoch) % ORDERS)
+        self.own.load_state_dict(start.source)
+        self.examples.begin(start.made)
+        rows, number, given = iter(self.own), start.rows, start.given
+        while True:
+            buffer: list[Any] = []
+            while len(buffer) < self.examples.buffered:
+                if not (part := list(itertools.islice(rows, READ))):
                     break
-                self._starts.append(start)
-                drawn = np.random.default_rng([self.seed, start.epoch, start.rows, self.rank])
-                for place in drawn.permutation(len(buffer)):
-                    example = self.examples.finish(buffer[place])
-                    if example is not None:
-                        given += 1
-                        yield example
-                source, made = self.own.state_dict(), self.examples.state_dict()
-                start = Position(start.epoch, number, given, source, made)
-            if given == began.given and not began.rows:
-                raise UsageError(
-                    f"{self.name}: nothing is left to learn from for process {self.rank}: there "
-                    "are no rows, or none that can be used; look at the data"
-                )
-            start = Position(start.epoch + 1, given=given)
+                buffer += self.examples.make(part, number)
+                number += len(part)
+            if not buffer:
+                break
+            self._starts.append(start)
+            order = np.random.default_rng([self.seed, start.epoch, start.rows, self.rank])
+            for place in order.permutation(len(buffer)):
+                example = self.examples.finish(buffer[place])
+                if example is not None:
+                    given += 1
+                    yield example
+            source, made = self.own.state_dict(), self.examples.state_dict()
+            start = Position(start.epoch, number, given, source, made)
+        if given == began.given and not began.rows:
+            raise UsageError(
+                f"{self.name}: nothing is left to learn from for process {self.rank}: there are "
+                "no rows, or none that can be used; look at the data"
+            )
+        return Position(start.epoch + 1, given=given)

@@ -7,11 +7,14 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
+from zoo.data.addresses import files_at, here, tables_at
 from zoo.data.sources import DATASETS, found, locate, no_bars
 from zoo.data.splits import canonical, in_words, note_fewer
+from zoo.data.tables import divided
 from zoo.errors import GenaeError, IntegrityError, UsageError
+from zoo.places import is_address
 
-from .files import Format, csv_header, find_files, first_fault
+from .files import FORMATS, Format, csv_header, find_files, first_fault
 from .listops import load_listops
 from .punctuation import unpunctuated
 
@@ -20,7 +23,7 @@ DERIVED: dict[str, Callable[[Any], Any]] = {"chinese-classics-punctuation": unpu
 #: Data sets that are made by code: from a split, and whether it is streamed.
 GENERATED: dict[str, Callable[[str, bool], Any]] = {"listops": load_listops}
 EMPTY = "corresponds to no data"  # what `datasets` says of a data set without rows
-MAX_OPENED = 64  # files whose row groups are looked up before a stream begins
+REMOTE = (".parquet", ".jsonl", ".json", ".txt")  # formats that are read at any address
 
 
 def load_texts(
@@ -39,8 +42,8 @@ def load_texts(
     and `.tsv` files are texts, labels too. Files are read into a cache on disk, not into memory.
 
     Args:
-        name: a name of `zoo.data.DATASETS`, a folder or file (Parquet, JSON lines, CSV, text), or
-            a Hub id.
+        name: a name of `zoo.data.DATASETS`, a folder or file (Parquet, JSON lines, CSV, text), a
+            Hub id, or an address that fsspec knows of anything but CSV.
         split: in the slicing syntax of `datasets`: "train", "train[:500]", "train[90%:]"; a whole
             one if it is streamed.
         columns: that are needed, in the order they shall have; None for all there are, with
@@ -75,18 +78,24 @@ def load_texts(
         columns = list(table.features) if columns is None else columns
         _check_columns(name, list(table.features), columns)
         return table.select_columns(list(columns))
-    place = locate(name)
+    name = here(name)
+    place = name if is_address(name) else locate(name)
     config = config or (DATASETS[name].config if name in DATASETS else None)
     kind: Format | None = None
     files: dict[str, list[Path]] = {}
-    if isinstance(place, Path) and not (place.is_dir() and (config or describes(place))):
+    addresses: dict[str, list[str]] = {}
+    if is_address(name):
+        suffix, addresses = tables_at(name, *files_at(name), REMOTE)
+        kind = FORMATS[suffix]
+    elif isinstance(place, Path) and not (place.is_dir() and (config or describes(place))):
         kind, files = find_files(name, place)
+        addresses = {split: [str(file.absolute()) for file in files[split]] for split in files}
     every = [file for each in files.values() for file in each]
     if paragraphs and (kind is None or kind.reader != "text"):
         raise UsageError(_no_paragraphs(name))
     request: dict[str, Any] = {"path": str(place), "name": config}
     if kind is not None:
-        request = _request(name, kind, files, columns)
+        request = _request(name, kind, addresses, files, columns)
         request |= {"sample_by": "paragraph"} if paragraphs else {}
     with _faults(name, place, split, every), no_bars(quiet or kind is not None):
         import datasets
@@ -123,16 +132,18 @@ def describes(folder: Path) -> bool:
 
 
 def _request(
-    name: str, kind: Format, files: dict[str, list[Path]], columns: Sequence[str] | None
+    name: str,
+    kind: Format,
+    addresses: dict[str, list[str]],
+    files: dict[str, list[Path]],
+    columns: Sequence[str] | None,
 ) -> dict[str, Any]:
     """The arguments of `datasets.load_dataset` for files."""
     import datasets
 
     request = {
         "path": kind.reader,
-        "data_files": {
-            split: [escape(str(file.absolute())) for file in each] for split, each in files.items()
-        },
+        "data_files": {split: [*map(escape, each)] for split, each in addresses.items()},
         **kind.settings,
     }
     if kind.reader == "csv":
@@ -207,8 +218,7 @@ def _stream(
     import datasets
 
     with _faults(name, place, split, files), found(name, place):
-        if table.num_shards <= MAX_OPENED:
-            table = table.reshard()  # of a Parquet file each row group is a part
+        table = divided(table)
     count = table.num_shards
 
     def rows(parts: list[int]) -> Iterator[dict[str, Any]]:
