@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
-from tests.evaluation.browser import open_page
-from tests.gallery.looking import IMAGE, INK, settle
+import pytest
 
+from tests.evaluation.browser import open_page
+from tests.gallery.looking import drawn, ink, settle
+
+pytestmark = pytest.mark.slow
 PHONE = {"width": 360, "height": 740}
 
 
@@ -23,9 +26,9 @@ def test_a_chinese_phone_without_motion(page_file: Path) -> None:
         page.mouse.move(box["x"] + 150, box["y"] + 100, steps=8)
         page.mouse.up()
         settle(page)
-        before = page.evaluate(IMAGE, "#walk canvas")
+        before = drawn(page, "#walk canvas")
         page.wait_for_timeout(200)
-        assert page.evaluate(IMAGE, "#walk canvas") == before
+        assert drawn(page, "#walk canvas") == before
         page.locator("#language").click()
         assert page.inner_text("#drawing h2") == "Draw a digit"
         assert said == []
@@ -34,5 +37,5 @@ def test_a_chinese_phone_without_motion(page_file: Path) -> None:
 def test_it_works_where_workers_do_not(page_file: Path) -> None:
     with open_page(page_file.as_uri(), first="delete window.Worker") as (page, asked, said):
         settle(page)
-        assert page.evaluate(INK, "#samples > canvas") > 5
+        assert ink(page, "#samples .sheet") > 5
         assert (asked, said) == ([page_file.as_uri()], [])

@@ -116,8 +116,8 @@ ROOMS = {
     ),
     "zoo.gallery": (
         "torch",
-        f"{PLAIN} zoo.progress zoo.version zoo.loading zoo.plots zoo.data zoo.evaluation "
-        "zoo.grids",
+        f"{PLAIN} zoo.progress zoo.version zoo.registry zoo.loading zoo.plots zoo.data "
+        "zoo.evaluation zoo.grids",
     ),
     "zoo.compression": (
         "numpy PIL safetensors constriction",

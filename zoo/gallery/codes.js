@@ -1,52 +1,117 @@
 /* Codes of images: drawn from a seed, mixed, and the drawing that an encoder can read. */
 
-/** Normal random numbers from a seed and a stream: sfc32 and Box-Muller. */
+/**
+ * PyTorch's random numbers on a CPU, so that a seed names the images that it names for `genae
+ * sample`: the Mersenne Twister (Matsumoto and Nishimura, 1998), and what torch makes of it.
+ */
 class Noise {
-  constructor(seed, stream = 0) {
-    this.state = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0, stream >>> 0, 1];
-    for (let i = 0; i < 16; i++) this.whole();
+  /** @param {number} seed a whole number, of which the lowest 32 bits count */
+  constructor(seed) {
+    const state = (this.state = new Uint32Array(624));
+    state[0] = seed;
+    for (let k = 1; k < 624; k++) {
+      state[k] = Math.imul(1812433253, state[k - 1] ^ (state[k - 1] >>> 30)) + k;
+    }
+    this.at = 624;
   }
 
-  whole() {
-    const s = this.state, made = (s[0] + s[1] + s[3]) >>> 0;
-    s[3] = (s[3] + 1) >>> 0;
-    s[0] = s[1] ^ (s[1] >>> 9);
-    s[1] = (s[2] + (s[2] << 3)) >>> 0;
-    s[2] = (((s[2] << 21) | (s[2] >>> 11)) + made) >>> 0;
-    return made;
+  /** The next 32 bits. */
+  bits() {
+    const state = this.state;
+    if (this.at === 624) {
+      for (let k = 0; k < 624; k++) {
+        const y = (state[k] & 0x80000000) | (state[(k + 1) % 624] & 0x7fffffff);
+        state[k] = state[(k + 397) % 624] ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
+      }
+      this.at = 0;
+    }
+    let y = state[this.at++];
+    y ^= y >>> 11;
+    y ^= (y << 7) & 0x9d2c5680;
+    y ^= (y << 15) & 0xefc60000;
+    return (y ^ (y >>> 18)) >>> 0;
   }
 
-  uniform() {
-    return (this.whole() + 0.5) / 2 ** 32;
+  /** A whole number from 0 below a count, as of `torch.randint`. */
+  below(count) {
+    return this.bits() % count;
   }
 
-  normal() {
-    return Math.sqrt(-2 * Math.log(this.uniform())) * Math.cos(2 * Math.PI * this.uniform());
+  /**
+   * Normal numbers, as of `torch.randn`, which makes sixteen at a time of eight radii and eight
+   * angles; fewer are the first ones of sixteen.
+   */
+  normals(count) {
+    const made = new Float32Array(Math.max(16, count));
+    for (let start = 0; start + 16 <= made.length; start += 16) this.fill(made, start);
+    const rest = made.length % 16;
+    if (rest) {
+      for (let k = 0; k < rest; k++) this.bits(); // torch draws for all, then the last sixteen anew
+      this.fill(made, made.length - 16);
+    }
+    return made.subarray(0, count);
   }
 
-  vector(count) {
-    return Float32Array.from({ length: count }, () => this.normal());
+  fill(made, start) {
+    const uniform = Array.from({ length: 16 }, () => (this.bits() & 0xffffff) / 0x1000000);
+    for (let i = start; i < start + 8; i++) {
+      const radius = Math.sqrt(-2 * Math.log(1 - uniform[i - start]));
+      const angle = Math.fround(Math.fround(2 * Math.PI) * uniform[i - start + 8]);
+      made[i] = radius * Math.cos(angle);
+      made[i + 8] = radius * Math.sin(angle);
+    }
   }
 }
 
 /**
- * A code of a model for some noise.
+ * Codes of a model, those that its `sample_latents` draws.
  *
  * @param facts of the model
- * @param {Noise} noise
+ * @param {number} seed
+ * @param {number} count of codes, which have 16 numbers or more in all
  * @param how {spread, fitted, label}: factor on deviations, whether to draw from the Gaussian that
- *   was fitted to codes of the training images, number of a label where codes have classes
+ *   was fitted to codes of the training images, and a label, where codes have some; without one,
+ *   equally many of each, in order
+ * @returns {Float32Array[]}
  */
-function codeOf(facts, noise, { spread = 1, fitted = false, label = null } = {}) {
-  const code = noise.vector(facts.latents).map((value) => value * spread);
-  if (fitted && facts.gaussian) {
-    const { mean, scale } = facts.gaussian;
-    return code.map((_, i) => scale[i].reduce((sum, factor, k) => sum + factor * code[k], mean[i]));
+function codesOf(facts, seed, count, { spread = 1, fitted = false, label = null } = {}) {
+  const noise = new Noise(seed), { latents, gaussian, prior } = facts;
+  const rows = (make) => Array.from({ length: count }, (_, row) => make(row));
+  if (prior.choices && !fitted) {
+    return rows(() => {
+      const code = new Float32Array(latents);
+      for (let i = 0; i < latents; i += prior.choices) code[i + noise.below(prior.choices)] = 1;
+      return code;
+    });
   }
-  if (!facts.centers.length) return code;
-  const count = facts.centers.length;
-  const centre = facts.centers[label ?? Math.min(count - 1, Math.floor(noise.uniform() * count))];
-  return code.map((value, i) => value + centre[i]);
+  const numbers = noise.normals(count * latents).map((value) => value * spread);
+  const codes = rows((row) => numbers.subarray(row * latents, (row + 1) * latents));
+  if (fitted) {
+    const { mean, scale } = gaussian; // a triangle of factors
+    return codes.map((code) =>
+      code.map((_, i) => scale[i].reduce((sum, factor, k) => sum + factor * code[k], mean[i])));
+  }
+  if (!prior.centers) return codes.map((code) => valid(facts, code));
+  const each = Math.ceil(count / prior.centers.length);
+  return codes.map((code, row) => {
+    const centre = prior.centers[label ?? Math.floor(row / each)];
+    return code.map((value, i) => value + centre[i]);
+  });
+}
+
+/** The code of a model that is nearest to some numbers: of length 1, or of shares, where its are. */
+function valid({ prior }, numbers) {
+  if (prior.sphere) {
+    const norm = Math.hypot(...numbers) || 1;
+    return numbers.map((value) => value / norm);
+  }
+  if (!prior.choices) return numbers;
+  const shares = numbers.map((value) => Math.max(1e-6, value));
+  for (let i = 0; i < shares.length; i += prior.choices) {
+    const group = shares.subarray(i, i + prior.choices), sum = group.reduce((a, b) => a + b, 0);
+    group.forEach((value, k) => (group[k] = value / sum));
+  }
+  return shares;
 }
 
 /**
@@ -67,7 +132,7 @@ function between(a, b, t) {
 /** Two directions at right angles, of length 1. */
 function plane(noise, count) {
   const unit = (v) => v.map((value) => value / (Math.hypot(...v) || 1));
-  const first = unit(noise.vector(count)), other = noise.vector(count);
+  const first = unit(noise.normals(count)), other = noise.normals(count);
   const shared = first.reduce((sum, value, i) => sum + value * other[i], 0);
   return [first, unit(other.map((value, i) => value - shared * first[i]))];
 }
@@ -122,4 +187,15 @@ function centred(drawn, side, target) {
   }
   return Float32Array.from(sums);
 }
-if (typeof module !== "undefined") module.exports = { Noise, codeOf, between, plane, centred };
+
+/** A drawing made smaller, each pixel the mean of what it covers; arguments as of `centred`. */
+function shrunk(drawn, side, target) {
+  const step = side / target, made = new Float32Array(target * target);
+  for (let row = 0; row < side; row++) {
+    for (let column = 0; column < side; column++) {
+      made[Math.floor(row / step) * target + Math.floor(column / step)] += drawn[row * side + column];
+    }
+  }
+  return made.map((sum) => sum / step ** 2);
+}
+if (typeof module !== "undefined") module.exports = { Noise, codesOf, valid, between, plane, centred, shrunk };

@@ -1,7 +1,9 @@
 /* The page: what can be done with the models, section by section. */
 
 const LANGUAGES = ["en", "zh"];
-const COLUMNS = 12, ROWS = 4, COMPARED = 10, SHOWN_SLIDERS = 32, REACH = 3, MAP = 13;
+const SAMPLES = 64, OF_LABEL = 8, MAX_SAMPLES = 128, COMPARED = 16, STEPS = 16;
+const SHOWN_SLIDERS = 32, REACH = 3, MAP = 15, RING = 90;
+const MAX_SEED = 2 ** 32 - 1, DIGITS = "examples-mnist";
 
 /** An element with attributes, listeners (`on...`) and children. */
 function element(tag, attributes = {}, ...children) {
@@ -15,12 +17,12 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** Texts in the language that is chosen; elements that show one are told when it changes. */
+/** Texts in the language that is chosen; elements of the page that show one follow its change. */
 class Words {
   constructor(table) {
     this.table = table;
     this.language = (navigator.language || "en").toLowerCase().startsWith("zh") ? "zh" : "en";
-    this.told = [];
+    this.telling = new WeakMap();
   }
 
   get(key, values = {}) {
@@ -28,13 +30,14 @@ class Words {
     return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
   }
 
-  /** Show a text in an element, or as an attribute of it, in whatever language. */
+  /** Show a text in an element, or as its attribute, in whatever language; an element has one. */
   show(node, key, attribute = null, values = {}) {
     const tell = () => {
       if (attribute) node.setAttribute(attribute, this.get(key, values));
       else node.textContent = this.get(key, values);
     };
-    this.told.push(tell);
+    node.dataset.text = key;
+    this.telling.set(node, tell);
     tell();
     return node;
   }
@@ -42,7 +45,7 @@ class Words {
   change(language) {
     this.language = language;
     document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-    for (const tell of this.told) tell();
+    for (const node of document.querySelectorAll("[data-text]")) this.telling.get(node)();
   }
 }
 
@@ -50,7 +53,7 @@ class Words {
 class Gallery {
   constructor(data, runner) {
     this.models = data.models;
-    this.examples = data.examples;
+    this.sets = data.examples;
     this.words = new Words(data.words);
     this.runner = runner;
     this.still = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -62,6 +65,11 @@ class Gallery {
       parts.every((part) => this.models[place].parts.includes(part)));
   }
 
+  /** Places of decoders whose codes are noise, nothing else. */
+  plain() {
+    return this.having("decode").filter((place) => !Object.keys(this.models[place].prior).length);
+  }
+
   /** Decode a code and draw the image. */
   async decode(canvas, place, code, key, spot = null) {
     const pixels = await this.runner.run(place, "decode", code, key);
@@ -69,9 +77,12 @@ class Gallery {
     return pixels;
   }
 
-  /** Draw the output of a decoder, all over a canvas or in a spot [x, y, side] of it. */
+  /**
+   * Draw an image of a model's, padded or not: as large as it is, or in a spot [x, y, side] of a
+   * canvas.
+   */
   draw(canvas, place, pixels, spot = null) {
-    const { side, shown, channels } = this.models[place];
+    const { shown, channels } = this.models[place], side = Math.sqrt(pixels.length / channels);
     const cut = (side - shown) >> 1, plane = side * side;
     const image = new ImageData(shown, shown);
     for (let row = 0, i = 0; row < shown; row++) {
@@ -83,73 +94,106 @@ class Gallery {
         image.data[i + 3] = 255;
       }
     }
-    const [x, y, width] = spot ?? [0, 0, canvas.width];
-    const small = element("canvas", { width: shown, height: shown });
-    small.getContext("2d").putImageData(image, 0, 0);
-    canvas.getContext("2d").drawImage(small, x, y, width, width);
+    if (spot) {
+      const small = element("canvas"), [x, y, width] = spot;
+      paint(small, image);
+      canvas.getContext("2d").drawImage(small, x, y, width, width);
+    } else paint(canvas, image);
     const root = document.documentElement;
     if (!root.dataset.first) root.dataset.first = performance.now().toFixed(1);
   }
 
-  canvas(width, height, key, values = {}) {
-    return this.words.show(element("canvas", { width, height, role: "img" }), key, "aria-label", values);
+  canvas(key, values = {}, side = 1) {
+    const made = element("canvas", { width: side, height: side, role: "img" });
+    return this.words.show(made, key, "aria-label", values);
   }
 
-  /** A control with its name in front; `unit` is shown behind it. */
-  labelled(key, control, unit = "") {
-    return element("label", {}, this.words.show(element("span"), key), control, unit);
+  /** Canvases in rows that are one image to a reader of screens; `fit` changes their number. */
+  sheet(key, values = {}) {
+    const node = this.words.show(element("div", { class: "sheet", role: "img" }), key, "aria-label", values);
+    const fit = (count) => {
+      while (node.children.length > count) node.lastChild.remove();
+      while (node.children.length < count) node.append(element("canvas", { width: 1, height: 1 }));
+      return [...node.children];
+    };
+    return { node, fit };
+  }
+
+  /** A control with its name in front. */
+  labelled(key, control) {
+    return element("label", {}, this.words.show(element("span"), key), control);
   }
 
   button(key, onclick) {
     return this.words.show(element("button", { type: "button", onclick }), key);
   }
 
+  /** A seed: its value, and the controls that change it. */
+  seed(draw) {
+    const input = element("input", { type: "number", min: 0, max: MAX_SEED, value: 0, oninput: draw });
+    const value = () => Math.min(MAX_SEED, Math.max(0, Math.floor(Number(input.value)) || 0));
+    const next = this.button("next", () => {
+      input.value = (value() + 1) % (MAX_SEED + 1);
+      draw();
+    });
+    return { get value() { return value(); }, nodes: [this.labelled("seed", input), next] };
+  }
+
   /** A choice of models, of which the value is a place. */
   choice(places, onchange) {
-    const options = places.map((place) => {
-      const option = element("option", { value: place });
-      option.textContent = this.models[place].id;
-      return option;
-    });
+    const options = places.map((value) => element("option", { value }, this.models[value].id));
     return element("select", { onchange }, ...options);
   }
 
-  section(name, ...children) {
-    const title = this.words.show(element("h2", { id: `${name}-title` }), `${name}_title`);
-    const help = this.words.show(element("p", { class: "help" }), `${name}_help`);
-    return element("section", { id: name, "aria-labelledby": title.id }, title, help, ...children);
+  /** The row of controls with a choice of models, if there is one. */
+  alternatives(model) {
+    return model.length > 1 ? [element("div", { class: "controls" }, this.labelled("model", model))] : [];
   }
 
-  /** An example image as a model reads it, padded with black. */
-  example(number, place) {
-    const { side, shown, channels } = this.models[place], pixels = new Float32Array(channels * side * side);
-    const bytes = this.bytes ??= this.examples.images.map((text) => atob(text));
-    const cut = (side - shown) >> 1, own = this.examples.channels;
-    for (let channel = 0; channel < channels; channel++) {
-      for (let i = 0; i < shown * shown; i++) {
-        const at = channel * side * side + (cut + Math.floor(i / shown)) * side + cut + (i % shown);
-        pixels[at] = bytes[number].charCodeAt((own === channels ? channel : 0) * shown * shown + i) / 255;
-      }
+  section(id, children, texts = id) {
+    const title = this.words.show(element("h2", { id: `${id}-title` }), `${texts}_title`);
+    const help = this.words.show(element("p", { class: "help" }), `${texts}_help`);
+    return element("section", { id, "aria-labelledby": title.id }, title, help, ...children);
+  }
+
+  /** Example images of a model that encodes, from 0 to 1. */
+  examples(place) {
+    const numbers = (text) => Float32Array.from(atob(text), (letter) => letter.charCodeAt(0) / 255);
+    return this.sets[this.models[place].examples].map(numbers);
+  }
+
+  /** An image as a model reads it, padded with black. */
+  padded(place, image) {
+    const { side, shown, channels } = this.models[place], cut = (side - shown) >> 1;
+    const pixels = new Float32Array(channels * side * side);
+    for (let i = 0; i < image.length; i++) {
+      const column = i % shown, row = Math.floor(i / shown) % shown, channel = Math.floor(i / shown / shown);
+      pixels[(channel * side + row + cut) * side + column + cut] = image[i];
     }
     return pixels;
   }
 
   /** Buttons with the examples; a chosen one is pressed. */
-  thumbnails(place, key, choose) {
-    const buttons = this.examples.images.map((_, number) => {
-      const canvas = this.canvas(28, 28, "example", { number: number + 1 });
-      this.draw(canvas, place, this.example(number, place));
-      return element("button", {
-        type: "button", class: "thumbnail", "aria-pressed": false,
-        onclick: () => {
-          buttons.forEach((button, k) => button.setAttribute("aria-pressed", k === number));
-          choose(number);
-        },
-      }, canvas);
-    });
-    const group = element("div", { class: "thumbnails", role: "group" }, ...buttons);
-    return { group: this.words.show(group, key, "aria-label"), buttons };
+  thumbnails(key, choose) {
+    const node = this.words.show(element("div", { class: "thumbnails", role: "group" }), key, "aria-label");
+    const press = (chosen) => [...node.children].forEach((button, k) => button.setAttribute("aria-pressed", k === chosen));
+    const fill = (place) => node.replaceChildren(...this.examples(place).map((image, number) => {
+      const canvas = this.canvas("example", { number: number + 1 });
+      this.draw(canvas, place, image);
+      const onclick = () => {
+        press(number);
+        choose(image);
+      };
+      return element("button", { type: "button", class: "thumbnail", "aria-pressed": false, onclick }, canvas);
+    }));
+    return { node, fill, press };
   }
+}
+
+/** Make a canvas an image, of whose size it becomes. */
+function paint(canvas, image) {
+  if (canvas.width !== image.width) canvas.width = canvas.height = image.width;
+  canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
 /** Where a pointer is on a canvas, from 0 to 1. */
@@ -187,6 +231,11 @@ function arrows(canvas, step) {
   });
 }
 
+/** A place some steps to the right and up, inside. */
+function moved([x, y], right, up) {
+  return [x + right, y - up].map((value) => Math.min(1, Math.max(0, value)));
+}
+
 /** Start the page: its sections in order, those that its models can fill; returns the gallery. */
 function start() {
   const data = JSON.parse(document.getElementById("models").textContent);
@@ -209,7 +258,7 @@ function start() {
   const lead = words.show(element("p", { class: "lead" }), "lead");
   const made = SECTIONS.map((make) => make(gallery)).filter(Boolean);
   const links = made.map((section) =>
-    words.show(element("a", { href: `#${section.id}` }), `${section.id}_title`));
+    words.show(element("a", { href: `#${section.id}` }), section.firstChild.dataset.text));
   main.append(element("div", { class: "head" }, lead, language), element("nav", {}, ...links), ...made);
   words.change(words.language);
   return gallery;

@@ -6,9 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo.errors import UsageError
+from zoo.errors import GenaeError, UsageError
 from zoo.gallery.tracing import Network, UnknownOperationError, trace
+from zoo.hints import command
 from zoo.loading import Located
+from zoo.registry import load_card
 
 #: From a model and its images or codes to what a part makes, in its config's sizes.
 FUNCTIONS: Mapping[str, Callable[[Any, Tensor], Tensor]] = {
@@ -18,6 +20,12 @@ FUNCTIONS: Mapping[str, Callable[[Any, Tensor], Tensor]] = {
 }
 #: What a model must be able to do to have a part.
 NEEDS = {"decode": "samples", "encode": "reconstructs", "classify": "classifies"}
+#: Example images of a model's data.
+EXAMPLES = {
+    "mnist": "examples-mnist",
+    "fashion-mnist": "examples-fashion-mnist",
+    "synthetic-faces": "examples-faces",
+}
 MAX_CLASSIFIER = 100_000  # weights; what reads a digit while it is drawn
 MAX_LATENTS = 256
 MAX_SIDE = 128  # pixels, more are too slow for a browser without a GPU
@@ -56,8 +64,9 @@ def shown(located: Located, model: Any, processor: Any, wanted: Sequence[str]) -
     side = config.image_size
     pixels = [config.num_channels, side, side]
     latents: Any = getattr(config, "latent_size", None)
-    have = [name for name in wanted if NEEDS[name] in located.entry.can and _has(model, name)]
-    if not have:
+    can = located.entry.can
+    have = [name for name in wanted if NEEDS[name] in can and _has(model, name)]
+    if not have or "quantizes" in can:
         raise LeftOutError("it neither decodes vectors of codes nor classifies images")
     if side > MAX_SIDE:
         raise LeftOutError(f"its images of {side} pixels a side are too large for the engine")
@@ -75,16 +84,28 @@ def shown(located: Located, model: Any, processor: Any, wanted: Sequence[str]) -
         except (RuntimeError, ValueError, UsageError) as error:  # of torch.export
             reason = " ".join(str(error).split())[:120]
             raise LeftOutError(f"its {name} cannot be exported ({reason})") from error
+    codes = codes_of(model) if "decode" in parts else {}
+    num_labels = len(codes["prior"].get("centers", ())) if codes else config.num_labels
     facts = {
         "channels": config.num_channels,
         "side": side,
         "shown": processor.size,
-        "latents": latents,
-        "labels": _labels(config) if "classify" in parts or _centers(model) else [],
-        "centers": _centers(model),
-        "gaussian": _gaussian(model),
+        "labels": _names(config, num_labels),
+        "data": _data(located),
+        "command": command("genae", "sample", located.name),
+        **codes,
     }
     return Shown(facts, parts)
+
+
+def _data(located: Located) -> str | None:
+    """Examples that ship of a model's data set, where its folder has a card."""
+    try:
+        data = load_card(located.place).data
+    except GenaeError:  # no card, or one of another tool
+        return None
+    name = None if data is None else data.dataset
+    return name if name in EXAMPLES.values() else EXAMPLES.get(str(name))
 
 
 def _has(model: Any, part: str) -> bool:
@@ -96,33 +117,49 @@ def _has(model: Any, part: str) -> bool:
     return found and hasattr(model, "samplers")
 
 
-def _labels(config: Any) -> list[str]:
+def _names(config: Any, count: int) -> list[str]:
     """Names of labels; numbers where they have none."""
-    return [
-        str(number) if str(name) == f"LABEL_{number}" else str(name)
-        for number, name in sorted(config.id2label.items())
-    ]
+    names = config.id2label or {}
+    found = [str(names.get(number, number)) for number in range(count)]
+    return [name.removeprefix("LABEL_") for name in found]
 
 
-def _centers(model: Any) -> list[list[float]]:
-    """The mean code of each label, where the prior has them."""
-    prior: Any = getattr(model, "prior", None)
-    if not hasattr(prior, "centers") or not model.config.num_labels:
-        return []
-    return _rounded(prior.centers().detach().tolist())
+def codes_of(model: Any) -> dict[str, Any]:
+    """How `codes.js` draws codes of a model.
 
-
-def _gaussian(model: Any) -> dict[str, Any] | None:
-    """Mean and scale of a Gaussian fitted to the codes, where one was."""
-    samplers = getattr(model, "samplers", {})
-    fitted = samplers["gaussian"] if "gaussian" in samplers else None
-    if fitted is None or not fitted.fitted:
-        return None
+    Returns:
+        Their size, as `latents`; `prior`, nothing of N(0, I); whether a temperature `spreads` it;
+        `gaussian`, mean and scale of the one that was fitted to codes, or None.
+    """
     return {
-        "mean": _rounded([fitted.mean.tolist()])[0],
-        "scale": _rounded(fitted.scale_tril.tolist()),
+        "latents": model.config.latent_size,
+        "prior": _prior(model),
+        "spreads": model.has_spread,
+        "gaussian": _gaussian(model),
     }
 
 
-def _rounded(rows: list[list[float]]) -> list[list[float]]:
-    return [[round(value, 5) for value in row] for row in rows]
+def _prior(model: Any) -> dict[str, Any]:
+    """How a prior differs from N(0, I)."""
+    distribution = model.distribution("prior")
+    if distribution.num_labels:
+        return {"centers": _rounded(distribution.centers())}
+    posterior = getattr(model.config, "posterior", None)
+    if posterior == "gumbel_softmax":
+        return {"choices": model.config.num_choices}
+    return {"sphere": True} if posterior == "von_mises_fisher" else {}
+
+
+def _gaussian(model: Any) -> dict[str, Any] | None:
+    """Mean of a Gaussian fitted to the codes, and the triangle of its scale, where one was."""
+    fitted = model.samplers["gaussian"] if "gaussian" in model.samplers else None
+    if fitted is None or not fitted.fitted:
+        return None
+    rows = _rounded(fitted.scale_tril)
+    triangle = [row[: place + 1] for place, row in enumerate(rows)]
+    return {"mean": _rounded(fitted.mean[None])[0], "scale": triangle}
+
+
+def _rounded(rows: Tensor) -> list[list[float]]:
+    """What single precision tells apart, in few characters."""
+    return [[float(f"{value:.8g}") for value in row] for row in rows.detach().tolist()]

@@ -3,13 +3,14 @@
 import base64
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UsageError
-from zoo.grids import Name
+from zoo.grids import Name, to_bytes
 from zoo.hints import command
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ DEFAULT: dict[str, tuple[str, ...]] = {
 ALL = ("decode", "encode", "classify")
 MIN_SIZE, DEFAULT_SIZE, MAX_SIZE = 0.1, 4.0, 1000  # megabytes, of 1,000,000 bytes
 MAX_EXAMPLES = 10
-EXAMPLES = "examples-mnist"
 TITLE, ENDINGS = "genae", (".html", ".htm")
 #: The script of the page in order, which is also that of its worker.
 SCRIPTS = ("engine.js", "runner.js", "codes.js", "page.js", "sections.js")
@@ -87,7 +87,7 @@ def make_gallery(
     Args:
         models: ids or folders, in order; None is a choice of shipped models of digits.
         images: to go from one to another and to reconstruct: files, folders, or names of example
-            data sets; without any, shipped examples of the first encoder's data set.
+            data sets; without any, shipped examples of each model's data set, or what it draws.
         max_size: of the page, in megabytes; a model or an encoder beyond it is left out.
         quiet: draw no progress bar.
 
@@ -111,24 +111,24 @@ def make_gallery(
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         line = command("genae", "gallery", "-o", "gallery.html")
         raise UsageError(f"nothing can be shown ({reasons}); `{line}` shows shipped models")
-    examples = _examples(kept, images, quiet)
-    return Gallery(
-        _page(kept, examples), {name: tuple(made.parts) for name, made in kept.items()}, left_out
-    )
+    examples = _examples(kept, found, images, quiet)
+    parts = {name: tuple(made.parts) for name, made in kept.items()}
+    return Gallery(_page(kept, examples), parts, left_out)
 
 
 def _within(
     found: dict[str, "Located"], wanted: Mapping[str, Sequence[str]], limit: int, quiet: bool
 ) -> tuple[dict[str, "Shown"], dict[str, str]]:
     """What fits below a number of bytes, in order, and why the rest is left out."""
-    from zoo.gallery.packing import characters
+    from zoo.gallery.packing import BASE64, characters
     from zoo.gallery.parts import LeftOutError, Shown, shown
+    from zoo.gallery.tracing import Network
     from zoo.loading import load_for
     from zoo.progress import track
 
     kept: dict[str, Shown] = {}
     left_out: dict[str, str] = {}
-    used = len(_page({}, None).encode("utf-8")) + 20_000  # with the examples
+    used = len(_page({}, []).encode("utf-8"))
     for name, located in track(list(found.items()), "tracing", total=len(found), quiet=quiet):
         if located.entry.reads != "images":
             left_out[name] = f"it reads {located.entry.reads}, not images"
@@ -139,9 +139,13 @@ def _within(
         except (LeftOutError, UsageError) as error:
             left_out[name] = str(error)
             continue
-        fitting = {}
+        fitting: dict[str, Network] = {}
+        facts = len(_json(made.facts).encode("utf-8"))
+        pixels = made.facts["channels"] * made.facts["shown"] ** 2
+        examples = math.ceil(MAX_EXAMPLES * BASE64 * pixels)
         for part, network in made.parts.items():
-            size = characters(network)
+            size = characters(network) + (facts if not fitting else 0)
+            size += examples if part == "encode" else 0
             if used + size > limit:
                 left_out[name if part != "encode" else f"{name} (encoder)"] = (
                     f"the page would have more than {limit / 1e6:g} MB; raise --max-size by "
@@ -155,28 +159,36 @@ def _within(
     return kept, left_out
 
 
-def _examples(kept: dict[str, "Shown"], images: Sequence[str], quiet: bool) -> Any:
-    """Images for the models that encode, as bytes of their size and channels."""
-    import torch
-
+def _examples(
+    kept: Mapping[str, "Shown"], found: Mapping[str, "Located"], images: Sequence[str], quiet: bool
+) -> list[list[str]]:
+    """Sets of images for the models that encode, as bytes; each is told which is its own."""
     from zoo.data.reading import read_images
     from zoo.loading import load_for
 
-    encoders = [name for name, made in kept.items() if "encode" in made.parts]
-    if not encoders:
-        return None
-    _, processor = load_for(encoders[0], "encode")
-    if not images and processor.num_channels != 1:
-        return None  # the shipped examples of these are digits and clothes
-    read = read_images(list(images) or [EXAMPLES], processor, skip_bad=False, quiet=quiet)
-    pixels = processor.crop_padding(read.pixels)[:MAX_EXAMPLES].to(torch.uint8)
-    return {
-        "channels": processor.num_channels,
-        "images": [base64.b64encode(one.numpy().tobytes()).decode() for one in pixels],
-    }
+    places: dict[Any, int] = {}
+    sets: list[list[str]] = []
+    for name, made in kept.items():
+        if "encode" not in made.parts:
+            continue
+        data = made.facts["data"]
+        named = list(images) or ([data] if data else [])
+        model, processor = load_for(found[name], "encode")
+        key = (*(named or [name]), processor.num_channels, processor.size)
+        if key not in places:
+            if named:
+                read = read_images(named, processor, skip_bad=False, quiet=quiet)
+                pixels = processor.crop_padding(read.pixels)
+            else:
+                pixels = to_bytes(processor, model.sample(MAX_EXAMPLES, seed=0))
+            places[key] = len(sets)
+            rows = pixels[:MAX_EXAMPLES].numpy()
+            sets.append([base64.b64encode(row.tobytes()).decode() for row in rows])
+        made.facts["examples"] = places[key]
+    return sets
 
 
-def _page(kept: dict[str, "Shown"], examples: Any) -> str:
+def _page(kept: dict[str, "Shown"], examples: Sequence[list[str]]) -> str:
     """The page as HTML."""
     from zoo.evaluation.page import page
     from zoo.gallery.packing import as_text, pack
@@ -190,7 +202,7 @@ def _page(kept: dict[str, "Shown"], examples: Any) -> str:
         models.append({"id": name, "parts": parts, "networks": networks, **made.facts})
         blocks.append(_block(f"weights-{place}", "text/plain", as_text(buffer)))
     words = json.loads((folder / "words.json").read_text(encoding="utf-8"))
-    data = {"models": models, "examples": examples or {"images": []}, "words": words}
+    data = {"models": models, "examples": examples, "words": words}
     blocks.insert(0, _block("models", "application/json", _json(data)))
     script = "\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)
     names = ", ".join(kept)
