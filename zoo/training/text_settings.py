@@ -121,8 +121,8 @@ def text_config(
     if task.name == "seq2seq":
         defaults["is_encoder_decoder"] = True
     defaults = {name: value for name, value in defaults.items() if name in fields}
-    if task.name == "seq2seq":  # no field of every config, but read of every one
-        defaults |= first
+    if task.name == "seq2seq" or getattr(config_class, "is_encoder_decoder", False):
+        defaults |= first  # no field of every config, but read of every one
     if table := head_table(card, task):
         name = next(iter(card.config.get("heads") or {task.name: table}))
         read = catalog.find(card.architecture).own or table["kind"] not in OF_OWN

@@ -8,11 +8,15 @@ from torch import Tensor, nn
 from transformers import Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from zoo.data.text import COUNTS, RowNumbers
+
+from . import ranks
 from .adversarial.objective import Objective
 from .around.ema import inner_model
 from .checked import CheckedTrainer
 from .class_weights import WeightedMixin
 from .optimizing import OptimizingTrainer
+from .whole_batch import WholeBatchMixin, shares
 
 
 class ObjectiveMixin(Trainer):
@@ -92,22 +96,37 @@ class LengthGroups(LengthGroupedSampler):
         return super().__iter__()
 
 
-class CollatingTrainer(ObjectiveMixin, WeightedMixin, CheckedTrainer):
-    """Trainer whose batches are padded by the loader and finished in the training step.
+SHARE = "share"  # of a batch in the loss of its step, among its tensors
 
-    The loader runs ahead of the step: what is drawn at random is drawn here, with torch's global
-    generator, once for all passes of an objective, so that a resumed run equals an uninterrupted
-    one.
+
+class CollatingTrainer(ObjectiveMixin, WholeBatchMixin, WeightedMixin, CheckedTrainer):
+    """Trainer whose batches are padded by the loader and finished at the beginning of a step.
+
+    What is drawn at random for a text depends on the seed, the step and its place among all texts
+    of the step alone: neither the number of processes nor of accumulated batches changes it, nor
+    does a resumed run.
 
     Args:
         collator: of `zoo.data.text`.
         grouped: whether batches are of texts of like length.
+        mean_over: what the loss is the mean over, a key of `COUNTS`: the accumulated batches of
+            all processes count by how many of it they have. Empty where the loss compares the
+            texts of a batch: those of all processes are one, accumulated ones another.
     """
 
-    def __init__(self, *args: Any, collator: Any, grouped: bool = False, **kwargs: Any) -> None:
-        super().__init__(*args, data_collator=collator.pad, **kwargs)
+    def __init__(
+        self,
+        *args: Any,
+        collator: Any,
+        grouped: bool = False,
+        mean_over: str = "texts",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, data_collator=collator.pad, compares=not mean_over, **kwargs)
         self.collator = collator
         self.grouped = grouped
+        self.mean_over = mean_over
+        self.model_accepts_loss_kwargs = False  # a batch counts by its share, for any model
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
@@ -116,7 +135,31 @@ class CollatingTrainer(ObjectiveMixin, WeightedMixin, CheckedTrainer):
         between = self.args.train_batch_size * self.args.gradient_accumulation_steps
         return LengthGroups(between, list(dataset["length"]), self.args.seed)
 
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """The batches of a step, each with its share of the loss."""
+        batches, items = super().get_batch_samples(*args, **kwargs)
+        padded = [self._prepare_inputs(each) for each in batches]
+        finished, rows = [], 0
+        for each in padded:
+            finished.append(
+                self.collator.finish(each, self._numbers(rows, len(each["input_ids"])))
+            )
+            rows += len(each["input_ids"])
+        if padded and self.mean_over:
+            pairs = zip(padded, finished, strict=True)
+            counted = shares(torch.stack([COUNTS[self.mean_over](*pair) for pair in pairs]))
+            finished = [
+                each | {SHARE: share} for each, share in zip(finished, counted, strict=True)
+            ]
+        return finished, items
+
+    def _numbers(self, before: int, size: int) -> RowNumbers:
+        """Of the rows of a batch, `before` which this process has so many others in the step."""
+        first = before * ranks.count() + ranks.rank() * size
+        return RowNumbers(self.args.seed, self.state.global_step, first=first)
+
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """The loss of a batch, its gradients in the parameters."""
-        finished = self.collator.finish(self._prepare_inputs(inputs))
-        return super().training_step(model, finished, num_items_in_batch)
+        inputs = dict(inputs)
+        self.share = inputs.pop(SHARE, None)
+        return super().training_step(model, inputs, num_items_in_batch)

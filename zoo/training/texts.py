@@ -316,13 +316,14 @@ class TextMaterial(Material):
         return model
 
     def trainer(self, model: Any, **settings: Any) -> CollatingTrainer:
-        """A Trainer that masks in the step."""
+        """A Trainer that masks anew in each step."""
         return CollatingTrainer(
             model=model,
             args=self.recipe.arguments,
             train_dataset=self.rows,
             collator=self.collator,
             grouped=self.recipe.options.group_by_length,
+            mean_over=self.recipe.task.head(self.recipe.options.head).mean_over,
             objective=self.recipe.objective,
             class_weights=self.class_weights,
             **settings,

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from zoo.data.text.masking import IGNORED, mask_tokens, ordinary_ids
+from zoo.data.text.row_numbers import RowNumbers, draw
 
 MASK, SIZE = 4, 1000
 ORDINARY = torch.arange(5, SIZE)
@@ -87,3 +88,43 @@ def test_something_is_always_chosen_if_anything_can_be():
 
 def test_ordinary_tokens_are_all_but_the_special_ones(characters):
     assert ordinary_ids(characters).tolist() == list(range(5, len(characters)))
+
+
+def by_rows(ids, words, first=0, step=3):
+    return mask_tokens(
+        ids, words, rate=0.15, mask_id=MASK, ordinary_ids=ORDINARY,
+        generator=RowNumbers(7, step, first=first),
+    )  # fmt: skip
+
+
+def test_rows_with_numbers_of_their_own_are_masked_alike_in_any_part_of_a_batch(batch):
+    ids, words = (each[:64] for each in batch)
+    whole = by_rows(ids, words)
+    for made, wanted in zip(by_rows(ids[40:], words[40:], 40), whole, strict=True):
+        assert torch.equal(made, wanted[40:])
+    padded = (
+        torch.nn.functional.pad(ids, (0, 9)),
+        torch.nn.functional.pad(words, (0, 9), value=-1),
+    )
+    for made, wanted in zip(by_rows(*padded), whole, strict=True):
+        assert torch.equal(made[:, :128], wanted)
+    assert not torch.equal(by_rows(ids, words, step=4)[1], whole[1])
+    assert not torch.equal(by_rows(ids, words, first=1)[1], whole[1])
+
+
+def test_numbers_of_rows_are_spread_as_those_of_a_generator(batch):
+    ids, words = (each[:256] for each in batch)
+    chosen = by_rows(ids, words)[1] != IGNORED
+    assert within(int(chosen.sum()), int((words >= 0).sum()), 0.15)
+    numbers = RowNumbers(1)
+    first, second = (draw(torch.rand, (256, 64), ids.device, numbers) for _ in range(2))
+    for one, other in ((first, second), (first[1:], first[:-1])):  # of two draws, of two rows
+        correlation = torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1]
+        assert abs(correlation) < 5 / math.sqrt(one.numel())
+    assert within(int((first < 0.5).sum()), first.numel(), 0.5)
+
+
+def test_a_part_of_a_batch_may_have_nothing_masked():
+    ids, words = torch.full((1, 3), 9), torch.arange(3)[None]
+    assert any((by_rows(ids, words, first)[1] == IGNORED).all() for first in range(20))
+    assert not any((masked(ids, words, seed)[1] == IGNORED).all() for seed in range(20))

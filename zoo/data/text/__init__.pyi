@@ -1,9 +1,11 @@
 from zoo.data.text.collators import moved as moved
+from zoo.data.text.counting import COUNTS as COUNTS
 from zoo.data.text.frequencies import PREDICTED as PREDICTED
 from zoo.data.text.frequencies import token_frequencies as token_frequencies
 from zoo.data.text.labels import find_labels as find_labels
 from zoo.data.text.loading import load_texts as load_texts
 from zoo.data.text.options import TextOptions as TextOptions
+from zoo.data.text.row_numbers import RowNumbers as RowNumbers
 from zoo.data.text.task import Task as Task
 from zoo.data.text.task import to_stderr as to_stderr
 from zoo.data.text.tasks import TASKS as TASKS

@@ -1,8 +1,8 @@
 """From rows of tokens to what the forward of a model takes.
 
-A collator pads (`pad`, for a loader) and then finishes (`finish`, in the training step). A loader
-runs ahead of the step, so what is drawn at random is drawn in the step, where a Trainer restores
-the random state: a resumed run then masks as an uninterrupted one. Calling a collator does both.
+A collator pads (`pad`, for a loader) and then finishes (`finish`, at the beginning of a step). A
+loader runs ahead of the step, so what is drawn at random is drawn there, where the step is known:
+a resumed run then masks as an uninterrupted one. Calling a collator does both.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from .masking import IGNORED, mask_tokens, ordinary_ids
 from .options import TextOptions
+from .row_numbers import Numbers
 
 Batch = dict[str, Tensor]
 MASK = "attention_mask"
@@ -51,12 +52,13 @@ class Collator:
         batch[MASK] = _tensor([[1] * len(row["input_ids"]) for row in rows], 0, length)
         return batch
 
-    def finish(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+    def finish(self, batch: Batch, generator: Numbers = None) -> Batch:
         """What is drawn anew for each step; here nothing.
 
         Args:
             batch: as `pad` returns it, on any device.
-            generator: of the random numbers, on that device; None for torch's own.
+            generator: of the random numbers, on that device; `RowNumbers`, or None for torch's
+                own.
 
         Returns:
             What the forward of the model takes.
@@ -89,7 +91,7 @@ class MaskingCollator(Collator):
         self.special_ids = torch.tensor(sorted(set(tokenizer.all_special_ids)))
         self.ordinary_ids = ordinary_ids(tokenizer)
 
-    def finish(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+    def finish(self, batch: Batch, generator: Numbers = None) -> Batch:
         """Mask tokens, and label those; see `mask_tokens`."""
         batch = dict(batch)
         input_ids = batch["input_ids"]

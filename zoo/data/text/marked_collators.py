@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .collators import Batch, Collator
 from .options import TextOptions
+from .row_numbers import Numbers, draw
 
 NOTHING = -1  # fills up what texts have several of
 
@@ -54,7 +55,7 @@ class EntitiesCollator(Collator):
         listed = [[_of(each, 3, 0), _of(each, 3, 1, 2)] for each in spans]
         return super().pad(rows) | {"labels": slots(listed, len(self.options.labels))}
 
-    def finish(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+    def finish(self, batch: Batch, generator: Numbers = None) -> Batch:
         """Labels of every cell, where the head wants them."""
         if self.dense:
             length = batch["input_ids"].shape[1]
@@ -91,7 +92,7 @@ class LinkedCollator(Collator):
             "entity": slots(entity, 2), "head": slots(head, number), "tail": slots(tail, number),
         }  # fmt: skip
 
-    def finish(self, batch: Batch, generator: torch.Generator | None = None) -> Any:
+    def finish(self, batch: Batch, generator: Numbers = None) -> Any:
         """The three as `labels`, of every cell where the head wants them."""
         length = batch["input_ids"].shape[1]
         rest = dict(batch)
@@ -119,7 +120,7 @@ class SubjectCollator(Collator):
             place[: len(row["spans"]) // 5] = torch.tensor(row["spans"]).reshape(-1, 5)
         return super().pad(rows) | {"spans": spans}
 
-    def finish(self, batch: Batch, generator: torch.Generator | None = None) -> Any:
+    def finish(self, batch: Batch, generator: Numbers = None) -> Any:
         """Draw a subject for each text, and label it."""
         rest = dict(batch)
         spans = rest.pop("spans")
@@ -142,9 +143,9 @@ class SubjectCollator(Collator):
             labels["object"][row, spans[row, slot, 3 + side], spans[row, slot, 2], side] = 1
         return {**super().finish(rest), "subject_ids": chosen, "labels": labels}
 
-    def _drawn(self, allowed: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _drawn(self, allowed: Tensor, generator: Numbers) -> Tensor:
         """One of those allowed in each row, each as likely as the others, `(B, 1)`."""
-        keys = torch.rand(allowed.shape, generator=generator, device=allowed.device)
+        keys = draw(torch.rand, allowed.shape, allowed.device, generator)
         return keys.masked_fill(~allowed, -1).argmax(1, keepdim=True)
 
 

@@ -36,10 +36,13 @@ class Head:
     Attributes:
         ending: what the class of a model for it ends with.
         collate: makes batches of rows.
+        mean_over: what its loss is the mean over, a key of `COUNTS`; empty if it compares the
+            texts of a batch.
     """
 
     ending: str
     collate: type[Collator]
+    mean_over: str = "texts"
 
 
 @dataclass(frozen=True)

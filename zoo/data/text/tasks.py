@@ -28,16 +28,16 @@ TASKS = {
     task.name: task
     for task in (
         Task(
-            "masked-lm", {"": Head("ForMaskedLM", MaskingCollator)}, ("text",), encode_masked,
-            packs=True, masks=True,
+            "masked-lm", {"": Head("ForMaskedLM", MaskingCollator, "labels")}, ("text",),
+            encode_masked, packs=True, masks=True,
         ),
         Task(
-            "causal-lm", {"": Head("ForCausalLM", CausalCollator)}, ("text",), encode_causal,
-            template="", packs=True,
+            "causal-lm", {"": Head("ForCausalLM", CausalCollator, "next labels")}, ("text",),
+            encode_causal, template="", packs=True,
         ),
         Task(
-            "seq2seq", {"": Head("ForConditionalGeneration", Collator)}, ("source", "target"),
-            encode_pairs, num_columns=(2,), template="[SEP]",
+            "seq2seq", {"": Head("ForConditionalGeneration", Collator, "labels")},
+            ("source", "target"), encode_pairs, num_columns=(2,), template="[SEP]",
         ),
         Task(
             "classification", CLASSIFIER, ("text",), encode_classified, label="label",
@@ -52,8 +52,8 @@ TASKS = {
             "tags",
             {
                 "crf": Head("ForCRFTokenClassification", Collator),
-                "memm": Head("ForMEMMTokenClassification", Collator),
-                "token_classifier": Head("ForTokenClassification", Collator),
+                "memm": Head("ForMEMMTokenClassification", Collator, "labels"),
+                "token_classifier": Head("ForTokenClassification", Collator, "labels"),
             },
             ("text",), encode_tags, marks="tags", min_labels=2,
         ),
@@ -69,12 +69,12 @@ TASKS = {
             "relations",
             {
                 "gplinker": Head("ForRelationPointers", LinkedCollator),
-                "half_pointer": Head("ForHalfPointerRelations", SubjectCollator),
+                "half_pointer": Head("ForHalfPointerRelations", SubjectCollator, "tokens"),
             },
             ("text",), encode_relations, marks="relations",
         ),
         Task(
-            "pairs", {"vectors": Head("ForSentenceVectors", PairsCollator)},
+            "pairs", {"vectors": Head("ForSentenceVectors", PairsCollator, "")},
             ("sentence1", "sentence2"), encode_scored, label="label", num_columns=(2,),
             scored=True,
         ),

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.training.around.hooks import check_count, check_number
+from zoo.training.whole_batch import mean_of_parts
 
 from .objective import Objective, Run, embedding_weight, gradient, replaced, unit
 
@@ -126,6 +127,7 @@ class Free(Objective):
             with replaced(model, weight, weight + shift):
                 yield 1 / self.num_passes
             slope = torch.zeros_like(weight) if shift.grad is None else shift.grad
+            slope = mean_of_parts(slope)
             shift = ascended(shift.detach(), slope, self.step_size, self.epsilon)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import UsageError
+from zoo.training.whole_batch import mean_of_parts
 
 Run = Callable[[], tuple[Tensor, Any]]
 TINY = 1e-8  # added to a norm, as in bert4keras's recipes
@@ -130,13 +131,15 @@ def recorded_lookups(model: nn.Module, weight: nn.Parameter) -> Iterator[list[Te
 def gradient(loss: Tensor, at: Tensor, *, retain_graph: bool = False) -> Tensor:
     """The derivative of a loss at a tensor; no parameter's gradient changes.
 
+    In several processes it is that of the mean of their losses, the same in all of them.
+
     Raises:
         UsageError: the loss does not depend on the tensor.
     """
     (scaled,) = torch.autograd.grad(loss * SCALE, at, retain_graph=retain_graph, allow_unused=True)
     if scaled is None:
         raise UsageError("the loss does not depend on token embeddings; give the model input_ids")
-    return scaled / SCALE
+    return mean_of_parts(scaled / SCALE)
 
 
 def unit(direction: Tensor) -> Tensor:
@@ -189,7 +192,7 @@ def divergence(model: nn.Module, inputs: Mapping[str, Any], p: Tensor, q: Tensor
         q: logits of the same shape.
 
     Returns:
-        A scalar, at least 0.
+        A scalar, at least 0; in several processes the mean of theirs is that over all rows.
     """
     problem = getattr(getattr(model, "config", None), "problem_type", None)
     if problem == "multi_label_classification":
@@ -207,4 +210,6 @@ def divergence(model: nn.Module, inputs: Mapping[str, Any], p: Tensor, q: Tensor
                 marks = nn.functional.pad(marks[:, 1:], (0, 1), value=nothing)
             counted = marks != nothing
             break
-    return rows[counted].mean() if counted.any() else rows.sum() * 0
+    number = counted.sum().to(rows.dtype)
+    share = number / mean_of_parts(number).clamp(min=torch.finfo(rows.dtype).tiny)
+    return rows[counted].mean() * share if number else rows.sum() * 0

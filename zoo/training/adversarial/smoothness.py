@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zoo.errors import UsageError
 from zoo.training.around.hooks import check_count, check_number
+from zoo.training.whole_batch import as_the_first, num_parts
 
 from .objective import (
     Objective,
@@ -84,7 +85,7 @@ class VirtualAdversarial(Objective):
         """
         weight = embedding_weight(model)
         targets = logits.detach()
-        direction = torch.randn_like(weight) if noise is None else noise
+        direction = as_the_first(torch.randn_like(weight)) if noise is None else noise
         for _ in range(self.num_iterations):
             probe = (self.xi * unit(direction)).detach().requires_grad_()
             with replaced(model, weight, weight + probe):
@@ -123,7 +124,8 @@ class GradientPenalty(Objective):
             raise UsageError(f"{type(model).__name__} looked up no embeddings; give it input_ids")
         slopes = torch.autograd.grad(loss, lookups, create_graph=True)
         penalty = sum((slope.square().sum() for slope in slopes), torch.zeros_like(loss))
-        return loss + 0.5 * self.epsilon * penalty, outputs
+        # The loss of all is the mean of theirs, whose slopes are so many times smaller.
+        return loss + 0.5 * self.epsilon * penalty / num_parts(), outputs
 
 
 class RDrop(Objective):
