@@ -194,6 +194,17 @@ def length_of(network: Any, ids: Any, max_new_tokens: int | None) -> int:
     return min(room, DEFAULT_TOKENS) if max_new_tokens is None else max_new_tokens
 
 
+def ends_of(network: Any, tokenizer: Any) -> list[int]:
+    """The tokens that end a text; none where neither the model nor its tokenizer has one."""
+    ends: Any = network.generation_config.eos_token_id
+    if ends is None and not network.config.is_encoder_decoder:
+        found = (tokenizer.eos_token_id, tokenizer.sep_token_id)  # the latter of bert4keras's
+        ends = next((end for end in found if end is not None), None)
+    if ends is None:
+        return []
+    return [ends] if isinstance(ends, int) else list(ends)
+
+
 def write(
     network: Any, tokenizer: Any, ids: Any, settings: dict[str, Any], seed: int | None
 ) -> list[str]:
@@ -206,9 +217,8 @@ def write(
     pad = network.generation_config.pad_token_id
     if pad is None:
         pad = tokenizer.pad_token_id
-    if not config.is_encoder_decoder and network.generation_config.eos_token_id is None:
-        ends = (tokenizer.eos_token_id, tokenizer.sep_token_id)  # the latter of bert4keras's
-        settings |= {"eos_token_id": next((end for end in ends if end is not None), None)}
+    if ends := ends_of(network, tokenizer):
+        settings |= {"eos_token_id": ends}
     if makes_another(config) and not config.is_encoder_decoder:
         settings |= {"token_type_ids": torch.zeros_like(ids)}
         written = slice(ids.shape[1], None)

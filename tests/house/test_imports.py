@@ -93,13 +93,13 @@ ROOMS = {
         f"{PLAIN} zoo.places zoo.progress zoo.registry zoo.models zoo.loading zoo.device "
         "zoo.data zoo.data.text zoo.evaluation zoo.embedding",
     ),
+    "zoo.generating": ("torch", f"{PLAIN} zoo.registry zoo.loading"),
     "zoo.exporting": (
         "numpy torch transformers sentence_transformers",
-        f"{PLAIN} zoo.registry zoo.models zoo.loading zoo.embedding",
+        f"{PLAIN} zoo.registry zoo.models zoo.loading zoo.embedding zoo.generating",
     ),
     "zoo.whitening": ("torch", "zoo.errors"),
     "zoo.filling": ("torch", f"{PLAIN} zoo.loading"),
-    "zoo.generating": ("torch", f"{PLAIN} zoo.registry zoo.loading"),
     "zoo.grids": ("torch", f"{PLAIN} zoo.plots"),
     "zoo.chains": (
         "torch numpy",

@@ -1,4 +1,4 @@
-"""The page of an export: what its programs read and give, and how to draw images."""
+"""The page of an export: what its programs read and give, how images are drawn, texts written."""
 
 from typing import Any
 
@@ -24,6 +24,12 @@ decoder = InferenceSession("decoder.onnx")
 (images,) = decoder.run(None, {{"latents": latents{type}}})  # (16, C, H, W), 0 to 1
 ```
 """
+WRITING = """
+## Write a text, the likeliest token each time, without PyTorch
+
+```python
+{lines}```
+"""
 
 
 def page(
@@ -32,6 +38,7 @@ def page(
     programs: dict[str, Any],
     compared: dict[str, Any],
     recipes: dict[str, str],
+    writing: str | None = None,
 ) -> str:
     """The page as Markdown.
 
@@ -41,6 +48,7 @@ def page(
         programs: by graph what was recorded.
         compared: by graph the differences; absent where they were not tested.
         recipes: of samplers, lines of NumPy that set `latents`.
+        writing: lines that write a text.
     """
     rows = []
     for graph, program in programs.items():
@@ -63,4 +71,6 @@ def page(
                 type="" if '"int64"' in lines else '.astype("float32")',
             )
         )
+    if writing:
+        parts.append(WRITING.format(lines=writing))
     return "".join(parts)

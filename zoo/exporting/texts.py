@@ -9,8 +9,8 @@ from torch import Tensor
 
 from zoo import catalog
 from zoo.exporting.graph import BATCH, LENGTH, Axes, Computing, Graph
+from zoo.exporting.seq2seq import PAST, SEEN, count, of_encoder_decoder
 
-PAST, SEEN = "past", "past + length"
 TOKENS: Axes = {0: BATCH, 1: LENGTH}
 
 
@@ -23,19 +23,13 @@ def of_texts(model: Any, entry: catalog.Entry, cached: bool) -> list[Graph]:
         name: {0: BATCH} for name in ("subject_ids", "condition") if name in names
     }
     if model.config.is_encoder_decoder:
-        computing = Computing(model, _encode), Computing(model, _decode)
-        states = {name: TOKENS for name in ("decoder_input_ids", "states", "attention_mask")}
-        return [
-            Graph("encoder", computing[0], draw, axes, longest),
-            Graph("decoder", computing[1], partial(_draw_states, model), states, longest),
-        ]
+        return of_encoder_decoder(model, draw, axes, longest, cached)
     can = catalog.abilities(entry, [type(model).__name__])
     if "generates" not in can or not cached:
         return [Graph("model", Computing(model, _output), draw, axes, longest)]
     axes |= {"attention_mask": {0: BATCH, 1: SEEN}, "position_ids": TOKENS}
     cache = _past(model, 1, torch.ones((1, 1), dtype=torch.long))
-    count = sum(1 for layer in cache.layers for _ in (layer.keys, layer.values))
-    every = axes | {"past_key_values": [{0: BATCH, 2: PAST}] * count}
+    every = axes | {"past_key_values": [{0: BATCH, 2: PAST}] * count(cache)}
     halves = partial(_draw_cached, model, draw)
     return [Graph("model", Computing(model, _output_and_cache), halves, every, longest)]
 
@@ -81,33 +75,6 @@ def _output(model: Any, **inputs: Tensor) -> Any:
 def _output_and_cache(model: Any, **inputs: Any) -> Any:
     found = model(**inputs, use_cache=True)
     return {"logits": found.logits, "past_key_values": found.past_key_values}
-
-
-def _encode(model: Any, **inputs: Tensor) -> Any:
-    return {"states": model.get_encoder()(**inputs).last_hidden_state}
-
-
-def _decode(model: Any, decoder_input_ids: Tensor, states: Tensor, attention_mask: Tensor) -> Any:
-    """Scores of the next tokens; without a cache, as every text is read anew."""
-    found = model(
-        decoder_input_ids=decoder_input_ids,
-        encoder_outputs=(states,),
-        attention_mask=attention_mask,
-        use_cache=False,
-    )
-    return {"logits": found.logits}
-
-
-def _draw_states(
-    model: Any, batch: int, length: int, chance: torch.Generator
-) -> dict[str, Tensor]:
-    """What a decoder reads: tokens, the states of an encoder, which of these are visible."""
-    source = draw_texts(model, True, batch, length + 1, chance)
-    mask = source["attention_mask"]
-    with torch.no_grad():
-        states = _encode(model, input_ids=source["input_ids"], attention_mask=mask)["states"]
-    tokens = torch.randint(1, model.config.vocab_size, (batch, length), generator=chance)
-    return {"decoder_input_ids": tokens, "states": states, "attention_mask": mask}
 
 
 def _draw_cached(

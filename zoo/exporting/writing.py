@@ -8,13 +8,13 @@ from typing import Any
 from torch import nn
 
 from zoo.errors import UsageError
-from zoo.exporting import page, samplers
+from zoo.exporting import generating, page, samplers
 from zoo.exporting.graph import Graph
 from zoo.exporting.graphs import graphs
 from zoo.exporting.programs import runners, save, seconds, silently, write
 from zoo.exporting.proof import check, compare
 from zoo.exporting.targets import TARGETS, check_installed
-from zoo.loading import model_at
+from zoo.loading import model_at, tokenizer_at
 
 #: Files of a model's folder that say what its inputs are made of.
 COMPANIONS = (
@@ -87,9 +87,17 @@ def write_programs(
     arrays, lines = samplers.recipes(network) if draws else ({}, {})
     if arrays and to == "onnx":
         samplers.save(made / samplers.FILE, arrays)
-    text = page.page(name, to, programs, compared, lines if to == "onnx" else {})
+    writing = _writing(network, place, name) if target.caches else None
+    text = page.page(name, to, programs, compared, lines if to == "onnx" else {}, writing)
     (made / "README.md").write_text(text, encoding="utf-8", newline="\n")
     return compared
+
+
+def _writing(network: Any, place: str, name: str) -> str | None:
+    """Lines that write a text, of a model that writes and has a tokenizer."""
+    if not (network.can_generate() and (Path(place) / "tokenizer.json").is_file()):
+        return None
+    return generating.recipe(network, tokenizer_at(place, name))
 
 
 def _plain(
