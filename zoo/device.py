@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from zoo import ranks
 from zoo.errors import MissingDependencyError, UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +36,17 @@ def find_device(device: "str | torch.device | None") -> "torch.device":
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         raise _unusable(device, error) from error
     return found
+
+
+def own_device(device: "str | torch.device | None") -> str:
+    """The device of this process: of several GPUs, the one of its number on its machine.
+
+    Args:
+        device: as of `find_device`, and its errors.
+    """
+    found = find_device(device)
+    several = found.type != "cpu" and found.index is None and ranks.count() > 1
+    return f"{found.type}:{ranks.place()}" if several else str(found)
 
 
 def put_on(model: Any, device: "str | torch.device | None", **options: Any) -> "torch.device":

@@ -105,6 +105,10 @@ class DivergedError(GenaeError):
     """The loss or a tensor of a training is no longer finite."""
 
 
+class LeftError(GenaeError):
+    """Another of several processes has ended, and this one cannot go on without it."""
+
+
 class InterruptedRunError(GenaeError):
     """Interrupted by the user, after saving what could be saved."""
 

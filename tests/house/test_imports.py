@@ -44,11 +44,13 @@ ROOMS = {
     "zoo.hints": ("", ""),
     "zoo.lazy": ("", ""),
     "zoo.version": ("", ""),
+    "zoo.ranks": ("", ""),
     "cards": ("", ""),
     "zoo.places": ("fsspec filelock", "zoo.errors"),
     "zoo.progress": ("rich", ""),
     "zoo.scores": ("scipy", "zoo.errors"),
-    "zoo.device": ("torch", "zoo.errors"),
+    "zoo.device": ("torch", "zoo.errors zoo.ranks"),
+    "zoo.gathering": ("torch", "zoo.errors zoo.ranks"),
     "zoo.staging": ("", "zoo.errors"),
     "zoo.header": ("", "zoo.errors"),
     "zoo.heads": ("", ""),
@@ -76,12 +78,12 @@ ROOMS = {
     "zoo.training": (
         "numpy torch transformers datasets safetensors sklearn huggingface_hub peft matplotlib",
         f"{PLAIN} zoo.places zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots "
-        "zoo.data zoo.scores",
+        "zoo.data zoo.scores zoo.ranks zoo.gathering",
     ),
     "zoo.evaluation": (
         "numpy torch transformers datasets scipy sklearn matplotlib pyarrow PIL sacrebleu",
         f"{PLAIN} zoo.progress zoo.device zoo.card zoo.registry zoo.models zoo.loading zoo.plots "
-        "zoo.data zoo.embedding zoo.labeling zoo.scores zoo.training",
+        "zoo.data zoo.embedding zoo.labeling zoo.scores zoo.ranks zoo.gathering zoo.training",
     ),
     "zoo.image_pipelines": ("transformers", ""),
     "zoo.pipelines": (
@@ -91,7 +93,7 @@ ROOMS = {
     "zoo.encoding": (
         "numpy torch datasets pyarrow fsspec filelock faiss",
         f"{PLAIN} zoo.places zoo.progress zoo.registry zoo.models zoo.loading zoo.device "
-        "zoo.data zoo.data.text zoo.evaluation zoo.embedding",
+        "zoo.data zoo.data.text zoo.evaluation zoo.embedding zoo.ranks zoo.gathering",
     ),
     "zoo.generating": ("torch", f"{PLAIN} zoo.registry zoo.loading"),
     "zoo.exporting": (
@@ -176,7 +178,7 @@ MORE = {
 
 #: What a verb's module may import outside functions, so that other verbs and --help are quick.
 AT_ONCE = (
-    f"{PLAIN} zoo.cli zoo.chains zoo.drawing zoo.energies zoo.filling zoo.generating "
+    f"{PLAIN} zoo.ranks zoo.cli zoo.chains zoo.drawing zoo.energies zoo.filling zoo.generating "
     "zoo.gallery.writing zoo.progress typer"
 )
 

@@ -1,10 +1,6 @@
 """Several processes train as one does: each loss that couples a batch, and whole runs."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,10 +9,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from tests.launching import launched
 from tests.training.processes_law import FEW, VARIANTS, course
+from zoo import ranks
 from zoo.errors import ConflictError, UsageError
 from zoo.models.images.distributed import alone, is_spread, whole_batch_norms
-from zoo.training import processes, ranks
+from zoo.training import processes
 
 ROOT = Path(__file__).parents[2]
 WORKER = """
@@ -40,19 +38,6 @@ dist.barrier()
 dist.destroy_process_group()
 os._exit(0)  # the work is done; gloo's threads sometimes abort an interpreter that is torn down
 """
-
-
-def launched(count, *words, settings=()):
-    """What processes that torchrun starts with these words do: exit code, stdout, stderr."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | dict(settings)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count)]
-    return subprocess.run(
-        [*command, "--master-port", port, *map(str, words)],
-        env=os.environ | own, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1000,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

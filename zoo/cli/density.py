@@ -67,25 +67,27 @@ def density(
     Estimates are lower bounds on average: more samples or temperatures make them higher. A model
     with an energy gives that at once, and log p where it has a stored log Z.
     """
+    from zoo import gathering
     from zoo.evaluation.density import run
 
-    found = run.density(
-        model,
-        images or (),
-        data=data,
-        split=split,
-        number=number,
-        samples=samples,
-        method=method,
-        temperatures=temperatures,
-        gap=gap,
-        binarize=binarize,
-        convert=convert,
-        seed=seed,
-        parquet=parquet,
-        device=device,
-        quiet=quiet,
-    )
+    with gathering.joined():
+        found = run.density(
+            model,
+            images or (),
+            data=data,
+            split=split,
+            number=number,
+            samples=samples,
+            method=method,
+            temperatures=temperatures,
+            gap=gap,
+            binarize=binarize,
+            convert=convert,
+            seed=seed,
+            parquet=parquet,
+            device=device,
+            quiet=quiet,
+        )
     if found.resumed:
         say(f"resumed after {found.resumed} images", quiet=quiet)
     if as_json:

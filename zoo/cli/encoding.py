@@ -81,30 +81,32 @@ def encode(
     quiet: Quiet = False,
 ) -> None:
     """Write a vector for each row of a data set; a run that was killed goes on."""
+    from zoo import gathering
     from zoo.encoding.making import shown
     from zoo.encoding.run import encode as make
 
-    found = make(
-        model,
-        data,
-        output,
-        split=split,
-        config=config,
-        column=column,
-        key=key,
-        tap=tap,
-        pooling=pooling,
-        max_length=max_length,
-        batch_size=batch_size,
-        dtype=dtype,
-        precision=precision,
-        device=device,
-        rows_per_shard=rows_per_shard,
-        workers=workers,
-        streaming=streaming,
-        strict=strict,
-        quiet=quiet,
-    )
+    with gathering.joined():
+        found = make(
+            model,
+            data,
+            output,
+            split=split,
+            config=config,
+            column=column,
+            key=key,
+            tap=tap,
+            pooling=pooling,
+            max_length=max_length,
+            batch_size=batch_size,
+            dtype=dtype,
+            precision=precision,
+            device=device,
+            rows_per_shard=rows_per_shard,
+            workers=workers,
+            streaming=streaming,
+            strict=strict,
+            quiet=quiet,
+        )
     if as_json:
         print_json(asdict(found))
         return

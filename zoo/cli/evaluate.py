@@ -98,17 +98,19 @@ def evaluate(
     }  # fmt: skip
     model = models[0]
     folder = _recordable(model) if record else None
+    from zoo import gathering, ranks
     from zoo.device import find_device
     from zoo.evaluation import comparing, measure
 
     used = str(find_device(device))
-    if len(models) > 1:
-        rows = comparing.compare(models, metric or (), **settings)
-    else:
-        rows = [[m] for m in measure.evaluate(model, metrics=metric or None, **settings)]
+    with gathering.joined():
+        if len(models) > 1:
+            rows = comparing.compare(models, metric or (), **settings)
+        else:
+            rows = [[m] for m in measure.evaluate(model, metrics=metric or None, **settings)]
     measured = [found for row in rows for found in row]
     named = list(zip(models * len(rows), measured, strict=True))
-    if folder is not None:
+    if folder is not None and ranks.is_first():
         _record(folder, model, measured, used, restate=restate)
     if as_toml:
         typer.echo(toml_blocks(model, measured, used), nl=False)

@@ -5,23 +5,35 @@ import os
 import re
 import shlex
 import sys
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from zoo import catalog
+from zoo import catalog, ranks
 from zoo.cli import calls, door
 from zoo.cli.common import print_json
 from zoo.cli.verbs import VERBS
-from zoo.errors import INTERRUPTED, GenaeError, MissingDependencyError, NotAllowedError
+from zoo.errors import (
+    INTERRUPTED,
+    GenaeError,
+    LeftError,
+    MissingDependencyError,
+    NotAllowedError,
+    UsageError,
+)
 from zoo.hints import command
 
 #: A path under `~` that the shell did not expand, as happens in `--option=~/x`.
 HOME = re.compile(r"^((?:--[\w-]+=|-\w)?)~(?=[/\\]|$)")
+#: Seconds that a process waits for the first to say what all would say, which ends all of them.
+TURN = 20.0
 
 
 class VerbCommand(TyperCommand):
@@ -39,9 +51,11 @@ class VerbCommand(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; a model that is not here is located before torch is imported."""
-        if not door.looks_up(self.callback):
-            return super().invoke(ctx)
-        with door.looked_up(ctx):
+        with ExitStack() as around:
+            if ranks.count() > 1:
+                around.enter_context(one_of_several(ctx))
+            if door.looks_up(self.callback):
+                around.enter_context(door.looked_up(ctx))
             return super().invoke(ctx)
 
 
@@ -99,6 +113,37 @@ class VerbGroup(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
 
+@contextmanager
+def one_of_several(context: Any) -> Iterator[None]:
+    """Run a verb in one of several processes, of which the first speaks.
+
+    Args:
+        context: typer's, of the verb.
+
+    Raises:
+        UsageError: the verb is none that processes do together.
+    """
+    if not VERBS[context.info_name].together:
+        able = ", ".join(name for name, verb in VERBS.items() if verb.together)
+        raise UsageError(
+            f"{context.info_name} is done by one process, and this is one of {ranks.count()}; "
+            f"run it without their launcher: {calls.again()} (several do {able})"
+        )
+    if ranks.is_first():
+        yield
+        return
+    if "quiet" in context.params:
+        context.params["quiet"] = True
+    with redirect_stdout(_nowhere()), redirect_stderr(_nowhere()):
+        yield
+
+
+@cache
+def _nowhere() -> TextIO:
+    """Where nobody reads; it is never closed, as loggers may keep it."""
+    return open(os.devnull, "w")
+
+
 def _light(params: list[Any]) -> list[Any]:
     """Parameters that need no pydantic, whose import takes a quarter of a second, if they can.
 
@@ -139,11 +184,19 @@ def load_verb(name: str) -> Any:
 def report(error: Any, call: calls.Call) -> int:
     """Print what went wrong and return the exit code.
 
-    On stderr; of a call that answers in JSON on stdout, unless its answer stands there already.
+    On stderr; of a call that answers in JSON on stdout, unless its answer stands there already. Of
+    several processes the first speaks at once, and its end ends the others; so these speak of what
+    went wrong in them alone.
     """
     text, code = explain(error)
     shown = "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
-    if call.as_json and not call.answered:
+    if isinstance(error, LeftError):
+        time.sleep(2 * TURN)  # the one that has ended speaks before
+    if not ranks.is_first():
+        if code != INTERRUPTED:
+            time.sleep(TURN)
+            print(f"genae: process {ranks.rank()} of {ranks.count()}: {shown}", file=sys.stderr)
+    elif call.as_json and not call.answered:
         kind = type(error).__name__
         print_json({"error": shown, "kind": kind, "exit_code": code})
     else:

@@ -49,9 +49,7 @@ def train(
     Data is looked for in the folders that GENAE_DATA names, in ./data and on the Hub.
     """
     from zoo.registry import load_card
-    from zoo.training.ranks import is_first
 
-    quiet = quiet or not is_first()  # of several processes the first speaks for all
     found = load_card(card)
     if data is not None:
         from zoo.training.variants import with_data
@@ -83,8 +81,6 @@ def train(
     from zoo.training import train as run
 
     done = run(found, output, overrides=settings or (), resume=resume, quiet=quiet)
-    if not is_first():
-        return
     typer.echo(str(done))
     hint(command("genae", "evaluate", output), quiet=quiet)
 

@@ -4,11 +4,16 @@ from typing import NamedTuple
 
 
 class Verb(NamedTuple):
-    """One verb: where its function is, and its line in `genae --help`."""
+    """One verb: where its function is, its line in `genae --help`, an example.
+
+    Processes of `torchrun` do `together` what says so; all else each would do for itself, to the
+    same files at the same time.
+    """
 
     function: str
     help: str
     epilog: str
+    together: bool = False
 
 
 VERBS = {
@@ -57,11 +62,13 @@ VERBS = {
         "zoo.cli.train:train",
         "Train a model from its card.",
         "genae train cards/vae-mnist --output out/vae-mnist",
+        together=True,
     ),
     "evaluate": Verb(
         "zoo.cli.evaluate:evaluate",
         "Measure a model and compare with what its card states.",
         "genae evaluate genae/eae-mnist",
+        together=True,
     ),
     "compress": Verb(
         "zoo.cli.compress:compress",
@@ -97,11 +104,13 @@ VERBS = {
         "zoo.cli.encoding:encode",
         "Write vectors of every row of a data set, in Parquet files.",
         "genae encode genae/vae-mnist examples-mnist -o out/vectors",
+        together=True,
     ),
     "density": Verb(
         "zoo.cli.density:density",
         "Estimate how likely images are under a model.",
         "genae density genae/vae-mnist --data mnist --binarize frozen --number 100",
+        together=True,
     ),
     "inspect": Verb(
         "zoo.cli.convert:inspect",

@@ -3,7 +3,7 @@
 import json
 import sys
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -118,15 +118,15 @@ class Maker:
         }
         made, finished = 0, 0
         writing: Future[None] | None = None
-        total = self.source.count
+        total = self._rows(range(rank, -(-(self.source.count or 0) // self.size), ranks))
         with (
             shared_interpreter(self.encoder.reads == "images"),
             closing(self.encoder),
             ThreadPoolExecutor(1, "write") as writer,
-            items_bar("encoding", total, quiet=quiet) as bar,
+            items_bar("encoding", total or None, quiet=quiet) as bar,
             closing(self._shards(rank, ranks, there, bar)) as shards,
         ):
-            bar(min(len(there) * self.size, total or 0))
+            bar(self._rows(there))
             try:
                 for pack, rows in shards:
                     if writing is not None:
@@ -142,6 +142,11 @@ class Maker:
                     "same command again, and it goes on"
                 ) from None
         return made
+
+    def _rows(self, files: Iterable[int]) -> int:
+        """Number of rows of some files, as far as it is known before they are read."""
+        count = self.source.count or 0
+        return sum(max(0, min(self.size, count - number * self.size)) for number in files)
 
     def _shards(
         self, rank: int, ranks: int, there: set[int], bar: Bar

@@ -4,7 +4,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from zoo.device import find_device
+from zoo import gathering
+from zoo.device import own_device
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 from zoo.loading import Model, locate
@@ -100,7 +101,7 @@ def encode(
     check_free(place)
     encoder = open_encoder(
         found, tap=tap, pooling=pooling, max_length=max_length, batch_size=batch_size,
-        device=device_of(device), precision=precision, workers=workers,
+        device=own_device(device), precision=precision, workers=workers,
     )  # fmt: skip
     source = open_source(
         os.fspath(data), encoder.reads, split=split, config=config, column=column, key=key,
@@ -134,9 +135,11 @@ def encode(
     with place.held():
         maker = Maker(place, source, encoder, begun, strict)
         made = maker.run(rank, ranks, quiet)
-        if not source.count:
+        rows = source.count
+        if not rows:
             raise UsageError(f"data set {os.fspath(data)}: has no rows; ask for more of it")
-        return finish(place, source.count, begun, made)
+        made = sum(gathering.of_all(made))  # of those that have joined, all files are there now
+        return gathering.by_first(lambda: finish(place, rows, begun, made))
 
 
 def ranks_of() -> tuple[int, int]:
@@ -156,13 +159,6 @@ def ranks_of() -> tuple[int, int]:
             "the second; torchrun sets both, else unset them"
         ) from None
     return rank, ranks
-
-
-def device_of(device: str | None) -> str:
-    """The device of this process: of several GPUs, the one of its number on its machine."""
-    found, number = find_device(device), os.environ.get("LOCAL_RANK")
-    several = found.type != "cpu" and found.index is None and number
-    return f"{found.type}:{number}" if several else str(found)
 
 
 def _version(folder: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 from zoo import catalog
 from zoo.card import is_within
 from zoo.data.splits import canonical
+from zoo.device import own_device
 from zoo.errors import NotFoundError, UsageError
 from zoo.scores import Counts
 
@@ -149,7 +150,7 @@ def open_context(
     # As the verbs compute: of texts in float32, whatever type the file has.
     model = model_at(place, **({"dtype": "float32"} if entry.reads == "texts" else {}))
     card = load_card(name) if card is None else card
-    settings: dict[str, Any] = {"device": device or "cpu", "quiet": quiet}
+    settings: dict[str, Any] = {"device": own_device(device), "quiet": quiet}
     if getattr(model.config, "input_shape", None) is not None:
         raise UsageError(
             f"{name} is a model of vectors, and what is measured here is of images; "

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import UsageError
+from zoo.gathering import shared
 from zoo.hints import did_you_mean
 from zoo.training.fitting import calibrate_batch_norm
 
@@ -48,8 +49,8 @@ def represent(context: Context, pixels: Tensor, tap: str, model: Any = None) -> 
     options = {} if tap == "code" else {"tap": tap}
     found: Tensor | None = None
     start = 0
-    for values in context.batches(pixels, f"encoding at {tap}"):
-        rows = model.encode(values, **options).float().cpu()
+    batches = context.batches(pixels, f"encoding at {tap}")
+    for rows in shared(batches, lambda values: model.encode(values, **options).float().cpu()):
         if found is None:  # filled in place: a list and its concatenation would need twice as much
             found = torch.empty(len(pixels), rows.shape[1])
         found[start : start + len(rows)] = rows

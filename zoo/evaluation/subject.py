@@ -3,7 +3,7 @@
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -17,9 +17,11 @@ from zoo.data.images import Images, load_images
 from zoo.data.sources import DATASETS, beside
 from zoo.device import put_on
 from zoo.errors import UsageError
+from zoo.gathering import shared
 from zoo.progress import track
 from zoo.scores import Counts
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 BATCH = 256  # images; part of what a seed means, so no option
@@ -243,6 +245,22 @@ class Subject:
     def generator(self, stream: str) -> torch.Generator:
         """A CPU generator for one use of randomness, independent of the others."""
         return generator_of(self.seed, stream)
+
+    def shared(
+        self, batches: Iterable[A], stream: str, work: Callable[[A, torch.Generator], T]
+    ) -> Iterator[T]:
+        """What is made of each batch with random numbers of its own; processes share the batches.
+
+        Args:
+            batches: the same in every process.
+            stream: the use of randomness; the numbers of a batch follow from it, from the seed and
+                from the place of the batch alone.
+            work: makes something of a batch and a CPU generator.
+        """
+        return shared(
+            enumerate(batches),
+            lambda each: work(each[1], self.generator(f"{stream}/{each[0]}")),
+        )
 
     def order(self, count: int, stream: str) -> Tensor:
         """The numbers 0 to `count - 1` in a seeded order."""

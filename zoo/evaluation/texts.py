@@ -2,9 +2,9 @@
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,10 +14,13 @@ from zoo.data.text import TASKS, Task, moved
 from zoo.data.text.annotated.normal import TEXT, marks_of
 from zoo.data.text.schemes import spells_entities
 from zoo.errors import UsageError
+from zoo.gathering import shared_rows
 from zoo.labeling.reading import Labeler
 from zoo.labeling.tagging import iter_extracted, iter_tagged
 
 from .subject import Context, Subject, check_count
+
+T = TypeVar("T")
 
 BATCH = 32  # texts; part of what a seed means, so no option
 
@@ -148,10 +151,18 @@ class TextContext(Context):
         ask = iter_tagged if "tags" in self.can else iter_extracted
         place = (subject.dataset, subject.split, subject.config, subject.seed)
         key = (*place, len(texts), subject.exclude_train_texts)
-        return self.latest(
-            "answers",
-            key,
-            lambda: [*ask(self.labeler, texts, total=len(texts), quiet=self.quiet)],
+        return self.latest("answers", key, lambda: self.asked(ask, texts))
+
+    def asked(self, ask: Callable[..., Iterable[T]], texts: Sequence[Any]) -> list[T]:
+        """What the model answers to each of some texts; processes share them.
+
+        Args:
+            ask: one of the iterators of `zoo.labeling`.
+            texts: or pairs of them.
+        """
+        return shared_rows(
+            texts,
+            lambda some: ask(self.labeler, some, total=len(some), quiet=self.quiet),
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 from transformers import set_seed
 
-from zoo import catalog, plots
+from zoo import catalog, plots, ranks
 from zoo.card import Card
 from zoo.card.schema import TASKS
 from zoo.data.binarization import binarize
@@ -22,7 +22,6 @@ from zoo.models.images.energy_sampling import CHAIN_BATCH
 from zoo.models.images.image_processing_genae import GenaeImageProcessor, GenaeImagesKwargs
 from zoo.progress import items_bar
 
-from . import ranks
 from .batches import check_together
 from .divergence import LOSS_EXAMPLES, check_model, check_outputs, check_tensors, loss_in_use
 from .fitting import batches, calibrate_batch_norm, encode_all, fit_samplers

@@ -12,14 +12,12 @@ from typing import Any
 
 import torch
 from torch import distributed, nn
-from torch.distributed.distributed_c10d import PrefixStore
-from torch.distributed.rendezvous import rendezvous
 from transformers import TrainerCallback, TrainingArguments
 
 from zoo.errors import ConflictError, UsageError
+from zoo.gathering import meet
 from zoo.models.images.distributed import whole_batch_norms
-
-from .ranks import count, is_first, rank, restarts
+from zoo.ranks import count, is_first, rank, restarts
 
 
 def arguments(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,19 +32,8 @@ def arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     if options.get("use_cpu") or not torch.cuda.is_available():
         told |= {"use_cpu": True, "ddp_backend": "gloo"}
     if restarts() and not distributed.is_initialized():
-        _meet_again(told.get("ddp_backend"))
+        meet(told.get("ddp_backend"))
     return told
-
-
-def _meet_again(backend: str | None) -> None:
-    """Join the other processes under names of this start.
-
-    torchrun's store outlives a restart unless `--rdzv-backend c10d` is given, and torch would find
-    in it the addresses of the processes that have died.
-    """
-    store, own, size = next(rendezvous("env://"))
-    store = PrefixStore(f"restart-{restarts()}", store)
-    distributed.init_process_group(backend, store=store, rank=own, world_size=size)
 
 
 def check_batch(found: TrainingArguments, where: str) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
+from zoo import ranks
 from zoo.card import CARD_FILE, Card
 from zoo.data.identity import WHOLE, fingerprint
 from zoo.data.sources import beside, locate
@@ -34,7 +35,7 @@ from zoo.models.seam import without_bars
 from zoo.progress import items_bar
 from zoo.registry import manifest
 
-from . import processes, ranks
+from . import processes
 from .around.ema import EMA
 from .best import BestCallback, best_of
 from .callbacks import BarCallback, InterruptCallback, without_default_output

@@ -7,9 +7,9 @@ from typing import Any
 from torch.utils.data import DataLoader
 from transformers import Trainer
 
+from zoo import ranks
 from zoo.errors import IntegrityError
 
-from . import ranks
 from .streams import Endless
 
 

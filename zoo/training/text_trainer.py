@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from transformers import Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from zoo import ranks
 from zoo.data.text import COUNTS, RowNumbers
 
-from . import ranks
 from .adversarial.objective import Objective
 from .around.ema import inner_model
 from .checked import CheckedTrainer

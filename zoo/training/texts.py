@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo import catalog
+from zoo import catalog, ranks
 from zoo.card import Card
 from zoo.data.sources import DATASETS
 from zoo.data.text import (
@@ -27,7 +27,7 @@ from zoo.data.text import (
 from zoo.errors import UsageError
 from zoo.hints import quote
 
-from . import adapters, processes, ranks
+from . import adapters, processes
 from .adversarial.objective import Objective
 from .adversarial.objectives import OBJECTIVES
 from .class_weights import check_class_weights, class_weights

@@ -10,6 +10,7 @@ from torch import Tensor
 from zoo.data.binarization import freeze_binarized
 from zoo.errors import UsageError
 from zoo.evaluation.subject import Context, Subject
+from zoo.gathering import shared
 
 _ESTIMATED = ("log_prob", "bits_per_dim", "standard_error", "effective_sample_size")
 #: Columns of each method, in order; all numbers are of one image.
@@ -76,11 +77,11 @@ def check(context: Context, plan: Plan, pixels: Tensor) -> None:
 def densities(
     context: Context, plan: Plan, pixels: Tensor, first_batch: int = 0
 ) -> Iterator[list[list[float]]]:
-    """Yield the rows of each batch of images, with `plan.columns` as columns.
+    """The rows of each batch of images, with `plan.columns` as columns; processes share them.
 
     Every batch has random numbers of its own, so that a run that starts at `first_batch` gives
-    the same rows as an uninterrupted one. Memory does not grow with the number of samples, nor,
-    apart from the rows, with that of images.
+    the same rows as an uninterrupted one, and any number of processes those of one.
+    Memory does not grow with the number of samples, nor, apart from the rows, with that of images.
 
     Args:
         context: the model, its processor, the device.
@@ -91,14 +92,18 @@ def densities(
     if plan.binarization == "frozen":
         pixels = 255 * freeze_binarized(pixels)
     size = batch_size(plan)
-    for number in range(first_batch, -(-len(pixels) // size)):
+
+    def of_batch(number: int) -> list[list[float]]:
         subject = Subject(context, "", "", seed=plan.seed)
         generator = subject.generator(f"densities/{number}")
         values = pixels[number * size : (number + 1) * size]
         values = values if values.is_floating_point() else values.float() / 255
         values = prepare(context, plan, values, generator).to(context.device)
         table = torch.stack(METHODS[plan.method](context, values, plan, generator), dim=1)
-        yield table.double().cpu().tolist()
+        rows: list[list[float]] = table.double().cpu().tolist()
+        return rows
+
+    return shared(range(first_batch, -(-len(pixels) // size)), of_batch)
 
 
 def batch_size(plan: Plan) -> int:

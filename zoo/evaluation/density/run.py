@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo import gathering, ranks
 from zoo.data.sources import DATASETS
+from zoo.device import own_device
 from zoo.errors import InterruptedRunError, UsageError
 from zoo.hints import command, did_you_mean
 
@@ -129,7 +131,7 @@ def density(
     from zoo.evaluation.density.estimate import Plan, check
     from zoo.evaluation.subject import Context
 
-    context = Context(network, processor, device=device or "cpu", quiet=quiet)
+    context = Context(network, processor, device=own_device(device), quiet=quiet)
     plan = Plan(
         method="energy" if scores else method,
         samples=0 if scores else samples or SAMPLES[method],
@@ -161,7 +163,7 @@ def density(
     rows, resumed = _run(context, plan, pixels, names, facts, table, quiet)
     summary = _summary(plan, rows) | {"images": len(rows)}
     if gap:
-        summary["gap"] = _gap(context, plan, gap, temperatures)
+        summary["gap"] = gathering.by_first(lambda: _gap(context, plan, gap, temperatures))
     named = [{"name": n, **_row(plan, row)} for n, row in zip(names, rows, strict=True)]
     return Densities(plan.columns, named, summary, facts, resumed)
 
@@ -216,30 +218,30 @@ def _run(
     from zoo.progress import track
 
     journal = None
-    if parquet is not None:
+    if parquet is not None and ranks.is_first():
         journal = Journal(parquet, {**facts, "sums": _hashes(context, pixels)})
-    batches = [] if journal is None else journal.batches
+    batches = [*gathering.by_first(lambda: [] if journal is None else journal.batches)]
     resumed = sum(map(len, batches))
     total = -(-len(pixels) // batch_size(plan)) - len(batches)
     remaining = densities(context, plan, pixels, len(batches))
     try:
         for rows in track(remaining, "densities", total=total, quiet=quiet):
-            if journal is None:
-                batches.append(rows)
-            else:
+            batches.append(rows)
+            if journal is not None:
                 journal.add(rows)
     except KeyboardInterrupt:
-        if journal is None:
+        if parquet is None:
             raise
-        journal.close()
+        if journal is not None:
+            journal.close()
         raise InterruptedRunError(
             f"stopped after {sum(map(len, batches))} of {len(pixels)} images; the same command "
             "resumes there"
         ) from None
     rows = [row for batch in batches for row in batch]
-    if journal is not None and parquet is not None:
+    if journal is not None:
         columns = dict(zip(plan.columns, map(list, zip(*rows, strict=True)), strict=True))
-        write_parquet(parquet, {"name": names, **columns}, facts)
+        write_parquet(journal.target, {"name": names, **columns}, facts)
         journal.remove()
     return rows, resumed
 

@@ -3,9 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from zoo import scores
 from zoo.data.text.labels import name_label, number_labels, split_labels, stated_names
@@ -13,6 +15,7 @@ from zoo.data.text.schemes import OUTSIDE
 from zoo.errors import UsageError
 from zoo.evaluation.subject import Outcome, Subject, check_count
 from zoo.evaluation.texts import TextContext, context_of, some_texts, train_texts
+from zoo.gathering import shared
 from zoo.labeling.classifying import iter_classified
 
 IGNORED = -100
@@ -140,12 +143,12 @@ def of_images(subject: Subject, count: int | None) -> Judged:
         )
     check_count("num_images", count)
     chosen = subject.order(len(images), "images")[:count]
-    found = [
-        subject.model(pixel_values=values).logits.argmax(1).cpu()
-        for values in subject.context.batches(images.pixels[chosen], "classifying")
-    ]
+    batches = subject.context.batches(images.pixels[chosen], "classifying")
+    found = shared(
+        batches, lambda values: subject.model(pixel_values=values).logits.argmax(1).tolist()
+    )
     true = images.labels[chosen].tolist()
-    return Judged(true, torch.cat(found).tolist(), None, {"num_images": len(chosen)}, named=False)
+    return Judged(true, [*chain(*found)], None, {"num_images": len(chosen)}, named=False)
 
 
 @torch.no_grad()
@@ -154,18 +157,21 @@ def of_texts(subject: Subject, count: int | None) -> Judged:
     context = context_of(subject)
     texts = some_texts(subject, count)
     rows = context.rows(texts)
-    found, true = [], []
-    for inputs in context.text_batches(rows, "classifying", subject.generator("none")):
+
+    def labels(inputs: dict[str, Tensor]) -> tuple[list[int], list[int]]:
         wanted = inputs["labels"]
         asked = wanted != IGNORED
-        found.append(context.model(**inputs).logits.argmax(-1)[asked].cpu())
-        true.append(wanted[asked].cpu())
+        found = context.model(**inputs).logits.argmax(-1)
+        return wanted[asked].tolist(), found[asked].tolist()
+
+    batches = context.text_batches(rows, "classifying", subject.generator("none"))
+    true, found = zip(*shared(batches, labels), strict=True)
     names = context.options.labels
     always = most_frequent(subject)
-    right = [names[label] for label in torch.cat(true).tolist()]
+    right = [names[label] for label in chain(*true)]
     return Judged(
         right,
-        [names[label] for label in torch.cat(found).tolist()],
+        [names[label] for label in chain(*found)],
         None if always is None else [names[always]] * len(right),
         {"num_texts": len(texts)},
     )
@@ -225,7 +231,7 @@ def of_several(subject: Subject, count: int | None) -> Judged:
     texts = some_texts(subject, count)
     columns = [texts[name] for name in context.task.texts(context.options)]
     asked: Any = columns[0] if len(columns) == 1 else [*zip(*columns, strict=True)]
-    answers = iter_classified(context.labeler, asked, total=len(texts), quiet=context.quiet)
+    answers = context.asked(iter_classified, asked)
     found = [{each.label for each in answer.labels} for answer in answers]
 
     def usual() -> set[str]:

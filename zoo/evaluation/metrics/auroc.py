@@ -8,6 +8,7 @@ from torch import Tensor
 from zoo.errors import UsageError
 from zoo.evaluation.metrics.likelihood import preparation
 from zoo.evaluation.subject import Outcome, Subject, check_count
+from zoo.gathering import shared
 
 #: The other data set, if none is named.
 OTHERS = {"mnist": "fashion-mnist", "fashion-mnist": "mnist"}
@@ -64,12 +65,15 @@ def auroc(
     for one in (subject, stranger):
         make, options = preparation(one, binarization, dequantization)
         pixels = one.pixels(num_images, frozen=options.get("binarization") == "frozen")
-        generator = one.generator("posterior")
-        found = [
-            one.model.log_prob(values, num_samples, generator=generator).cpu()
-            for values in one.context.batches(pixels, f"densities of {one.dataset}", make)
-        ]
-        scores.append(torch.cat(found))
+        batches = one.context.batches(pixels, f"densities of {one.dataset}", make)
+        found = one.shared(
+            batches,
+            "posterior",
+            lambda values, generator: subject.model.log_prob(
+                values, num_samples, generator=generator
+            ).cpu(),
+        )
+        scores.append(torch.cat([*found]))
         count = count or len(pixels)
     value = area_under_curve(*scores)
     named = {"other": stranger.dataset, "other_split": stranger.split}
@@ -114,7 +118,8 @@ def energy_auroc(
 
         pixels = one.pixels(num_images)
         batches = one.context.batches(pixels, f"energies of {one.dataset}", noisy)
-        energies.append(torch.cat([one.model.energy(values).cpu() for values in batches]))
+        found = shared(batches, lambda values: subject.model.energy(values).cpu())
+        energies.append(torch.cat([*found]))
         count = count or len(pixels)
     options = {
         "other": stranger.dataset, "other_split": stranger.split, "sigma": float(sigma),

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from zoo.errors import UsageError
 from zoo.evaluation.subject import Outcome, Subject, check_count
+from zoo.gathering import shared
 
 
 def clustering_accuracy(subject: Subject, *, num_images: int | None = None) -> Outcome:
@@ -33,12 +34,8 @@ def clustering_accuracy(subject: Subject, *, num_images: int | None = None) -> O
         )
     chosen = subject.order(len(images), "images")[:num_images]
     pixels, labels = images.pixels[chosen], images.labels[chosen]
-    found = torch.cat(
-        [
-            subject.model.predict(values).cpu()
-            for values in subject.context.batches(pixels, "assigning clusters")
-        ]
-    )
+    batches = subject.context.batches(pixels, "assigning clusters")
+    found = torch.cat([*shared(batches, lambda values: subject.model.predict(values).cpu())])
     floor = matched(of_pixels(pixels, subject.model.config.num_clusters, subject.seed), labels)
     return Outcome(matched(found, labels), floor, {"num_images": len(chosen)})
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from zoo.errors import UsageError
 from zoo.evaluation.subject import BATCH, Outcome, Subject
+from zoo.gathering import shared
 
 
 @torch.no_grad()
@@ -54,9 +55,9 @@ def bits_per_code(
         )
     codes = _codes(subject, binarization, num_images)
     chunks = subject.context.track(torch.split(codes, BATCH), "prior", -(-len(codes) // BATCH))
-    nats = -sum(
-        prior.log_prob(chunk.to(prior.start.device)).double().sum().item() for chunk in chunks
-    )
+    device = prior.start.device
+    sums = shared(chunks, lambda chunk: prior.log_prob(chunk.to(device)).double().sum().item())
+    nats = -sum(sums)
     options = {"binarization": binarization, "num_images": len(codes)}
     bits = 1 / math.log(2)
     return Outcome(bits * nats / codes.numel(), bits * _entropy(codes), options=options)
@@ -67,7 +68,7 @@ def _codes(subject: Subject, binarization: str, num_images: int | None) -> Tenso
     context = subject.context
     pixels = subject.pixels(num_images)
     batches = context.batches(pixels, "encoding", subject.binarizer(binarization))
-    return torch.cat([context.model.encode(values).cpu() for values in batches])
+    return torch.cat([*shared(batches, lambda values: context.model.encode(values).cpu())])
 
 
 def _entropy(codes: Tensor) -> float:

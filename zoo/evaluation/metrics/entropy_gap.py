@@ -75,9 +75,12 @@ def entropy_gap(
 @torch.no_grad()
 def encode(subject: Subject, pixels: Tensor, codes: str = "mean") -> Tensor:
     """Codes of 8-bit images in eval mode, shape `(N, d)`, on the CPU."""
-    model, generator = subject.model, subject.generator("posterior")
-    found = []
-    for values in subject.context.batches(pixels, "encoding"):
+    model = subject.model
+
+    def of_batch(values: Tensor, generator: torch.Generator) -> Tensor:
+        drawn: Tensor
         drawn = model.encode(values) if codes == "mean" else model.encode_sample(values, generator)
-        found.append(drawn.cpu())
-    return torch.cat(found)
+        return drawn.cpu()
+
+    batches = subject.context.batches(pixels, "encoding")
+    return torch.cat([*subject.shared(batches, "posterior", of_batch)])

@@ -11,6 +11,7 @@ from torch import Tensor
 from zoo.data.splits import canonical
 from zoo.errors import NotFoundError, UsageError
 from zoo.evaluation.subject import Context, Subject, check_count
+from zoo.gathering import by_first, shared
 from zoo.models.images.energy_sampling import CHAIN_BATCH
 from zoo.plots import to_uint8
 from zoo.progress import items_bar
@@ -188,7 +189,9 @@ def draw(subject: Subject, count: int, options: Mapping[str, Any]) -> Tensor:
         if hasattr(context.model, "undenoised"):
             images = _from_chains(subject, count, **options)
         else:
-            images = context.model.sample(count, **options, seed=subject.seed)
+            images = by_first(
+                lambda: context.model.sample(count, **options, seed=subject.seed).cpu()
+            )
     except ValueError as error:
         raise UsageError(str(error)) from error
     return reframe(to_uint8(images.cpu()), context.processor, context.processor)
@@ -213,9 +216,10 @@ def _from_chains(subject: Subject, count: int, *, jump: bool, **options: Any) ->
                 )
                 for start in starts
             ]
-        return torch.cat(drawn)
+        return torch.cat(drawn).cpu()
 
-    found = context.once(("chains", *options.items(), subject.seed, count), walk)
+    key = ("chains", *options.items(), subject.seed, count)
+    found = context.once(key, lambda: by_first(walk)).to(context.device)
     images: Tensor = model.finished(found, jump)
     return images
 
@@ -224,14 +228,16 @@ def _from_chains(subject: Subject, count: int, *, jump: bool, **options: Any) ->
 def extract(context: Context, reader: Reader, pixels: Tensor, text: str) -> Tensor:
     """Features of 8-bit images, float64 `(n, d)` on the CPU."""
     batches = context.batches(reader.frame(pixels), text)
-    return torch.cat([reader.model.features(values).double().cpu() for values in batches])
+    found = shared(batches, lambda values: reader.model.features(values).cpu())
+    return torch.cat([*found]).double()
 
 
 @torch.no_grad()
 def read_labels(context: Context, reader: Reader, pixels: Tensor, text: str) -> Tensor:
     """The most likely label of 8-bit images, int64 `(n,)` on the CPU."""
     batches = context.batches(reader.frame(pixels), text)
-    return torch.cat([reader.model(values).logits.argmax(1).cpu() for values in batches])
+    found = shared(batches, lambda values: reader.model(values).logits.argmax(1).cpu())
+    return torch.cat([*found])
 
 
 def share_read(context: Context, reader: Reader, pixels: Tensor, labels: Tensor) -> float:

@@ -1,6 +1,7 @@
 """How well a model fills in what is missing: a classifier reads what it completed."""
 
 import torch
+from torch import Tensor
 
 from zoo.data.masks import MASKS, hidden_part
 from zoo.errors import UsageError
@@ -58,15 +59,17 @@ def inpainting_accuracy(
     pixels, labels = images.pixels[chosen], images.labels[chosen]
     hidden = hidden_part(mask, context.processor)
     walk = {name: value for name, value in options.items() if name != "sampler"}
-    generator, made = subject.generator("inpainting"), []
     chunks = torch.split(pixels, BATCH)
     with items_bar("inpainting", len(chunks) * options["steps"], quiet=context.quiet) as bar:
-        for chunk in chunks:
+
+        def filled(chunk: Tensor, generator: torch.Generator) -> Tensor:
             whole = (chunk.float() / 255).to(context.device)
-            filled = subject.model.inpaint(
+            found = subject.model.inpaint(
                 whole, hidden, **walk, generator=generator, on_step=lambda _: bar()
             )
-            made.append(to_uint8(filled.cpu()))
+            return to_uint8(found.cpu())
+
+        made = [*subject.shared(chunks, "inpainting", filled)]
     completed = reframe(torch.cat(made), context.processor, context.processor)
     black = pixels.masked_fill(hidden, 0)
     value, floor, ceiling = (

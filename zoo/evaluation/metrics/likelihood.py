@@ -167,8 +167,10 @@ def _mean(
 ) -> tuple[float, int]:
     """A bound averaged over images, and how many there were."""
     pixels = subject.pixels(num_images, frozen=frozen)
-    generator = subject.generator("posterior")
-    total = 0.0
-    for values in subject.context.batches(pixels, "bounding the likelihood", prepare):
-        total += bound(values, generator).double().sum().item()
-    return total / len(pixels), len(pixels)
+    batches = subject.context.batches(pixels, "bounding the likelihood", prepare)
+    sums = subject.shared(
+        batches,
+        "posterior",
+        lambda values, generator: bound(values, generator).double().sum().item(),
+    )
+    return sum(sums) / len(pixels), len(pixels)

@@ -1,8 +1,10 @@
 """How well a model reconstructs its images."""
 
 import torch
+from torch import Tensor
 
 from zoo.evaluation.subject import Outcome, Subject
+from zoo.gathering import shared
 
 
 @torch.no_grad()
@@ -23,12 +25,14 @@ def reconstruction_mse(
     """
     context = subject.context
     pixels = subject.pixels(num_images)
-    total, count = 0.0, 0
-    for values in context.batches(pixels, "reconstructing", subject.binarizer(binarization)):
+
+    def squares(values: Tensor) -> tuple[float, int]:
         difference = context.model.reconstruct(values) - values
-        squares = context.processor.crop_padding(difference).double().square()
-        total += squares.sum().item()
-        count += squares.numel()
+        found = context.processor.crop_padding(difference).double().square()
+        return found.sum().item(), found.numel()
+
+    batches = context.batches(pixels, "reconstructing", subject.binarizer(binarization))
+    sums, counts = zip(*shared(batches, squares), strict=True)
     return Outcome(
-        total / count, options={"binarization": binarization, "num_images": len(pixels)}
+        sum(sums) / sum(counts), options={"binarization": binarization, "num_images": len(pixels)}
     )

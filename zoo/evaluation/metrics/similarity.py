@@ -1,8 +1,13 @@
 """Whether a model finds those texts alike that people do."""
 
+from functools import partial
+
+import torch
+
 from zoo.embedding import embed
 from zoo.evaluation.subject import Outcome, Subject
 from zoo.evaluation.texts import context_of, some_texts
+from zoo.gathering import shared_rows
 from zoo.scores import character_overlap
 from zoo.scores import spearman as rank_correlation
 
@@ -25,18 +30,15 @@ def spearman(
     context = context_of(subject)
     first, second, label = context.task.needed(context.options)
     texts = some_texts(subject, num_texts)
-    vectors = [
-        embed(
-            context.model,
-            texts[name],
-            pooling=pooling,
-            normalized=True,
-            tokenizer=context.processor,
+
+    def vectors(name: str) -> torch.Tensor:
+        make = partial(
+            embed, context.model, pooling=pooling, normalized=True, tokenizer=context.processor
         )
-        for name in (first, second)
-    ]
+        return torch.stack(shared_rows(texts[name], make))
+
     true = [float(value) for value in texts[label]]
-    found = (vectors[0] * vectors[1]).sum(-1).tolist()
+    found = (vectors(first) * vectors(second)).sum(-1).tolist()
     overlap = [*map(character_overlap, texts[first], texts[second])]
     options = {"num_texts": len(texts)} | ({"pooling": pooling} if pooling else {})
     return Outcome(rank_correlation(true, found), rank_correlation(true, overlap), options)

@@ -9,6 +9,7 @@ from torch.nn import functional
 from zoo.data.text import token_frequencies
 from zoo.evaluation.subject import Outcome, Subject
 from zoo.evaluation.texts import context_of, some_texts, train_texts
+from zoo.gathering import shared
 
 IGNORED = -100
 
@@ -38,17 +39,19 @@ def predict(subject: Subject, num_texts: int | None) -> Scores:
     def run() -> Scores:
         texts = some_texts(subject, num_texts)
         rows = context.rows(texts)
-        nats, correct, found = 0.0, 0, []
-        for inputs in context.text_batches(rows, "predicting", subject.generator("masks")):
+
+        def of_batch(inputs: dict[str, Tensor]) -> tuple[float, Tensor, int]:
             logits, labels = context.model(**inputs).logits, inputs["labels"]
             if context.task.name == "causal-lm":
                 logits, labels = logits[:, :-1], labels[:, 1:]
             asked = labels != IGNORED
             logits, labels = logits[asked].float(), labels[asked]
-            nats += functional.cross_entropy(logits, labels, reduction="sum").item()
-            correct += int((logits.argmax(-1) == labels).sum())
-            found.append(labels.cpu())
-        return Scores(nats, torch.cat(found), correct, len(texts))
+            nats = functional.cross_entropy(logits, labels, reduction="sum").item()
+            return nats, labels.cpu(), int((logits.argmax(-1) == labels).sum())
+
+        batches = context.text_batches(rows, "predicting", subject.generator("masks"))
+        nats, tokens, correct = zip(*shared(batches, of_batch), strict=True)
+        return Scores(sum(nats), torch.cat(tokens), sum(correct), len(texts))
 
     key = (subject.dataset, subject.split, subject.config, subject.seed, num_texts)
     return context.latest("predictions", key, run)

@@ -1,5 +1,6 @@
 """How close the texts that a model makes of others come to those of people, by sacrebleu."""
 
+from itertools import chain
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ import torch
 from zoo.errors import MissingDependencyError, UsageError
 from zoo.evaluation.subject import Outcome, Subject
 from zoo.evaluation.texts import context_of, some_texts
+from zoo.gathering import shared
 
 
 def bleu(
@@ -91,8 +93,8 @@ def translate(
         pairs = zip(texts[source], texts[target], strict=True)
         whole = [i for i, pair in enumerate(pairs) if all(text.strip() for text in pair)]
         texts = texts.select(whole)
-        rows, made = context.rows(texts), []
-        for inputs in context.text_batches(rows, "translating", subject.generator("none")):
+
+        def translated(inputs: dict[str, torch.Tensor]) -> list[str]:
             inputs.pop("labels")
             ids = context.model.generate(
                 **inputs,
@@ -100,8 +102,13 @@ def translate(
                 num_beams=num_beams,
                 do_sample=False,
             )
-            made += context.processor.batch_decode(ids, skip_special_tokens=True)
-        return made, list(texts[target])
+            found: list[str] = context.processor.batch_decode(ids, skip_special_tokens=True)
+            return found
+
+        batches = context.text_batches(
+            context.rows(texts), "translating", subject.generator("none")
+        )
+        return [*chain(*shared(batches, translated))], list(texts[target])
 
     key = (subject.dataset, subject.split, subject.config, subject.seed, num_texts, num_beams)
     return context.latest("translations", key, run)

@@ -1,10 +1,10 @@
-"""Which of several processes this one is, as their launcher says. Standard library only."""
+"""Which of several processes this one is, as their launcher says."""
 
 import os
 
 
 def count() -> int:
-    """Number of processes that train together, as the launcher says; 1 without one."""
+    """Number of processes that work together, as the launcher says; 1 without one."""
     if "LOCAL_RANK" not in os.environ:
         return 1
     return max(1, int(os.environ.get("WORLD_SIZE") or 1))
@@ -13,6 +13,11 @@ def count() -> int:
 def rank() -> int:
     """Which of them this is, from 0."""
     return int(os.environ.get("RANK") or 0) if count() > 1 else 0
+
+
+def place() -> int:
+    """Which of those on this machine it is, from 0."""
+    return int(os.environ.get("LOCAL_RANK") or 0) if count() > 1 else 0
 
 
 def is_first() -> bool:

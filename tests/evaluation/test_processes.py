@@ -1,0 +1,168 @@
+"""Several processes measure what one does, to the digit; the first speaks."""
+
+import contextlib
+import json
+import threading
+from types import SimpleNamespace
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.evaluation import shared_law
+from tests.launching import launched
+from zoo import gathering, ranks
+from zoo.cli import group
+from zoo.errors import LeftError, UsageError
+from zoo.evaluation import subject as subjects
+from zoo.evaluation import texts
+
+
+@contextlib.contextmanager
+def side_by_side(number):
+    """`together(work)`: what each of so many joined processes, here threads, makes."""
+    own, barrier, told = threading.local(), threading.Barrier(number), {}
+
+    def gathered(value):
+        told[own.rank] = value
+        barrier.wait(10)
+        found = [told[rank] for rank in range(number)]
+        barrier.wait(10)
+        return found
+
+    def together(work):
+        made = {}
+
+        def run(rank):
+            own.rank = rank
+            gathering._JOINED.set(True)
+            made[rank] = work()
+
+        threads = [threading.Thread(target=run, args=(rank,)) for rank in range(number)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return [made[rank] for rank in range(number)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranks, "count", lambda: number)
+        patch.setattr(ranks, "rank", lambda: own.rank)
+        patch.setattr(gathering, "_gathered", gathered)
+        yield together
+
+
+@settings(max_examples=20, deadline=None)
+@given(number=st.integers(2, 5), items=st.lists(st.integers(), max_size=12))
+def test_processes_share_items_and_all_know_everything_in_order(number, items):
+    worked = []
+
+    def work(item):
+        worked.append(item)
+        return [item, -item]
+
+    with side_by_side(number) as together:
+        assert (
+            together(lambda: [*gathering.shared(iter(items), work)])
+            == [[[item, -item] for item in items]] * number
+        )
+        assert sorted(worked) == sorted(items)  # each by one
+        rows = together(lambda: gathering.shared_rows(items, lambda some: [2 * n for n in some]))
+        assert rows == [[2 * item for item in items]] * number
+        assert together(lambda: gathering.of_all(ranks.rank())) == [[*range(number)]] * number
+        assert together(lambda: gathering.by_first(ranks.rank)) == [0] * number
+
+
+def test_one_process_works_through_items_as_they_are_asked_for():
+    asked = gathering.shared(iter(range(10)), lambda item: item)
+    assert [next(asked), next(asked)] == [0, 1]
+    assert gathering.of_all("it") == ["it"]
+    assert gathering.by_first(lambda: "it") == "it"
+    with gathering.joined():
+        assert gathering.shared_rows([], list) == []
+
+
+def test_random_numbers_of_a_batch_follow_from_its_place(subject):
+    """So that a process that has not drawn those of the batches before draws the same."""
+    one = subject("vae")
+    drawn = [*one.shared(range(3), "noise", lambda _, numbers: numbers.initial_seed())]
+    assert len({*drawn}) == 3
+    assert [*one.shared("abc", "noise", lambda _, numbers: numbers.initial_seed())] == drawn
+    assert drawn != [*one.shared(range(3), "other", lambda _, numbers: numbers.initial_seed())]
+
+
+@pytest.fixture
+def second(monkeypatch):
+    """This process is the second of three, and waits for nobody."""
+    for name, value in (("LOCAL_RANK", "1"), ("RANK", "1"), ("WORLD_SIZE", "3")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(group, "TURN", 0.0)
+
+
+def test_a_verb_of_one_process_is_refused_with_its_own_command(second, run):
+    done = run("list", "vae")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "genae: process 1 of 3: list is done by one process, and this is one of 3; run it without "
+        "their launcher: genae list vae (several do train, evaluate, encode, density)\n"
+    )
+
+
+def test_others_than_the_first_are_silent_until_they_fail(second, run):
+    done = run("train", "genae/ae-examples", "--settings")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    done = run("evaluate", "genae/no-such", "--json", "--metric", "nothing")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("genae: process 1 of 3: no metric named 'nothing'")
+
+
+def test_who_is_left_alone_speaks_after_the_one_that_has_ended(monkeypatch, capsys):
+    slept = []
+    monkeypatch.setattr(group, "time", SimpleNamespace(sleep=slept.append))
+    call = group.calls.begin(as_json=False)
+    assert group.report(LeftError("it has ended"), call) == 1
+    assert slept == [2 * group.TURN]
+    monkeypatch.setattr(ranks, "rank", lambda: 2)
+    assert group.report(UsageError("wrong"), call) == 2
+    assert group.report(KeyboardInterrupt(), call) == group.INTERRUPTED
+    assert slept == [2 * group.TURN, group.TURN]
+    assert capsys.readouterr().err == "genae: it has ended\ngenae: process 2 of 1: wrong\n"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("number", [2, 3])
+def test_what_processes_measure_together_is_what_one_measures(monkeypatch, tmp_path, number):
+    monkeypatch.setattr(subjects, "BATCH", shared_law.IMAGES)
+    monkeypatch.setattr(texts, "BATCH", shared_law.TEXTS)
+    lines = tmp_path / "t.txt"
+    lines.write_text("".join(f"天气 好 a b {'c' * (n % 7)}\n" for n in range(30)))
+    done = launched(number, "-m", "tests.evaluation.shared_law", lines, tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(number)]
+    assert told == [told[0]] * number
+    assert told[0] == pytest.approx(shared_law.measured(str(lines)), rel=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_densities_of_processes_are_those_of_one_and_one_table(run, tmp_path):
+    words = ["density", "genae/vae-mnist", "examples-mnist", "--binarize", "threshold"]
+    words += ["--samples", "2", "--method", "annealed", "--temperatures", "2"]
+    done = launched(2, "-m", "zoo", *words, "--parquet", tmp_path / "two.parquet", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["summary"]["images"] == 64
+    assert run(*words, "--parquet", tmp_path / "one.parquet", "-q").code == 0
+    one, two = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("one", "two"))
+    assert two.equals(one)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.parquet", "two.parquet"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_what_all_would_say_is_said_once(tmp_path):
+    done = launched(2, "-m", "zoo", "density", "genae/vae-mnist", tmp_path / "none.png")
+    assert done.returncode != 0
+    assert done.stderr.count("genae: ") == 1, done.stderr
+    assert "exitcode  : 3" in done.stderr

@@ -1,0 +1,30 @@
+"""Processes that torchrun starts."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def launched(count, *words, settings=(), seconds=1000):
+    """What so many processes do that torchrun starts with these words: exit code and streams.
+
+    Args:
+        count: number of processes.
+        *words: of the command.
+        settings: names and values of variables.
+        seconds: that they have.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | dict(settings)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count)]
+    return subprocess.run(
+        [*command, "--master-port", port, *map(str, words)],
+        env=os.environ | own, cwd=ROOT, capture_output=True, text=True, check=False,
+        timeout=seconds,
+    )  # fmt: skip
