@@ -76,7 +76,8 @@ ROOMS = {
     "zoo.embedding": ("torch", f"{PLAIN} zoo.models zoo.loading"),
     "zoo.labeling": ("torch", f"{PLAIN} zoo.progress zoo.device zoo.loading zoo.data.text"),
     "zoo.training": (
-        "numpy torch transformers datasets safetensors sklearn huggingface_hub peft matplotlib",
+        "numpy torch transformers accelerate datasets safetensors sklearn huggingface_hub peft "
+        "matplotlib",
         f"{PLAIN} zoo.places zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots "
         "zoo.data zoo.scores zoo.ranks zoo.gathering",
     ),
@@ -232,8 +233,7 @@ def test_dependencies_are_what_the_code_imports():
     own = {"zoo", "convert", "cards"}
     tops = {name.partition(".")[0] for module in MODULES for name, _ in imports(module)}
     imported = {DISTRIBUTIONS.get(top, top) for top in tops - STDLIB - own}
-    # Demanded by transformers.Trainer, and by model-signing.
-    assert imported == declared - {"accelerate", "pyopenssl"}
+    assert imported == declared - {"pyopenssl"}  # demanded by model-signing
 
 
 def of(path: Path) -> str:

@@ -16,6 +16,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 from zoo.errors import DivergedError
 from zoo.models.images.distributed import alone
 
+from .gradients.sharding import whole
+
 SUGGESTED_RATE = 1e-3  # or a tenth of the card's, if that is lower
 # Finite numbers can be absurd. On images in [0, 1] a network that is not broken never has such
 # numbers: the running variance is that of activations in the millions, and steps of a usual
@@ -40,16 +42,17 @@ def check_tensors(named: Iterable[tuple[str, Any]]) -> None:
     """Raise `DivergedError` for the first floating tensor with a value that is not finite."""
     for name, tensor in named:
         if torch.is_tensor(tensor) and tensor.is_floating_point():
-            if not bool(tensor.detach().isfinite().all()):
+            if not bool(whole(tensor.detach()).isfinite().all()):
                 raise DivergedError(f"{name} contains values that are not finite")
 
 
 def check_sizes(named: Iterable[tuple[str, Any]], maximum: float = MAX_MAGNITUDE) -> None:
     """Raise `DivergedError` for the first tensor of a model that is not finite, or absurd."""
-    for name, tensor in named:
+    for name, each in named:
+        tensor = whole(each.detach())  # all processes see the same, and stop together
         check_tensors([(name, tensor)])
         if tensor.is_floating_point() and tensor.numel():
-            if (found := float(tensor.detach().abs().max())) > maximum:
+            if (found := float(tensor.abs().max())) > maximum:
                 raise DivergedError(f"{name} contains values up to {found:.3g}")
 
 
@@ -136,7 +139,8 @@ def is_finite(checkpoint: Path) -> bool:
                 check_sizes((name, tensors.get_tensor(name)) for name in tensors.keys())
     except (DivergedError, SafetensorError, OSError, ValueError):
         return False
-    return bool(weights) and all(map(is_zipfile, checkpoint.glob("*.pt*")))  # torch's files
+    saved = [*checkpoint.glob("*.pt*"), *checkpoint.glob("*.bin")]  # torch's files
+    return bool(weights) and all(map(is_zipfile, saved))
 
 
 def advice(reason: str, learning_rate: float, work: Path, checkpoint: Path | None) -> str:

@@ -135,13 +135,13 @@ class OptimizingTrainer(Trainer):
         checkpoint = self.is_in_train and _internal_call and output_dir is not None
         with self._averaged(self.save_ema == "instead" and not checkpoint):
             super().save_model(output_dir, _internal_call)
-        if self.ema is None or not self.args.should_save:
+        if self.ema is None:
             return
         folder = output_dir or self.args.output_dir
         assert folder is not None
         if checkpoint:
             self._save_average(Path(folder))
-        elif self.save_ema == "beside":
+        elif self.save_ema == "beside" and self.args.should_save:
             model: Any = self.ema.model
             with self.ema.applied():
                 model.save_pretrained(folder, variant=AVERAGE)
@@ -158,6 +158,8 @@ class OptimizingTrainer(Trainer):
     def _save_average(self, folder: Path) -> None:
         assert self.ema is not None
         state = self.ema.state_dict()
+        if not self.args.should_save:
+            return
         averages = {name: each.contiguous() for name, each in state["averages"].items()}
         count = {"num_updates": str(state["num_updates"])}
         save_file(averages, folder / AVERAGE_FILE, metadata=count)

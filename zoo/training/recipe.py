@@ -18,7 +18,7 @@ from zoo.data.sources import beside
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 
-from . import best, processes
+from . import best, fsdp, processes
 from .gradients import order
 from .gradients.accumulation import Accumulate
 from .gradients.chain import Chain
@@ -183,6 +183,7 @@ def build_parts(card: Card, output_dir: str | Path, config: PreTrainedConfig) ->
     if options.get("learning_rate") == 0:
         raise UsageError(f"{card.path}: [train] learning_rate = 0 trains nothing; set it above 0")
     best.complete(card, options)
+    fsdp.prepare(card, of_texts=catalog.find(card.architecture).reads == "texts")
     operations = _build_operations(card, options)
     entry = catalog.find(card.architecture)
     model_class = catalog.load(entry.model)
@@ -200,6 +201,7 @@ def build_parts(card: Card, output_dir: str | Path, config: PreTrainedConfig) ->
         raise UsageError(f"{card.path}: {one_line(error)}") from error
     processes.check_batch(arguments, str(card.path))
     _check_stream(card, arguments)
+    fsdp.check(arguments, str(card.path))
     return Parts(card, entry, config, arguments, operations)
 
 

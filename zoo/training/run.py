@@ -35,7 +35,7 @@ from zoo.models.seam import without_bars
 from zoo.progress import items_bar
 from zoo.registry import manifest
 
-from . import processes
+from . import fsdp, processes
 from .around.ema import EMA
 from .best import BestCallback, best_of
 from .callbacks import BarCallback, InterruptCallback, without_default_output
@@ -105,6 +105,7 @@ def _train(
         checkpoint = find_checkpoint(card, output, work, resume)
         if checkpoint is not None:
             processes.check_checkpoint(checkpoint)
+            fsdp.check_checkpoint(Path(checkpoint), card.train.arguments)
             check_start(work, recipe.start_record)
         check_steps(recipe)
         material = recipe.load(quiet=quiet)
@@ -116,7 +117,7 @@ def _train(
     with checkpoints_in(work, card, recipe.start_record), without_bars():
         try:
             with processes.together(model):
-                average, history, best = fit(model, recipe, material, checkpoint, quiet)
+                model, average, history, best = fit(model, recipe, material, checkpoint, quiet)
             if not ranks.is_first():
                 return output
             with alone(), finished(model, recipe, material, average) as (done, variants):
@@ -167,13 +168,13 @@ def fit(
     material: Material,
     checkpoint: str | None,
     quiet: bool,
-) -> tuple[EMA | None, list[dict[str, Any]], dict[str, Any] | None]:
+) -> tuple[Any, EMA | None, list[dict[str, Any]], dict[str, Any] | None]:
     """Run the Trainer until it ends or Ctrl-C interrupts it.
 
     Returns:
-        The average of the weights, if any; the Trainer's log, of an interrupted run before this
-        one, too; and of the checkpoint that the model has in the end, if the card asks for the
-        best, its step and score.
+        The model and the average of its weights, if any, on the first process whole; the
+        Trainer's log, of an interrupted run before this one, too; and of the checkpoint that the
+        model has in the end, if the card asks for the best, its step and score.
 
     Raises:
         UsageError: arguments exclude each other.
@@ -192,6 +193,7 @@ def fit(
         )
     except ValueError as error:  # arguments that exclude each other
         raise UsageError(f"{recipe.card.path}: [train] {one_line(error)}") from error
+    whole = fsdp.shard(trainer)
     without_default_output(trainer)
     trainer.add_callback(processes.RankCallback())
     told = not quiet and not sys.stderr.isatty()  # where the bar is drawn, it has the losses
@@ -211,7 +213,7 @@ def fit(
     recipe.arguments.distributed_state.wait_for_everyone()  # the others still write
     check_value("the loss", trained.training_loss)
     check_model(model)
-    return trainer.ema, trainer.state.log_history, best_of(trainer.args, trainer.state)
+    return *whole(), trainer.state.log_history, best_of(trainer.args, trainer.state)
 
 
 def find_checkpoint(card: Card, output: Path, work: Path, resume: bool) -> str | None:

@@ -28,7 +28,7 @@ NEUTRAL = (
     *("train.dataloader_persistent_workers", "train.dataloader_prefetch_factor"),
     *("train.dataloader_multiprocessing_context", "train.dataloader_in_order"),
     *("train.activation_checkpointing*", "train.gradient_checkpointing*"),
-    *("train.torch_compile*", "train.torch_empty_cache_steps", "train.ddp_timeout"),
+    *("train.torch_compile*", "train.torch_empty_cache_steps", "train.ddp_timeout", "train.fsdp*"),
 )
 #: What holds of one data set alone, and not of another one that is set in its place.
 OF_DATA = ("sha256", "license", "config", "name")

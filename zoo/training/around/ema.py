@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zoo.errors import ConflictError, UsageError
+from zoo.training.gradients.sharding import cut, gather_anew, is_sharded, local, whole
 
 from .hooks import AroundStep, check_number
 
@@ -41,7 +42,8 @@ class EMA(AroundStep):
 
     Args:
         model: whose weights are averaged; of a wrapped one (DDP) the model inside. Every process
-            keeps the same average, as it does the same weights.
+            keeps the same average, as it does the same weights; of a model that `fully_shard` has
+            cut, or cuts later, its part.
         decay: d, in [0, 1); 0 follows the weights.
         warm_up: "unbiased", "none" or "slow".
 
@@ -91,7 +93,10 @@ class EMA(AroundStep):
         if self._is_applied:
             raise ConflictError("the average is applied to the model; train outside applied()")
         decay = WARM_UPS[self.warm_up](self.decay, self.num_updates)
-        weights, averages = self._pairs()
+        weights = [local(each.detach()) for each in self._tensors().values()]
+        averages = [local(each) for each in self._averages.values()]
+        pairs = zip(weights, averages, strict=True)
+        weights = [weight.to(average.dtype) for weight, average in pairs]
         torch._foreach_lerp_(averages, weights, 1 - decay)
         self.num_updates += 1
 
@@ -112,11 +117,16 @@ class EMA(AroundStep):
             yield
         finally:
             copy_into(tensors, weights)
+            gather_anew(self.model)
             self._is_applied = False
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed training needs: `num_updates` and `averages`, tensors by name."""
-        return {"num_updates": self.num_updates, "averages": dict(self._averages)}
+        """What a resumed training needs: `num_updates` and `averages`, tensors by name.
+
+        They are whole, for which all processes of a sharded model have to ask at once.
+        """
+        averages = {name: whole(each) for name, each in self._averages.items()}
+        return {"num_updates": self.num_updates, "averages": averages}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state_dict`.
@@ -138,23 +148,27 @@ class EMA(AroundStep):
                     f"the average of {name} has shape {tuple(averages[name].shape)}, the model's "
                     f"tensor {tuple(average.shape)}; load the state of the same model"
                 )
-        copy_into(self._averages, averages)
+        tensors = self._tensors()
+        parts = {name: cut(each, tensors[name]) for name, each in averages.items()}
+        copy_into(self._averages, parts)
         self.num_updates = count
 
-    def _tensors(self) -> dict[str, Tensor]:
-        """What is averaged, as it is in the model now."""
-        found = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
-        return {name: found[name] for name in self._averages}
+    def moved_to(self, model: nn.Module) -> "EMA":
+        """The same average, of another model with the same tensors."""
+        other = EMA(model, self.decay, warm_up=self.warm_up)
+        other.load_state_dict(self.state_dict())
+        return other
 
-    def _pairs(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Weights and averages, of one device and type each."""
-        weights = []
-        for name, tensor in self._tensors().items():
+    def _tensors(self) -> dict[str, Tensor]:
+        """What is averaged, as it is in the model now; the averages follow where it went."""
+        gather_anew(self.model)
+        found = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
+        tensors = {name: found[name] for name in self._averages}
+        for name, tensor in tensors.items():
             average = self._averages[name]
-            if average.device != tensor.device:  # the model moved after this was made
-                average = self._averages[name] = average.to(tensor.device)
-            weights.append(tensor.detach().to(average.dtype))
-        return weights, list(self._averages.values())
+            if average.device != tensor.device or is_sharded(average) != is_sharded(tensor):
+                self._averages[name] = cut(average.to(tensor.device), tensor)
+        return tensors
 
 
 def inner_model(model: nn.Module) -> nn.Module:

@@ -50,6 +50,25 @@ def part(full: Tensor, like: Tensor) -> Tensor:
     return cut.to_local()
 
 
+def cut(full: Tensor, like: Tensor) -> Tensor:
+    """A tensor that every process has whole, spread over them as `like` is."""
+    if not isinstance(like, DTensor):
+        return full
+    parts = distribute_tensor(full, like.device_mesh, like.placements, src_data_rank=None)
+    return parts.clone()  # lest a part keeps the whole in memory
+
+
+def gather_anew(model: nn.Module) -> None:
+    """Let `fully_shard` forget what it has gathered, as the parts have changed since."""
+    if not distributed.is_available():
+        return
+    from torch.distributed.fsdp import FSDPModule
+
+    for each in model.modules():
+        if isinstance(each, FSDPModule):
+            each.reshard()
+
+
 def keeps_whole(tensor: Tensor, axis: int) -> bool:
     """Whether what one index of an axis selects lies in one process."""
     if not isinstance(tensor, DTensor):
