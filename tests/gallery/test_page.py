@@ -127,6 +127,13 @@ def test_everything_can_be_done_by_keys(opened: Opened) -> None:
     page.keyboard.press("End")
     settle(page)
     assert drawn(page, "#drag canvas") != before
+    page.get_by_role("button", name="Clear").click()
+    page.locator("#drawing figure canvas").first.focus()
+    for _ in range(13):
+        page.keyboard.press("ArrowDown")
+    settle(page)
+    page.wait_for_timeout(300)
+    assert page.inner_text(".answer").startswith("1, ")
     assert page.evaluate(NAMELESS) == []
     assert said == []
 

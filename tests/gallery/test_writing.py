@@ -1,5 +1,6 @@
 """What is on the page, what is left out and why, and what a bad call gives."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -9,10 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+import zoo
 from tests.gallery.conftest import Part
 from tests.gallery.node import packed_outputs
+from zoo.data.reading import read_images
 from zoo.errors import NotFoundError, UsageError
 from zoo.gallery.writing import DEFAULT, make_gallery
+from zoo.models import VAEConfig, VAEModel
+from zoo.models.images.image_processing_genae import GenaeImageProcessor
+from zoo.plots import to_uint8
 
 
 def test_the_engine_agrees_with_the_shipped_models(page_parts: list[Part]) -> None:
@@ -27,11 +33,14 @@ def test_the_engine_agrees_with_the_shipped_models(page_parts: list[Part]) -> No
         )
 
 
-def test_a_page_too_small_says_what_it_leaves_out() -> None:
+def test_a_page_too_small_says_what_it_leaves_out(page_file: Path) -> None:
     made = make_gallery(max_size=0.4)
     assert 0 < made.size <= 400_000
     assert "encoder" in " ".join(made.left_out)
-    assert all("--max-size" in reason for reason in made.left_out.values())
+    (reason,) = set(made.left_out.values())
+    enough = float(re.search(r"`--max-size ([\d.]+)` has room for all", reason)[1])
+    whole = page_file.stat().st_size
+    assert whole <= 1e6 * enough <= whole + 300_000
     assert list(made.models) == ["genae/eae-mnist"]
 
 
@@ -41,12 +50,14 @@ def test_a_model_that_cannot_be_shown_is_named_with_the_reason() -> None:
         "genae/bert-poetry-zh",
         "genae/classifier-mnist",
         "genae/dde-mnist",
+        "genae/vq-vae-fashion-mnist",
     ]
     made = make_gallery(names)
     assert list(made.models) == ["genae/eae-mnist"]
     assert "texts" in made.left_out["genae/bert-poetry-zh"]
     assert "100,000" in made.left_out["genae/classifier-mnist"]
-    assert made.left_out["genae/dde-mnist"]
+    for name in ("genae/dde-mnist", "genae/vq-vae-fashion-mnist"):
+        assert "vectors of codes" in made.left_out[name]
 
 
 def test_nothing_to_show_is_an_error_with_a_next_step() -> None:
@@ -75,6 +86,46 @@ def test_images_of_ones_own_are_on_the_page(tmp_path: Path) -> None:
         Image.fromarray(image).save(tmp_path / f"{number}.png")
     made = make_gallery(["genae/eae-mnist"], images=[str(tmp_path)])
     assert len(data_of(made.html)["examples"][0]) == 2
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model without a card, whose name and labels are markup."""
+    names = {0: "</script><b>", 1: "x" * 500}
+    sizes = {"network": "dense", "image_size": 12, "hidden_sizes": [4], "latent_size": 1}
+    config = VAEConfig(
+        **sizes, prior="class_means", id2label=names, label2id={v: k for k, v in names.items()}
+    )
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models") / "<i> 数字"
+    VAEModel(config).save_pretrained(folder)
+    GenaeImageProcessor(num_channels=1, size=12).save_pretrained(folder)
+    return folder
+
+
+def test_names_are_text_wherever_they_stand(hostile: Path) -> None:
+    made = make_gallery([str(hostile)])
+    assert data_of(made.html)["models"][0]["labels"] == ["</script><b>", "x" * 500]
+    assert made.html.count("</script>") == 3  # of the models, their weights, the script itself
+    assert "<b>" not in made.html
+    assert "<i>" not in made.html
+
+
+def test_examples_are_of_a_model_s_own_data(hostile: Path) -> None:
+    names = ["genae/vae-fashion-mnist", "genae/eae-mnist", str(hostile)]
+    found = data_of(make_gallery(names, max_size=9).html)
+    images = [
+        np.stack(
+            [np.frombuffer(base64.b64decode(text), np.uint8) for text in found["examples"][k]]
+        )
+        for k in (model["examples"] for model in found["models"])
+    ]
+    processor = zoo.load_image_processor("genae/eae-mnist")
+    for made, data in zip(images, ("examples-fashion-mnist", "examples-mnist"), strict=False):
+        pixels = processor.crop_padding(read_images([data], processor).pixels)
+        assert (made.reshape(10, 1, 28, 28) == pixels[:10].numpy()).all()
+    own = zoo.from_pretrained(hostile).sample(10, seed=0)
+    assert (images[2].reshape(own.shape) == to_uint8(own).numpy()).all()
 
 
 def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

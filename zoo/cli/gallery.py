@@ -60,4 +60,6 @@ def gallery(
         )
         return
     typer.echo(str(output))
-    say(f"{len(made.models)} models, {size(made.size)}; open it in a browser", quiet=quiet)
+    count = len(made.models)
+    shown = "1 model" if count == 1 else f"{count} models"
+    say(f"{shown}, {size(made.size)}; open it in a browser", quiet=quiet)

@@ -9,7 +9,7 @@
  *   output   the value that comes out
  *
  * Values are numbered: inputs first, then nodes in order. An operation writes into an array made
- * once, so that a image leaves no garbage; only the output is a copy. Each is what PyTorch's
+ * once, so that an image leaves no garbage; only the output is a copy. Each is what PyTorch's
  * operation of that name computes for one example, in single precision: tests/gallery holds every
  * one to it on random shapes.
  */

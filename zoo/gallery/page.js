@@ -220,14 +220,14 @@ function dragged(canvas, move, end = () => {}) {
   }
 }
 
-/** Arrow keys as steps of [right, up]. */
+/** Arrow keys as steps of [right, up], and whether Shift is down. */
 function arrows(canvas, step) {
   const steps = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   canvas.tabIndex = 0;
   canvas.addEventListener("keydown", (event) => {
     if (!steps[event.key]) return;
     event.preventDefault();
-    step(...steps[event.key]);
+    step(...steps[event.key], event.shiftKey);
   });
 }
 

@@ -233,7 +233,7 @@ function drawing(gallery) {
     gallery.draw(board, Number(model.value), image, [0, 0, wide]);
     look(image);
   });
-  let last = null, telling = 0, tracks = [], reader;
+  let last = null, pen = [0.5, 0.25], telling = 0, tracks = [], reader;
 
   function change() {
     const place = Number(model.value), first = gallery.examples(place).length - 1;
@@ -247,7 +247,7 @@ function drawing(gallery) {
   function clear() {
     context.fillStyle = "#000";
     context.fillRect(0, 0, wide, wide);
-    last = null;
+    [last, pen] = [null, [0.5, 0.25]];
     examples.press(null);
   }
 
@@ -283,8 +283,9 @@ function drawing(gallery) {
     telling = setTimeout(() => words.show(answer, "answer", null, said), 150);
   }
 
-  dragged(board, (x, y) => {
+  function stroke(x, y) {
     const point = [x * wide, y * wide];
+    pen = [x, y];
     examples.press(null);
     context.strokeStyle = "#fff";
     context.lineWidth = 18;
@@ -295,7 +296,14 @@ function drawing(gallery) {
     context.stroke();
     last = point;
     read();
-  }, () => (last = null));
+  }
+
+  dragged(board, stroke, () => (last = null));
+  arrows(board, (right, up, lifted) => {
+    last = lifted ? null : pen.map((share) => share * wide);
+    pen = moved(pen, right / 25, up / 25);
+    if (!lifted) stroke(...pen);
+  });
   change();
   const figure = (canvas, key) => element("figure", {}, canvas, words.show(element("figcaption"), key));
   return gallery.section("drawing", [

@@ -1,6 +1,7 @@
 """One file with models that run where it is opened, without a server and without a request."""
 
 import base64
+import html
 import io
 import json
 import math
@@ -32,7 +33,7 @@ MAX_EXAMPLES = 10
 TITLE, ENDINGS = "genae", (".html", ".htm")
 #: The script of the page in order, which is also that of its worker.
 SCRIPTS = ("engine.js", "runner.js", "codes.js", "page.js", "sections.js")
-BODY = """<noscript>This page runs neural networks, for which it needs JavaScript.</noscript>
+BODY = """<noscript><p>{words[en][needs]}</p><p lang="zh-CN">{words[zh][needs]}</p></noscript>
 <main></main>
 <footer>genae {version} · {names}</footer>
 {blocks}"""
@@ -128,7 +129,8 @@ def _within(
 
     kept: dict[str, Shown] = {}
     left_out: dict[str, str] = {}
-    used = len(_page({}, []).encode("utf-8"))
+    too_large: list[str] = []
+    total = used = len(_page({}, []).encode("utf-8"))
     for name, located in track(list(found.items()), "tracing", total=len(found), quiet=quiet):
         if located.entry.reads != "images":
             left_out[name] = f"it reads {located.entry.reads}, not images"
@@ -146,17 +148,19 @@ def _within(
         for part, network in made.parts.items():
             size = characters(network) + (facts if not fitting else 0)
             size += examples if part == "encode" else 0
+            total += size
+            if name in too_large:
+                continue  # an encoder alone is of no use
             if used + size > limit:
-                left_out[name if part != "encode" else f"{name} (encoder)"] = (
-                    f"the page would have more than {limit / 1e6:g} MB; raise --max-size by "
-                    f"{(used + size - limit) / 1e6:.1f}"
-                )
+                too_large.append(name if part != "encode" else f"{name} (encoder)")
                 continue
             used += size
             fitting[part] = network
         if fitting:
             kept[name] = Shown(made.facts, fitting)
-    return kept, left_out
+    reason = f"the page would have more than {limit / 1e6:g} MB; "
+    reason += f"`--max-size {math.ceil(total / 1e5) / 10}` has room for all"
+    return kept, left_out | dict.fromkeys(too_large, reason)
 
 
 def _examples(
@@ -208,7 +212,9 @@ def _page(kept: dict[str, "Shown"], examples: Sequence[list[str]]) -> str:
     names = ", ".join(kept)
     return page(
         TITLE,
-        BODY.format(version=__version__, names=names, blocks="\n".join(blocks)),
+        BODY.format(
+            version=__version__, names=html.escape(names), words=words, blocks="\n".join(blocks)
+        ),
         style=(folder / "page.css").read_text(encoding="utf-8"),
         script=script,
         policy="worker-src blob:",
