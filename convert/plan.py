@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from convert.dialects.foreign import ALIKE, foreign
-from convert.families.base import PART_OPTIONS, WITHOUT, Family, Settings
+from convert.families.base import HEAD_OPTIONS, PART_OPTIONS, WITHOUT, Family, Settings
 from convert.heads.finding import Head, find
 from convert.names import layer_weights
 from convert.names.leftovers import why_left_over
@@ -88,6 +88,7 @@ def make_plan(
             op = then(op, select_rows(keep, settings.compounds))
         steps.append(Step((stored[name],), row.target, final, op))
     found_heads = _heads(naming, tensors)
+    without = settings.options.get("head") == "none"
     behind: list[Head] = []
     extra: list[str] = []
     takers = _takers(family, naming.kind, layers)
@@ -103,7 +104,7 @@ def make_plan(
             dropped[original] = reason
             continue
         if head := found_heads.get(original):
-            if settings.options.get("head") == "none":
+            if without:
                 dropped[original] = f"{head.title}, left out by head=none"
             elif head not in behind:
                 behind.append(head)
@@ -130,7 +131,12 @@ def make_plan(
             f"the checkpoint has a head of fine-tuning, which is not converted: "
             f"{'; '.join(map(str, behind))}. To convert the model "
             + (f"with it: {with_it}; " if with_it else "")
-            + "without it: --option head=none"
+            + "without any head: --option head=none"
+        )
+    if without and not found_heads and not family.options.keys() & set(HEAD_OPTIONS):
+        raise UsageError(
+            f"head=none: a {family.title} predicts tokens by its own table of them, so there is "
+            "no head to leave out; leave the option out"
         )
     _check_averages(naming, steps)
     return Plan(tuple(steps), dropped)
@@ -253,9 +259,9 @@ def _why_dropped(
     for words, reason in family.dropped:
         if any(re.search(words, name) for name in called):
             return reason
-    option = PART_OPTIONS.get(part or "")
-    if option and settings.options.get(option) is False:
-        return f"left out by {option}=False"
+    for option in map(PART_OPTIONS.get, (part or "").split("+")):
+        if option and settings.options.get(option) is False:
+            return f"left out by {option}=False"
     if part in WITHOUT.get(settings.options.get("stack", "both"), ()):
         return f"left out: the {settings.options['stack']} alone was asked for"
     for word in allow_unused:

@@ -84,6 +84,9 @@ PART_OPTIONS = {
     "lm": "with_lm",
 }
 
+#: Of these, the ones that decide about heads of pretraining, which a backbone lacks.
+HEAD_OPTIONS = ("with_mlm", "with_nsp", "with_discriminator", "with_lm")
+
 #: Parts that are left out where one stack alone is asked for.
 WITHOUT = {"encoder": ("decoder", "lm"), "decoder": ("encoder",)}
 

@@ -254,7 +254,8 @@ def class_of(version: Version, settings: Settings) -> str:
     head = head and (settings.parts.get("lm", False) or not version.gated)
     if (encoder, decoder, head) not in CLASSES:
         raise UsageError(
-            "a decoder alone and without its head has no class: leave out with_lm=False"
+            "a decoder alone and without its head has no class: leave out with_lm=False or "
+            "head=none"
         )
     return CLASSES[encoder, decoder, head]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from convert.families.base import HEAD_OPTIONS
 from convert.families.settings import parts_present
 from convert.heads.fitting import Fit, check_settings, fit_all, is_exact
 from convert.heads.kinds import EXACT, KINDS, NUMBER, OF_TWO_MAPS, TWO_MAPS, Kind
@@ -339,8 +340,10 @@ def _missing(
     return found
 
 
-#: Parts that a class with a head of fine-tuning lacks, by the options that decide about them.
-WITHOUT = ("with_mlm", "with_nsp", "with_discriminator", "with_lm")
+def _without_heads(family: Family, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a conversion; `head=none` stands for every head that is not asked for."""
+    left = HEAD_OPTIONS if given.get("head") == "none" else ()
+    return {name: False for name in left if name in family.options} | dict(given)
 
 
 def wanted(
@@ -371,7 +374,7 @@ def wanted(
     if given.get("head") == "none" or (asked is None and recorded is None):
         if given.get("labels") is not None and f"{CONDITION_LAYER}#0" not in naming.names:
             raise UsageError("labels of which head? Give --head KIND as well")
-        return None, dict(given)
+        return None, _without_heads(family, given)
     left = units(family, naming, checkpoint, recorded, config)
     if asked is None:
         assert recorded is not None
@@ -387,8 +390,8 @@ def wanted(
     has_pooler = parts_present(family, naming.kind, shapes).get("pooler", False)
     pooler = None if has_pooler and naming.kind == "tensorflow" else has_pooler
     tuned = tune(asked, left, hidden if type(hidden) is int else 0, given.get("labels"), pooler)
-    options = dict.fromkeys([name for name in WITHOUT if name in family.options], False) | {
-        name: value for name, value in given.items() if name not in WITHOUT
+    options = dict.fromkeys([name for name in HEAD_OPTIONS if name in family.options], False) | {
+        name: value for name, value in given.items() if name not in HEAD_OPTIONS
     }
     if "with_pool" in family.options and not tuned.reads_pooler:
         options["with_pool"] = False

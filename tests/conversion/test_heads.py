@@ -14,7 +14,7 @@ from convert.heads.finding import find
 from convert.names.naming import Naming
 from convert.weights.rows import expand
 from tests.conversion.bundles import graph_of, write_bundle
-from tests.conversion.records import LEGACY
+from tests.conversion.records import LEGACY, sources
 from tests.conversion.rewritten import rewritten, weights_of
 from zoo.cli import app
 from zoo.errors import IntegrityError, UsageError
@@ -78,10 +78,56 @@ def test_a_head_is_named_and_left_out_on_request(title, tmp_path):
     assert {report.plan.dropped[name] for name in HEADS[title]} == {
         f"{title}, left out by head=none"
     }
-    convert.convert_checkpoint(LEGACY / "bert_full/bert_model.ckpt.index", tmp_path / "plain")
+    convert.convert_checkpoint(
+        LEGACY / "bert_full/bert_model.ckpt.index",
+        tmp_path / "plain",
+        options={"with_mlm": False, "with_nsp": False},
+    )
     ours, plain = weights_of(tmp_path / "out"), weights_of(tmp_path / "plain")
     assert all(np.array_equal(ours[name], plain[name]) for name in ours.keys() | plain.keys())
     assert "head" not in report.options
+
+
+#: A fixture of each family with a backbone, by the class that has it.
+BACKBONES = {
+    "albert": "AlbertModel",
+    "bert_full": "BertModel",
+    "bert_unilm": "BertModel",
+    "electra": "ElectraModel",
+    "gau_alpha": "GenaeGAUAlphaModel",
+    "mt5": "MT5Model",
+    "nezha": "GenaeNezhaModel",
+    "roformer_sim": "GenaeRoFormerModel",
+    "roformer_v2": "GenaeRoFormerV2Model",
+    "t5": "T5Model",
+    "t5_v1_1": "T5Model",
+}
+ASKED = {"nezha": "nezha", "roformer_sim": "roformer"}
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_without_any_head_the_backbone_is_left(name, tmp_path):
+    """Those of pretraining as well, unless one is asked for."""
+    source, given = sources(name)[0], {"head": "none"}
+    report = convert.convert_checkpoint(
+        source, tmp_path / "out", family=ASKED.get(name), options=given
+    )
+    assert report.architecture == BACKBONES[name]
+    left = [word for tensor in weights_of(tmp_path / "out") for word in tensor.split(".")]
+    assert not {"cls", "lm_head", "predictions", "discriminator_predictions"} & set(left)
+
+
+def test_a_head_that_is_asked_for_stays(tmp_path):
+    given = {"head": "none", "with_mlm": True}
+    report = convert.convert_checkpoint(sources("bert_full")[0], tmp_path / "out", options=given)
+    assert report.architecture == "BertForMaskedLM"
+
+
+@pytest.mark.parametrize("name", ["gpt", "gpt2", "gpt2_ml"])
+def test_a_table_that_predicts_is_no_head_to_leave_out(name, tmp_path):
+    with pytest.raises(UsageError, match="no head to leave out; leave the option out"):
+        convert.convert_checkpoint(sources(name)[0], tmp_path / "out", options={"head": "none"})
+    assert not [*tmp_path.iterdir()]
 
 
 def test_no_weight_of_any_family_is_a_head():

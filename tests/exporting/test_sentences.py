@@ -9,7 +9,7 @@ import torch
 
 import convert
 import zoo
-from tests.conversion.records import FIXTURES
+from tests.conversion.records import FIXTURES, LEGACY
 from zoo.errors import MissingDependencyError, UsageError
 from zoo.exporting.export import export
 
@@ -43,6 +43,62 @@ def test_the_vectors_are_those_that_were_recorded(sentences, pooling, array, tmp
         wanted = found[f"out_{array}"][[*ROWS]]
     given = again.encode([*ROWS.values()], convert_to_numpy=True)
     np.testing.assert_allclose(given, wanted, rtol=2e-5, atol=2e-5)
+
+
+#: Encoders of sentences that bert4keras recorded, by fixtures: their options, and those to run by
+#: default. The first has the pooler of LaBSE, with a tanh.
+READERS = {
+    "bert_full": {"with_pool": True},
+    "simbert": {"with_pool": "linear", "application": "unilm"},
+    "roformer_sim": {"with_pool": "linear", "application": "unilm"},
+}
+QUICK = [("roformer_sim", "pooler")]
+
+
+def of_states(states, pooling, mask):
+    """The closed form of a pooling, of the states of the first and of the last block."""
+    first, last = (np.where(mask[..., None], one, 0) for one in states)
+    count = mask.sum(1, keepdims=True)
+    return {
+        "cls": last[:, 0],
+        "mean": last.sum(1) / count,
+        "last-avg": last.sum(1) / count,
+        "first-last-avg": (first + last).sum(1) / count / 2,
+        "max": np.where(mask[..., None], last, -np.inf).max(1),
+    }[pooling]
+
+
+@pytest.mark.parametrize(
+    ("name", "pooling"),
+    [
+        pytest.param(name, pooling, marks=() if (name, pooling) in QUICK else pytest.mark.slow)
+        for name in READERS
+        for pooling in ("pooler", "cls", "mean", "last-avg", "first-last-avg", "max")
+    ],
+)
+def test_every_pooling_is_that_of_the_recorded_states(name, pooling, tmp_path):
+    family = "roformer" if name == "roformer_sim" else "bert"
+    convert.convert_checkpoint(
+        LEGACY / name / "bert_model.ckpt", tmp_path / "in", family=family, options=READERS[name]
+    )
+    export(tmp_path / "in", tmp_path / "out", to="sentence-transformers", pooling=pooling)
+    reader = sentence_transformers.SentenceTransformer(
+        str(tmp_path / "out"), device="cpu", local_files_only=True
+    )
+    with np.load(LEGACY / name / "reference.npz") as found:
+        given = {key: found[key] for key in found.files}
+    mask = given["out_mask"] != 0
+    inputs = {
+        "input_ids": torch.from_numpy(given["in_token_ids"]).long(),
+        "token_type_ids": torch.from_numpy(given["in_segment_ids"]).long(),
+        "attention_mask": torch.from_numpy(mask).long(),
+    }
+    with torch.no_grad():
+        made = reader(inputs)["sentence_embedding"].numpy()
+    layers = sorted(key for key in given if key.startswith("out_layer_"))
+    states = given[layers[0]], given[layers[-1]]
+    wanted = given["out_pooled"] if pooling == "pooler" else of_states(states, pooling, mask)
+    np.testing.assert_allclose(made, wanted, rtol=2e-5, atol=2e-5)
 
 
 def test_a_backbone_is_the_plain_encoder(sentences, tmp_path):
