@@ -88,6 +88,11 @@ def test_push_to_hub_names_the_way_with_checks(tmp_path, run, tiny_config):
         model.push_to_hub("me/vae")
     with pytest.raises(UsageError, match="genae push FOLDER me/vae"):
         zoo.load_image_processor("genae/vae-mnist").push_to_hub("me/vae", private=True)
+    for one in (model, model.config, zoo.load_image_processor("genae/vae-mnist")):
+        for told in ({}, {"repo_id": "me/vae"}):
+            with pytest.raises(UsageError, match=r"genae push FOLDER (me/)?vae"):
+                one.save_pretrained(tmp_path / "vae", push_to_hub=True, **told)
+    assert not [*tmp_path.iterdir()]
     model.save_pretrained(tmp_path)
     steps = [part.split()[1:] for part in str(caught.value).split("`")[1::2]]
     card, push = ([tmp_path if word == "FOLDER" else word for word in step] for step in steps)

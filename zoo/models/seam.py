@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import wraps
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,17 @@ def install(classes: Iterable[type], find: Callable[..., str], check: Callable[.
 
 
 def publish_by(classes: Iterable[type], publish: Callable[[str], None]) -> None:
-    """Let `push_to_hub` of classes do what a function does with the id, on `install`'s bases."""
+    """Let `push_to_hub` of classes do what a function does with the id, on `install`'s bases.
+
+    So does `save_pretrained(folder, push_to_hub=True)`, before it writes anything.
+    """
 
     def push_to_hub(self: Any, repo_id: str, *args: Any, **kwargs: Any) -> None:
         publish(repo_id)
 
     for base in dict.fromkeys(map(_base, classes)):
         base.push_to_hub = push_to_hub
+        base.save_pretrained = _without_push(base.save_pretrained, publish)
 
 
 def _base(kind: type) -> Any:
@@ -112,3 +117,17 @@ def _by_id(
             return load(cls, place, *args, revision=revision or "main", **kwargs)
 
     return classmethod(from_pretrained)
+
+
+def _without_push(save: Callable[..., Any], publish: Callable[[str], None]) -> Callable[..., Any]:
+    called = signature(save)
+
+    @wraps(save)
+    def save_pretrained(self: Any, *args: Any, **kwargs: Any) -> Any:
+        given = called.bind(self, *args, **kwargs).arguments
+        more = given.get("kwargs", {})
+        if given.get("push_to_hub") or more.get("push_to_hub"):
+            publish(more.get("repo_id") or Path(given["save_directory"]).name)
+        return save(self, *args, **kwargs)
+
+    return save_pretrained
