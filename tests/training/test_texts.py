@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 import zoo
-from tests.training.text_cards import BERT, CHARACTERS, TASKS, text_card, write_rows
+from tests.training.text_cards import BERT, CHARACTERS, T5, TASKS, text_card, write_rows
 from zoo.card import Card
 from zoo.data.text import TextOptions
 from zoo.errors import ConflictError, DivergedError, InterruptedRunError, NotFoundError, UsageError
@@ -337,6 +337,17 @@ def test_a_wrong_setting_is_one_line_and_leaves_nothing(data, tmp_path, task, ch
     assert not list(tmp_path.iterdir())
 
 
+def test_what_an_architecture_needs_is_not_left_to_its_card():
+    def recipe(architecture, task, config):
+        return build_recipe(text_card("x.txt", task, architecture=architecture, config=config))
+
+    (rule,) = recipe("roformer", "masked-lm", BERT).rates["rules"]
+    assert rule.freeze  # sines and cosines
+    assert recipe("t5", "classification", T5).config.decoder_start_token_id is not None
+    (table,) = recipe("genae_t5", "multilabel", T5).config.heads.values()
+    assert table == {"kind": "classifier", "pooling": "mean", "activation": "sigmoid"}
+
+
 def test_what_a_card_alone_decides_is_refused_before_data_is_read(monkeypatch, tmp_path):
     monkeypatch.setattr("zoo.data.text.task.load_texts", lambda *_, **__: 1 / 0)
     wrong = ["max_length=17", "train.ema.decay=2", "learning_rate=0", "optim=adamm"]
@@ -345,6 +356,8 @@ def test_what_a_card_alone_decides_is_refused_before_data_is_read(monkeypatch, t
             train(text_card("absent.txt"), tmp_path / "out", overrides=[change], quiet=True)
     with pytest.raises(UsageError, match="gpt2 has no head for masked-lm"):
         build_recipe(text_card("absent.txt", architecture="gpt2", config=""))
+    with pytest.raises(UsageError, match="genae_t5 has no head for causal-lm"):
+        build_recipe(text_card("absent.txt", "causal-lm", architecture="genae_t5", config=T5))
     with pytest.raises(UsageError, match=r"missing table \[tokenizer\]"):
         Card.parse(text_card("x").text.replace(f"[tokenizer]\n{CHARACTERS}", ""))
     with pytest.raises(UsageError, match=r"\[processor\] is about images, and task 'masked-lm'"):

@@ -23,9 +23,6 @@ from zoo.training.settings import with_settings
 from zoo.training.text_settings import head_class, text_config
 from zoo.training.tokenizers import fit_inputs, token_ids
 
-#: What is not trained: a decoder that attends to an encoder, and of T5 several labels of a text
-#: without a table that says so.
-LEFT_OUT = [("genae_t5", "causal-lm", ""), ("genae_t5", "multilabel", "")]
 #: Architecture, task and kind of the head: all that the catalog and the table of tasks have.
 HEADS = [
     (entry.name, task.name, kind)
@@ -35,7 +32,6 @@ HEADS = [
     if head_class(entry, head.ending) is not None
     and (kind or task.usual == {})  # the same class, without a table
     and not (kind == "classifier" and not entry.own)
-    and (entry.name, task.name, kind) not in LEFT_OUT
 ]
 ACCUMULATED, WEIGHED = "accumulated", "class_weights"
 #: Settings of [train] by name, besides the objectives'.
@@ -98,11 +94,9 @@ def card_of(architecture, task, kind, more=""):
     lines = [f"{key} = {json.dumps(value)}" for key, value in sizes.items() if key not in SAID]
     if kind:
         lines += ["[config.heads.it]", f'kind = "{kind}"']
-    fixed = catalog.find(architecture).rebuilt
-    rule = f'[[train.rates.rules]]\npattern = "*{fixed}"\nfreeze = true\n' if fixed else ""
     return text_card(
         texts(), task, architecture=architecture, config="\n".join(lines),
-        train=f"{TRAIN}{MORE[more]}\n{rule}",
+        train=TRAIN + MORE[more],
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from .settings import field_names
 START = "decoder_start_token_id"
 #: Kinds of tables that genae's own classes read, and transformers' do not.
 OF_OWN = ("classifier", "token_classifier")
+DECODER = "ForCausalLM"
 
 
 def head_class(entry: catalog.Entry, ending: str) -> Any:
@@ -29,6 +30,8 @@ def head_class(entry: catalog.Entry, ending: str) -> Any:
         ending: of the class's name, a key of `catalog.HEADS`.
     """
     config = catalog.load(entry.config)
+    if ending == DECODER and config.is_encoder_decoder:  # which attends to its encoder
+        return None
     if catalog.is_fine_tuned(ending):
         stem = catalog.class_name(entry.config).removesuffix("Config")
         found = catalog.model_for(entry, [f"{stem}{ending}"])
@@ -55,6 +58,9 @@ def head_table(card: Card, task: Task) -> dict[str, Any]:
         task.head(table)
     except UsageError as error:
         raise UsageError(f"{card.path}: [config.heads] {error}") from error
+    if task.several and not table:
+        kind = head_class(catalog.find(card.architecture), task.head().ending)
+        (table,) = getattr(kind, "default_heads", {}).values() or [{}]
     if task.several and table:
         sums = table.get("loss") == "multilabel_cross_entropy"
         table = {"activation": "linear" if sums else "sigmoid", **table}

@@ -116,9 +116,12 @@ class TextRecipe(Recipe):
 
     @property
     def rates(self) -> dict[str, Any]:
-        """Settings of `parameter_groups`; with adapters, they alone are trained."""
+        """Settings of `parameter_groups`; with adapters, they alone are trained.
+
+        What a class of transformers computes anew where files lack it, it never trains.
+        """
         rates = super().rates
-        if self.card.train.lora is None:
+        if self.card.train.lora is None and not self.entry.rebuilt:
             return rates
         return rates | {"rules": [*rates.get("rules", ()), adapters.FROZEN]}
 
