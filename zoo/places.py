@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from functools import cached_property
@@ -158,8 +159,12 @@ class Place:
         Raises:
             NotFoundError: there is none.
         """
+        from fsspec.spec import AbstractBufferedFile
+
         with in_words(f"{self.address}/{name}" if name else self.address):
-            return self.files.open(self.path(name), "rb")
+            file = self.files.open(self.path(name), "rb")
+        # Their own lines end nowhere but at their ends.
+        return io.BufferedReader(file) if isinstance(file, AbstractBufferedFile) else file
 
     def read(self, name: str) -> bytes | None:
         """A small file's content; None if there is none."""
@@ -188,6 +193,32 @@ class Place:
             finally:
                 with contextlib.suppress(OSError):
                     os.unlink(partial)
+
+    def put(self, file: Path, name: str) -> None:
+        """Copy a file of this machine to here, in place of one of that name."""
+        path = self.path(name)
+        with in_words(self.address):
+            self.files.makedirs(path.rpartition("/")[0], exist_ok=True)
+            self.files.put_file(str(file), path)
+
+    def fetch(self, name: str, file: Path) -> None:
+        """Copy a file from here to this machine, where it appears as a whole.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with in_words(f"{self.address}/{name}"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            partial = file.with_name(f".{file.name}")
+            self.files.get_file(self.path(name), str(partial))
+            os.replace(partial, file)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all that is in it, if there is one."""
+        with in_words(self.address):
+            self.files.invalidate_cache()
+            with contextlib.suppress(FileNotFoundError):
+                self.files.rm(self.path(name), recursive=True)
 
     def sweep(self, folder: str) -> None:
         """Remove what runs that were killed left half-written in a folder."""

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.spec import AbstractBufferedFile
 
 import zoo
 from tests.conftest import ROOT
@@ -20,7 +22,9 @@ from tests.encoding.conftest import TEXTS, skipped_in, table_of
 from zoo import places
 from zoo.data.reading import read_images
 from zoo.encoding import lines
+from zoo.encoding.rows import Wanted
 from zoo.encoding.shards import matrix
+from zoo.encoding.sources import open_source
 from zoo.errors import (
     ConflictError,
     GenaeError,
@@ -32,12 +36,45 @@ from zoo.errors import (
     UsageError,
 )
 
+
+class BlockFile(AbstractBufferedFile):
+    """A file as those of object stores are, read by ranges of bytes."""
+
+    def _fetch_range(self, start, end):
+        return self.fs.cat_file(self.path, start, end)
+
+
+class BlockFiles(MemoryFileSystem):
+    """Files in memory that are opened as those of an object store."""
+
+    protocol = "blocks"
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return super()._strip_protocol(path.replace("blocks://", "memory://"))
+
+    def _open(self, path, mode="rb", **kwargs):
+        return BlockFile(self, path, mode, block_size=64, cache_type="readahead")
+
+
 BERT, EAE = "genae/tiny-bert", "genae/eae-mnist"
 
 
 def near(found, wanted):
     found, wanted = torch.tensor(found), torch.as_tensor(wanted)
     torch.testing.assert_close(found, wanted, rtol=2e-5, atol=2e-5)
+
+
+def test_lines_of_an_object_store_are_those_of_a_file(written):
+    """Its files know no longest line."""
+    fsspec.register_implementation("blocks", BlockFiles, clobber=True)
+    file = written("t.jsonl", [{"text": text} for text in TEXTS])
+    fsspec.filesystem("memory").put(str(file), "/blocks/t.jsonl")
+    found, wanted = (
+        open_source(name, "texts").read(Wanted([range(99)]))
+        for name in ("blocks://blocks/t.jsonl", str(file))
+    )
+    assert [row.content for row in found] == [row.content for row in wanted] == TEXTS
 
 
 def test_texts_have_the_vectors_of_embed_and_bad_ones_are_listed(written, tmp_path, monkeypatch):

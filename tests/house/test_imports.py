@@ -77,7 +77,7 @@ ROOMS = {
     "zoo.labeling": ("torch", f"{PLAIN} zoo.progress zoo.device zoo.loading zoo.data.text"),
     "zoo.training": (
         "numpy torch transformers accelerate datasets safetensors sklearn huggingface_hub peft "
-        "matplotlib",
+        "matplotlib filelock",
         f"{PLAIN} zoo.places zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots "
         "zoo.data zoo.scores zoo.ranks zoo.gathering",
     ),

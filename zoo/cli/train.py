@@ -18,8 +18,8 @@ def train(
         typer.Argument(metavar="CARD", help="Folder or file of a card, or an id of genae's own."),
     ],
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="New folder; out/NAME if not given."),
+        str | None,
+        typer.Option("--output", "-o", help="New folder, or an address; out/NAME if not given."),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -48,6 +48,7 @@ def train(
 
     Data is looked for in the folders that GENAE_DATA names, in ./data and on the Hub.
     """
+    from zoo.places import is_address
     from zoo.registry import load_card
 
     found = load_card(card)
@@ -67,7 +68,7 @@ def train(
 
         typer.echo(explanation(found, settings or ()))
         return
-    output = output or Path("out") / found.name
+    output = output or f"out/{found.name}"
     budget = found.train.budget or {}
     if budget and not settings and data is None:
         say(
@@ -75,14 +76,16 @@ def train(
             f"{budget['device']}",
             quiet=quiet,
         )
-    from zoo.training.resuming import check_output
+    if not is_address(output):
+        from zoo.training.resuming import check_output
 
-    check_output(output)
+        check_output(Path(output))
     from zoo.training import train as run
 
     done = run(found, output, overrides=settings or (), resume=resume, quiet=quiet)
     typer.echo(str(done))
-    hint(command("genae", "evaluate", output), quiet=quiet)
+    if not is_address(str(done)):
+        hint(command("genae", "evaluate", done), quiet=quiet)
 
 
 def show_settings(card: "Card") -> None:

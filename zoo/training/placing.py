@@ -11,7 +11,7 @@ from zoo.data.sources import DATASETS, beside, locate
 from zoo.errors import NotFoundError, UsageError
 
 
-def placed(card: Card, folder: Path) -> Card:
+def placed(card: Card, folder: Path | None) -> Card:
     """The card with its own data set as it is found from another folder, and with its sum.
 
     A relative path becomes one from that folder; the sum over the data's files says which data it
@@ -19,7 +19,7 @@ def placed(card: Card, folder: Path) -> Card:
 
     Args:
         card: with [data].
-        folder: where the card is going to be.
+        folder: where the card is going to be; None for another machine, and a path from the root.
     """
     data = card.data
     assert data is not None
@@ -33,7 +33,9 @@ def placed(card: Card, folder: Path) -> Card:
         return card
     name = data.dataset
     if not os.path.isabs(os.path.expanduser(name)) and Path(beside(name, card.path)).exists():
-        name = os.path.relpath(place.resolve(), Path(folder).resolve()).replace(os.sep, "/")
+        name = str(place.resolve())
+        if folder is not None:
+            name = os.path.relpath(name, folder.resolve()).replace(os.sep, "/")
     changed = {"dataset": name, "sha256": {**data.sha256, WHOLE: fingerprint(place)}}
     table = card.to_dict()
     table["data"] = {**table["data"], **changed}

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -48,6 +47,7 @@ from .optimizing import AVERAGE
 from .placing import placed
 from .recipe import Recipe, one_line
 from .recipes import build_recipe
+from .remote import KeepingCallback, RemoteRun, destination
 from .resuming import START_FILE, changes, check_output, check_start, explain
 from .settings import blamed, with_settings
 from .variants import card_of_weights
@@ -60,7 +60,7 @@ def train(
     overrides: Sequence[str] = (),
     resume: bool = False,
     quiet: bool = False,
-) -> Path:
+) -> Path | str:
     """Train the model a card describes.
 
     Checkpoints live in `OUTPUT.training` beside the output until the run is complete; then the
@@ -69,14 +69,15 @@ def train(
 
     Args:
         card: with [data] and [train].
-        output: folder to write; must not hold anything yet.
+        output: folder to write; must not hold anything yet. An address that fsspec knows, such
+            as `s3://bucket/run`: each checkpoint is put there, too, so that any machine resumes.
         overrides: `key=value` settings in place of the card's. Where they make another model, its
             card is that of a variant, named after the output: see `card_of_weights`.
         resume: continue from the last checkpoint of an interrupted run.
         quiet: draw no progress bar.
 
     Returns:
-        The output folder.
+        The output folder, or its address.
 
     Raises:
         UsageError: the card or a setting is wrong, or batch, data set and model do not fit.
@@ -87,15 +88,27 @@ def train(
         NotFoundError: there is nothing to resume, or the data set is not found.
         InterruptedRunError: interrupted by Ctrl-C, after saving a checkpoint.
     """
+    place, quiet = destination(output), quiet or not ranks.is_first()
     with processes.leaving():
-        return _train(card, output, overrides, resume, quiet or not ranks.is_first())
+        if isinstance(place, Path):
+            return _train(card, place, overrides, resume, quiet)
+        resume = place.begin(resume)
+        with place.named():
+            _train(card, place.folder, overrides, resume, quiet, place)
+        if ranks.is_first():
+            place.finish()
+        return place.address
 
 
 def _train(
-    card: Card, output: str | Path, overrides: Sequence[str], resume: bool, quiet: bool
+    card: Card,
+    output: Path,
+    overrides: Sequence[str],
+    resume: bool,
+    quiet: bool,
+    remote: RemoteRun | None = None,
 ) -> Path:
     """Train in this process; of several the first alone writes and finishes the model."""
-    output = Path(os.path.expanduser(output))
     output = output if output.name else output.absolute()
     work = output.with_name(output.name + ".training")
     original, card = card, with_settings(card, overrides)
@@ -117,13 +130,15 @@ def _train(
     with checkpoints_in(work, card, recipe.start_record), without_bars():
         try:
             with processes.together(model):
-                model, average, history, best = fit(model, recipe, material, checkpoint, quiet)
+                model, average, history, best = fit(
+                    model, recipe, material, checkpoint, quiet, remote
+                )
             if not ranks.is_first():
                 return output
             with alone(), finished(model, recipe, material, average) as (done, variants):
                 check_growth(loss, trained := material.loss(done))
                 curve = Curve.of(history, loss, trained, best)
-                named = placed(card_of_weights(card, original, output), output)
+                named = placed(card_of_weights(card, original, output), None if remote else output)
                 export(done, recipe, named, material, curve, output, variants, quiet)
         except DivergedError as error:
             last = next(iter(complete_checkpoints(work)[::-1]), None)
@@ -168,6 +183,7 @@ def fit(
     material: Material,
     checkpoint: str | None,
     quiet: bool,
+    remote: RemoteRun | None = None,
 ) -> tuple[Any, EMA | None, list[dict[str, Any]], dict[str, Any] | None]:
     """Run the Trainer until it ends or Ctrl-C interrupts it.
 
@@ -196,6 +212,7 @@ def fit(
     whole = fsdp.shard(trainer)
     without_default_output(trainer)
     trainer.add_callback(processes.RankCallback())
+    trainer.add_callback(KeepingCallback(remote))
     told = not quiet and not sys.stderr.isatty()  # where the bar is drawn, it has the losses
     say = partial(print, file=sys.stderr, flush=True) if told else (lambda _: None)
     note = (lambda _: None) if quiet else partial(print, file=sys.stderr, flush=True)

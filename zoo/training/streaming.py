@@ -57,6 +57,11 @@ class StreamingTrainer(Trainer):
             pin_memory=self.args.dataloader_pin_memory,
         )
 
+    def set_initial_training_values(self, *args: Any, **kwargs: Any) -> Any:
+        """Numbers of epochs, steps and examples; a stream has one epoch, of all steps."""
+        epochs, *others = super().set_initial_training_values(*args, **kwargs)
+        return (epochs if self._stream is None else 1, *others)
+
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The batches of a step."""
         batches, items = super().get_batch_samples(*args, **kwargs)
