@@ -12,7 +12,7 @@ from torch import nn
 from tests.launching import launched
 from tests.training.processes_law import FEW, VARIANTS, course
 from zoo import ranks
-from zoo.errors import ConflictError, UsageError
+from zoo.errors import ConflictError, NotFoundError, UsageError
 from zoo.models.images.distributed import alone, is_spread, whole_batch_norms
 from zoo.training import processes
 
@@ -135,6 +135,13 @@ def four(monkeypatch):
         monkeypatch.setenv(name, value)
 
 
+@pytest.fixture
+def two(monkeypatch):
+    """The environment of the second of two processes."""
+    for name, value in {"LOCAL_RANK": "0", "RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+
+
 def test_without_a_launcher_there_is_one_process(monkeypatch):
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     monkeypatch.setenv("WORLD_SIZE", "4")  # of a scheduler's job, which is none of ours
@@ -170,6 +177,37 @@ def test_another_number_of_processes_does_not_resume(four, tmp_path):
     ):
         processes.check_checkpoint(tmp_path)
     processes.check_checkpoint(None)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "message"),
+    [
+        ("run/checkpoint-2", [("checkpoint-2", "")], None),
+        ("run/checkpoint-2", [("", "")], "process 0, on a, nothing: --output has to lie in a"),
+        ("run/checkpoint-2", [("", "in the way")], "process 0, on a, refuses: in the way"),
+        (NotFoundError("nothing"), [("checkpoint-2", "")], r"1, on b, sees nothing .*share"),
+        (NotFoundError("nothing"), [("", "")], "^nothing$"),
+        (ConflictError("in the way"), [("", "")], "^in the way$"),
+    ],
+    ids=["agreed", "unseen", "refused", "seen-elsewhere", "by-none", "refuses"],
+)
+def test_processes_resume_from_what_all_of_them_see(two, monkeypatch, own, others, message):
+    monkeypatch.setattr("socket.gethostname", lambda: "b")
+
+    def gather(found, value):
+        found[:] = [(*others[0], "a"), value]
+
+    def find():
+        if isinstance(own, Exception):
+            raise own
+        return own
+
+    monkeypatch.setattr("torch.distributed.all_gather_object", gather)
+    if message is None:
+        assert processes.agreed(find) == own
+        return
+    with pytest.raises((ConflictError, NotFoundError), match=message):
+        processes.agreed(find)
 
 
 def test_norms_come_back_and_keep_what_they_learnt():

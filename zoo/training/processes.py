@@ -5,7 +5,8 @@ told: a card's batch is that of all processes together, each of which takes its 
 CPU they speak by gloo; and the first alone writes.
 """
 
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from torch import distributed, nn
 from transformers import TrainerCallback, TrainingArguments
 
-from zoo.errors import ConflictError, UsageError
+from zoo.errors import ConflictError, GenaeError, NotFoundError, UsageError
 from zoo.gathering import meet
 from zoo.models.images.distributed import whole_batch_norms
 from zoo.ranks import count, is_first, rank, restarts
@@ -81,6 +82,41 @@ def check_checkpoint(folder: str | Path | None) -> None:
             f"{folder} was written by {_processes(written)}, and this is {_processes(count())}: "
             f"resume it with `{one} ... --resume`, or remove {Path(folder).parent} to start anew"
         )
+
+
+def agreed(find: Callable[[], str | None]) -> str | None:
+    """What one process finds to resume from, if all of them find the same; None for a new run.
+
+    Args:
+        find: gives a checkpoint's folder, or refuses.
+
+    Raises:
+        ConflictError: another machine does not see the checkpoint of the first, or refuses.
+        GenaeError: as `find` does.
+    """
+    if count() == 1:
+        return find()
+    checkpoint, refused = None, None
+    try:
+        checkpoint = find()
+    except GenaeError as error:
+        refused = error
+    seen = Path(checkpoint).name if checkpoint else ""
+    reason = "" if refused is None or isinstance(refused, NotFoundError) else str(refused)
+    found: list[Any] = [None] * count()
+    distributed.all_gather_object(found, (seen, reason, socket.gethostname()))
+    for number, (name, why, machine) in enumerate(found):
+        if why and refused is None:
+            raise ConflictError(f"process {number}, on {machine}, refuses: {why}")
+        if name != found[0][0] and not (why or found[0][1]):
+            raise ConflictError(
+                f"process {number}, on {machine}, sees {name or 'nothing'} to resume, and process "
+                f"0, on {found[0][2]}, {found[0][0] or 'nothing'}: --output has to lie in a "
+                "folder that all machines share"
+            )
+    if refused is not None:
+        raise refused
+    return checkpoint
 
 
 def _processes(number: int) -> str:

@@ -114,8 +114,12 @@ def _train(
     original, card = card, with_settings(card, overrides)
     with blamed(card, overrides):
         recipe = build_recipe(card, work)
-        resume = resume or (ranks.restarts() > 0 and bool(complete_checkpoints(work)))
-        checkpoint = find_checkpoint(card, output, work, resume)
+
+        def find() -> str | None:
+            again = ranks.restarts() > 0 and bool(complete_checkpoints(work))
+            return find_checkpoint(card, output, work, resume or again)
+
+        checkpoint = processes.agreed(find)
         if checkpoint is not None:
             processes.check_checkpoint(checkpoint)
             fsdp.check_checkpoint(Path(checkpoint), card.train.arguments)
@@ -164,6 +168,8 @@ def checkpoints_in(work: Path, card: Card, start: Mapping[str, Any] | None) -> I
     """
     if not ranks.is_first():
         yield
+        if ranks.place() == 0 and not (work / CARD_FILE).is_file():  # of another machine's own
+            shutil.rmtree(work, ignore_errors=True)
         return
     work.mkdir(parents=True, exist_ok=True)
     (work / CARD_FILE).write_text(card.text, encoding="utf-8")
