@@ -2,6 +2,7 @@
 
 Both do the same work: the same 8-bit batches to floats, forward, backward, gradient clipping,
 fused AdamW, a schedule. What is timed is the steady state, after the first steps of each round.
+On a GPU, `--device cuda --bf16`: the weights in float32, what is computed in bfloat16.
 Run: python tests/benchmarks/bench_training.py [--steps 300] [--rounds 5] [--nets mlp conv]
 """
 
@@ -32,8 +33,12 @@ def make(net: str, batch: int, steps: int):
     return model, Images(pixels, None, "noise", "train")
 
 
-def clocks() -> tuple[float, float]:
-    """Wall and CPU seconds."""
+def clocks(device: str) -> tuple[float, float]:
+    """Wall and CPU seconds, when the device has done what it was given."""
+    import torch
+
+    if device != "cpu":
+        torch.accelerator.synchronize()
     return time.perf_counter(), time.process_time()
 
 
@@ -43,7 +48,9 @@ def per_step(start, end, steps: int) -> tuple[float, float]:
     return wall, cpu
 
 
-def genae(net: str, batch: int, steps: int) -> tuple[float, float]:
+def genae(
+    net: str, batch: int, steps: int, device: str = "cpu", bf16: bool = False
+) -> tuple[float, float]:
     """The Trainer, with the settings `genae train` gives it."""
     from transformers import TrainerCallback, TrainingArguments
 
@@ -57,7 +64,7 @@ def genae(net: str, batch: int, steps: int) -> tuple[float, float]:
     class Clock(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):
             if state.global_step in (WARM_UP, WARM_UP + steps):
-                marks.append(clocks())
+                marks.append(clocks(device))
 
     model, images = make(net, batch, steps)
     settings = {
@@ -67,23 +74,28 @@ def genae(net: str, batch: int, steps: int) -> tuple[float, float]:
         "per_device_train_batch_size": batch,
         "learning_rate": LEARNING_RATE,
         "max_grad_norm": CLIP,
-        "use_cpu": True,
+        "use_cpu": device == "cpu",
+        "bf16": bf16,
     }
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(output_dir=folder, **settings)
-        trainer = ImageTrainer(model=model, args=arguments, train_dataset=ImageDataset(images))
+        data = ImageDataset(images.to(arguments.device))  # as `genae train` places them
+        trainer = ImageTrainer(model=model, args=arguments, train_dataset=data)
         without_default_output(trainer)
         trainer.add_callback(Clock())
         trainer.train()
     return per_step(*marks, steps)
 
 
-def bare(net: str, batch: int, steps: int) -> tuple[float, float]:
+def bare(
+    net: str, batch: int, steps: int, device: str = "cpu", bf16: bool = False
+) -> tuple[float, float]:
     """The loop one would write by hand."""
     import torch
 
     model, images = make(net, batch, steps)
-    model.train()
+    model.to(device).train()
+    pixels = images.pixels.to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True
     )
@@ -94,8 +106,9 @@ def bare(net: str, batch: int, steps: int) -> tuple[float, float]:
         for indices in torch.randperm(len(images)).split(batch):
             if len(indices) < batch or done == total:
                 break
-            values = images.pixels[indices].float().div_(255)
-            loss = model(pixel_values=values).loss
+            values = pixels[indices.to(device)].float().div_(255)
+            with torch.autocast(device, torch.bfloat16, enabled=bf16):
+                loss = model(pixel_values=values).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
             optimizer.step()
@@ -103,8 +116,8 @@ def bare(net: str, batch: int, steps: int) -> tuple[float, float]:
             optimizer.zero_grad()
             done += 1
             if done == WARM_UP:
-                start = clocks()
-    return per_step(start, clocks(), steps)
+                start = clocks(device)
+    return per_step(start, clocks(device), steps)
 
 
 ARMS = {"genae": genae, "bare loop": bare}
@@ -116,6 +129,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
+    parser.add_argument("--device", default="cpu", help="cuda for a GPU")
+    parser.add_argument("--bf16", action="store_true")
     options = parser.parse_args()
     print(describe_machine())
     steps = max(1, -(-options.steps // options.rounds))
@@ -125,7 +140,8 @@ def main() -> None:
         for number in range(options.rounds):
             # The arms take turns in going first.
             for name in sorted(ARMS, reverse=bool(number % 2)):
-                found[name].append(ARMS[name](net, options.batch, steps))
+                arm = ARMS[name](net, options.batch, steps, options.device, options.bf16)
+                found[name].append(arm)
         for name, times in found.items():
             wall, cpu = (median(list(clock)) for clock in zip(*times, strict=True))
             pairs = list(zip(times, found["bare loop"], strict=True))
