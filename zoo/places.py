@@ -20,8 +20,11 @@ from zoo.errors import (
     UsageError,
 )
 
-#: What says that a file is another one, of those facts that file systems have.
-FACTS = ("size", "mtime", "ETag", "etag", "md5Hash", "LastModified", "last_modified", "blob_id")
+#: What file systems say of a file's content, and, where they say nothing, of its time.
+SUMS = ("md5Hash", "ETag", "etag", "blob_id")
+TIMES = ("mtime", "LastModified", "last_modified", "created")
+#: Files here are told by their content up to so many of so many bytes in all.
+MAX_FILES, MAX_BYTES = 10_000, 256 * 2**20
 
 
 def is_address(name: str) -> bool:
@@ -121,24 +124,37 @@ class Place:
             return sorted(found)
 
     def fingerprint(self, names: list[str]) -> str:
-        """What differs where files differ in name, size or time; nothing is read.
+        """What differs where files differ in name or content, as far as can be told soon.
+
+        Few files that lie here are read; more are told by size and time, those elsewhere by size
+        and what their store says of the content, or of the time where it says nothing of that.
 
         Args:
             names: of files inside, or an empty one for the place itself.
         """
         total = hashlib.sha256()
         with in_words(self.address):
-            infos = {} if self.local else self._infos()
-            for name in names:
-                path = self.path(name)
-                if self.local:
-                    found = os.stat(path)
-                    facts = [str(found.st_size), str(found.st_mtime_ns)]
-                else:
-                    info = infos.get(path) or self.files.info(path)
-                    facts = [str(info[fact]) for fact in FACTS if fact in info]
-                total.update("\0".join([name, *facts]).encode("utf-8", "surrogateescape") + b"\n")
+            facts = self._facts_here(names) if self.local else self._facts_elsewhere(names)
+            for name, told in zip(names, facts, strict=True):
+                total.update("\0".join([name, *told]).encode("utf-8", "surrogateescape") + b"\n")
         return total.hexdigest()
+
+    def _facts_here(self, names: list[str]) -> Iterator[list[str]]:
+        found = [os.stat(self.path(name)) for name in names]
+        few = len(found) <= MAX_FILES and sum(each.st_size for each in found) <= MAX_BYTES
+        for name, each in zip(names, found, strict=True):
+            told = [str(each.st_size), str(each.st_mtime_ns)]
+            if few:
+                with open(self.path(name), "rb") as file:
+                    told = [hashlib.file_digest(file, "sha256").hexdigest()]
+            yield told
+
+    def _facts_elsewhere(self, names: list[str]) -> Iterator[list[str]]:
+        infos = self._infos()
+        for path in map(self.path, names):
+            info = infos.get(path) or self.files.info(path)
+            known = [fact for fact in SUMS if fact in info] or [*TIMES]
+            yield [str(info[fact]) for fact in ("size", *known) if fact in info]
 
     def _infos(self) -> dict[str, Any]:
         return dict(self.files.find(self.root, detail=True)) if self.is_folder else {}
@@ -220,10 +236,15 @@ class Place:
             with contextlib.suppress(FileNotFoundError):
                 self.files.rm(self.path(name), recursive=True)
 
-    def sweep(self, folder: str) -> None:
-        """Remove what runs that were killed left half-written in a folder."""
+    def sweep(self, folder: str, names: str) -> None:
+        """Remove what runs that were killed left half-written in a folder.
+
+        Args:
+            folder: inside.
+            names: a glob of the files that they wrote; no other is touched.
+        """
         if self.local:
-            for path in Path(self.path(folder)).glob(".*"):
+            for path in Path(self.path(folder)).glob(f".{names}.*"):
                 path.unlink(missing_ok=True)
 
     @contextlib.contextmanager

@@ -20,6 +20,14 @@ def place() -> int:
     return int(os.environ.get("LOCAL_RANK") or 0) if count() > 1 else 0
 
 
+def cores() -> int:
+    """Number of processor cores for this one: its part of those that it may use."""
+    known = getattr(os, "sched_getaffinity", None)  # not on every system
+    number = len(known(0)) if known else os.cpu_count() or 1
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE") or 1) if count() > 1 else 1
+    return max(1, number // max(1, beside))
+
+
 def is_first() -> bool:
     """Whether this process writes and speaks for all."""
     return rank() == 0

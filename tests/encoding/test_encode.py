@@ -35,6 +35,7 @@ from zoo.errors import (
     UnreachableError,
     UsageError,
 )
+from zoo.places import Place
 
 
 class BlockFile(AbstractBufferedFile):
@@ -272,6 +273,59 @@ def test_a_file_that_changed_is_other_data(written, tmp_path):
     written("t.txt", [*TEXTS, "我"])
     with pytest.raises(ConflictError, match="whose files or rows differ"):
         zoo.encode(BERT, data, tmp_path / "out")
+
+
+def test_data_is_told_by_content_where_it_is_little_and_by_size_and_time_else(
+    images, tmp_path, monkeypatch
+):
+    def told(folder):
+        place = Place(str(folder))
+        return place.fingerprint(place.listed())
+
+    first = told(images)
+    shutil.copytree(images, tmp_path / "copy")
+    one = next((tmp_path / "copy").rglob("*.png"))
+    os.utime(one, ns=(1, 1))
+    assert told(tmp_path / "copy") == first
+    one.write_bytes(one.read_bytes()[:-1] + b"!")
+    os.utime(one, ns=(1, 1))
+    assert told(tmp_path / "copy") != first
+    monkeypatch.setattr(places, "MAX_FILES", 9)
+    shutil.copytree(images, tmp_path / "many")  # with its times
+    many = told(images)
+    assert many == told(tmp_path / "many") != first
+    os.utime(next((tmp_path / "many").rglob("*.png")), ns=(1, 1))
+    assert told(tmp_path / "many") != many
+
+
+def test_data_elsewhere_is_told_by_the_sums_of_its_store(monkeypatch):
+    place = Place("memory://sums")
+    place.write("a", b"one")
+    infos = {"/sums/a": {"size": 3, "ETag": "x", "LastModified": 1}}
+    monkeypatch.setattr(place, "_infos", lambda: infos)
+    first = place.fingerprint(["a"])
+    infos["/sums/a"]["LastModified"] = 2  # a copy
+    assert place.fingerprint(["a"]) == first
+    infos["/sums/a"]["ETag"] = "y"
+    assert place.fingerprint(["a"]) != first
+    infos["/sums/a"] = {"size": 3, "mtime": 1}
+    old = place.fingerprint(["a"])
+    infos["/sums/a"]["mtime"] = 2
+    assert place.fingerprint(["a"]) != old
+
+
+def test_a_file_that_was_removed_from_a_whole_folder_is_made_again(written, tmp_path):
+    data, out = written("t.txt", TEXTS), tmp_path / "out"
+    zoo.encode(BERT, data, out, rows_per_shard=2)
+    whole = table_of(out)
+    (out / "vectors/part-000001.parquet").unlink()
+    (out / "vectors/.notes").write_text("of somebody else")
+    (out / "vectors/.part-000001.parquet.3").write_text("half")
+    assert zoo.encode(BERT, data, out, rows_per_shard=2).made == 2
+    assert table_of(out).equals(whole)
+    assert (out / "vectors/.notes").exists()
+    assert not (out / "vectors/.part-000001.parquet.3").exists()
+    assert zoo.encode(BERT, data, out, rows_per_shard=2).made == 0
 
 
 def test_a_folder_of_something_else_stays_as_it_is(written, tmp_path):

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 import zoo
 from tests.encoding.conftest import TEXTS, skipped_in, table_of
+from tests.launching import launched
 from zoo import places
 from zoo.encoding import run
 from zoo.encoding.ahead import ahead, batched, in_order
@@ -284,3 +285,46 @@ def test_work_ahead_comes_in_order_and_ends_with_those_who_wanted_it():
     with ThreadPoolExecutor(3) as pool:
         made = in_order(pool, lambda n: (time.sleep(0.001 * (n % 3)), n * n)[1], range(20), 5)
         assert list(made) == [n * n for n in range(20)]
+
+
+#: A process that is killed while it writes its second file of vectors, at the first try.
+DYING = """
+import os, signal, sys
+from zoo import places
+from zoo.cli import app
+write = places.write_through
+def dying(path, content):
+    write(path, content)
+    if "part-000003" in path and os.environ["TORCHELASTIC_RESTART_COUNT"] == os.environ["DIES"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+places.write_through = dying
+app(sys.argv[1:], prog_name="genae")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("again", [2, 3, 1], ids=["restarted", "by more", "by one"])
+def test_processes_of_which_one_is_killed_go_on_in_any_number(run, tmp_path, again):
+    """To the byte as one process would have done it, with one answer, by the first."""
+    data = tmp_path / "t.jsonl"
+    lines = [json.dumps({"text": TEXTS[n % 7] + f" {n}"}) for n in range(100)]
+    data.write_text("\n".join([*lines[:50], "{", *lines[50:]]))
+    words = ["encode", BERT, data, "--shard-size", "16"]
+    script = tmp_path / "dying.py"
+    script.write_text(DYING)
+    restarts = ["--max-restarts", "1"] if again == 2 else []
+    done = launched(2, *restarts, script, *words, "-o", tmp_path / "many", settings={"DIES": "0"})
+    if not restarts:
+        assert done.returncode != 0
+        assert not (tmp_path / "many/vectors/part-000003.parquet").exists()
+        done = launched(again, "-m", "zoo", *words, "-o", tmp_path / "many")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path}/many: 100 vectors of 24 numbers, 1 row skipped\n"
+    assert done.stderr.count("row 50: is not JSON") == 1
+    assert run(*map(str, words), "-o", str(tmp_path / "one"), "-q").code == 0
+    files = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()}
+        for name in ("one", "many")
+    ]
+    assert files[0] == files[1]

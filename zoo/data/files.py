@@ -4,7 +4,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -62,8 +62,11 @@ def check_frames(image: Image.Image, name: str) -> None:
 
     A phone's MPO is one photo with a preview or depth map behind it.
     """
-    with _pillow(name):
-        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if image.format == "MPO":
+        return
+    # Of a PNG that is known since it was opened; others are read through for it.
+    with nullcontext() if image.format == "PNG" else _pillow(name):
+        frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise UsageError(f"{name}: holds {frames} frames; save one of them as a PNG")
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import multiprocessing
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from zoo import ranks
 from zoo.device import put_on
 from zoo.embedding import HALF, NO_TOKENS, WINDOW, Embedder, has_half_characters, open_embedder
 from zoo.errors import UsageError
@@ -159,7 +159,7 @@ class ImageEncoder:
     def _decoder(self) -> Iterator[tuple[Executor, Callable[[tuple[Row, ...]], Any], int]]:
         """Who decodes, what they call, and how many they are."""
         if not self.workers:
-            number = max(1, (os.cpu_count() or 2) - 1)
+            number = max(1, ranks.cores() - 1)
             with ThreadPoolExecutor(number, "decode") as pool:
                 yield pool, partial(decoding.decode, self.processor), number
             return

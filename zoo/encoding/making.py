@@ -297,7 +297,7 @@ def finish(place: Place, rows: int, begun: dict[str, Any], made: int) -> Encoded
         return Encoded(
             str(place), False, None, vectors, None, begun["size"], made, first_skipped=first
         )
-    place.sweep(VECTORS)
+    place.sweep(VECTORS, "part-*.parquet")
     if skipped:
         place.write(SKIPPED, "".join(skipped).encode("utf-8", "backslashreplace"))
     whole = {

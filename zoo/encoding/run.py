@@ -14,7 +14,7 @@ from zoo.registry import manifest as model_manifest
 
 from .encoders import PRECISIONS, model_sum, open_encoder
 from .making import Encoded, Maker, finish, outcome
-from .shards import DTYPES, check_free, check_same, read_manifest
+from .shards import DTYPES, check_free, check_same, is_whole, read_manifest
 from .sources import open_source
 
 ROWS_PER_SHARD = 16_384
@@ -127,7 +127,7 @@ def encode(
     there = read_manifest(place)
     if there is not None:
         check_same(place, there["settings"], settings)
-        if "rows" in there:
+        if is_whole(place, there):
             return outcome(place, there, made=0)
     if source.count == 0:
         raise UsageError(f"data set {os.fspath(data)}: has no rows; ask for more of it")

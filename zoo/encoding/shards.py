@@ -170,6 +170,14 @@ def read_manifest(place: Place) -> dict[str, Any] | None:
     return dict(found)
 
 
+def is_whole(place: Place, manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest says how many rows there are, and no file of them was removed since."""
+    if "rows" not in manifest:
+        return False
+    files = range(-(-manifest["rows"] // manifest["settings"]["rows_per_shard"]))
+    return {*files} <= {*numbers_in(place)}
+
+
 def write_manifest(place: Place, manifest: Mapping[str, Any]) -> None:
     """Write it as a whole."""
     text = json.dumps({"format": FORMAT, **manifest}, indent=2, ensure_ascii=False) + "\n"

@@ -231,6 +231,8 @@ class GenaeImageProcessor(BaseImageProcessor):
 
 def _upright(image: Image.Image) -> Image.Image:
     """The image rotated as its EXIF says; unchanged if EXIF is absent or damaged."""
+    if image.format == "PNG" and not image.info and not getattr(image, "tile", True):
+        return image  # it was read to its end, where nothing says how
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about damage that does not matter here
