@@ -148,10 +148,11 @@ def test_objectives_that_move_all_embeddings_are_refused_by_name(two, tmp_path):
     [
         ({"version": 1}, "--fsdp_version 2"),
         ({"state_dict_type": "SHARDED_STATE_DICT"}, "contains a pickle"),
-        ({"activation_checkpointing": True}, "gradient_checkpointing = true"),
+        ({"activation_checkpointing": True}, "activation_checkpointing = true there"),
+        ({"cpu_offload": True}, "parts that wait in the CPU's memory"),
         ({}, None),
     ],
-    ids=["outdated", "shards", "checkpointing", "fits"],
+    ids=["outdated", "shards", "checkpointing", "offload", "fits"],
 )
 def test_settings_that_do_not_fit_are_refused_with_those_that_do(two, settings, message):
     told = {"fsdp_version": 2, "state_dict_type": "FULL_STATE_DICT"}

@@ -92,16 +92,23 @@ def check(arguments: TrainingArguments, where: str) -> None:
             f"{where}: [train] fsdp is FSDP2, version {version} is outdated; set version = 2 in "
             "fsdp_config, or give --fsdp_version 2 to accelerate launch"
         )
+    from torch.distributed.fsdp import CPUOffloadPolicy
+
     plugin = FullyShardedDataParallelPlugin(**(told or {}))
     if "FULL_STATE_DICT" not in str(plugin.state_dict_type):
         raise UsageError(
             f"{where}: [train] fsdp: a checkpoint in shards contains a pickle, which is never "
             "read; set state_dict_type to FULL_STATE_DICT"
         )
+    if isinstance(plugin.cpu_offload, CPUOffloadPolicy):
+        raise UsageError(
+            f"{where}: [train] fsdp: parts that wait in the CPU's memory could not be gathered to "
+            "be checked and saved; set cpu_offload, or fsdp_offload_params, to false"
+        )
     if plugin.activation_checkpointing:
         raise UsageError(
-            f"{where}: [train] fsdp: activation_checkpointing is gradient_checkpointing here; "
-            "set gradient_checkpointing = true in [train] instead"
+            f"{where}: [train] fsdp: activation_checkpointing of fsdp_config is that of [train] "
+            "here; set activation_checkpointing = true there"
         )
 
 
@@ -139,6 +146,8 @@ def shard(trainer: OptimizingTrainer) -> Callable[[], tuple[Any, EMA | None]]:
     state = trainer.accelerator.state
     if state.distributed_type is not DistributedType.FSDP:  # on the CPU
         plugin = FullyShardedDataParallelPlugin(**(told or {}))
+        if state.mixed_precision != "no":
+            plugin.set_mixed_precision(state.mixed_precision)
         state.fsdp_plugin = plugin
         for each in (state, PartialState()):
             each.distributed_type = DistributedType.FSDP
@@ -152,7 +161,6 @@ def shard(trainer: OptimizingTrainer) -> Callable[[], tuple[Any, EMA | None]]:
         model,
         init_device_mesh(trainer.args.device.type, (trainer.args.world_size,)),
         again=plugin.reshard_after_forward,
-        offload_policy=plugin.cpu_offload,
         mp_policy=plugin.mixed_precision_policy or MixedPrecisionPolicy(),
     )
 
