@@ -51,6 +51,7 @@ def test_a_model_that_cannot_be_shown_is_named_with_the_reason() -> None:
         "genae/classifier-mnist",
         "genae/dde-mnist",
         "genae/vq-vae-fashion-mnist",
+        "genae/dde-gaussians-2d",
     ]
     made = make_gallery(names)
     assert list(made.models) == ["genae/eae-mnist"]
@@ -58,6 +59,7 @@ def test_a_model_that_cannot_be_shown_is_named_with_the_reason() -> None:
     assert "100,000" in made.left_out["genae/classifier-mnist"]
     for name in ("genae/dde-mnist", "genae/vq-vae-fashion-mnist"):
         assert "vectors of codes" in made.left_out[name]
+    assert made.left_out["genae/dde-gaussians-2d"].startswith("it is a model of vectors")
 
 
 def test_nothing_to_show_is_an_error_with_a_next_step() -> None:

@@ -85,7 +85,7 @@ function codesOf(facts, seed, count, { spread = 1, fitted = false, label = null 
     });
   }
   const numbers = noise.normals(count * latents).map((value) => value * spread);
-  const codes = rows((row) => numbers.subarray(row * latents, (row + 1) * latents));
+  const codes = rows((row) => numbers.slice(row * latents, (row + 1) * latents));
   if (fitted) {
     const { mean, scale } = gaussian; // a triangle of factors
     return codes.map((code) =>

@@ -139,7 +139,9 @@ def _within(
             model, processor = load_for(located, "forward")
             made = shown(located, model, processor, wanted[name])
         except (LeftOutError, UsageError) as error:
-            left_out[name] = str(error)
+            reason = str(error).removeprefix(f"{name}: ")
+            own = f"{name} "
+            left_out[name] = f"it {reason.removeprefix(own)}" if reason.startswith(own) else reason
             continue
         fitting: dict[str, Network] = {}
         facts = len(_json(made.facts).encode("utf-8"))
