@@ -112,6 +112,7 @@ def test_another_machine_resumes(card, whole, machine, address, tmp_path, monkey
     assert not stored(f"{address}.training")
 
 
+@pytest.mark.slow
 def test_a_model_that_is_there_in_part_is_made_again(
     card, whole, machine, address, tmp_path, monkeypatch
 ):
@@ -132,6 +133,7 @@ def test_a_model_that_is_there_in_part_is_made_again(
     assert equal(address, whole, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_there_in_part_does_not_count(
     card, machine, address, monkeypatch, tmp_path
 ):

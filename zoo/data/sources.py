@@ -11,8 +11,10 @@ from typing import Any
 
 from zoo.errors import GenaeError, IntegrityError, NotAllowedError, NotFoundError, UsageError
 from zoo.hints import did_you_mean, neighbor
+from zoo.places import is_address
 from zoo.registry import embedded
 
+from .addresses import here
 from .folders import (
     ARCHIVES,
     METADATA,
@@ -162,7 +164,12 @@ def locate(name: str) -> Path | str:
     Raises:
         NotFoundError: if it is not here, and cannot be an id on the Hub.
     """
-    name = os.path.expanduser(name)
+    name = os.path.expanduser(here(name))
+    if is_address(name):
+        raise NotFoundError(
+            f"data set {name}: at an address it is read as a stream alone; set streaming = true "
+            "in [data] of a card that is trained, or copy it to here"
+        )
     source = DATASETS.get(name, Source(name))
     if source.planar:
         raise UsageError(f"data set {name}: points of the plane, not images; use it for vectors")

@@ -31,6 +31,7 @@ from zoo.header import mark, marks
 from zoo.loading import quietly
 from zoo.models.images.distributed import alone
 from zoo.models.seam import without_bars
+from zoo.places import is_address
 from zoo.progress import items_bar
 from zoo.registry import manifest
 
@@ -278,9 +279,10 @@ def note_other_files(card: Card) -> None:
     This is no error, as copies on the Hub hold the same images in other bytes.
     """
     assert card.data is not None
-    if not card.data.sha256:
+    name = beside(card.data.dataset, card.path)
+    if not card.data.sha256 or is_address(name):
         return
-    place = locate(beside(card.data.dataset, card.path))
+    place = locate(name)
     for name, sha256 in card.data.sha256.items():
         if name == WHOLE and isinstance(place, Path) and fingerprint(place) != sha256:
             print(
