@@ -3,8 +3,9 @@
 The bare model is given inputs that are ready, in the same batches; `zoo.encode` reads the data,
 decodes or tokenizes it in threads, and writes the vectors. Times are of the clock, and CPU seconds
 of the thread that runs the model and of all others: where cores are free, what the others do costs
-nothing as long as it is less than what the model does. A ratio is the median of those within a
-round. `--memory ROWS` instead prints the peak memory of a fresh process for as many tiny rows.
+nothing as long as it is less than what the model does. The arms take turns, of which each number
+of `--workers` is one; a ratio is the median of those within a round. `--memory ROWS` instead
+prints the peak memory of a fresh process for as many tiny rows.
 Run: OMP_NUM_THREADS=1 GENAE_DATA=FOLDER python tests/benchmarks/bench_encode.py
 """
 
@@ -13,6 +14,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +52,6 @@ def compare(
     from zoo.places import Place
 
     encoder = open_encoder(locate(model), device=asked.device, precision=asked.precision)
-    if encoder.reads == "images":
-        encoder.workers = asked.workers
     source = open_source(data, encoder.reads, split=split, quiet=True)
     skipped: list[Any] = []
     ready: list[Batch] = []
@@ -63,15 +63,20 @@ def compare(
         for batch in ready:
             encoder.vectors(batch.inputs)
 
-    def encode() -> None:
+    def encode(workers: int) -> None:
+        if encoder.reads == "images":
+            encoder.workers = workers
         with tempfile.TemporaryDirectory() as folder:
             Maker(Place(folder), source, encoder, {"settings": SETTINGS}, False).run(0, 1, True)
 
+    arms: dict[str, Callable[[], object]] = {"bare": bare}
+    for workers in asked.workers if encoder.reads == "images" else [0]:
+        arms[f"zoo.encode, workers {workers}"] = partial(encode, workers)
     bare()
-    times: dict[str, list[tuple[float, float, float]]] = {"bare": [], "zoo.encode": []}
+    times: dict[str, list[tuple[float, float, float]]] = {name: [] for name in arms}
     for _ in range(asked.rounds):
-        times["bare"].append(timed(bare))
-        times["zoo.encode"].append(timed(encode))
+        for name, arm in arms.items():
+            times[name].append(timed(arm))
     rows = []
     for name, each in times.items():
         ratios = [a[0] / b[0] for a, b in zip(times["bare"], each, strict=True)]
@@ -142,7 +147,7 @@ def main() -> None:
     parser.add_argument("--text-split", default="test")
     parser.add_argument("--device")
     parser.add_argument("--precision", default="float32")
-    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--workers", type=int, nargs="+", default=[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", type=int, nargs="*")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
