@@ -1,7 +1,11 @@
 """`zoo.export`: other runtimes give what PyTorch gives, or nothing is written."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ import zoo
 import zoo.models
 from tests.contract.subjects import VARIANTS, randomize
 from tests.contract.test_text_heads import EVERY_CLASS, build
+from tests.fresh import ROOT, commands
 from tests.tiny import TINY
 from zoo import catalog
 from zoo.errors import ConflictError, MissingDependencyError, ToleranceError, UsageError
@@ -93,14 +98,21 @@ def test_what_is_worse_than_pytorch_is_not_written(vae, monkeypatch, tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
-def test_a_program_of_torch_needs_none_of_the_models_code(vae, tmp_path):
+def test_a_program_of_torch_needs_none_of_the_models_code_and_has_its_weights_alone(vae, tmp_path):
     model, folder, _ = vae
     made = export(folder / "model", tmp_path / "out", to="torch")
     assert {"encoder.pt2", "decoder.pt2"} <= set(made.files)
-    program = torch.export.load(tmp_path / "out/decoder.pt2").module()
+    encoder, decoder = (
+        torch.export.load(tmp_path / "out" / f"{name}.pt2") for name in ("encoder", "decoder")
+    )
     latents = torch.randn(7, 4)
     with torch.no_grad():
-        torch.testing.assert_close(program(latents=latents)["images"], model.decode(latents))
+        found = decoder.module()(latents=latents)["images"]
+        torch.testing.assert_close(found, model.decode(latents))
+    assert encoder.state_dict.keys().isdisjoint(decoder.state_dict)
+    read = sum(tensor.numel() for one in (encoder, decoder) for tensor in one.state_dict.values())
+    samplers = sum(tensor.numel() for tensor in model.samplers.state_dict().values())
+    assert read <= sum(tensor.numel() for tensor in model.state_dict().values()) - samplers
 
 
 def test_an_energy_and_its_generator_are_programs_and_its_score_is_none(tmp_path):
@@ -117,6 +129,7 @@ def test_an_energy_and_its_generator_are_programs_and_its_score_is_none(tmp_path
         ({"to": "onnx", "pooling": "cls"}, UsageError, "--pooling is for --to sentence"),
         ({"to": "torch", "int8": True}, UsageError, "--int8 is for --to onnx"),
         ({"to": "executorch"}, MissingDependencyError, "pip install executorch"),
+        ({"to": "openvino"}, MissingDependencyError, "pip install openvino"),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -196,6 +209,37 @@ def test_every_head_runs_in_onnx(name, ending, tmp_path):
     model = build(name, ending)
     model.save_pretrained(tmp_path / "model")
     checked(tmp_path / "model", tmp_path / "out", model)
+
+
+ENCODER = "genae/tiny-roformer-sim"
+#: What is exported, and the options.
+PRINTED = [
+    ("genae/tiny-gpt", "--to", "onnx"),
+    ("genae/tiny-gpt", "--to", "torch"),
+    (ENCODER, "--to", "sentence-transformers"),
+    (ENCODER, "--to", "sentence-transformers", "--backbone"),
+    (ENCODER, "--to", "sentence-transformers", "--with-code", "--pooling", "first-last-avg"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", PRINTED, ids=" ".join)
+def test_the_command_that_is_printed_runs_as_printed_in_any_folder(words, tmp_path, monkeypatch):
+    if words[2] != "torch":
+        pytest.importorskip({"onnx": "onnxruntime"}.get(words[2], "sentence_transformers"))
+    monkeypatch.chdir(tmp_path)
+    (said,) = commands(["export", words[0], 'it\'s "$HOME" `x`', *words[1:]], cwd=tmp_path)
+    assert said.code == 0, said.err
+    (line,) = re.findall(r"^try: (.*)$", said.err, re.M)
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        ["bash", "-c", line], cwd="/", env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ import transformers
 from PIL import Image
 
 import zoo
+import zoo.models
 from tests.fresh import commands
 from zoo.errors import NotFoundError, UsageError
+from zoo.loading import locate
+from zoo.pipelines import OF_TEXTS, tasks_of
 from zoo.registry import embedded
 
 POETRY = "genae/bert-poetry-zh"
+SHIPPED = [f"genae/{folder.name}" for folder in embedded.folders() if embedded.ships(folder)]
 #: The command that does what no pipeline does for a head, and what fits it.
 REFUSED = {
     "BertForCRFTokenClassification": ("token-classification", "genae tag", "feature-extraction"),
@@ -138,6 +143,29 @@ def test_images_become_codes_and_numbers_images(cut_off):
     drawn = zoo.pipeline("unconditional-image-generation", "genae/vae-mnist")(3, seed=1)
     wanted = processor.post_process(model.sample(3, seed=1))
     assert [each.tobytes() for each in drawn] == [each.tobytes() for each in wanted]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_model_enters_every_door_that_fits(name, cut_off):
+    """Its folder within two seconds of work; what each pipeline gives is something."""
+    started = time.process_time()
+    place = zoo.resolve(name)
+    assert time.process_time() - started < 2
+    given, files = {}, {path.name for path in Path(place).iterdir()}
+    assert transformers.AutoConfig.from_pretrained(place).model_type
+    if "preprocessor_config.json" in files:
+        processor, model = zoo.load_image_processor(name), zoo.from_pretrained(name)
+        shape = (1, *model.config.data_shape)
+        (image,) = processor.post_process(torch.zeros(shape))
+        assert processor(image, return_tensors="pt").pixel_values.shape == shape
+        given = {"image-feature-extraction": image, "unconditional-image-generation": 1}
+    if "tokenizer.json" in files:
+        tokenizer = zoo.load_tokenizer(name)
+        given = dict.fromkeys(OF_TEXTS, tokenizer.convert_ids_to_tokens(20))
+        given["fill-mask"] = tokenizer.mask_token
+    for task in tasks_of(locate(name)) if given else ():
+        assert len(zoo.pipeline(task, name)(given[task])) > 0
 
 
 @pytest.mark.parametrize(

@@ -8,18 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from zoo.exporting.targets import SENTENCES, TARGETS, TOLERANCE, check_options
+from zoo.hints import literal, python
 from zoo.registry import resolve
 from zoo.staging import check_new_folder, new_folder
 
 PROOF = "parity.json"
-RUNNING = "from transformers.exporters import ExportedModel; import zoo.models; " + (
-    "print(ExportedModel.from_pretrained({0!r}))"
+#: Lines of Python that load what was written, `{}` in place of its folder.
+RUNNING = (
+    "from transformers.exporters import ExportedModel",
+    "import zoo.models",
+    "print(ExportedModel.from_pretrained({}))",
 )
-#: Lines of Python that load what was written.
 LOADING = dict.fromkeys(TARGETS, RUNNING) | {
-    SENTENCES: "import zoo.models; from sentence_transformers import SentenceTransformer; "
-    "print(SentenceTransformer({0!r}))"
+    SENTENCES: (
+        "import zoo.models",
+        "from sentence_transformers import SentenceTransformer",
+        "print(SentenceTransformer({}))",
+    )
 }
+BACKBONE = (
+    "import zoo.models",
+    "from transformers import AutoModel",
+    "print(type(AutoModel.from_pretrained({})))",
+)
 
 
 @dataclass
@@ -40,8 +51,10 @@ class Exported:
 
     @property
     def next_step(self) -> str:
-        """The command that loads it."""
-        return f'python -c "{LOADING[self.to].format(self.folder)}"'
+        """The command that loads it, in any folder."""
+        plain = self.to == SENTENCES and "modules.json" not in self.files
+        place = literal(Path(self.folder).expanduser().absolute())
+        return python(*(line.format(place) for line in (BACKBONE if plain else LOADING[self.to])))
 
 
 def export(

@@ -10,6 +10,8 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+from torch.export import ExportedProgram
+
 from zoo.errors import MissingDependencyError, UsageError
 from zoo.exporting.graph import Graph
 from zoo.exporting.targets import Target
@@ -57,6 +59,8 @@ def write(target: Target, graph: Graph, int8: bool) -> Any:
             length = min(TRACED[1], graph.max_length or TRACED[1])
             inputs = graph.examples(TRACED[0], length)
             made = exporter.export(graph.module, inputs, config).components["model"]
+            if isinstance(made.program, ExportedProgram):
+                _drop_unread(made.program)
             return _quantized(made, graph.name) if int8 else made
     except ImportError as error:
         raise MissingDependencyError(f"{target.backend}: {_reason(error)}") from error
@@ -65,6 +69,25 @@ def write(target: Target, graph: Graph, int8: bool) -> Any:
             f"{target.backend} cannot take the {graph.name} of this model: {_reason(error)}; run "
             "it in PyTorch"
         ) from error
+
+
+def _drop_unread(program: ExportedProgram) -> None:
+    """Leave out the weights that a graph does not read, which are those of other graphs.
+
+    `torch.export` writes all of a module's into each of its programs.
+    """
+    signature, nodes = program.graph_signature, program.graph.nodes
+    unread = {node.name: node for node in nodes if node.op == "placeholder" and not node.users}
+    weights = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    for name in unread.keys() & weights.keys():
+        program.graph.erase_node(unread[name])
+        program.state_dict.pop(weights[name], None)
+    signature.input_specs = [
+        spec
+        for spec in signature.input_specs
+        if not (spec.arg.name in unread and spec.arg.name in weights)
+    ]
+    program.graph_module.recompile()
 
 
 def _reason(error: Exception) -> str:

@@ -68,7 +68,7 @@ def _decode(model: Any, decoder_input_ids: Tensor, states: Tensor, attention_mas
         attention_mask=attention_mask,
         use_cache=False,
     )
-    return {"logits": found.logits}
+    return _states(found)
 
 
 def _encode_cached(model: Any, input_ids: Tensor, attention_mask: Tensor) -> Any:
@@ -104,10 +104,13 @@ def _decode_cached(
         past_key_values=cache,
         use_cache=True,
     )
-    return {
-        "logits": found.logits,
-        "past_key_values": found.past_key_values.self_attention_cache,
-    }
+    return _states(found) | {"past_key_values": found.past_key_values.self_attention_cache}
+
+
+def _states(found: Any) -> dict[str, Tensor]:
+    """What a head gives, or without one the hidden states."""
+    name = "logits" if "logits" in found else "last_hidden_state"
+    return {name: found[name]}
 
 
 def _draw(
