@@ -11,6 +11,7 @@ from tests.tiny import TINY
 from tests.training.fsdp_law import VARIANTS, built, course
 from tests.training.test_processes import agrees, launched
 from tests.training.text_cards import text_card, write_rows
+from zoo import catalog
 from zoo.errors import ConflictError, UsageError
 from zoo.training import EMA, fsdp
 from zoo.training.recipes import build_recipe
@@ -197,6 +198,15 @@ def test_an_emptied_model_is_filled_again_and_keeps_what_is_tied(name):
     for key, value in model.state_dict().items():
         assert torch.equal(empty.state_dict()[key], value), key
     assert len(list(fsdp.layers(model))) >= model.config.num_hidden_layers
+
+
+@pytest.mark.parametrize("entry", catalog.TEXTS, ids=lambda entry: entry.name)
+def test_a_model_names_layers_that_it_has(entry):
+    model = built(entry.name, next(iter(TINY[entry.name])))
+    kinds = {type(each).__name__ for each in model.modules()}
+    assert set(model._no_split_modules or ()) <= kinds
+    if entry.own:
+        assert {type(each).__name__ for each in fsdp.layers(model)} & set(model._no_split_modules)
 
 
 def test_an_average_moves_to_another_model():

@@ -38,7 +38,16 @@ class TextPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_attention_backend = True
-    _no_split_modules = ["TextEmbeddings", *(block.__name__ for block in BLOCKS.values())]  # noqa: RUF012
+    _no_split_modules: set[str] | list[str] | None = [  # noqa: RUF012
+        "TextEmbeddings",
+        *(block.__name__ for block in BLOCKS.values()),
+    ]
+
+    def post_init(self) -> None:
+        """As transformers does; but of blocks name those that there are: FSDP looks for all."""
+        super().post_init()
+        kinds = {type(each).__name__ for each in self.modules()}
+        self._no_split_modules = kinds.intersection(self._no_split_modules or ())
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
