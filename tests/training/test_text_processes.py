@@ -1,54 +1,52 @@
 """Several processes train texts as one does: every head of every architecture, every objective."""
 
+import json
+
 import pytest
 import torch
 
 from tests.training.test_processes import agrees, launched
-from tests.training.text_processes_law import ACCUMULATED, CASES, FEW, course
+from tests.training.text_processes_law import ACCUMULATED, CASES, EACH_ONCE, FEW, course
 from zoo.training.whole_batch import shares
 
 WORKER = """
-import os, sys, torch
+import json, os, sys, torch
 from torch import distributed as dist
 torch.set_num_threads(1)
 dist.init_process_group("gloo")
-from tests.training.text_processes_law import CASES, FEW, course
-found = {one: course(*one) for one in (CASES if dist.get_world_size() == 2 else FEW)}
+from tests.training.text_processes_law import course
+found = [course(*one) for one in json.loads(sys.argv[2])]
 if dist.get_rank() == 0:
     torch.save(found, sys.argv[1])
 dist.barrier()
 dist.destroy_process_group()
 os._exit(0)  # the work is done; gloo's threads sometimes abort an interpreter that is torn down
 """
+PARTS = 4  # of a list of cases, so that several can be computed at once
+LISTS = {
+    "each-once": (2, EACH_ONCE, pytest.mark.slow),
+    "four-processes": (4, FEW, pytest.mark.slow),
+    "all": (2, CASES, pytest.mark.soak),
+}
 
 
-@pytest.fixture(scope="module")
-def computed(tmp_path_factory):
-    """`computed(count)`: what so many processes computed."""
-    known = {}
-
-    def compute(count):
-        if count not in known:
-            folder = tmp_path_factory.mktemp(f"processes-{count}")
-            (folder / "worker.py").write_text(WORKER)
-            own = {"TMPDIR": str(folder)}
-            done = launched(count, folder / "worker.py", folder / "found.pt", settings=own)
-            assert done.returncode == 0, done.stderr
-            known[count] = torch.load(folder / "found.pt", weights_only=True)
-        return known[count]
-
-    return compute
-
-
-@pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
-    ("count", "case"),
-    [*((2, one) for one in CASES), *((4, one) for one in FEW)],
-    ids=lambda value: "-".join(filter(None, value)) if isinstance(value, tuple) else None,
+    ("count", "cases"),
+    [
+        pytest.param(count, cases[part::PARTS], marks=mark, id=f"{name}-{part}")
+        for name, (count, cases, mark) in LISTS.items()
+        for part in range(PARTS)
+    ],
 )
-def test_losses_gradients_and_weights_are_those_of_one_process(computed, count, case):
-    agrees(computed(count)[case], course(*case))
+def test_losses_gradients_and_weights_are_those_of_one_process(count, cases, tmp_path, subtests):
+    script, found = tmp_path / "worker.py", tmp_path / "found.pt"
+    script.write_text(WORKER)
+    done = launched(count, script, found, json.dumps(cases), settings={"TMPDIR": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    for case, result in zip(cases, torch.load(found, weights_only=True), strict=True):
+        with subtests.test(case="-".join(filter(None, case))):
+            agrees(result, course(*case))
 
 
 @pytest.mark.parametrize(

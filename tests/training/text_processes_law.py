@@ -59,6 +59,9 @@ STEPS = [
     ("bert", "tags", "token_classifier", WEIGHED),
 ]
 CASES = [*((*one, "") for one in HEADS), *STEPS]
+#: Each architecture with the first of its heads, each head behind one of them, and each step.
+FIRST = {one[0]: one for one in reversed(HEADS)}
+EACH_ONCE = [*((*one, "") for one in dict.fromkeys([*FIRST.values(), *OF_ONE])), *STEPS]
 #: Those that four processes compute as well.
 FEW = [
     *((*one, "") for one in OF_ONE),
