@@ -160,21 +160,24 @@ def load_command(report: Report) -> str:
 
 
 def build_call(report: Report) -> str:
-    """The line of Python that builds, in bert4keras, what an export has written.
+    """The command that builds, where bert4keras is, what an export has written.
 
     With heads it builds the backbone alone: layers behind it are the recipe's.
     """
-    given = [repr((report.out / "bert_config.json").as_posix())]
+    given = [literal(report.out / "bert_config.json")]
     if report.format == "tf-checkpoint":
-        given.append(repr((report.out / "bert_model.ckpt").as_posix()))
-    given += [f"{key}={value!r}" for key, value in report.options.items()]
-    line = (
-        "from bert4keras.models import build_transformer_model; "
-        f"model = build_transformer_model({', '.join(given)})"
-    )
-    if report.format == "tf-checkpoint" or report.heads:
-        return line
-    return f"{line}; model.load_weights({(report.out / 'model.weights').as_posix()!r})"
+        given.append(literal(report.out / "bert_model.ckpt"))
+    given += [
+        f"{key}={literal(value) if isinstance(value, str) else repr(value)}"
+        for key, value in report.options.items()
+    ]
+    lines = [
+        "from bert4keras.models import build_transformer_model",
+        f"model = build_transformer_model({', '.join(given)})",
+    ]
+    if report.format != "tf-checkpoint" and not report.heads:
+        lines.append(f"model.load_weights({literal(report.out / 'model.weights')})")
+    return python(*lines, "model.summary()")
 
 
 def _loading(report: Report) -> Loading:

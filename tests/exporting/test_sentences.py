@@ -1,6 +1,8 @@
 """Encoders in sentence-transformers: the vectors that bert4keras recorded."""
 
 import json
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -117,6 +119,35 @@ def test_code_travels_where_it_is_asked_for(sentences, tmp_path):
     assert "modeling_bert.py" in made.files
     config = json.loads((tmp_path / "out/config.json").read_text("utf-8"))
     assert config["auto_map"]["AutoModel"] == "modeling_bert.GenaeBertModel"
+
+
+ELSEWHERE = """
+import sys
+sys.modules["zoo"] = None  # as if it were not installed
+import numpy as np
+from sentence_transformers import SentenceTransformer
+reader = SentenceTransformer(sys.argv[1], device="cpu", trust_remote_code=True)
+np.save(sys.argv[2], reader.encode(sys.argv[3:], convert_to_numpy=True))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tiny-roformer-sim", "tiny-nezha"])
+def test_with_its_code_an_encoder_loads_where_genae_is_not(name, tmp_path):
+    texts = ["好", "天气 a b"]
+    export(f"genae/{name}", tmp_path / "out", to="sentence-transformers", with_code=True)
+    words = [str(tmp_path / "out"), str(tmp_path / "found.npy"), *texts]
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, *words],
+        env=os.environ | {"HF_MODULES_CACHE": str(tmp_path / "code"), "HF_HUB_OFFLINE": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    wanted = zoo.embed(f"genae/{name}", texts).numpy()
+    np.testing.assert_allclose(np.load(words[1]), wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_a_model_of_images_and_a_missing_package_are_said(sentences, tmp_path, monkeypatch):
