@@ -47,7 +47,7 @@ def encode(
     The files have the columns `key`, `row` (the number of the row, from 0) and `vector`, in the
     order of the data. Each appears as a whole, so that a run that was killed goes on where it is
     called again, with every row once. Rows that cannot be read are counted and listed in
-    `skipped.jsonl`. Of torchrun's processes each makes every so-manieth file; the vectors are the
+    `skipped.jsonl`. Of torchrun's n processes each makes every n-th file; the vectors are the
     same for any number of them, and however often the run was killed.
 
     Args:

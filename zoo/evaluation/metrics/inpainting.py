@@ -6,6 +6,7 @@ from torch import Tensor
 from zoo.data.masks import MASKS, hidden_part
 from zoo.errors import UsageError
 from zoo.evaluation.subject import Outcome, Subject, check_count
+from zoo.gathering import by_first
 from zoo.hints import did_you_mean
 from zoo.plots import to_uint8
 from zoo.progress import items_bar
@@ -59,18 +60,20 @@ def inpainting_accuracy(
     pixels, labels = images.pixels[chosen], images.labels[chosen]
     hidden = hidden_part(mask, context.processor)
     walk = {name: value for name, value in options.items() if name != "sampler"}
-    chunks = torch.split(pixels, BATCH)
-    with items_bar("inpainting", len(chunks) * options["steps"], quiet=context.quiet) as bar:
 
-        def filled(chunk: Tensor, generator: torch.Generator) -> Tensor:
-            whole = (chunk.float() / 255).to(context.device)
-            found = subject.model.inpaint(
-                whole, hidden, **walk, generator=generator, on_step=lambda _: bar()
-            )
-            return to_uint8(found.cpu())
+    def walked() -> Tensor:
+        generator, made = subject.generator("inpainting"), []
+        chunks = torch.split(pixels, BATCH)
+        with items_bar("inpainting", len(chunks) * options["steps"], quiet=context.quiet) as bar:
+            for chunk in chunks:
+                whole = (chunk.float() / 255).to(context.device)
+                filled = subject.model.inpaint(
+                    whole, hidden, **walk, generator=generator, on_step=lambda _: bar()
+                )
+                made.append(to_uint8(filled.cpu()))
+        return torch.cat(made)
 
-        made = [*subject.shared(chunks, "inpainting", filled)]
-    completed = reframe(torch.cat(made), context.processor, context.processor)
+    completed = reframe(by_first(walked), context.processor, context.processor)
     black = pixels.masked_fill(hidden, 0)
     value, floor, ceiling = (
         share_read(context, reader, shown, labels) for shown in (completed, black, pixels)
