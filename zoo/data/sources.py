@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import GenaeError, IntegrityError, NotAllowedError, NotFoundError, UsageError
+from zoo.errors import (
+    GenaeError,
+    IntegrityError,
+    NotAllowedError,
+    NotFoundError,
+    UnreachableError,
+    UsageError,
+)
 from zoo.hints import did_you_mean, neighbor
 from zoo.places import is_address
 from zoo.registry import embedded
@@ -302,6 +309,12 @@ def found(name: str, place: Path | str) -> Iterator[None]:
             ) from error
         raise NotFoundError(_absent(name, place)) from error
     except (ConnectionError, FileNotFoundError) as error:
+        if is_address(name):
+            reason = " ".join(str(error).split())
+            raise UnreachableError(
+                f"data set {name}: {reason}; `datasets` copies nothing from an address where "
+                "HF_HUB_OFFLINE is set: unset it, stream the data, or copy it to here"
+            ) from error
         raise NotFoundError(_absent(name, place)) from error
     except (DatasetGenerationError, pa.ArrowInvalid) as error:
         reason = str(error.__cause__ or error).splitlines()[0]

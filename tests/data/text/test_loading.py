@@ -4,13 +4,14 @@ import json
 import os
 
 import datasets
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from zoo.data import DATASETS, load_images
 from zoo.data.text import load_texts
-from zoo.errors import GenaeError, IntegrityError, NotFoundError, UsageError
+from zoo.errors import GenaeError, IntegrityError, NotFoundError, UnreachableError, UsageError
 from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
 ROWS = ["一", "two, three", 'a "quoted" one', "NA", "2024", "  ends in spaces  "]
@@ -43,6 +44,26 @@ def test_every_format_gives_the_same_texts_streamed_or_not(formats):
         stream = load_texts(file, "train", ["text"], streaming=True)
         assert [row["text"] for row in stream] == ROWS, name
         assert [row["text"] for row in stream] == ROWS, name  # the next epoch
+
+
+def test_texts_at_an_address_are_those_of_the_files(formats, monkeypatch):
+    files = fsspec.filesystem("memory")
+    for name in ("parquet", "jsonl", "json", "txt"):
+        files.pipe_file(f"/texts-{name}/train/a.{name}", formats[name].read_bytes())
+        files.pipe_file(f"/texts-{name}/notes.md", b"not read")
+        stream = load_texts(f"memory://texts-{name}", "train", ["text"], streaming=True)
+        assert [row["text"] for row in stream] == ROWS, name
+    with pytest.raises(UsageError, match="has no split 'test', only train"):
+        load_texts("memory://texts-txt", "test", ["text"], streaming=True)
+    with pytest.raises(NotFoundError, match="there are no files of"):
+        load_texts("memory://texts-txt/notes.md", "train", ["text"], streaming=True)
+
+    def unreachable(*args, **kwargs):
+        raise ConnectionError("offline mode")
+
+    monkeypatch.setattr("datasets.load_dataset", unreachable)
+    with pytest.raises(UnreachableError, match="offline mode; "):
+        load_texts("memory://texts-txt", "train", ["text"])
 
 
 def test_columns_come_in_the_order_asked_for(formats):
