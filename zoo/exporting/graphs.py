@@ -19,8 +19,8 @@ def graphs(model: Any, cached: bool = True) -> list[Graph]:
     """The graphs of a model in eval mode: what of it another runtime can compute.
 
     Of an autoencoder its `encoder` and its `decoder`, of an energy the `energy` alone, whose
-    score is a gradient; of an encoder-decoder both stacks; of others one, `model`. What writes texts
-    reads and gives a cache.
+    score is a gradient; of an encoder-decoder both stacks; of others one, `model`. What writes
+    texts reads and gives a cache.
 
     Args:
         model: of an architecture of the catalog.
