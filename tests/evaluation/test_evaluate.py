@@ -17,7 +17,7 @@ from zoo.data.identity import WHOLE, fingerprint
 from zoo.errors import NotFoundError, UsageError
 from zoo.evaluation import compare, evaluate
 from zoo.evaluation.results import results_toml
-from zoo.evaluation.subject import Context
+from zoo.evaluation.subject import Context, Subject
 
 HEAD = """
 schema = 1
@@ -453,3 +453,16 @@ def test_data_that_are_no_longer_those_of_the_card_are_told(tmp_path, capsys, ch
     context.note_other_files("mnist")
     said = "texts.txt: is not the data that me/toy was trained on"
     assert (said in capsys.readouterr().err) == changed
+
+
+def test_a_seed_chooses_images_and_noise_as_when_the_numbers_on_cards_were_measured():
+    # Once a renamed word chose other images, and stated numbers were no longer found.
+    numbers = SimpleNamespace(images=lambda *_: SimpleNamespace(pixels=torch.arange(10_000)))
+    one = Subject(numbers, "numbers", "test", seed=0)
+    assert one.pixels(4).tolist() == [7361, 1409, 5540, 4970]
+    drawn = one.shared(
+        range(2), "posterior", lambda _, noise: torch.randint(1000, (), generator=noise).item()
+    )
+    assert [*drawn] == [68, 917]
+    images = one.binarizer("stochastic")(torch.full((8,), 0.5))
+    assert images.tolist() == [1, 0, 1, 1, 0, 1, 1, 1]

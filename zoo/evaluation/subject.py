@@ -243,7 +243,10 @@ class Subject:
         return self.context.images(self.dataset, self.split, self.config)
 
     def generator(self, stream: str) -> torch.Generator:
-        """A CPU generator for one use of randomness, independent of the others."""
+        """A CPU generator for one use of randomness, independent of the others.
+
+        The word for the use is part of every number that a card states: another one draws others.
+        """
         return generator_of(self.seed, stream)
 
     def shared(
