@@ -24,12 +24,13 @@ os._exit(0)  # the work is done; gloo's threads sometimes abort an interpreter t
 """
 PARTS = 4  # of a list of cases, so that several can be computed at once
 LISTS = {
-    "each-once": (2, EACH_ONCE, pytest.mark.slow),
-    "four-processes": (4, FEW, pytest.mark.slow),
+    "each-once": (2, EACH_ONCE, ()),
+    "four-processes": (4, FEW, ()),
     "all": (2, CASES, pytest.mark.soak),
 }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("count", "cases"),
