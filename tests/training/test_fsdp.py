@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.launching import SAVING
 from tests.tiny import TINY
 from tests.training.fsdp_law import VARIANTS, built, course
 from tests.training.test_processes import agrees, launched
@@ -16,7 +17,8 @@ from zoo.errors import ConflictError, UsageError
 from zoo.training import EMA, fsdp
 from zoo.training.recipes import build_recipe
 
-WORKER = """
+WORKER = (
+    """
 import os, sys, torch
 from torch import distributed as dist
 from tests.training.fsdp_law import BATCH, VARIANTS, course
@@ -25,15 +27,9 @@ dist.init_process_group("gloo")
 size = BATCH // dist.get_world_size()
 rows = slice(size * dist.get_rank(), size * (dist.get_rank() + 1))
 found = {one: course(*one, rows) for one in VARIANTS}
-for one in found.values():  # the loss of all is the mean of theirs
-    dist.all_reduce(one["losses"])
-    one["losses"] /= dist.get_world_size()
-if dist.get_rank() == 0:
-    torch.save(found, sys.argv[1])
-dist.barrier()
-dist.destroy_process_group()
-os._exit(0)  # the work is done; gloo's threads sometimes abort an interpreter that is torn down
 """
+    + SAVING
+)
 #: Ctrl-C in the second of two processes, behind the third step.
 INTERRUPTED = """
 import os, signal, sys

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from tests.launching import launched
+from tests.launching import SAVING, launched
 from tests.training.processes_law import FEW, VARIANTS, course
 from zoo import ranks
 from zoo.errors import ConflictError, NotFoundError, UsageError
@@ -17,7 +17,8 @@ from zoo.models.images.distributed import alone, is_spread, whole_batch_norms
 from zoo.training import processes
 
 ROOT = Path(__file__).parents[2]
-WORKER = """
+WORKER = (
+    """
 import os, sys, torch
 from torch import distributed as dist
 from tests.training.processes_law import BATCH, FEW, VARIANTS, course
@@ -29,15 +30,9 @@ two = dist.get_world_size() == 2
 found = {one: course(*one, rows) for one in (VARIANTS if two else FEW)}
 if two:
     found["accumulated"] = course("eae", "convolutional", rows, accumulated=2)
-for one in found.values():  # the loss of all is the mean of theirs
-    dist.all_reduce(one["losses"])
-    one["losses"] /= dist.get_world_size()
-if dist.get_rank() == 0:
-    torch.save(found, sys.argv[1])
-dist.barrier()
-dist.destroy_process_group()
-os._exit(0)  # the work is done; gloo's threads sometimes abort an interpreter that is torn down
 """
+    + SAVING
+)
 
 
 @pytest.fixture(scope="module")
