@@ -284,7 +284,7 @@ def test_work_ahead_comes_in_order_and_ends_with_those_who_wanted_it():
         next(found)
     with ThreadPoolExecutor(3) as pool:
         made = in_order(pool, lambda n: (time.sleep(0.001 * (n % 3)), n * n)[1], range(20), 5)
-        assert list(made) == [n * n for n in range(20)]
+        assert list(made) == [(n, n * n) for n in range(20)]
 
 
 #: A process that is killed while it writes its second file of vectors, at the first try.

@@ -92,7 +92,7 @@ ROOMS = {
         f"{PLAIN} zoo.registry zoo.models zoo.loading zoo.image_pipelines",
     ),
     "zoo.encoding": (
-        "numpy torch datasets pyarrow fsspec filelock faiss",
+        "numpy torch PIL datasets pyarrow fsspec filelock faiss",
         f"{PLAIN} zoo.places zoo.progress zoo.registry zoo.models zoo.loading zoo.device "
         "zoo.data zoo.data.text zoo.evaluation zoo.embedding zoo.ranks zoo.gathering",
     ),
@@ -172,6 +172,7 @@ ROOMS |= {
 
 #: What single modules need besides: images, NumPy's legacy random numbers, texts.
 MORE = {
+    "zoo.data.png": "imagecodecs",
     "zoo.models.images.image_processing_genae": "numpy PIL",
     "zoo.models.text.decoding": "numpy",
     "zoo.models.text.tokenization_genae": "tokenizers jieba",
@@ -222,12 +223,13 @@ def imports(module: str) -> list[tuple[str, int]]:
     return [*imported_by(module, ast.walk(ast.parse(MODULES[module].read_text("utf-8"))))]
 
 
+OPTIONAL = "chinese images lora search sentence-transformers signing text".split()
+
+
 def test_dependencies_are_what_the_code_imports():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     lines = project["dependencies"] + [
-        line
-        for extra in ("chinese", "lora", "search", "sentence-transformers", "signing", "text")
-        for line in project["optional-dependencies"][extra]
+        line for extra in OPTIONAL for line in project["optional-dependencies"][extra]
     ]
     declared = {re.split(r"[<>=\[]", line)[0] for line in lines}
     own = {"zoo", "convert", "cards"}

@@ -55,7 +55,7 @@ def encode(
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option("--batch-size", min=1, help="Number of rows read at once; 256 or 32 texts."),
+        typer.Option("--batch-size", min=1, help="Rows in a batch; 32 texts, up to 1,024 images."),
     ] = None,
     dtype: Annotated[
         str, typer.Option(help="Type of the stored numbers: float32 or float16.")

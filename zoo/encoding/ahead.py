@@ -62,8 +62,8 @@ def ahead(items: Iterable[A], depth: int) -> Generator[A]:
 
 def in_order(
     pool: Executor, work: Callable[[A], B], items: Iterable[A], depth: int
-) -> Iterator[B]:
-    """What is made of each item, in order, by the threads of a pool.
+) -> Iterator[tuple[A, B]]:
+    """Each item and what is made of it, in order, by the threads of a pool.
 
     Args:
         pool: that does the work.
@@ -71,16 +71,18 @@ def in_order(
         items: are asked for in this thread.
         depth: number of items that are worked on or wait.
     """
-    waiting: deque[Future[B]] = deque()
+    waiting: deque[tuple[A, Future[B]]] = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(work, item))
+            waiting.append((item, pool.submit(work, item)))
             if len(waiting) >= depth:
-                yield waiting.popleft().result()
+                done, future = waiting.popleft()
+                yield done, future.result()
         while waiting:
-            yield waiting.popleft().result()
+            done, future = waiting.popleft()
+            yield done, future.result()
     finally:
-        for future in waiting:
+        for _, future in waiting:
             future.cancel()
 
 

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from zoo.data.files import open_bytes, open_cell
+from zoo.data.png import plain_pixels
 from zoo.errors import GenaeError, NotFoundError, UnreachableError, UnsafeError, UsageError
 from zoo.places import in_words
 
-from .rows import Fault, Remote, Row
+from .rows import Content, Fault, Remote, Row
 
 #: The image processor of a process that decodes.
 _PROCESSOR: list[Any] = []
@@ -33,15 +35,13 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def decode_here(rows: Sequence[Row]) -> list[tuple[Row, "np.ndarray[Any, Any] | Fault"]]:
+def decode_here(rows: Sequence[Row]) -> "list[np.ndarray[Any, Any] | Fault]":
     """`decode` with the image processor of this process."""
     return decode(_PROCESSOR[0], rows)
 
 
-def decode(
-    processor: Any, rows: Sequence[Row]
-) -> list[tuple[Row, "np.ndarray[Any, Any] | Fault"]]:
-    """Rows without their contents, and their pixels or what is wrong with them.
+def decode(processor: Any, rows: Sequence[Row]) -> "list[np.ndarray[Any, Any] | Fault]":
+    """The pixels of rows, not padded yet, or what is wrong with them.
 
     Args:
         processor: of the model.
@@ -50,20 +50,15 @@ def decode(
     Raises:
         UnreachableError: a disk or a network failed, which says nothing of the row.
     """
-    return [(row._replace(content=None), _pixels(processor, row)) for row in rows]
+    return [_pixels(processor, row) for row in rows]
 
 
 def _pixels(processor: Any, row: Row) -> "np.ndarray[Any, Any] | Fault":
     content = row.content
     if isinstance(content, Fault):
         return content
-    assert not isinstance(content, str)
     try:
-        if isinstance(content, Remote):
-            image = open_bytes(_read(content), row.key)
-        else:
-            image = open_cell(content, row.key)
-        pixels: np.ndarray[Any, Any] = processor.to_uint8(image)
+        pixels: np.ndarray[Any, Any] = processor.to_pixels(_image(content, row.key))
     except GenaeError as error:
         of_row = isinstance(error, UsageError | NotFoundError | UnsafeError)
         if not of_row or isinstance(error, UnreachableError):
@@ -72,6 +67,17 @@ def _pixels(processor: Any, row: Row) -> "np.ndarray[Any, Any] | Fault":
     except ValueError as error:
         return Fault(str(error))
     return pixels
+
+
+def _image(content: Content, name: str) -> "Image.Image | np.ndarray[Any, Any]":
+    """An image, and of a plain PNG its pixels."""
+    assert not isinstance(content, str | Fault)
+    if isinstance(content, Remote):
+        read = _read(content)
+        plain = plain_pixels(read)
+        return open_bytes(read, name) if plain is None else plain
+    plain = plain_pixels(content) if isinstance(content, bytes) else None
+    return open_cell(content, name) if plain is None else plain
 
 
 def _read(file: Remote) -> bytes:

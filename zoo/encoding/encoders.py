@@ -29,7 +29,10 @@ PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 #: The files that decide a model's vectors, by how their names end.
 DECIDING = (".safetensors", "config.json", "tokenizer.json")
 AT_ONCE = 16  # images that a thread takes at one time
-IMAGES_AT_ONCE, TEXTS_AT_ONCE = 256, 32  # in a batch, if nobody says
+TEXTS_AT_ONCE = 32  # in a batch, if nobody says
+#: In a batch of images, if nobody says: 1,024 of 32 x 32 or less, 256 of 64 x 64, 64 of 128 x 128.
+#: In larger batches of small images the model asks less often for Python, which others use, too.
+PIXELS_AT_ONCE, IMAGES_AT_ONCE = 2**20, 1024
 
 
 @dataclass(frozen=True)
@@ -114,11 +117,12 @@ class ImageEncoder:
         self.network = network
         # Convolutions with channels-last weights are a tenth faster on a CPU.
         self.device = put_on(network, device, memory_format=torch.channels_last)
-        self.batch_size = batch_size or IMAGES_AT_ONCE
         self.workers = workers
         self._processes: ProcessPoolExecutor | None = None
         self.precision = precision
         side = self.processor.output_size
+        fitting = min(IMAGES_AT_ONCE, PIXELS_AT_ONCE // side**2)
+        self.batch_size = batch_size or max(1, fitting)
         blank = torch.zeros(1, self.processor.num_channels, side, side, dtype=torch.uint8)
         self.size = int(self.vectors(blank).shape[1])
 
@@ -128,26 +132,26 @@ class ImageEncoder:
 
     def batches(self, rows: Iterable[Row], skipped: list[Skipped]) -> Iterator[Batch]:
         """Batches of images that threads decode ahead."""
-        good: list[tuple[Row, np.ndarray[Any, Any]]] = []
+        good: list[tuple[int, str, np.ndarray[Any, Any]]] = []  # contents of files may be large
         with self._decoder() as (pool, work, number):
             # Batches ahead are the queue's; here as many parts as keep all busy.
             parts = batched(rows, AT_ONCE)
-            for made in in_order(pool, work, parts, 4 * number):
-                for row, pixels in made:
+            for part, made in in_order(pool, work, parts, 4 * number):
+                for row, pixels in zip(part, made, strict=True):
                     if isinstance(pixels, Fault):
                         skipped.append(Skipped(row.number, row.key, pixels.reason))
                     else:
-                        good.append((row, pixels))
+                        good.append((row.number, row.key, pixels))
                 while len(good) >= self.batch_size:
                     yield self._batch(good[: self.batch_size])
                     del good[: self.batch_size]
         if good:
             yield self._batch(good)
 
-    def _batch(self, good: list[tuple[Row, "np.ndarray[Any, Any]"]]) -> Batch:
-        rows, pixels = zip(*good, strict=True)
-        inputs = torch.from_numpy(np.stack(pixels))
-        return Batch([row.number for row in rows], [row.key for row in rows], inputs)
+    def _batch(self, good: list[tuple[int, str, "np.ndarray[Any, Any]"]]) -> Batch:
+        numbers, keys, pixels = zip(*good, strict=True)
+        inputs = torch.from_numpy(self.processor.pad(np.stack(pixels)))
+        return Batch([*numbers], [*keys], inputs)
 
     def close(self) -> None:
         """End the processes that decode."""

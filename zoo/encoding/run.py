@@ -62,8 +62,8 @@ def encode(
         tap: of images, a layer of the encoder; None is the code.
         pooling: of texts, a key of `zoo.embedding.POOLINGS`; None is what the model was made for.
         max_length: of texts, number of tokens that are read; None is as many as the model can.
-        batch_size: number of rows that go through the model at once; None is 256 images or 32
-            texts.
+        batch_size: number of rows that go through the model at once; None is 32 texts, or
+            1,024 images of 32 x 32 pixels, of larger ones fewer.
         dtype: of the numbers that are stored, `float32` or `float16`.
         precision: of the model's computation, `float32` or `bfloat16`, which is quicker on a GPU.
         device: where the model runs, as of `zoo.device.find_device`.
