@@ -8,11 +8,12 @@ The table for GPUs follows from it, by assumptions that are arguments:
 
 * A step of one process is a + b * (its part of the batch), through the measured times of the batch
   and of half of it, divided by --speedup: how many times as fast as one of these cores a GPU is.
-* Gradients are reduced in a ring: 2 (N - 1) / N times their bytes through the slowest link,
-  --within a machine of --gpus-per-node, else --between machines, and 2 (N - 1) times --latency.
-  Backward takes two thirds of a step, of which --overlap hides them.
-* What couples a batch is exchanged by (N - 1) / N of its bytes and N - 1 latencies, hidden by
-  nothing. With the same batch a process its bytes grow with N.
+* Gradients are reduced by 2 (N - 1) / N times their bytes through the slowest link, --within a
+  machine of --gpus-per-node, else --between machines. Backward takes two thirds of a step, of
+  which --overlap hides them.
+* What couples a batch is exchanged by (N - 1) / N of its bytes, hidden by nothing. With the same
+  batch a process its bytes grow with N.
+* Each exchange, of gradients or in a loss, passes a tree up and down: 2 log2(N) times --latency.
 
 Run: GENAE_DATA=FOLDER python tests/benchmarks/bench_scaling.py [--steps 10] [--rounds 3]
 """
@@ -27,6 +28,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from itertools import pairwise
+from math import log2
 
 from side_by_side import ROOT, describe_machine, median, print_table
 
@@ -53,12 +55,12 @@ def work(card_id: str, batch: int, steps: int) -> None:
     settings = ["save_strategy=no", "use_cpu=true", f"max_steps={WARM_UP + steps}"]
     settings += [f"per_device_train_batch_size={batch}", "logging_steps=1000"]
     marks: list[float] = []
-    sent = {"coupled": 0}
+    sent = {"coupled": 0, "exchanges": 0}
 
     class Clock(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):
             if state.global_step == WARM_UP:
-                sent["coupled"] = 0
+                sent.update(coupled=0, exchanges=0)
             if state.global_step >= WARM_UP:
                 marks.append(time.perf_counter())
 
@@ -67,6 +69,7 @@ def work(card_id: str, batch: int, steps: int) -> None:
 
         def call(first, *others, **options):
             tensors = first if isinstance(first, list) else [first]
+            sent["exchanges"] += 1
             sent["coupled"] += sum(each.numel() * each.element_size() for each in tensors)
             return original(first, *others, **options)
 
@@ -88,9 +91,9 @@ def work(card_id: str, batch: int, steps: int) -> None:
         gradients = sum(p.numel() * p.element_size() for p in model.parameters())
         if ranks.is_first():
             times = [b - a for a, b in pairwise(marks)]
-            coupled = sent["coupled"] / steps
-            print(json.dumps({"ms": 1000 * median(times), "gradients": gradients,
-                              "coupled": coupled}), flush=True)  # fmt: skip
+            each_step = {name: total / steps for name, total in sent.items()}
+            found = {"ms": 1000 * median(times), "gradients": gradients, **each_step}
+            print(json.dumps(found), flush=True)
     os._exit(
         0
     )  # the work is done; gloo's threads sometimes abort an interpreter that is torn down
@@ -124,16 +127,16 @@ class Network:
     overlap: float
     speedup: float
 
-    def ms(self, number: int, gradients: float, coupled: float, compute: float) -> float:
+    def ms(self, number: int, sent: dict[str, float], coupled: float, compute: float) -> float:
         """Milliseconds of a step of so many GPUs, each of which computes for `compute`."""
         if number == 1:
             return compute
         speed = 1e6 * (self.within if number <= self.gpus_per_node else self.between)  # B a ms
-        hop, share = self.latency / 1000, (number - 1) / number
-        ring = 2 * share * gradients / speed + 2 * (number - 1) * hop
-        exposed = max(0.0, ring - self.overlap * compute * 2 / 3)
-        exchange = share * coupled / speed + (number - 1) * hop if coupled else 0.0
-        return compute + exposed + exchange
+        passing = 2 * log2(number) * self.latency / 1000
+        share = (number - 1) / number
+        reduced = 2 * share * sent["gradients"] / speed + passing
+        exposed = max(0.0, reduced - self.overlap * compute * 2 / 3)
+        return compute + exposed + share * coupled / speed + sent["exchanges"] * passing
 
 
 def main() -> None:
@@ -144,7 +147,7 @@ def main() -> None:
     parser.add_argument("--gpus-per-node", type=int, default=8)
     parser.add_argument("--within", type=float, default=200.0, help="GB/s a GPU, in a machine")
     parser.add_argument("--between", type=float, default=25.0, help="GB/s a GPU, of machines")
-    parser.add_argument("--latency", type=float, default=15.0, help="microseconds a message")
+    parser.add_argument("--latency", type=float, default=5.0, help="microseconds a hop")
     parser.add_argument("--overlap", type=float, default=0.5, help="of backward")
     parser.add_argument("--speedup", type=float, default=100.0, help="a GPU's, over a core")
     parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
@@ -169,14 +172,17 @@ def main() -> None:
             times = rate / (batch / ms["one"] * 1000)
             measured.append([card, str(processes), str(size), f"{ms[name]:.0f}", f"{rate:.0f}",
                              f"{times:.2f}"])  # fmt: skip
-        gradients, coupled = found["same"][0]["gradients"], found["same"][0]["coupled"]
-        print(f"{card}: gradients {gradients / 1e6:.2f} MB, coupled {coupled / 1e3:.1f} kB a step")
+        sent = found["same"][0]
+        print(
+            f"{card}: gradients {sent['gradients'] / 1e6:.2f} MB, coupled "
+            f"{sent['coupled'] / 1e3:.1f} kB a step, exchanges {sent['exchanges']:.0f}"
+        )
         rising = max(0.0, (ms["one"] - ms["half"]) / (batch / 2)) / network.speedup
         fixed = max(0.0, ms["one"] / network.speedup - rising * batch)
         alone = fixed + rising * batch
         for number in GPUS:
-            same = network.ms(number, gradients, coupled, fixed + rising * batch / number)
-            each = network.ms(number, gradients, coupled * number / 2, alone)
+            same = network.ms(number, sent, sent["coupled"], fixed + rising * batch / number)
+            each = network.ms(number, sent, sent["coupled"] * number / 2, alone)
             computed.append([card, str(number), f"{same:.3f}", f"{alone / same:.1f}",
                              f"{each:.3f}", f"{number * alone / each:.1f}"])  # fmt: skip
     headings = [
