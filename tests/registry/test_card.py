@@ -217,6 +217,27 @@ def test_the_readme_shows_the_images_that_the_manifest_lists(card_table):
     assert "Latent plane." in text
 
 
+@pytest.mark.parametrize(
+    ("architecture", "fitted", "shown"),
+    [
+        ("ae", ["gaussian", "mixture"], "mixture"),
+        ("ae", ["gaussian"], "gaussian"),
+        ("ae", [], "prior"),
+        ("vae", ["gaussian", "mixture"], "prior"),
+    ],
+)
+def test_codes_that_nothing_shapes_are_drawn_by_what_was_fitted_to_them(
+    card_table, architecture, fitted, shown
+):
+    card_table["architecture"] = architecture
+    card_table["train"]["samplers"] = fitted
+    card = Card.parse(dumps(card_table))
+    assert card.shown_sampler == shown
+    text = render_readme(card, {"files": [{"path": "samples.png"}]})
+    assert (f'model.sample(4, sampler="{shown}", seed=0)' in text) == (shown != "prior")
+    assert (f"Samples of the {shown} fitted to the codes" in text) == (shown != "prior")
+
+
 @pytest.mark.parametrize("entry", catalog.IMAGES, ids=lambda entry: entry.name)
 def test_every_reference_of_the_catalog_can_be_loaded(entry):
     for reference in (entry.config, entry.model, entry.processor):

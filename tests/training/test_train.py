@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
 
 import zoo
-from zoo import registry
+from zoo import plots, registry
 from zoo.card import Card
 from zoo.errors import (
     ConflictError,
@@ -23,6 +23,7 @@ from zoo.errors import (
 from zoo.models import AEModel, EAEModel, GenaeImageProcessor, VAEConfig, VAEModel
 from zoo.training import fitting, run, train
 from zoo.training.fitting import calibrate_batch_norm, fit_samplers
+from zoo.training.images import SHOWN_SAMPLES
 from zoo.training.trainer import ImageTrainer
 from zoo.training.variants import with_data
 
@@ -57,6 +58,13 @@ def test_the_folder_is_a_model_with_all_that_belongs_to_it(card, tmp_path, archi
     for sampler in ("prior", "gaussian", "mixture"):
         assert model.sample(3, sampler=sampler, seed=0).shape == (3, 1, 8, 8)
     assert registry.verify(folder).ok
+    # A plain autoencoder's codes are shaped by nothing: its prior shows nothing of the data.
+    drawn = model.sample(
+        SHOWN_SAMPLES, sampler="mixture" if architecture == "ae" else "prior", seed=0
+    )
+    processor = GenaeImageProcessor.from_pretrained(folder)
+    plots.save_grid(processor.crop_padding(drawn), tmp_path / "drawn.png", None)
+    assert (tmp_path / "drawn.png").read_bytes() == (folder / "samples.png").read_bytes()
 
 
 def interrupt_at(monkeypatch, step):

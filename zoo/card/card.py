@@ -261,6 +261,16 @@ class Card:
         return self.id.partition("/")[2]
 
     @property
+    def shown_sampler(self) -> str:
+        """What draws the codes of `samples.png`: the prior, where codes have one that is theirs.
+
+        Nothing shapes the codes of a plain autoencoder; of it a sampler that was fitted to them.
+        """
+        fitted = self.train.samplers if self.train else ()
+        known = ("mixture", "gaussian") if self.architecture == "ae" else ()
+        return next((name for name in known if name in fitted), "prior")
+
+    @property
     def is_local(self) -> bool:
         """Whether its id is that of a model that is published nowhere."""
         return self.id.startswith(f"{LOCAL}/")

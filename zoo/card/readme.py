@@ -119,7 +119,7 @@ def _body(card: Card, manifest: Mapping[str, Any] | None, place: str | None) -> 
     place = place or ("." if card.is_local else card.id)
     load = (manifest or {}).get("made", {}).get("load", []) if place == "." else []
     parts.append(_fenced(load) if load else _usage(card, place, manifest or {}))
-    parts += _images(manifest or {})
+    parts += _images(card, manifest or {})
     if card.results:
         parts += ["## Measured results", _results(card, place)]
     parts += ["## Intended use", card.intended_use.strip(), "## Limits", card.limits.strip()]
@@ -142,7 +142,7 @@ READ = (
 CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "unconditional-image-generation": (
         (),
-        ("images = model.sample(4, seed=0)  # (4, channels, height, width), in [0, 1]",),
+        ("images = model.sample(4, {sampler}seed=0)  # (4, channels, height, width), in [0, 1]",),
     ),
     "image-feature-extraction": (
         ("from PIL import Image",),
@@ -197,6 +197,8 @@ def _usage(card: Card, place: str, manifest: Mapping[str, Any]) -> str:
     code = "\n".join(lines).replace("{place}", quoted(place))
     packed = card.data is not None and card.data.text_options.get("packing")
     code = code.replace("{prompt}", "" if packed else '"a", ')  # packed ones write without
+    sampler = card.shown_sampler
+    code = code.replace("{sampler}", "" if sampler == "prior" else f'sampler="{sampler}", ')
     return _fenced([code])
 
 
@@ -234,20 +236,24 @@ IMAGES = {
 }
 
 
-def _images(manifest: Mapping[str, Any]) -> list[str]:
+def _images(card: Card, manifest: Mapping[str, Any]) -> list[str]:
     """The images that the manifest lists, each with its words, those of genae first."""
     listed = [entry["path"] for entry in manifest.get("files", ())]
     pictured = [path for path in listed if path.lower().endswith(ENDINGS)]
     shown = [*(path for path in IMAGES if path in pictured), *sorted({*pictured} - {*IMAGES})]
-    return [f"![{_called(path)}]({path})\n\n{_words(path)}" for path in shown]
+    return [f"![{_called(path)}]({path})\n\n{_words(card, path)}" for path in shown]
 
 
 def _called(path: str) -> str:
     return path.rpartition("/")[2].partition(".")[0].replace("_", " ").replace("-", " ")
 
 
-def _words(path: str) -> str:
+def _words(card: Card, path: str) -> str:
     """What an image shows; of one that is not genae's, its name says it."""
+    if path == "samples.png" and card.shown_sampler != "prior":
+        return (
+            f"Samples of the {card.shown_sampler} fitted to the codes, of one seed, not selected."
+        )
     name = _called(path)
     return IMAGES.get(path, f"{name[:1].upper()}{name[1:]}.")
 

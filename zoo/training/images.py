@@ -260,7 +260,7 @@ class ImageMaterial(Material):
         classes = plots.classes_of(model, "prior")[:SHOWN_CLASSES]
         rows = plots.in_rows(classes, SHOWN_OF_CLASS * len(classes)) if classes else None
         shown = SHOWN_SAMPLES if processor is not None else SHOWN_POINTS
-        samples = draw(model, shown, quiet, rows)
+        samples = draw(model, shown, quiet, rows, self.recipe.card.shown_sampler)
         check_tensors([("a sample", samples)])
         if processor is not None:
             columns = SHOWN_OF_CLASS if rows else None
@@ -269,17 +269,18 @@ class ImageMaterial(Material):
             plots.save_points(samples, folder / "samples.png")
 
 
-def draw(model: Any, count: int, quiet: bool, labels: list[int] | None = None) -> Tensor:
+def draw(model: Any, count: int, quiet: bool, labels: list[int] | None, sampler: str) -> Tensor:
     """Samples of a model for people to look at, on the CPU; chains move a bar on.
 
-    Where labels are given, there is one sample of each.
+    Where labels are given, there is one sample of each. A model without samplers has its prior.
     """
     if labels is not None:
         of_labels: Tensor = model.sample(len(labels), seed=0, labels=labels)
         return of_labels.cpu()
     steps = model.sampling_options().get("steps")
     if steps is None:
-        drawn: Tensor = model.sample(count, seed=0)
+        fitted = {} if sampler == "prior" else {"sampler": sampler}
+        drawn: Tensor = model.sample(count, seed=0, **fitted)
         return drawn.cpu()
     with items_bar("drawing samples", steps * -(-count // CHAIN_BATCH), quiet=quiet) as bar:
         drawn = model.sample(count, seed=0, on_step=lambda _: bar())
