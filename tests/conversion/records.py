@@ -53,6 +53,15 @@ def sources(name: str) -> list[Path]:
 
 
 MODELS = sorted(path.parent.name for path in LEGACY.glob("*/fixture.json"))
+_KINDS = {name: (record(name)["model"], record(name)["application"]) for name in MODELS}
+#: One recorded model of each family and application.
+FEW = {*{kind: name for name, kind in _KINDS.items()}.values()}
+
+
+def few_or_all(*more: str) -> list:
+    """Every recorded model; all but a model of each kind, and these, are marked slow."""
+    quick = FEW.union(more)
+    return [pytest.param(n, marks=[pytest.mark.slow] * (n not in quick)) for n in MODELS]
 
 
 def spread(*axes):

@@ -19,7 +19,7 @@ import convert
 import zoo.models
 from convert import advice
 from tests.conversion.bundles import write_bundle
-from tests.conversion.records import LEGACY, MODELS, options, record, sources
+from tests.conversion.records import LEGACY, few_or_all, options, record, sources
 from zoo import catalog, hints
 from zoo.cli import app
 from zoo.errors import GenaeError
@@ -30,11 +30,6 @@ SAID = {
     "roberta": ("unexpected_keys", "bert.pooler."),
     "roformer_small": ("missing_keys", "roformer.encoder.embed_positions.weight"),
 }
-
-#: One model of each family and application, and the above; the others in the full suite.
-KINDS = {name: (record(name)["model"], record(name)["application"]) for name in MODELS}
-FEW = {*SAID, *{kind: name for name, kind in KINDS.items()}.values()}
-FEW_OR_ALL = [pytest.param(n, marks=[pytest.mark.slow] * (n not in FEW)) for n in MODELS]
 
 
 @pytest.fixture
@@ -99,7 +94,7 @@ def check_result(name, out, command):
         assert values["tokenizer"]("[CLS]").input_ids
 
 
-@pytest.mark.parametrize("name", FEW_OR_ALL)
+@pytest.mark.parametrize("name", few_or_all(*SAID))
 def test_what_follows_a_conversion_loads_the_model(name, run, tmp_path, monkeypatch):
     out = tmp_path / "it's a $model"
     config = LEGACY / name / "bert_config.json"

@@ -100,7 +100,7 @@ def fuzz(kind: str, folder, count: int, seed: int) -> int:
 @pytest.mark.parametrize(
     "count",
     [
-        60,
+        30,
         pytest.param(
             int(os.environ.get("GENAE_FUZZ", 100_000)),
             marks=[pytest.mark.slow, pytest.mark.fuzz, pytest.mark.timeout(6 * 3600)],

@@ -463,7 +463,7 @@ def broken_configs():
     return st.dictionaries(st.sampled_from(sorted(CONFIG)), values, max_size=2)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(broken_configs())
 def test_a_configuration_of_odd_values(changed):
     path = LEGACY / "bert_segment5/bert_model.ckpt.index"

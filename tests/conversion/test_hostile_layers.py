@@ -24,7 +24,7 @@ MANY = pytest.param(
 )
 
 
-@pytest.mark.parametrize("count", [40, MANY])
+@pytest.mark.parametrize("count", [20, MANY])
 @pytest.mark.parametrize("kind", ["h5", "keras", "json"])
 def test_damaged_models_end_in_our_errors(tmp_path, scratch, kind, count):
     (tmp_path / "in").mkdir()

@@ -64,7 +64,13 @@ def laid_out(tmp_path):
     return lay
 
 
-@pytest.mark.parametrize("folder", INDEXED)
+QUICK = ("albert_tiny_zh_google", *[name for name in INDEXED if name[:6] != "albert"])
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in INDEXED],
+)
 def test_what_a_published_checkpoint_is_follows_from_its_index(folder, laid_out):
     family, layers, asked = INDEXED[folder]
     place = laid_out(folder)

@@ -77,8 +77,10 @@ def test_byte_order_endings_and_scopes_change_nothing(name, how, tmp_path):
     assert any("without model/" in note for note in report.notes) == (how == "in a scope")
 
 
-@pytest.mark.parametrize(("form", "place"), spread(list(FORMS), ["before", "behind"]))
-@pytest.mark.parametrize("name", ["bert_encoder", "roformer_v2", "t5_v1_1"])
+@pytest.mark.parametrize(
+    ("name", "form", "place"),
+    spread(["bert_encoder", "roformer_v2", "t5_v1_1"], list(FORMS), ["before", "behind"]),
+)
 def test_a_fine_tuned_model_gives_its_backbone_and_its_head_is_named(
     name, form, place, references, tmp_path
 ):
