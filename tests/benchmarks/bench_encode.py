@@ -43,7 +43,7 @@ def compare(
     model: str, data: str, split: str, asked: argparse.Namespace
 ) -> tuple[list[str], list[list[str]]]:
     """A row of the table for the bare model, and one for `zoo.encode`."""
-    from zoo.encoding.ahead import batched
+    from zoo.ahead import batched
     from zoo.encoding.encoders import Batch, open_encoder
     from zoo.encoding.making import Maker
     from zoo.encoding.rows import Wanted
@@ -111,7 +111,7 @@ def memory(rows: int) -> None:
             return {}
 
         def batches(self, rows, skipped):
-            from zoo.encoding.ahead import batched
+            from zoo.ahead import batched
 
             for batch in batched(rows, self.batch_size):
                 yield Batch([row.number for row in batch], [row.key for row in batch], len(batch))

@@ -3,10 +3,12 @@
 import bz2
 import hashlib
 import os
+import re
 import sys
 from pathlib import Path
 
 import datasets
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +25,7 @@ from zoo.data import (
     freeze_binarized,
     load_images,
 )
-from zoo.errors import IntegrityError, NotFoundError, UsageError
+from zoo.errors import IntegrityError, NotFoundError, UnreachableError, UsageError
 from zoo.models.images.image_processing_genae import GenaeImageProcessor
 
 GREY = GenaeImageProcessor(size=28)
@@ -92,6 +94,83 @@ def test_split_slicing_works_everywhere(request, drawn, kind, split, slice_):
     place = request.getfixturevalue("folder" if kind == "folder" else "table")
     labels = [number % 3 for number in range(10)][slice_]
     assert_same(load_images(place, split, GREY), drawn[slice_], labels)
+
+
+def put(folder, name):
+    """The address of a copy of a folder."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            path = f"/{name}/{file.relative_to(folder).as_posix()}"
+            fsspec.filesystem("memory").pipe_file(path, file.read_bytes())
+    return f"memory://{name}"
+
+
+def test_images_at_an_address_are_those_of_the_files(tmp_path, digit, png, cells, capsys):
+    for number in range(6):
+        for name in ("train/cat", "train/dog", "test/dog", "other"):
+            file = tmp_path / "files" / name / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            digit.rotate(number * 10).save(file)
+    turned = digit.rotate(90)
+    digit.save(tmp_path / "files/train/cat/7.gif", save_all=True, append_images=[turned])
+    damaged = bytearray(png(digit))
+    damaged[-5] ^= 1
+    (tmp_path / "files/train/cat/8.png").write_bytes(damaged)
+    cells[3]["bytes"] = b"none"
+    for part, numbers in (("train-1", range(3, 10)), ("train-0", range(3)), ("test", [1])):
+        label = [float(number) for number in numbers]
+        write_parquet(
+            tmp_path / "tables" / f"{part}.parquet", [cells[n] for n in numbers], label=label
+        )
+    for kind in ("files", "tables"):
+        address = put(tmp_path / kind, f"same-{kind}")
+        for split in ("train", "test", "train[2:5]", "test+train[-3:]", "train[:1]+train[4:]"):
+            here = load_images(tmp_path / kind, split, GREY)
+            note = capsys.readouterr().err.replace(f"{tmp_path / kind}", address)
+            note = re.sub(f"(?m)^{address}/", f"data set {address}, ", note)
+            there = load_images(address, split, GREY)
+            assert torch.equal(here.pixels, there.pixels)
+            assert torch.equal(here.labels, there.labels)
+            assert capsys.readouterr().err.splitlines() == note.splitlines()
+        assert len(load_images(address, "train", GREY, max_images=2, quiet=True)) == 2
+        for split in ("valid", "train[:x]", "train[5:5]", ""):
+            with pytest.raises(UsageError, match="split"):
+                load_images(address, split, GREY, quiet=True)
+    with pytest.raises(NotFoundError, match="no such file or folder"):
+        load_images("memory://nothing", "train", GREY)
+
+
+def test_of_a_table_at_an_address_only_the_groups_asked_for_are_read(tmp_path, cells, monkeypatch):
+    file = write_parquet(tmp_path / "t/train.parquet", cells, label=list(range(10)))
+    pq.write_table(pq.read_table(file), file, row_group_size=3)
+    address, read = put(tmp_path / "t", "groups"), []
+    batches = pq.ParquetFile.iter_batches
+
+    def counted(self, *args, row_groups, columns):
+        read.append((columns[0], *row_groups))
+        return batches(self, *args, row_groups=row_groups, columns=columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
+    assert load_images(address, "train[4:7]", GREY).labels.tolist() == [4, 5, 6]
+    assert read == [("label", 1), ("label", 2), ("image", 1), ("image", 2)]
+
+
+def test_what_cannot_be_read_at_an_address_is_no_image_left_out(tmp_path, folder, monkeypatch):
+    address = put(folder, "fails")
+    (tmp_path / "described/train").mkdir(parents=True)
+    (tmp_path / "described/train/metadata.csv").write_text("file_name,label\n0.png,7\n")
+    with pytest.raises(UsageError, match="a table of metadata describes"):
+        load_images(put(tmp_path / "described", "described"), "train", GREY)
+    fsspec.filesystem("memory").pipe_file("/damaged/train.parquet", b"PAR1 and no more PAR1")
+    with pytest.raises(IntegrityError, match="cannot be read as Parquet"):
+        load_images("memory://damaged", "train", GREY)
+
+    def cut_off(*args, **kwargs):
+        raise OSError("connection lost")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "cat_file", cut_off)
+    with pytest.raises(UnreachableError, match="connection lost"):
+        load_images(address, "train", GREY)
 
 
 @pytest.mark.parametrize("kind", ["folder", "table"])

@@ -22,8 +22,8 @@ import zoo
 from tests.encoding.conftest import TEXTS, skipped_in, table_of
 from tests.launching import launched
 from zoo import places
+from zoo.ahead import ahead, batched, in_order
 from zoo.encoding import run
-from zoo.encoding.ahead import ahead, batched, in_order
 from zoo.encoding.encoders import Batch, Skipped
 from zoo.encoding.rows import Fault, Wanted
 from zoo.errors import ConflictError, UsageError

@@ -45,6 +45,7 @@ ROOMS = {
     "zoo.lazy": ("", ""),
     "zoo.version": ("", ""),
     "zoo.ranks": ("", ""),
+    "zoo.ahead": ("", ""),
     "cards": ("", ""),
     "zoo.places": ("fsspec filelock", "zoo.errors"),
     "zoo.progress": ("rich", ""),
@@ -66,8 +67,8 @@ ROOMS = {
     "zoo.loading": ("transformers huggingface_hub", f"{PLAIN} zoo.registry zoo.models"),
     "zoo.plots": ("numpy torch PIL", "zoo.errors"),
     "zoo.data": (
-        "numpy torch PIL datasets pyarrow huggingface_hub",
-        f"{PLAIN} zoo.places zoo.progress zoo.registry zoo.models.images",
+        "numpy torch PIL datasets pyarrow huggingface_hub filelock",
+        f"{PLAIN} zoo.ahead zoo.places zoo.progress zoo.registry zoo.models.images",
     ),
     "zoo.data.text": (
         "numpy torch datasets pyarrow tokenizers transformers",
@@ -93,8 +94,8 @@ ROOMS = {
     ),
     "zoo.encoding": (
         "numpy torch PIL datasets pyarrow fsspec filelock faiss",
-        f"{PLAIN} zoo.places zoo.progress zoo.registry zoo.models zoo.loading zoo.device "
-        "zoo.data zoo.data.text zoo.evaluation zoo.embedding zoo.ranks zoo.gathering",
+        f"{PLAIN} zoo.ahead zoo.places zoo.progress zoo.registry zoo.models zoo.loading "
+        "zoo.device zoo.data zoo.data.text zoo.evaluation zoo.embedding zoo.ranks zoo.gathering",
     ),
     "zoo.generating": ("torch", f"{PLAIN} zoo.registry zoo.loading"),
     "zoo.exporting": (

@@ -1,14 +1,21 @@
 """Data sets at an address that fsspec knows: which of their files belong to which split."""
 
+import hashlib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypeVar
 
 from zoo.errors import NotFoundError, UsageError
 from zoo.places import Place
 
-from .folders import unwanted
-from .splits import assign, canonical
+from .files import IMAGE_SUFFIXES
+from .folders import METADATA, note_rest, unwanted
+from .splits import assign, canonical, labels_of
+
+T = TypeVar("T")
+
+PARQUET = ".parquet"
 
 
 def here(name: str) -> str:
@@ -29,6 +36,52 @@ def files_at(name: str) -> tuple[Place, list[str]]:
     if not place.is_folder:
         raise NotFoundError(f"data set {name}: there is no such file or folder; check it")
     return place, [path for path in place.listed() if not unwanted(PurePosixPath(path))]
+
+
+def holds_parquet(name: str, place: Place, paths: Sequence[str]) -> bool:
+    """Whether Parquet files lie at an address, and not files of images.
+
+    Args:
+        name: what messages call the data set.
+        place: the folder or file.
+        paths: of files, as `files_at` gives them.
+
+    Raises:
+        UsageError: a table of metadata describes images.
+    """
+    if any(PurePosixPath(path).name in METADATA for path in paths):
+        raise UsageError(
+            f"data set {name}: images that a table of metadata describes are not read at an "
+            "address; make them Parquet, or copy them to here"
+        )
+    return any(suffix_of(place.path(path)) == PARQUET for path in paths)
+
+
+def images_at(
+    name: str, paths: Sequence[str], *, quiet: bool = False
+) -> dict[str, list[tuple[str, int | None]]]:
+    """The files of images in a folder by split, each with its class number if there are any.
+
+    Args:
+        name: what messages call the data set.
+        paths: of the folder's files, as `files_at` gives them.
+        quiet: do not say how many are in no split.
+
+    Raises:
+        NotFoundError: there are none.
+    """
+    images = [PurePosixPath(path) for path in paths if suffix_of(path) in IMAGE_SUFFIXES]
+    if not images:
+        raise NotFoundError(f"data set {name}: holds no images; put PNG or JPEG files there")
+    members = assign(images)
+    if not quiet:
+        note_rest(name, len(images), len(members))
+    found = labels_of(members)
+    labels: Sequence[int | None] = [None] * len(members) if found is None else found
+    splits: dict[str, list[tuple[str, int | None]]] = {}
+    for member, label in zip(members, labels, strict=True):
+        splits.setdefault(member.split, []).append((member.path.as_posix(), label))
+    return splits
 
 
 def tables_at(
@@ -60,12 +113,51 @@ def tables_at(
     addresses: dict[str, list[str]] = {}
     for member in assign([PurePosixPath(path) for path in chosen]):
         path = "" if chosen == [""] else member.path.as_posix()
-        address = str(place.files.unstrip_protocol(place.path(path)))
-        addresses.setdefault(member.split, []).append(address)
+        addresses.setdefault(member.split, []).append(_address(place, path))
     return found.pop(), addresses
 
 
-def of_split(name: str, split: str, splits: Mapping[str, list[Any]]) -> list[Any]:
+def copied(name: str, split: str, suffixes: Collection[str]) -> Path:
+    """A copy of the tables of a split at an address, in the cache of `datasets`.
+
+    What was copied before is not copied again while it is the same there.
+
+    Args:
+        name: the address.
+        split: in the slicing syntax of `datasets`.
+        suffixes: of the files that are meant, with their dots.
+
+    Returns:
+        A folder with files as they lie there, or the one file.
+
+    Raises:
+        NotFoundError: there are none.
+        UsageError: there is no such split, or there are several kinds of files.
+        UnreachableError: they cannot be had now.
+    """
+    import datasets
+    import filelock
+
+    place, paths = files_at(name)
+    _, addresses = tables_at(name, place, paths, suffixes)
+    wanted = {each for found in named_in(name, split, addresses).values() for each in found}
+    paths = [path for path in paths if _address(place, path) in wanted]
+    cache = Path(datasets.config.DOWNLOADED_DATASETS_PATH) / "addresses"
+    folder = cache / hashlib.sha256(f"{name} {place.fingerprint(paths)}".encode()).hexdigest()
+    files = [folder / (path.lstrip("/") or PurePosixPath(place.root).name) for path in paths]
+    for path, file in zip(paths, files, strict=True):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(file.with_name(f".{file.name}.lock")):
+            if not file.exists():
+                place.fetch(path, file)
+    return files[0] if place.is_file else folder
+
+
+def _address(place: Place, path: str) -> str:
+    return str(place.files.unstrip_protocol(place.path(path)))
+
+
+def of_split(name: str, split: str, splits: Mapping[str, list[T]]) -> list[T]:
     """What belongs to one split.
 
     Raises:
@@ -77,6 +169,16 @@ def of_split(name: str, split: str, splits: Mapping[str, list[Any]]) -> list[Any
             f"data set {name} has no split {split!r}, only {', '.join(sorted(splits))}"
         )
     return found
+
+
+def named_in(name: str, split: str, splits: Mapping[str, list[T]]) -> dict[str, list[T]]:
+    """Of all splits those that are named in the slicing syntax of `datasets`.
+
+    Raises:
+        UsageError: one of them is absent.
+    """
+    words = re.findall(r"(?:^|\+)\s*(\w+)", split) or [split]
+    return {canonical(word): of_split(name, word, splits) for word in words}
 
 
 def suffix_of(path: str) -> str:

@@ -14,7 +14,8 @@ from PIL import Image
 from zoo.errors import GenaeError, NotFoundError, UsageError
 
 from .files import decode, open_image
-from .sources import DATASETS, open_rows
+from .opening import open_rows
+from .sources import DATASETS
 from .stacked import CHANNELS, STACKED
 
 SAMPLE = 64  # images that are looked at

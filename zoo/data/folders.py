@@ -1,13 +1,16 @@
 """Data sets that are plain folders of image files."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Any
+
+from PIL import Image
 
 from zoo.errors import NotFoundError
 
-from .files import list_images
+from .files import list_images, open_cell
 from .splits import KEYWORDS, assign, labels_of, parts_of
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # which `datasets` reads
@@ -24,12 +27,14 @@ class Rows:
         count: number of images.
         labels: their class numbers, or None.
         names: of the rows in messages: a file, or "row 17".
+        open: decodes a content, which messages call by a name.
     """
 
     contents: Iterator[bytes | Path | None]
     count: int
     labels: list[int] | None
     names: list[str]
+    open: Callable[[Any, str], Image.Image] = open_cell
 
 
 def open_folder(name: str, folder: Path, split: str, max_rows: int | None) -> Rows:
@@ -52,7 +57,7 @@ def open_folder(name: str, folder: Path, split: str, max_rows: int | None) -> Ro
     paths = _listed(folder)
     members = assign(paths)
     labels = labels_of(members)
-    _note_rest(name, folder, paths, len(members))
+    note_rest(name, len(paths), len(members))
     splits = {
         each: [row for row, member in enumerate(members) if member.split == each]
         for each in KEYWORDS
@@ -147,11 +152,11 @@ def _is_archive(path: Path) -> bool:
     return path.suffix.lower() in ARCHIVES and path.is_file()
 
 
-def _note_rest(name: str, folder: Path, paths: list[Path], count: int) -> None:
-    """Report on stderr what is not read, as it changes the training data."""
-    if rest := len(paths) - count:
+def note_rest(name: str, count: int, read: int) -> None:
+    """Report on stderr how many of all images are not read, as it changes the training data."""
+    if rest := count - read:
         print(
-            f"data set {name}: {rest} of {len(paths)} images are in no split and are left out; "
+            f"data set {name}: {rest} of {count} images are in no split and are left out; "
             "if a class is named like a split, put all classes into a folder train",
             file=sys.stderr,
         )

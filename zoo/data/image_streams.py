@@ -4,25 +4,24 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from zoo.errors import NotFoundError, UsageError
+from zoo.errors import UsageError
 from zoo.places import Place, is_address
 
-from .addresses import files_at, here, of_split, suffix_of, tables_at
-from .files import IMAGE_SUFFIXES, open_bytes, open_cell
+from .addresses import PARQUET, files_at, here, holds_parquet, images_at, of_split, tables_at
+from .files import open_bytes, open_cell
 from .folders import metadata_files
 from .planar import PLANAR
 from .sources import DATASETS, Source, found, holds_tables, load_table, locate, no_bars
-from .splits import assign, canonical, labels_of
+from .splits import canonical
 from .stacked import STACKED
 from .tables import content_of, divided, image_column
 
 FILES = 1000  # of a part of a folder
-PARQUET = ".parquet"
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def stream_images(
         )
     if is_address(name):
         at, paths = files_at(name)
-        if not any(suffix_of(at.path(path)) == PARQUET for path in paths):
+        if not holds_parquet(name, at, paths):
             return _of_files(name, at, paths, split)
         _, addresses = tables_at(name, at, paths, [PARQUET])
         return _of_table(name, name, split, None, addresses, quiet)
@@ -136,21 +135,13 @@ def _of_table(
 
 def _of_files(name: str, place: Place, paths: list[str], split: str) -> ImageRows:
     """Files of a folder, in order, in parts of some; each is read when it is drawn."""
-    images = [PurePosixPath(path) for path in paths if suffix_of(path) in IMAGE_SUFFIXES]
-    if not images:
-        raise NotFoundError(f"data set {name}: holds no images; put PNG or JPEG files there")
-    members = assign(images)
-    labels = labels_of(members)
-    splits: dict[str, list[tuple[str, int]]] = {}
-    for row, member in enumerate(members):
-        one = member.path.as_posix(), -1 if labels is None else labels[row]
-        splits.setdefault(member.split, []).append(one)
-    files = of_split(name, split, splits)
+    files = of_split(name, split, images_at(name, paths, quiet=True))
+    labelled = files[0][1] is not None
 
     def rows(parts: list[int]) -> Iterator[dict[str, Any]]:
         for part in parts:
             for path, label in files[part * FILES : (part + 1) * FILES]:
-                yield {"image": path, "label": label}
+                yield {"image": path, "label": -1 if label is None else label}
 
     def open_file(path: str, _: str) -> Image.Image:
         content = place.read(path)
@@ -158,7 +149,7 @@ def _of_files(name: str, place: Place, paths: list[str], split: str) -> ImageRow
             raise UsageError(f"{place.path(path)}: is gone")
         return open_bytes(content, place.path(path))
 
-    return ImageRows(_stream(rows, -(-len(files) // FILES)), open_file, labels is not None)
+    return ImageRows(_stream(rows, -(-len(files) // FILES)), open_file, labelled)
 
 
 def _stream(rows: Callable[[list[int]], Iterator[Any]], parts: int) -> Any:

@@ -16,9 +16,8 @@ from torch.utils.data import Dataset
 from zoo.errors import GenaeError, UsageError
 from zoo.progress import track
 
-from .files import open_cell
+from .opening import open_rows
 from .planar import PLANAR, draw_split
-from .sources import open_rows
 from .splits import parts_of
 from .stacked import CHANNELS, SPLITS, STACKED, draw_rows, stacked_label
 
@@ -81,7 +80,8 @@ def load_images(
     `datasets` would; a file is skipped.
 
     Args:
-        dataset: a name of `zoo.data.DATASETS`, a folder, a Parquet file or a Hub id.
+        dataset: a name of `zoo.data.DATASETS`, a folder, a Parquet file, an address of either that
+            fsspec knows, or a Hub id.
         split: in the slicing syntax of `datasets`, for example "train[:50000]".
         processor: turns an image into bytes, in the size and channels that the model reads.
         config: the configuration, where a data set has several.
@@ -96,6 +96,8 @@ def load_images(
         NotAllowedError: if the Hub requires permission.
         UsageError: if the split is wrong or empty, or none of its images can be decoded.
         IntegrityError: if a Parquet file cannot be read.
+        UnreachableError: if a file at an address cannot be had now.
+        MissingDependencyError: if its file system needs a package that is not installed.
     """
     if max_images is not None and max_images < 1:
         raise UsageError(f"max_images must be at least 1, got {max_images}")
@@ -117,7 +119,7 @@ def load_images(
     ):
         label = f"data set {dataset}, {name}"
         try:
-            opened = open_cell(content, label)
+            opened = rows.open(content, label)
             pixels[len(kept)] = processor.to_uint8(opened)
         except GenaeError as error:
             problems.append(str(error))

@@ -22,17 +22,9 @@ from zoo.places import is_address
 from zoo.registry import embedded
 
 from .addresses import here
-from .folders import (
-    ARCHIVES,
-    METADATA,
-    Rows,
-    metadata_files,
-    note_unnamed,
-    note_unread,
-    open_folder,
-)
-from .splits import canonical, in_words, note_fewer
-from .tables import cells, image_column, label_column, numbered
+from .folders import METADATA, note_unnamed
+from .splits import canonical, in_words
+from .tables import numbered
 
 
 @dataclass(frozen=True)
@@ -89,60 +81,6 @@ DATASETS: dict[str, Source] = {
 }
 
 
-def open_rows(
-    dataset: str | Path,
-    split: str,
-    *,
-    config: str | None = None,
-    max_rows: int | None = None,
-    quiet: bool = False,
-) -> Rows:
-    """Find a data set and open one split of it.
-
-    Args:
-        dataset: a name of `DATASETS`, a folder (of Parquet files or of images), a Parquet file
-            or a Hub id. A name is looked for in the folders of `GENAE_DATA`, in `./data` and on
-            the Hub.
-        split: in the slicing syntax of `datasets`: "train", "train[:500]", "train[90%:]".
-        config: the configuration, where a data set has several.
-        max_rows: read only the first rows, this many.
-        quiet: draw no progress bars while downloading.
-
-    Raises:
-        NotFoundError: if it is not found.
-        NotAllowedError: if the Hub requires permission.
-        UsageError: if the split or configuration is wrong, or holds no images.
-        IntegrityError: if a Parquet file cannot be read.
-    """
-    source = DATASETS.get(str(dataset), Source(str(dataset)))
-    if source.text_columns:
-        raise UsageError(f"data set {dataset}: texts, not images; use it for models of texts")
-    place = locate(str(dataset))
-    described: dict[str, list[str]] = {}
-    if isinstance(place, Path) and place.is_dir() and not holds_tables(place):
-        described = metadata_files(place)
-        note_unread(str(dataset), place, described)
-        if not described:
-            return open_folder(str(dataset), place, split, max_rows)
-    if isinstance(place, Path) and place.is_file():
-        _check_table(str(dataset), place)
-    table = load_table(
-        str(dataset), place, split, config or source.config, quiet=quiet, described=described
-    )
-    note_fewer(str(dataset), split, len(table))
-    if max_rows is not None:
-        table = table.select(range(min(max_rows, len(table))))
-    if not len(table):
-        raise UsageError(f"data set {dataset}: the split {split!r} is empty; ask for more of it")
-    column = image_column(str(dataset), source.image_column, table.features)
-    return Rows(
-        contents=cells(table, column, place),
-        count=len(table),
-        labels=label_column(str(dataset), source.label_column, table),
-        names=[f"row {number}" for number in range(len(table))],
-    )
-
-
 def roots() -> list[Path]:
     """Where data sets are looked for by name: the folders of `GENAE_DATA`, then `./data`."""
     given = os.environ.get("GENAE_DATA", "").split(os.pathsep)
@@ -174,8 +112,8 @@ def locate(name: str) -> Path | str:
     name = os.path.expanduser(here(name))
     if is_address(name):
         raise NotFoundError(
-            f"data set {name}: at an address it is read as a stream alone; set streaming = true "
-            "in [data] of a card that is trained, or copy it to here"
+            f"data set {name}: lies at an address, where this command cannot read it; copy it "
+            "to here"
         )
     source = DATASETS.get(name, Source(name))
     if source.planar:
@@ -218,15 +156,6 @@ def locate(name: str) -> Path | str:
 def holds_tables(folder: Path) -> bool:
     """Whether a folder has Parquet files other than metadata."""
     return any(file.name not in METADATA for file in folder.rglob("*.parquet"))
-
-
-def _check_table(name: str, file: Path) -> None:
-    """Raise `UsageError` for a file that is not Parquet, by its content and by its name."""
-    with file.open("rb") as stream:
-        parquet = stream.read(4) == b"PAR1"
-    if not parquet and file.suffix.lower() != ".parquet":
-        what = "an archive: unpack it" if file.suffix.lower() in ARCHIVES else "not a Parquet file"
-        raise UsageError(f"data set {name}: {file} is {what}; give a folder of images or Parquet")
 
 
 def load_table(
@@ -312,8 +241,7 @@ def found(name: str, place: Path | str) -> Iterator[None]:
         if is_address(name):
             reason = " ".join(str(error).split())
             raise UnreachableError(
-                f"data set {name}: {reason}; `datasets` copies nothing from an address where "
-                "HF_HUB_OFFLINE is set: unset it, stream the data, or copy it to here"
+                f"data set {name}: {reason}; run the same command again later"
             ) from error
         raise NotFoundError(_absent(name, place)) from error
     except (DatasetGenerationError, pa.ArrowInvalid) as error:

@@ -51,9 +51,13 @@ def image_column(name: str, preferred: str, features: Mapping[str, Any]) -> str:
 
 def label_column(name: str, column: str | None, table: Any) -> list[int] | None:
     """The class numbers, if there are any; stderr reports a column that holds something else."""
-    if column not in table.column_names:
+    if column is None or column not in table.column_names:
         return None
-    labels = table.with_format("arrow")[column].to_pylist()
+    return class_numbers(name, column, table.with_format("arrow")[column].to_pylist())
+
+
+def class_numbers(name: str, column: str, labels: list[Any]) -> list[int] | None:
+    """The cells of a column of labels; None, which stderr reports, if they are something else."""
     labels = [int(label) if _is_whole(label) else label for label in labels]
     for row, label in enumerate(labels):
         if not isinstance(label, int) or abs(label) > MAX_LABEL:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from zoo import ranks
+from zoo.ahead import batched, in_order
 from zoo.device import put_on
 from zoo.embedding import HALF, NO_TOKENS, WINDOW, Embedder, has_half_characters, open_embedder
 from zoo.errors import UsageError
@@ -22,7 +23,6 @@ from zoo.loading import Located, check_able, load_for
 from zoo.registry.manifest import sha256
 
 from . import decoding
-from .ahead import batched, in_order
 from .rows import Fault, Row
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from zoo.ahead import ahead
 from zoo.errors import ConflictError, InterruptedRunError, UsageError
 from zoo.places import Place
 from zoo.progress import Bar, items_bar
 
-from .ahead import ahead
 from .encoders import Batch, Encoder, Skipped
 from .rows import Row, Source, Wanted
 from .shards import (

@@ -6,9 +6,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from zoo.data.parquet import Damaged
 from zoo.data.sources import found
 from zoo.data.tables import content_of, image_column
-from zoo.errors import IntegrityError, UsageError
+from zoo.errors import UsageError
 from zoo.hints import did_you_mean
 from zoo.places import Place, in_words
 
@@ -133,7 +134,7 @@ class ParquetFiles:
         return pq.ParquetFile(self.place.open(file), buffer_size=BUFFER, pre_buffer=False)
 
     def _faults(self, file: str) -> AbstractContextManager[None]:
-        return _Faults(self.name, self.place.path(file))
+        return Damaged(self.name, self.place.path(file))
 
     def read(self, wanted: Wanted) -> Iterator[Row]:
         """Rows of the groups that have wanted ones."""
@@ -170,25 +171,6 @@ class ParquetFiles:
 def _peeked(wanted: Wanted, first: int, end: int) -> list[range]:
     """The wanted rows of a block, which may be none."""
     return list(wanted.within(first, end))
-
-
-class _Faults(AbstractContextManager[None]):
-    """Raise what is wrong with a Parquet file as an error of genae."""
-
-    def __init__(self, name: str, path: str) -> None:
-        self.name, self.path = name, path
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        import pyarrow as pa
-
-        if isinstance(error, pa.ArrowException | EOFError) or (
-            isinstance(error, OSError) and type(error) is OSError and error.errno is None
-        ):
-            reason = str(error).splitlines()[0]
-            raise IntegrityError(
-                f"data set {self.name}: {self.path} cannot be read as Parquet ({reason}); get it "
-                "again"
-            ) from error
 
 
 class Table:

@@ -13,6 +13,7 @@ from zoo.data import DATASETS, load_images
 from zoo.data.text import load_texts
 from zoo.errors import GenaeError, IntegrityError, NotFoundError, UnreachableError, UsageError
 from zoo.models.images.image_processing_genae import GenaeImageProcessor
+from zoo.places import Place
 
 ROWS = ["一", "two, three", 'a "quoted" one', "NA", "2024", "  ends in spaces  "]
 
@@ -64,6 +65,42 @@ def test_texts_at_an_address_are_those_of_the_files(formats, monkeypatch):
     monkeypatch.setattr("datasets.load_dataset", unreachable)
     with pytest.raises(UnreachableError, match="offline mode; "):
         load_texts("memory://texts-txt", "train", ["text"])
+
+
+def test_texts_at_an_address_are_read_where_the_hub_is_not_asked(write, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    files = fsspec.filesystem("memory")
+    for split in ("train", "test"):
+        files.pipe_file(f"/cut/{split}/a.txt", f"{split} 1\n{split} 2\n".encode())
+        files.pipe_file(f"/cut-tables/{split}.csv", f"text,label\n{split},1984\n".encode())
+
+    def texts(name, split):
+        return list(load_texts(f"memory://{name}", split, ["text"])["text"])
+
+    assert texts("cut", "test[1:]") == ["test 2"]
+    assert texts("cut", "train[:1]+test") == ["train 1", "test 1", "test 2"]
+    assert texts("cut/test/a.txt", "train") == ["test 1", "test 2"]
+    assert load_texts("memory://cut-tables", "test", ["label"])[0] == {"label": "1984"}
+    with monkeypatch.context() as other:
+        other.setattr(Place, "fetch", None)  # what is the same there is not copied again
+        assert texts("cut", "test") == ["test 1", "test 2"]
+    files.pipe_file("/cut/test/a.txt", b"another\n")
+    assert texts("cut", "test") == ["another"]
+    with pytest.raises(UsageError, match="has no split 'validation', only test, train"):
+        texts("cut", "validation[:2]")
+    files.pipe_file("/cut/test/a.txt", b"\xff")
+    with pytest.raises(UsageError, match=r"memory://cut: .*a\.txt.* not UTF-8"):
+        texts("cut", "test")
+
+
+def test_no_key_of_a_store_is_copied_to_outside_of_the_cache(tmp_path):
+    outside = tmp_path / "outside.txt"
+    fsspec.filesystem("memory").pipe_file("/keys/train/a.txt", b"a")
+    fsspec.filesystem("memory").pipe_file(f"/keys/{outside}", b"b")
+    fsspec.filesystem("memory").pipe_file("/keys/train/../../b.txt", b"c")
+    splits = [load_texts("memory://keys", split, ["text"])["text"] for split in ("train", "test")]
+    assert [*map(list, splits)] == [["a"], ["b"]]
+    assert not outside.exists()
 
 
 def test_columns_come_in_the_order_asked_for(formats):

@@ -7,7 +7,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from zoo.data.addresses import files_at, here, tables_at
+from zoo.data.addresses import copied, files_at, here, tables_at
 from zoo.data.sources import DATASETS, found, locate, no_bars
 from zoo.data.splits import canonical, in_words, note_fewer
 from zoo.data.tables import divided
@@ -23,7 +23,7 @@ DERIVED: dict[str, Callable[[Any], Any]] = {"chinese-classics-punctuation": unpu
 #: Data sets that are made by code: from a split, and whether it is streamed.
 GENERATED: dict[str, Callable[[str, bool], Any]] = {"listops": load_listops}
 EMPTY = "corresponds to no data"  # what `datasets` says of a data set without rows
-REMOTE = (".parquet", ".jsonl", ".json", ".txt")  # formats that are read at any address
+STREAMED = (".parquet", ".jsonl", ".json", ".txt")  # formats that are streamed from any address
 
 
 def load_texts(
@@ -39,11 +39,12 @@ def load_texts(
     """The columns of one split of a data set of texts.
 
     A line of a `.txt` file is a text, in the column `text`, or a paragraph is. Columns of `.csv`
-    and `.tsv` files are texts, labels too. Files are read into a cache on disk, not into memory.
+    and `.tsv` files are texts, labels too. Files are read into a cache on disk, not into memory;
+    those at an address are copied there, unless they are streamed.
 
     Args:
         name: a name of `zoo.data.DATASETS`, a folder or file (Parquet, JSON lines, CSV, text), a
-            Hub id, or an address that fsspec knows of anything but CSV.
+            Hub id, or an address that fsspec knows; streamed, of anything but CSV.
         split: in the slicing syntax of `datasets`: "train", "train[:500]", "train[90%:]"; a whole
             one if it is streamed.
         columns: that are needed, in the order they shall have; None for all there are, with
@@ -79,13 +80,17 @@ def load_texts(
         _check_columns(name, list(table.features), columns)
         return table.select_columns(list(columns))
     name = here(name)
-    place = name if is_address(name) else locate(name)
+    place: Path | str
+    if is_address(name):
+        place = name if streaming else copied(name, split, FORMATS)
+    else:
+        place = locate(name)
     config = config or (DATASETS[name].config if name in DATASETS else None)
     kind: Format | None = None
     files: dict[str, list[Path]] = {}
     addresses: dict[str, list[str]] = {}
-    if is_address(name):
-        suffix, addresses = tables_at(name, *files_at(name), REMOTE)
+    if is_address(str(place)):
+        suffix, addresses = tables_at(name, *files_at(name), STREAMED)
         kind = FORMATS[suffix]
     elif isinstance(place, Path) and not (place.is_dir() and (config or describes(place))):
         kind, files = find_files(name, place)
