@@ -19,6 +19,8 @@ B = TypeVar("B")
 
 #: A process may work on its part as long as it likes; one that dies is noticed at once.
 PATIENCE = timedelta(days=30)
+#: In which all have to come that were started together: one that died before is not noticed.
+MEETING = timedelta(minutes=5)
 _JOINED: ContextVar[bool] = ContextVar("joined", default=False)
 
 
@@ -55,13 +57,25 @@ def meet(backend: str | None, **options: Any) -> None:
     Args:
         backend: of torch.distributed; None is the one of the device.
         **options: of `init_process_group`.
+
+    Raises:
+        LeftError: not all of them came.
     """
     from torch import distributed
     from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
-    store, own, size = next(rendezvous("env://"))
-    store = PrefixStore(f"restart-{ranks.restarts()}", store)
+    try:
+        store, own, size = next(rendezvous("env://", timeout=MEETING))
+        store = PrefixStore(f"restart-{ranks.restarts()}", store)
+        store.set(f"here-{own}", "")
+        store.wait([f"here-{each}" for each in range(size)], MEETING)
+    except distributed.DistError as error:
+        raise LeftError(
+            f"not all of {ranks.count()} processes came together within "
+            f"{MEETING.total_seconds() / 60:.0f} minutes; where one has said nothing, it was "
+            "killed or not started: start all of them again"
+        ) from error
     distributed.init_process_group(backend, store=store, rank=own, world_size=size, **options)
 
 

@@ -5,7 +5,7 @@ import errno
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -236,20 +236,39 @@ class Place:
             with contextlib.suppress(FileNotFoundError):
                 self.files.rm(self.path(name), recursive=True)
 
-    def sweep(self, folder: str, names: str) -> None:
-        """Remove what runs that were killed left half-written in a folder.
+    def sweep(self, written: Sequence[str]) -> None:
+        """Remove what others that were killed left: files half-written, and their locks.
 
         Args:
-            folder: inside.
-            names: a glob of the files that they wrote; no other is touched.
+            written: globs of the files that they wrote; no other is touched.
         """
-        if self.local:
-            for path in Path(self.path(folder)).glob(f".{names}.*"):
-                path.unlink(missing_ok=True)
+        if not self.local:
+            return
+        import filelock
+
+        ranks = {path.name.split(".")[1] for path in Path(self.root).glob(".*.lock")}
+        ranks |= {path.suffix[1:] for path in self._partial(written, "*")}
+        for rank in filter(str.isdigit, ranks):
+            lock = filelock.FileLock(self.path(f".{rank}.lock"), blocking=False)
+            with contextlib.suppress(OSError, filelock.Timeout), lock:  # nobody else holds it
+                self._remove_partial(written, rank)
+                os.unlink(lock.lock_file)
+
+    def _partial(self, written: Sequence[str], rank: str) -> Iterator[Path]:
+        for each in written:
+            folder, _, name = each.rpartition("/")
+            yield from Path(self.path(folder)).glob(f".{name}.{rank}")
+
+    def _remove_partial(self, written: Sequence[str], rank: str) -> None:
+        for path in self._partial(written, rank):
+            path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, written: Sequence[str] = ()) -> Iterator[None]:
         """Nobody else with the same rank writes here, where files can be locked.
+
+        Args:
+            written: globs of the files of which one that was killed left some half-written.
 
         Raises:
             ConflictError: somebody does.
@@ -261,7 +280,8 @@ class Place:
 
         with in_words(self.address):
             os.makedirs(self.root, exist_ok=True)
-        lock = filelock.FileLock(self.path(f".{os.environ.get('RANK', 0)}.lock"), blocking=False)
+        rank = os.environ.get("RANK", "0")
+        lock = filelock.FileLock(self.path(f".{rank}.lock"), blocking=False)
         with in_words(self.address):
             try:
                 lock.acquire()
@@ -271,6 +291,7 @@ class Place:
                     "folder with -o"
                 ) from None
         try:
+            self._remove_partial(written, rank)
             yield
         finally:
             with contextlib.suppress(OSError):

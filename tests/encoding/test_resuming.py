@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -84,7 +85,7 @@ def check_whole(out):
     assert [one[0] for one in table["vector"].to_pylist()] == rows
     assert [one["row"] for one in skipped_in(out)] == BAD
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    assert files - {".0.lock"} == {
+    assert files == {
         "encoding.json", "skipped.jsonl", *(f"vectors/part-00000{n}.parquet" for n in range(FILES))
     }  # fmt: skip
 
@@ -156,7 +157,7 @@ def test_any_number_of_processes_makes_the_same_files(counting, tmp_path, monkey
         found = counting(tmp_path / "many")
         assert found.complete == (rank >= min(ranks, FILES) - 1), rank
     for file in (tmp_path / "one").rglob("*.*"):
-        if file.is_file() and file.suffix != ".lock":
+        if file.is_file():
             other = tmp_path / "many" / file.relative_to(tmp_path / "one")
             assert file.read_bytes() == other.read_bytes(), file
     monkeypatch.setenv("RANK", str(ranks))
@@ -174,6 +175,24 @@ def test_a_run_of_many_processes_is_ended_by_one(counting, tmp_path, monkeypatch
     assert found.complete
     assert found.made == ROWS - SIZE
     check_whole(tmp_path / "out")
+
+
+def test_what_processes_that_were_killed_left_is_removed_at_the_end(
+    counting, tmp_path, monkeypatch
+):
+    """And nothing of one that is still there, which its lock shows."""
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setenv("WORLD_SIZE", "2")
+        assert not counting(out).complete
+    own = "vectors/.part-000001.parquet.0"
+    killed = [".1.lock", ".encoding.json.1", ".skipped.jsonl.1", "vectors/.part-000002.parquet.1"]
+    others = [".2.lock", "vectors/.part-000002.parquet.2", ".of-the-user.1"]
+    for name in (own, *killed, *others):
+        (out / name).touch()
+    with filelock.FileLock(out / ".2.lock"):
+        assert counting(out).complete
+        assert {name for name in (own, *killed, *others) if (out / name).exists()} == {*others}
 
 
 def test_a_file_that_was_cut_or_is_of_another_place_is_made_anew(counting, tmp_path):
@@ -323,8 +342,8 @@ def test_processes_of_which_one_is_killed_go_on_in_any_number(tmp_path, again):
     assert done.stdout == f"{tmp_path}/many: 100 vectors of 24 numbers, 1 row skipped\n"
     assert done.stderr.count("row 50: is not JSON") == 1
     assert launched(1, "-m", "zoo", *words, "-o", tmp_path / "one").returncode == 0
-    files = [  # a killed process leaves its lock
-        {path.name: path.read_bytes() for path in (tmp_path / name).rglob("[!.]*.*")}
+    files = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.*")}
         for name in ("one", "many")
     ]
     assert len(files[0]) > 7

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import socket
 import threading
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pyarrow.parquet as pq
@@ -107,6 +109,27 @@ def test_a_verb_of_one_process_is_refused_with_its_own_command(second, run):
         "genae: process 1 of 3: list is done by one process, and this is one of 3; run it without "
         "their launcher: genae list vae (several do train, evaluate, encode, density)\n"
     )
+
+
+@pytest.mark.parametrize("words", [("--help",), ("evaluate", "--help"), ("--version",), ()])
+def test_help_is_printed_by_the_first_alone(second, run, monkeypatch, words):
+    done = run(*words)
+    assert (done.code, done.out, done.err) == (0, "", "")
+    monkeypatch.setenv("RANK", "0")
+    assert "genae" in run(*words).out
+
+
+def test_who_comes_alone_does_not_wait_for_ever(monkeypatch):
+    """As where another was killed before all had come, which no connection shows."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    for name, value in ({"LOCAL_RANK": "0", "RANK": "0", "WORLD_SIZE": "2"} | address).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(gathering, "MEETING", timedelta(seconds=0.2))
+    with pytest.raises(LeftError, match="not all of 2 processes came"), gathering.joined():
+        pass
 
 
 def test_others_than_the_first_are_silent_until_they_fail(second, run):

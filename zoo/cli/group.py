@@ -7,8 +7,8 @@ import shlex
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext, redirect_stderr, redirect_stdout
 from functools import cache
 from itertools import pairwise
 from typing import Any, TextIO
@@ -51,11 +51,9 @@ class VerbCommand(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; a model that is not here is located before torch is imported."""
-        with ExitStack() as around:
-            if ranks.count() > 1:
-                around.enter_context(one_of_several(ctx))
-            if door.looks_up(self.callback):
-                around.enter_context(door.looked_up(ctx))
+        if ranks.count() > 1:
+            begin_together(ctx)
+        with door.looked_up(ctx) if door.looks_up(self.callback) else nullcontext():
             return super().invoke(ctx)
 
 
@@ -83,7 +81,8 @@ class VerbGroup(TyperGroup):
         """Run, and exit with the code of the error, if there is one.
 
         An error of genae prints its message, any other one line; with `--json` it is JSON on
-        stdout. `--debug`, before or after the verb, adds the traceback.
+        stdout. `--debug`, before or after the verb, adds the traceback. Of several processes the
+        first alone prints what is not an error.
         """
         arguments = list(sys.argv[1:] if args is None else args)
         end = arguments.index("--") if "--" in arguments else len(arguments)
@@ -97,7 +96,13 @@ class VerbGroup(TyperGroup):
         # The bars of transformers show every file read or written; those of genae show the work.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         try:
-            code = super().main(arguments, **{**settings, "standalone_mode": False})
+            with ExitStack() as around:
+                if ranks.count() > 1:  # torch warns of a setting of the Trainer's, in each of them
+                    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+                if not ranks.is_first():
+                    around.enter_context(redirect_stdout(_nowhere()))
+                    around.enter_context(redirect_stderr(_nowhere()))
+                code = super().main(arguments, **{**settings, "standalone_mode": False})
             if code == INTERRUPTED:  # typer handled Ctrl-C itself
                 report(KeyboardInterrupt(), call)
             sys.stdout.flush()  # a closed pipe is noticed here, not while the interpreter exits
@@ -113,9 +118,8 @@ class VerbGroup(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-@contextmanager
-def one_of_several(context: Any) -> Iterator[None]:
-    """Run a verb in one of several processes, of which the first speaks.
+def begin_together(context: Any) -> None:
+    """Begin a verb in one of several processes, of which the first shows how it goes.
 
     Args:
         context: typer's, of the verb.
@@ -129,13 +133,8 @@ def one_of_several(context: Any) -> Iterator[None]:
             f"{context.info_name} is done by one process, and this is one of {ranks.count()}; "
             f"run it without their launcher: {calls.again()} (several do {able})"
         )
-    if ranks.is_first():
-        yield
-        return
-    if "quiet" in context.params:
+    if "quiet" in context.params and not ranks.is_first():
         context.params["quiet"] = True
-    with redirect_stdout(_nowhere()), redirect_stderr(_nowhere()):
-        yield
 
 
 @cache

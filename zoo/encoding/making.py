@@ -21,7 +21,7 @@ from .encoders import Batch, Encoder, Skipped
 from .rows import Row, Source, Wanted
 from .shards import (
     SKIPPED,
-    VECTORS,
+    WRITTEN,
     every_fact,
     name_of,
     numbers_in,
@@ -297,7 +297,7 @@ def finish(place: Place, rows: int, begun: dict[str, Any], made: int) -> Encoded
         return Encoded(
             str(place), False, None, vectors, None, begun["size"], made, first_skipped=first
         )
-    place.sweep(VECTORS, "part-*.parquet")
+    place.sweep(WRITTEN)
     if skipped:
         place.write(SKIPPED, "".join(skipped).encode("utf-8", "backslashreplace"))
     whole = {

@@ -14,7 +14,7 @@ from zoo.registry import manifest as model_manifest
 
 from .encoders import PRECISIONS, model_sum, open_encoder
 from .making import Encoded, Maker, finish, outcome
-from .shards import DTYPES, check_free, check_same, is_whole, read_manifest
+from .shards import DTYPES, WRITTEN, check_free, check_same, is_whole, read_manifest
 from .sources import open_source
 
 ROWS_PER_SHARD = 16_384
@@ -128,11 +128,12 @@ def encode(
     if there is not None:
         check_same(place, there["settings"], settings)
         if is_whole(place, there):
+            place.sweep(WRITTEN)
             return outcome(place, there, made=0)
     if source.count == 0:
         raise UsageError(f"data set {os.fspath(data)}: has no rows; ask for more of it")
     begun = {"settings": settings, "size": encoder.size}
-    with place.held():
+    with place.held(WRITTEN):
         maker = Maker(place, source, encoder, begun, strict)
         made = maker.run(rank, ranks, quiet)
         rows = source.count

@@ -18,6 +18,8 @@ from .encoders import Skipped
 MANIFEST, SKIPPED, VECTORS = "encoding.json", "skipped.jsonl", "vectors"
 FORMAT = 1
 NAME = re.compile(r"part-(\d{6,})\.parquet")
+#: Globs of all files that a run writes.
+WRITTEN = (MANIFEST, SKIPPED, f"{VECTORS}/part-*.parquet")
 DTYPES = ("float32", "float16")
 FACTS = b"genae"  # the key of what a file's footer says of its rows
 READERS = 16  # threads that read footers, most of whose time is waiting
