@@ -36,7 +36,7 @@ os.environ |= {
     "NO_COLOR": "1",
     "TERM": "dumb",
 }
-os.environ.setdefault("OMP_NUM_THREADS", "2")  # read by torch when it is first imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is first imported
 
 
 @pytest.hookimpl(wrapper=True)

@@ -151,7 +151,9 @@ def _errors(kind=GenaeError):
 
 
 @pytest.mark.parametrize("kind", [GenaeError, *_errors()], ids=lambda kind: kind.__name__)
-def test_every_error_of_ours_ends_with_its_code(run, verb, kind):
+def test_every_error_of_ours_ends_with_its_code(run, verb, kind, monkeypatch):
+    monkeypatch.setattr("zoo.cli.group.TURN", 0.0)  # seconds that a process left alone waits
+
     def fail() -> None:
         raise kind("what, why\n  what next")
 

@@ -187,10 +187,10 @@ def _write(root: str, folder: str, version: str, files: list) -> None:
 
 
 def test_writers_side_by_side(tmp_path, release):
-    """Sixteen versions at once are all there; of one version's writers one wins."""
+    """Versions written at once are all there; of one version's writers one wins."""
     context = multiprocessing.get_context("spawn")
     root = str(tmp_path / "models")
-    made = [release(f"1.0.{i}") for i in range(4)]
+    made = [release(f"1.0.{i}") for i in range(2)]
     made += [release("2.0.0", name="alice/toy", **{"config.json": b"%d" % i}) for i in range(1)]
     workers = [
         context.Process(
@@ -203,9 +203,9 @@ def test_writers_side_by_side(tmp_path, release):
         worker.start()
     for worker in workers:
         worker.join()
-    assert sorted(w.exitcode for w in workers) == [0, 0, 0, 0, 0, 7, 7]
+    assert sorted(w.exitcode for w in workers) == [0, 0, 0, 7, 7]
     shared = Folder(root)
-    assert len(shared.versions("alice/toy")) == 5
+    assert len(shared.versions("alice/toy")) == 3
     for one in made:
         assert content(shared.folder("alice/toy", one.version)) == content(one.folder)
 

@@ -375,6 +375,7 @@ for pair in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow  # a process that imports torch and transformers
 def test_code_that_travels_loads_where_genae_is_not(
     ready, server, open_hub, monkeypatch, tmp_path
 ):

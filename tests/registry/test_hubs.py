@@ -78,7 +78,8 @@ print("fine")
     [
         ("basic", "direct", []),
         ("multipart", "same-origin", []),
-        ("basic", "other-origin", ["transformers"]),  # seconds of imports
+        ("basic", "other-origin", []),
+        pytest.param("basic", "other-origin", ["transformers"], marks=pytest.mark.slow),  # imports
     ],
 )
 def test_the_real_clients_work_with_it(tmp_path, lfs, serve, more):
