@@ -10,6 +10,8 @@ import torch
 
 from tests.training.gradient_operations import MADE, Network, start, two_runs
 
+pytestmark = pytest.mark.slow  # two processes that import torch
+
 WORKER = """
 import os, sys, torch
 from torch import distributed as dist

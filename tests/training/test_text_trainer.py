@@ -36,6 +36,8 @@ OBJECTIVES = {
     "penalty": GradientPenalty(),
     "r-drop": RDrop(),
 }
+#: Resumed in the default suite; the others are slow.
+QUICK = ("plain", "pgd", "r-drop")
 
 
 def classifier(dropout=0.1):
@@ -104,7 +106,10 @@ def average(run):
         return weights(run.model)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n not in QUICK)) for n in OBJECTIVES],
+)
 def test_a_resumed_run_is_bit_equal(name, tmp_path):
     settings = {"objective": OBJECTIVES[name], "ema": True}
     whole = trainer(tmp_path / "a", **settings)

@@ -51,7 +51,13 @@ def assert_equal(first, second):
     assert not [name for name in first if not torch.equal(first[name], second[name])]
 
 
-@pytest.mark.parametrize("task", TASKS)
+#: Tasks with a folder like another's.
+ALIKE = ("multilabel", "tags")
+
+
+@pytest.mark.parametrize(
+    "task", [pytest.param(t, marks=[pytest.mark.slow] * (t in ALIKE)) for t in TASKS]
+)
 def test_the_folder_is_a_model_with_its_tokenizer(data, tmp_path, monkeypatch, task):
     folder = train(text_card(data, task), tmp_path / "out", quiet=True)
     found = {path.name for path in folder.iterdir()} - {"generation_config.json"}
