@@ -79,8 +79,8 @@ ROOMS = {
     "zoo.training": (
         "numpy torch transformers accelerate datasets safetensors sklearn huggingface_hub peft "
         "matplotlib filelock",
-        f"{PLAIN} zoo.places zoo.progress zoo.card zoo.registry zoo.models zoo.loading zoo.plots "
-        "zoo.data zoo.scores zoo.ranks zoo.gathering",
+        f"{PLAIN} zoo.ahead zoo.places zoo.progress zoo.card zoo.registry zoo.models zoo.loading "
+        "zoo.plots zoo.data zoo.scores zoo.ranks zoo.gathering",
     ),
     "zoo.evaluation": (
         "numpy torch transformers datasets scipy sklearn matplotlib pyarrow PIL sacrebleu",

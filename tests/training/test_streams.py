@@ -5,6 +5,8 @@ import itertools
 import json
 import os
 import signal
+import threading
+import time
 from types import SimpleNamespace
 
 import datasets
@@ -28,7 +30,7 @@ from zoo.errors import IntegrityError, InterruptedRunError, NotFoundError, Usage
 from zoo.training import streams, train
 from zoo.training.image_examples import ImageExamples
 from zoo.training.recipes import build_recipe
-from zoo.training.streaming import position_file
+from zoo.training.streaming import _Ahead, position_file
 from zoo.training.streams import Endless
 from zoo.training.text_streams import TextExamples
 from zoo.training.trainer import ImageTrainer
@@ -96,6 +98,26 @@ def test_what_follows_a_position_is_what_followed_it_before(packed, count):
         after = stream(Counted(), packed=packed, rank=count - 1, count=count)
         after.load_state_dict(state)
         assert batches(after, 70 - taken) == whole[taken:], taken
+
+
+def test_what_is_made_ahead_does_not_count_as_taken():
+    whole, plain, source = batches(stream(Counted()), 70), stream(Counted()), Counted()
+    for taken in (7, 37):  # before the end of a buffer, of the first epoch and the second
+        before, state = stream(source), plain.state_dict()
+        before.load_state_dict(state)
+        made = _Ahead(before)
+        drawn = filter(None, made)
+        for number in range(plain.taken, taken):
+            assert next(drawn) == whole[number]
+            before.take(1)
+        deadline = time.monotonic() + 60
+        while len(before._starts) < 2 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert before._starts[-1].given > taken * 4
+        batches(plain, taken - plain.taken)
+        assert before.state_dict() == plain.state_dict()
+        made.close()
+        assert not [each for each in threading.enumerate() if each.name.endswith("(work)")]
 
 
 def test_to_go_on_reads_a_buffer_and_the_beginning_of_a_part():

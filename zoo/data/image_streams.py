@@ -5,8 +5,9 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 from PIL import Image
 
 from zoo.errors import UsageError
@@ -16,10 +17,13 @@ from .addresses import PARQUET, files_at, here, holds_parquet, images_at, of_spl
 from .files import open_bytes, open_cell
 from .folders import metadata_files
 from .planar import PLANAR
+from .png import pixels_or
 from .sources import DATASETS, Source, found, holds_tables, load_table, locate, no_bars
 from .splits import canonical
 from .stacked import STACKED
 from .tables import content_of, divided, image_column
+
+Opened: TypeAlias = "Image.Image | np.ndarray[Any, Any]"
 
 FILES = 1000  # of a part of a folder
 
@@ -31,12 +35,13 @@ class ImageRows:
     Attributes:
         rows: a `datasets.IterableDataset` with the columns `image`, of any form that `open` knows,
             and `label`, a class number; -1 where there are none.
-        open: decodes the cell of an image, which messages call by a name.
+        open: decodes the cell of an image, which messages call by a name, to what an image
+            processor takes.
         labelled: whether there are class numbers.
     """
 
     rows: Any
-    open: Callable[[Any, str], Image.Image]
+    open: Callable[[Any, str], Opened]
     labelled: bool
 
 
@@ -128,7 +133,7 @@ def _of_table(
 
     return ImageRows(
         _stream(rows, table.num_shards),
-        lambda cell, title: open_cell(content_of(cell, place), title),
+        lambda cell, title: pixels_or(content_of(cell, place), title, open_cell),
         label is not None,
     )
 
@@ -143,11 +148,11 @@ def _of_files(name: str, place: Place, paths: list[str], split: str) -> ImageRow
             for path, label in files[part * FILES : (part + 1) * FILES]:
                 yield {"image": path, "label": -1 if label is None else label}
 
-    def open_file(path: str, _: str) -> Image.Image:
+    def open_file(path: str, _: str) -> Opened:
         content = place.read(path)
         if content is None:
             raise UsageError(f"{place.path(path)}: is gone")
-        return open_bytes(content, place.path(path))
+        return pixels_or(content, place.path(path), open_bytes)
 
     return ImageRows(_stream(rows, -(-len(files) // FILES)), open_file, labelled)
 

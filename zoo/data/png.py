@@ -4,9 +4,11 @@ import struct
 import zlib
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 #: A PNG begins so, with its size behind: the signature, then the length and name of its header.
 BEGIN = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
@@ -42,6 +44,20 @@ def plain_pixels(content: bytes) -> "np.ndarray[Any, Any] | None":
         return decoder(content)
     except (RuntimeError, ValueError):  # Pillow says what is wrong
         return None
+
+
+def pixels_or(
+    content: Any, name: str, opened: Callable[[Any, str], T]
+) -> "np.ndarray[Any, Any] | T":
+    """The pixels of a plain PNG, and of anything else what a function makes of it.
+
+    Args:
+        content: of a cell or file; only bytes may be a PNG.
+        name: what messages call it.
+        opened: makes an image of the content and its name.
+    """
+    plain = plain_pixels(content) if isinstance(content, bytes) else None
+    return opened(content, name) if plain is None else plain
 
 
 def _is_plain(content: bytes) -> bool:

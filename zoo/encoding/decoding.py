@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from zoo.data.files import open_bytes, open_cell
-from zoo.data.png import plain_pixels
+from zoo.data.png import pixels_or
 from zoo.errors import GenaeError, NotFoundError, UnreachableError, UnsafeError, UsageError
 from zoo.places import in_words
 
@@ -73,11 +73,8 @@ def _image(content: Content, name: str) -> "Image.Image | np.ndarray[Any, Any]":
     """An image, and of a plain PNG its pixels."""
     assert not isinstance(content, str | Fault)
     if isinstance(content, Remote):
-        read = _read(content)
-        plain = plain_pixels(read)
-        return open_bytes(read, name) if plain is None else plain
-    plain = plain_pixels(content) if isinstance(content, bytes) else None
-    return open_cell(content, name) if plain is None else plain
+        return pixels_or(_read(content), name, open_bytes)
+    return pixels_or(content, name, open_cell)
 
 
 def _read(file: Remote) -> bytes:

@@ -1,16 +1,22 @@
 """A Trainer that reads a stream, and goes on from where it has read."""
 
 import json
+import warnings
+from collections.abc import Generator, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 from transformers import Trainer
 
 from zoo import ranks
+from zoo.ahead import ahead
 from zoo.errors import IntegrityError
 
 from .streams import Endless
+
+WAITING = 4  # batches that are made ahead of the model
 
 
 def position_file(checkpoint: str | Path) -> Path:
@@ -21,8 +27,11 @@ def position_file(checkpoint: str | Path) -> Path:
 class StreamingTrainer(Trainer):
     """Trainer whose `train_dataset` may be an `Endless` stream of whole batches.
 
-    Each process reads its own share, and writes its position into each checkpoint.
+    Each process reads its own share, in a thread ahead of the model, and writes the position
+    behind what was trained on into each checkpoint.
     """
+
+    _batches: "_Ahead | None" = None
 
     @property
     def _stream(self) -> Endless | None:
@@ -44,14 +53,22 @@ class StreamingTrainer(Trainer):
                     f"({error}); remove the checkpoint and resume from an earlier one, or start "
                     "anew"
                 ) from error
-        return super().train(resume_from_checkpoint, *args, **kwargs)
+        with (
+            warnings.catch_warnings()
+        ):  # those of threads that read images are not put back in turn
+            try:
+                return super().train(resume_from_checkpoint, *args, **kwargs)
+            finally:
+                if self._batches is not None:
+                    self._batches.close()
 
     def get_train_dataloader(self) -> DataLoader:
         """Batches, of a stream those of this process."""
         if self._stream is None:
             return super().get_train_dataloader()
+        self._batches = _Ahead(self._stream)
         return DataLoader(
-            self._stream,
+            self._batches,
             batch_size=None,
             collate_fn=_same,
             pin_memory=self.args.dataloader_pin_memory,
@@ -75,6 +92,29 @@ class StreamingTrainer(Trainer):
             state = json.dumps(self._stream.state_dict())
             position_file(output_dir).write_text(state, encoding="utf-8")
         super()._save_rng_state(output_dir)
+
+
+class _Ahead(IterableDataset):
+    """The batches of a stream, made by a thread while the model computes.
+
+    Args:
+        stream: begins where it is, and counts what is taken of it, not what is made.
+    """
+
+    def __init__(self, stream: Endless) -> None:
+        self.stream = stream
+        self._made: Generator[Any] | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        batches = iter(self.stream)
+        yield from islice(batches, self.stream.taken)  # empty ones
+        self._made = ahead(batches, WAITING)
+        yield from self._made
+
+    def close(self) -> None:
+        """End the thread."""
+        if self._made is not None:
+            self._made.close()
 
 
 def _same(batch: Any) -> Any:
