@@ -12,6 +12,13 @@ from zoo.training.gradients.sharding import whole
 
 #: Every text model of the catalog, in each of its small variants.
 VARIANTS = [(entry.name, variant) for entry in catalog.TEXTS for variant in TINY[entry.name]]
+#: Those that four processes compute as well.
+FEW = [
+    ("gpt2", "plain"),
+    ("genae_bert", "options"),
+    ("genae_t5", "tied"),
+    ("synthesizer", "mixed"),
+]
 BATCH, STEPS, RATE = 8, 20, 1e-3
 
 

@@ -1,5 +1,6 @@
 """Processes that keep a part of a text model each train it as one process trains the whole."""
 
+import functools
 import json
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 
 from tests.launching import SAVING
 from tests.tiny import TINY
-from tests.training.fsdp_law import VARIANTS, built, course
+from tests.training.fsdp_law import FEW, VARIANTS, built, course
 from tests.training.test_processes import agrees, launched
 from tests.training.text_cards import text_card, write_rows
 from zoo import catalog
@@ -21,12 +22,13 @@ WORKER = (
     """
 import os, sys, torch
 from torch import distributed as dist
-from tests.training.fsdp_law import BATCH, VARIANTS, course
+from tests.training.fsdp_law import BATCH, FEW, VARIANTS, course
 torch.set_num_threads(1)
 dist.init_process_group("gloo")
 size = BATCH // dist.get_world_size()
 rows = slice(size * dist.get_rank(), size * (dist.get_rank() + 1))
-found = {one: course(*one, rows) for one in VARIANTS}
+cases = VARIANTS if dist.get_world_size() == 2 else FEW
+found = {one: course(*one, rows) for one in cases}
 """
     + SAVING
 )
@@ -55,19 +57,27 @@ WITHOUT_DROPOUT = "n_embd = 8\nn_layer = 2\nn_head = 2\nn_positions = 16\n" + "\
 
 @pytest.fixture(scope="module")
 def computed(tmp_path_factory):
-    """What two processes computed."""
-    folder = tmp_path_factory.mktemp("sharded")
-    (folder / "worker.py").write_text(WORKER)
-    done = launched(2, folder / "worker.py", folder / "found.pt")
-    assert done.returncode == 0, done.stderr
-    return torch.load(folder / "found.pt", weights_only=True)
+    """`computed(count)`: what so many processes computed."""
+
+    @functools.cache
+    def compute(count):
+        folder = tmp_path_factory.mktemp(f"sharded-{count}")
+        (folder / "worker.py").write_text(WORKER)
+        done = launched(count, folder / "worker.py", folder / "found.pt")
+        assert done.returncode == 0, done.stderr
+        return torch.load(folder / "found.pt", weights_only=True)
+
+    return compute
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(("name", "variant"), VARIANTS)
-def test_losses_gradients_and_weights_are_those_of_one_process(computed, name, variant):
-    agrees(computed[name, variant], course(name, variant))
+@pytest.mark.parametrize(
+    ("count", "name", "variant"),
+    [*((2, *one) for one in VARIANTS), *((4, *one) for one in FEW)],
+)
+def test_losses_gradients_and_weights_are_those_of_one_process(computed, count, name, variant):
+    agrees(computed(count)[name, variant], course(name, variant))
 
 
 @pytest.fixture
@@ -82,21 +92,25 @@ def card_file(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
+@pytest.mark.parametrize("count", [2, 4])
 def test_a_run_is_that_of_one_process_and_goes_on_where_it_was_interrupted(
-    run, tmp_path, card_file
+    run, tmp_path, card_file, count
 ):
+    """By as many processes as before; another number is refused."""
     words = ["train", card_file, "--set", "fsdp=true"]
-    done = launched(2, "-m", "zoo", *words, "--output", tmp_path / "two")
+    done = launched(count, "-m", "zoo", *words, "--output", tmp_path / "two")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'two'}\n"
     assert run("train", card_file, "--output", tmp_path / "one", "-q").code == 0
     (tmp_path / "run.py").write_text(INTERRUPTED)
-    stopped = launched(2, tmp_path / "run.py", *words, "--output", tmp_path / "three")
+    stopped = launched(count, tmp_path / "run.py", *words, "--output", tmp_path / "three")
     assert stopped.returncode
     assert "stopped at step 2 of 4" in stopped.stderr
     assert (tmp_path / "three.training/checkpoint-2" / fsdp.WEIGHTS_FILE).is_file()
     words += ["--output", tmp_path / "three", "--resume"]
-    assert launched(2, "-m", "zoo", *words).returncode == 0
+    refused = launched(6 - count, "-m", "zoo", *words)
+    assert f"was written by {count} processes, and this is {6 - count} processes" in refused.stderr
+    assert launched(count, "-m", "zoo", *words).returncode == 0
     one, two, three = (
         load_file(tmp_path / each / "model.safetensors") for each in ("one", "two", "three")
     )
