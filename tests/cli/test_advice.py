@@ -14,8 +14,16 @@ from zoo.evaluation.metrics.table import METRICS
 from zoo.registry import embedded
 
 SHIPPED = [folder.name for folder in embedded.folders() if embedded.ships(folder)]
-#: The same, those that draw by long chains in the full suite alone.
-DRAWN = [pytest.param(n, marks=[pytest.mark.slow] * n.startswith("mdsm")) for n in SHIPPED]
+#: One of each class; those that draw by long chains, and the others, in the full suite alone.
+OF_CLASSES = {
+    registry.manifest.read_config(embedded.ROOT / name)["architectures"][0]: name
+    for name in SHIPPED
+    if not name.startswith("mdsm")
+}
+DRAWN = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name not in OF_CLASSES.values()))
+    for name in SHIPPED
+]
 
 
 @pytest.fixture

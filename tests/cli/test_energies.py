@@ -266,7 +266,7 @@ def test_energies_are_those_of_the_model(saved, run, images):
     assert f"{normalized[0]:.2f}" in out
 
 
-@pytest.mark.parametrize("data", [None, "grid-2d"])
+@pytest.mark.parametrize("data", [None, pytest.param("grid-2d", marks=pytest.mark.slow)])
 def test_one_image_shows_what_a_model_of_the_plane_knows(saved, run, tmp_path, data):
     folder, output = saved("dde", "vectors"), tmp_path / "a.png"
     words = () if data is None else ("--data", data)

@@ -9,6 +9,19 @@ from zoo import catalog
 SCORES = [case for case in VARIANTS if "scores" in catalog.ARCHITECTURES[case[0]].can]
 
 
+#: Every model, the one with the longest walks in the full suite alone.
+quick_or_all = pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(
+            case, id="-".join(case), marks=[pytest.mark.slow] * (case == ("mdsm", "colour"))
+        )
+        for case in SCORES
+    ],
+    indirect=True,
+)
+
+
 @pytest.fixture(params=SCORES, ids="-".join)
 def entry(request):
     return catalog.ARCHITECTURES[request.param[0]]
@@ -75,6 +88,7 @@ def test_half_precision_is_refused_with_the_reason(model, config, dtype):
         model.sample(1, seed=0)
 
 
+@quick_or_all
 def test_samples_have_the_promised_shape_and_range(model, config):
     made = {}
     for sampler in (None, *model.samplers):
@@ -159,6 +173,7 @@ def test_wrong_arguments_of_sampling_are_refused(model, options, word):
         model.sample(0)
 
 
+@quick_or_all
 def test_a_stored_partition_function_is_that_of_the_weights_it_was_stored_for(model, config):
     x = images(config)
     if config.input_shape is None:

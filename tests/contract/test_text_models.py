@@ -376,7 +376,11 @@ def test_a_backbone_takes_a_new_head(config, kind, auto, ids, tmp_path):
 
 
 GENERATED = [
-    pytest.param(config, kind, implementation, mask, id=f"{kind.__name__}-{implementation}-{mask}")
+    pytest.param(
+        *(config, kind, implementation, mask),
+        id=f"{kind.__name__}-{implementation}-{mask}",
+        marks=[pytest.mark.slow] * (kind._supports_sdpa and implementation == "eager"),
+    )
     for config, kind, _ in CAUSAL
     for implementation in ("eager", "sdpa")[: 1 + kind._supports_sdpa]
     for mask in masks_of(config)

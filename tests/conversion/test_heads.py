@@ -374,7 +374,17 @@ FILES = [path for path in sorted(TUNED.rglob("*")) if path.suffix in (".weights"
 
 
 @pytest.mark.skipif(not FILES, reason="needs ../shared/fixtures/finetuned")
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TUNED)))
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(
+            path,
+            id=str(path.relative_to(TUNED)),
+            marks=[pytest.mark.slow] * (path.parent == last.parent),  # one of a folder
+        )
+        for last, path in zip([Path(), *FILES], FILES, strict=False)
+    ],
+)
 def test_heads_of_models_that_people_saved_are_named(path):
     folder = TUNED / path.relative_to(TUNED).parts[0]
     heads_there = sum(

@@ -209,9 +209,13 @@ SAVED = {
     "t5_v1_1": {"semantics": "google", "cross_position_bias": None, "stack": "encoder"},
     "mt5": {"semantics": "google", "cross_position_bias": None},
 }
+#: Which others stand for by default.
+LIKE_OTHERS = ("bert_pool", "albert", "roformer_small", "t5_v1_1")
 
 
-@pytest.mark.parametrize("name", SAVED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LIKE_OTHERS)) for n in SAVED]
+)
 def test_a_model_that_was_saved_again_goes_back_without_a_record(name, tmp_path):
     import torch
 

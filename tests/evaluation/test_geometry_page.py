@@ -95,6 +95,7 @@ def test_a_browser_shows_the_page_without_a_request_or_a_complaint(page, tmp_pat
         assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+@pytest.mark.slow
 def test_the_same_numbers_give_the_same_page(page):
     assert page("vae", latent_size=2) == page("vae", again=True, latent_size=2)
 

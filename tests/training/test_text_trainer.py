@@ -36,8 +36,11 @@ OBJECTIVES = {
     "penalty": GradientPenalty(),
     "r-drop": RDrop(),
 }
-#: Resumed in the default suite; the others are slow.
-QUICK = ("plain", "pgd", "r-drop")
+#: All but three are slow.
+QUICK_OR_ALL = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name not in ("plain", "pgd", "r-drop")))
+    for name in OBJECTIVES
+]
 
 
 def classifier(dropout=0.1):
@@ -106,10 +109,7 @@ def average(run):
         return weights(run.model)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[pytest.mark.slow] * (n not in QUICK)) for n in OBJECTIVES],
-)
+@pytest.mark.parametrize("name", QUICK_OR_ALL)
 def test_a_resumed_run_is_bit_equal(name, tmp_path):
     settings = {"objective": OBJECTIVES[name], "ema": True}
     whole = trainer(tmp_path / "a", **settings)
@@ -124,7 +124,7 @@ def test_a_resumed_run_is_bit_equal(name, tmp_path):
     assert not same(average(whole), weights(whole.model))
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", QUICK_OR_ALL)
 def test_accumulated_batches_are_one_large_batch(name, tmp_path):
     objective = OBJECTIVES[name] or Objective()
     runs = []

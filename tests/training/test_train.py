@@ -79,8 +79,15 @@ def interrupt_at(monkeypatch, step):
     monkeypatch.setattr(ImageTrainer, "training_step", training_step)
 
 
-@pytest.mark.parametrize("step", [6, 9])  # in the middle of the second epoch and at its end
-@pytest.mark.parametrize("architecture", ["vae", "eae"])
+@pytest.mark.parametrize(
+    ("architecture", "step"),  # in the middle of the second epoch and at its end
+    [
+        ("vae", 6),
+        ("eae", 9),
+        pytest.param("vae", 9, marks=pytest.mark.slow),
+        pytest.param("eae", 6, marks=pytest.mark.slow),
+    ],
+)
 def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(
     card, tmp_path, monkeypatch, architecture, step
 ):
