@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import sys
+import threading
 from pathlib import Path
 
 import datasets
@@ -25,8 +26,10 @@ from zoo.data import (
     freeze_binarized,
     load_images,
 )
+from zoo.data.addresses import read_in_order
 from zoo.errors import IntegrityError, NotFoundError, UnreachableError, UsageError
 from zoo.models.images.image_processing_genae import GenaeImageProcessor
+from zoo.places import Place
 
 GREY = GenaeImageProcessor(size=28)
 # SHA-256 of the published draws: of a ramp of all values, and of the 10,000 MNIST test images.
@@ -138,6 +141,19 @@ def test_images_at_an_address_are_those_of_the_files(tmp_path, digit, png, cells
                 load_images(address, split, GREY, quiet=True)
     with pytest.raises(NotFoundError, match="no such file or folder"):
         load_images("memory://nothing", "train", GREY)
+
+
+def test_files_elsewhere_are_read_several_at_a_time_and_in_order(monkeypatch):
+    together = threading.Barrier(4)  # each waits until four are asked for at one time
+
+    def read(self, path):
+        together.wait(timeout=60)
+        return path.encode()
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "cat_file", read)
+    paths = [str(number) for number in range(12)]
+    found = [*read_in_order(Place("memory://many"), paths)]
+    assert found == [f"/many/{path}".encode() for path in paths]
 
 
 def test_of_a_table_at_an_address_only_the_groups_asked_for_are_read(tmp_path, cells, monkeypatch):

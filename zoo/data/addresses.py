@@ -2,10 +2,12 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from zoo.ahead import in_order
 from zoo.errors import NotFoundError, UsageError
 from zoo.places import Place
 
@@ -16,6 +18,8 @@ from .splits import assign, canonical, labels_of
 T = TypeVar("T")
 
 PARQUET = ".parquet"
+READERS = 16  # threads that read files elsewhere
+WAITING = 64  # files that are read ahead
 
 
 def here(name: str) -> str:
@@ -155,6 +159,16 @@ def copied(name: str, split: str, suffixes: Collection[str]) -> Path:
 
 def _address(place: Place, path: str) -> str:
     return str(place.files.unstrip_protocol(place.path(path)))
+
+
+def read_in_order(place: Place, paths: Iterable[str]) -> Iterator[bytes | None]:
+    """The content of files, None for one that is gone; several are read at a time elsewhere."""
+    if place.local:
+        yield from map(place.read, paths)
+        return
+    with ThreadPoolExecutor(READERS) as pool:
+        for _, content in in_order(pool, place.read, paths, WAITING):
+            yield content
 
 
 def of_split(name: str, split: str, splits: Mapping[str, list[T]]) -> list[T]:

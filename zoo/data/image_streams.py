@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,7 +13,16 @@ from PIL import Image
 from zoo.errors import UsageError
 from zoo.places import Place, is_address
 
-from .addresses import PARQUET, files_at, here, holds_parquet, images_at, of_split, tables_at
+from .addresses import (
+    PARQUET,
+    files_at,
+    here,
+    holds_parquet,
+    images_at,
+    of_split,
+    read_in_order,
+    tables_at,
+)
 from .files import open_bytes, open_cell
 from .folders import metadata_files
 from .planar import PLANAR
@@ -25,6 +34,8 @@ from .tables import content_of, divided, image_column
 
 Opened: TypeAlias = "Image.Image | np.ndarray[Any, Any]"
 
+Row: TypeAlias = Mapping[str, Any]
+
 FILES = 1000  # of a part of a folder
 
 
@@ -35,14 +46,16 @@ class ImageRows:
     Attributes:
         rows: a `datasets.IterableDataset` with the columns `image`, of any form that `open` knows,
             and `label`, a class number; -1 where there are none.
-        open: decodes the cell of an image, which messages call by a name, to what an image
-            processor takes.
+        open: decodes the cell of an image that was read, which messages call by a name, to what an
+            image processor takes.
         labelled: whether there are class numbers.
+        read: the same rows with cells that `open` knows, read before they are asked for.
     """
 
     rows: Any
     open: Callable[[Any, str], Opened]
     labelled: bool
+    read: Callable[[Iterable[Row]], Iterator[Row]] = iter
 
 
 def stream_images(
@@ -148,13 +161,19 @@ def _of_files(name: str, place: Place, paths: list[str], split: str) -> ImageRow
             for path, label in files[part * FILES : (part + 1) * FILES]:
                 yield {"image": path, "label": -1 if label is None else label}
 
-    def open_file(path: str, _: str) -> Opened:
-        content = place.read(path)
+    def read(drawn: Iterable[Row]) -> Iterator[Row]:
+        found = [*drawn]
+        contents = read_in_order(place, (row["image"] for row in found))
+        for row, content in zip(found, contents, strict=True):
+            yield {**row, "image": (row["image"], content)}
+
+    def open_file(cell: tuple[str, bytes | None], _: str) -> Opened:
+        path, content = cell
         if content is None:
             raise UsageError(f"{place.path(path)}: is gone")
         return pixels_or(content, place.path(path), open_bytes)
 
-    return ImageRows(_stream(rows, -(-len(files) // FILES)), open_file, labelled)
+    return ImageRows(_stream(rows, -(-len(files) // FILES)), open_file, labelled, read)
 
 
 def _stream(rows: Callable[[list[int]], Iterator[Any]], parts: int) -> Any:

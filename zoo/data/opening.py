@@ -1,11 +1,9 @@
 """The rows of a split of images, wherever they lie, undecoded."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from zoo.ahead import in_order
 from zoo.errors import NotFoundError, UsageError
 from zoo.places import Place, is_address
 
@@ -16,6 +14,7 @@ from .addresses import (
     holds_parquet,
     images_at,
     named_in,
+    read_in_order,
     tables_at,
 )
 from .files import open_bytes
@@ -26,8 +25,6 @@ from .splits import note_fewer, parts_of
 from .tables import cells, class_numbers, content_of, image_column, label_column
 
 IMAGE, LABEL = "image", "label"  # the usual columns
-READERS = 16  # threads that read files elsewhere
-WAITING = 64  # files that are read ahead
 
 
 def open_rows(
@@ -117,12 +114,10 @@ def _open_address(name: str, split: str, max_rows: int | None, quiet: bool) -> R
 
 
 def _contents(place: Place, paths: Sequence[str]) -> Iterator[bytes]:
-    """Files elsewhere, in order, several read at a time."""
-    with ThreadPoolExecutor(READERS) as pool:
-        for path, content in in_order(pool, place.read, paths, WAITING):
-            if content is None:
-                raise NotFoundError(f"{place}/{path}: is gone; run the same command again")
-            yield content
+    for path, content in zip(paths, read_in_order(place, paths), strict=True):
+        if content is None:
+            raise NotFoundError(f"{place}/{path}: is gone; run the same command again")
+        yield content
 
 
 def _open_tables(

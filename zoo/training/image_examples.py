@@ -1,7 +1,7 @@
 """Images of a stream as bytes, for `Endless`."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,12 +50,18 @@ class ImageExamples:
         """The rows as they are."""
         return [*rows]
 
-    def finish(self, example: Mapping[str, Any]) -> "tuple[np.ndarray[Any, Any], int] | None":
-        """Pixels and label of an image; None where it cannot be decoded.
+    def finish(
+        self, examples: Iterable[Mapping[str, Any]]
+    ) -> "Iterator[tuple[np.ndarray[Any, Any], int]]":
+        """Pixels and label of each image that can be decoded.
 
         Raises:
-            UsageError: the label is none of the classes.
+            UsageError: a label is none of the classes.
+            UnreachableError: a file cannot be had now.
         """
+        return (made for each in self.found.read(examples) if (made := self._decoded(each)))
+
+    def _decoded(self, example: Mapping[str, Any]) -> "tuple[np.ndarray[Any, Any], int] | None":
         if self.num_labels is not None and not 0 <= example["label"] < self.num_labels:
             raise UsageError(
                 f"data set {self.name} has the label {example['label']}, and the model's "

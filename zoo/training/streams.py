@@ -7,7 +7,7 @@ that is a new beginning.
 
 import itertools
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -36,8 +36,8 @@ class Examples(Protocol):
     def make(self, rows: Sequence[Mapping[str, Any]], first: int) -> list[Any]:
         """Examples of rows, the first of which has this number; fewer or more than rows."""
 
-    def finish(self, example: Any) -> Any:
-        """An example as it is drawn; None to leave it out."""
+    def finish(self, examples: Iterable[Any]) -> Iterator[Any]:
+        """Examples as they are drawn, in order, without those that are left out."""
 
     def collate(self, examples: Sequence[Any]) -> Any:
         """A batch of finished examples."""
@@ -110,8 +110,7 @@ class Endless(IterableDataset):
         rows = enumerate(self.rows)
         while len(found) < count and (part := list(itertools.islice(rows, count))):
             made = self.examples.make([row for _, row in part], part[0][0])
-            finished = map(self.examples.finish, made)
-            found += [example for example in finished if example is not None]
+            found += self.examples.finish(made)
         return found[:count]
 
     def state_dict(self) -> dict[str, Any]:
@@ -168,11 +167,10 @@ class Endless(IterableDataset):
                 break
             self._starts.append(start)
             order = np.random.default_rng([self.seed, start.epoch, start.rows, self.rank])
-            for place in order.permutation(len(buffer)):
-                example = self.examples.finish(buffer[place])
-                if example is not None:
-                    given += 1
-                    yield example
+            places = order.permutation(len(buffer))
+            for example in self.examples.finish(buffer[place] for place in places):
+                given += 1
+                yield example
             source, made = self.own.state_dict(), self.examples.state_dict()
             start = Position(start.epoch, number, given, source, made)
         if given == began.given and not began.rows:

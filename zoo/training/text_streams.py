@@ -1,6 +1,6 @@
 """Texts of a stream as tokens, for `Endless`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from zoo.data.text.packing import Packer
@@ -48,9 +48,9 @@ class TextExamples:
             made = self.packer(made)
         return [dict(zip(made, row, strict=True)) for row in zip(*made.values(), strict=True)]
 
-    def finish(self, example: Any) -> Any:
-        """The example as it is."""
-        return example
+    def finish(self, examples: Iterable[Any]) -> Iterator[Any]:
+        """The examples as they are."""
+        return iter(examples)
 
     def collate(self, examples: Sequence[Any]) -> Any:
         """Padded tensors."""
