@@ -89,7 +89,12 @@ def images_at(
 
 
 def tables_at(
-    name: str, place: Place, paths: Sequence[str], suffixes: Collection[str]
+    name: str,
+    place: Place,
+    paths: Sequence[str],
+    suffixes: Collection[str],
+    *,
+    mixed: bool = False,
 ) -> tuple[str, dict[str, list[str]]]:
     """The tables at an address: their suffix, and their addresses by split.
 
@@ -98,6 +103,7 @@ def tables_at(
         place: the folder or file.
         paths: of files, as `files_at` gives them.
         suffixes: of the files that are meant, with their dots.
+        mixed: whether they may be of several kinds, of which one is returned.
 
     Raises:
         NotFoundError: there are none.
@@ -109,7 +115,7 @@ def tables_at(
         raise NotFoundError(
             f"data set {name}: there are no files of {', '.join(suffixes)}; check the address"
         )
-    if len(found) > 1:
+    if len(found) > 1 and not mixed:
         raise UsageError(
             f"data set {name}: there are files of several formats ({', '.join(sorted(found))}); "
             "keep those of one"
@@ -121,7 +127,7 @@ def tables_at(
     return found.pop(), addresses
 
 
-def copied(name: str, split: str, suffixes: Collection[str]) -> Path:
+def copied(name: str, split: str, suffixes: Collection[str], *, mixed: bool = False) -> Path:
     """A copy of the tables of a split at an address, in the cache of `datasets`.
 
     What was copied before is not copied again while it is the same there.
@@ -130,6 +136,7 @@ def copied(name: str, split: str, suffixes: Collection[str]) -> Path:
         name: the address.
         split: in the slicing syntax of `datasets`.
         suffixes: of the files that are meant, with their dots.
+        mixed: whether they may be of several kinds.
 
     Returns:
         A folder with files as they lie there, or the one file.
@@ -143,7 +150,7 @@ def copied(name: str, split: str, suffixes: Collection[str]) -> Path:
     import filelock
 
     place, paths = files_at(name)
-    _, addresses = tables_at(name, place, paths, suffixes)
+    _, addresses = tables_at(name, place, paths, suffixes, mixed=mixed)
     wanted = {each for found in named_in(name, split, addresses).values() for each in found}
     paths = [path for path in paths if _address(place, path) in wanted]
     cache = Path(datasets.config.DOWNLOADED_DATASETS_PATH) / "addresses"

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import datasets
+import fsspec
 import numpy as np
 import pytest
 import torch
@@ -234,6 +235,23 @@ def test_folders_have_splits(write, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(NotFoundError, match="has no files"):
         load_annotated(str(tmp_path / "empty"), "train", "tags", Reading())
+
+
+def test_annotated_texts_at_an_address_are_those_of_the_files(write):
+    memory = fsspec.filesystem("memory")
+    row = '{"text": "ab", "entities": [{"start": 0, "end": 1, "type": "X"}]}'
+    for name, content in (
+        ("ner/ner.train", "a B\nb O\n"),
+        ("ner/ner.dev", "c B\n\nd O\n"),
+        ("ner/README", "not read"),
+        ("lines/train.jsonl", row),
+    ):
+        memory.put(str(write(name, content)), f"/annotated/{name}")
+    there = load_annotated("memory://annotated/ner", "validation[1:]", "tags", Reading())
+    assert list(there["text"]) == ["d"]
+    assert len(load_annotated("memory://annotated/lines", "train", "entities", Reading())) == 1
+    with pytest.raises(UsageError, match="has no split 'test', only"):
+        load_annotated("memory://annotated/ner", "test", "tags", Reading())
 
 
 def test_units_are_joined_as_they_are_written():

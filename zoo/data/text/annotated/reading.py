@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.data.addresses import copied, here
 from zoo.data.sources import DATASETS, locate
 from zoo.data.splits import assign, canonical, parts_of
 from zoo.data.text.labels import name_label, stated_names
 from zoo.data.text.loading import describes, load_texts
 from zoo.data.text.schemes import SCHEMES, scheme_of
 from zoo.errors import NotFoundError, UsageError
+from zoo.places import is_address
 
 from . import files
 from .normal import (
@@ -43,6 +45,9 @@ from .spellings import (
 
 Note = Callable[[str], Any]
 Row = Mapping[str, Any]
+#: Files that are read here, and those that `load_texts` reads, by their suffixes.
+READ = (*files.JSON, *files.COLUMNS, *files.PLAIN)
+TABLES = (".parquet", ".csv", ".tsv")
 #: The scheme that spells words apart by spaces, unless a card names one.
 WORDS = "BMES"
 
@@ -82,7 +87,8 @@ def load_annotated(
     """One split of annotated texts.
 
     Args:
-        name: a file or folder, a name of `zoo.data.DATASETS` or a Hub id.
+        name: a file or folder, an address of either that fsspec knows, a name of
+            `zoo.data.DATASETS` or a Hub id.
         split: in the slicing syntax of `datasets`.
         kind: "tags", "entities" or "relations".
         reading: what is said of them.
@@ -97,7 +103,8 @@ def load_annotated(
         GenaeError: as `load_texts`; or an annotation is of no known form, or outside its text.
     """
     note = note or (lambda _: None)
-    place = locate(name)
+    there = is_address(here(name))
+    place = copied(name, split, (*READ, *TABLES), mixed=True) if there else locate(name)
     described = isinstance(place, Path) and place.is_dir() and (config or describes(place))
     if isinstance(place, Path) and not described and name not in DATASETS:
         splits = _files(name, place)
@@ -139,15 +146,14 @@ def normal_form(name: str, table: Any, kind: str, reading: Reading, note: Note) 
 
 def _files(name: str, place: Path) -> dict[str, list[Path]] | None:
     """The files that are read here, by split; None where `load_texts` reads them."""
-    known = (*files.JSON, *files.COLUMNS, *files.PLAIN)
     if place.is_file():
-        return None if place.suffix.lower() in (".parquet", ".csv", ".tsv") else {"train": [place]}
+        return None if place.suffix.lower() in TABLES else {"train": [place]}
     paths = sorted(
         path.relative_to(place)
         for path in place.rglob("*")
         if path.is_file() and not any(part.startswith(".") for part in path.parts)
     )
-    found = [path for path in paths if path.suffix.lower() in known and path.stem != "README"]
+    found = [path for path in paths if path.suffix.lower() in READ and path.stem != "README"]
     if not found or any(path.suffix.lower() == ".parquet" for path in paths):
         if not paths:
             raise NotFoundError(f"data set {name}: {place} has no files")
