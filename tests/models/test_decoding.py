@@ -105,9 +105,10 @@ def test_every_way_to_predict_and_to_choose_is_recorded():
     assert any(0 in row for row in generated), "a generated 0 that is padding from then on"
 
 
+@pytest.mark.parametrize("every", [21, pytest.param(7, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NAMES)
-def test_the_cache_changes_no_token(models, name):
-    for job in jobs_of(name)[::7]:
+def test_the_cache_changes_no_token(models, name, every):
+    for job in jobs_of(name)[::every]:
         fast = run(models(name), name, job)
         assert fast == run(models(name), name, job, use_cache=False)
 

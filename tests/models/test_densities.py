@@ -65,7 +65,7 @@ def images_of(marginal, count):
     ("factor", "expected"),
     [
         (0.7, {1: -0.94, 5: -0.34, 50: -0.10, 500: -0.01}),
-        (1.3, {1: -0.60, 5: -0.13, 50: -0.01, 500: -0.005}),
+        pytest.param(1.3, {1: -0.60, 5: -0.13, 50: -0.01, 500: -0.005}, marks=pytest.mark.slow),
     ],
 )
 def test_the_bias_of_the_bound_is_the_one_computed_beside_it(factor, expected):
@@ -225,7 +225,7 @@ def mean_gradient(model, images, repetitions):
     return mean, ((squares / repetitions - mean.square()) / repetitions).clamp(min=1e-30).sqrt()
 
 
-@pytest.mark.parametrize("lower", [[], [2]])
+@pytest.mark.parametrize("lower", [[2], pytest.param([], marks=pytest.mark.slow)])
 def test_both_gradients_are_equal_in_expectation(lower):
     images = torch.rand(1, 1, 3, 3).round().double().expand(64, -1, -1, -1)
     means, errors = [], []

@@ -197,7 +197,7 @@ def test_a_loss_is_a_mean_over_the_batch():
     torch.testing.assert_close(once, twice)
 
 
-@pytest.mark.parametrize("kind", ["dde", "mdsm"])
+@pytest.mark.parametrize("kind", ["dde", pytest.param("mdsm", marks=pytest.mark.slow)])
 def test_normal_data_teach_the_score_of_wider_normal_data(kind):
     """-x / (1 + sigma^2), by DDE and by MDSM of one level, within 5 % inside radius 2."""
     torch.manual_seed(0)
