@@ -48,6 +48,7 @@ def pytest_collection():
     finally:
         gc.enable()
         gc.freeze()
+        gc.set_threshold(10_000, 20, 20)  # tests leave little, and it is short-lived
 
 
 @pytest.fixture(autouse=True)
