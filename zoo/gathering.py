@@ -19,6 +19,8 @@ B = TypeVar("B")
 
 #: A process may work on its part as long as it likes; one that dies is noticed at once.
 PATIENCE = timedelta(days=30)
+#: In what gloo says of a connection, whose errors have no class of their own.
+GLOO = "gloo/transport"
 #: In which all have to come that were started together: one that died before is not noticed.
 MEETING = timedelta(minutes=5)
 _JOINED: ContextVar[bool] = ContextVar("joined", default=False)
@@ -38,7 +40,7 @@ def joined() -> Iterator[None]:
         return
     from torch import distributed
 
-    with _others():
+    with others():
         meet("gloo", timeout=PATIENCE)
     token = _JOINED.set(True)
     try:
@@ -141,17 +143,25 @@ def _gathered(value: Any) -> list[Any]:
     from torch import distributed
 
     found: list[Any] = [None] * ranks.count()
-    with _others():
+    with others():
         distributed.all_gather_object(found, value)
     return found
 
 
 @contextmanager
-def _others() -> Iterator[None]:
-    """Raise what torch says of a connection that broke as an error of genae."""
+def others() -> Iterator[None]:
+    """Raise what torch says of a connection that broke as an error of genae.
+
+    Raises:
+        LeftError: another process has ended before.
+    """
+    from torch.distributed import DistError
+
     try:
         yield
-    except RuntimeError as error:  # of gloo, of the store
+    except RuntimeError as error:
+        if not isinstance(error, DistError) and GLOO not in str(error):
+            raise
         raise LeftError(
             "another process has ended before its part was done; where it has said nothing of it, "
             "it was killed, as happens where memory is short: start all of them again"

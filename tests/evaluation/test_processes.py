@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-import socket
+import signal
 import threading
 from datetime import timedelta
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation import shared_law
-from tests.launching import launched
+from tests.launching import free_port, launched, started
 from zoo import gathering, ranks
 from zoo.cli import group
 from zoo.errors import LeftError, UsageError
@@ -121,10 +121,7 @@ def test_help_is_printed_by_the_first_alone(second, run, monkeypatch, words):
 
 def test_who_comes_alone_does_not_wait_for_ever(monkeypatch):
     """As where another was killed before all had come, which no connection shows."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     for name, value in ({"LOCAL_RANK": "0", "RANK": "0", "WORLD_SIZE": "2"} | address).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(gathering, "MEETING", timedelta(seconds=0.2))
@@ -151,6 +148,44 @@ def test_who_is_left_alone_speaks_after_the_one_that_has_ended(monkeypatch, caps
     assert group.report(KeyboardInterrupt(), call) == group.INTERRUPTED
     assert slept == [2 * group.TURN, group.TURN]
     assert capsys.readouterr().err == "genae: it has ended\ngenae: process 2 of 1: wrong\n"
+
+
+#: Processes of which the second is killed when it is to tell the others what it has made.
+DYING = """
+import os, signal, sys
+from zoo import gathering
+from zoo.cli import app
+gathered = gathering._gathered
+def dying(value):
+    if os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return gathered(value)
+gathering._gathered = dying
+app(sys.argv[1:], prog_name="genae")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "words",
+    [
+        "evaluate genae/eae-mnist --metric reconstruction_mse --data examples-mnist --split train",
+        "density genae/vae-mnist --data examples-mnist --split train --number 2 --samples 1 "
+        "--binarize threshold",
+        "encode genae/eae-mnist examples-mnist -o vectors",
+    ],
+    ids=lambda words: words.split()[0],
+)
+def test_processes_that_no_launcher_ends_end_after_one_was_killed(tmp_path, words):
+    (tmp_path / "run.py").write_text(DYING)
+    words = words.replace("vectors", str(tmp_path / "vectors"))
+    first, second, third = started(3, tmp_path / "run.py", *words.split())
+    assert second == (-signal.SIGKILL, "")
+    assert [first[0], third[0]] == [1, 1]
+    for _, text in (first, third):
+        assert "another process has ended before its part was done" in text
+        assert "Traceback" not in text
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Several processes train as one does: each loss that couples a batch, and whole runs."""
 
 import json
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from tests.launching import SAVING, launched
+from tests.launching import SAVING, launched, started
 from tests.training.processes_law import FEW, VARIANTS, course
 from zoo import ranks
-from zoo.errors import ConflictError, NotFoundError, UsageError
+from zoo.errors import ConflictError, LeftError, NotFoundError, UsageError
 from zoo.models.images.distributed import alone, is_spread, whole_batch_norms
 from zoo.training import processes
 
@@ -120,6 +121,26 @@ def test_a_whole_run_is_that_of_one_process_and_the_first_alone_writes(run, tmp_
     ]
     assert logs[1]["log"][-1]["loss"] == pytest.approx(logs[0]["log"][-1]["loss"], rel=1e-5)
     assert len(logs[1]["log"]) == len(logs[0]["log"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_process_that_no_launcher_ends_ends_after_another_was_killed(tmp_path):
+    script = f"import os\nos.environ['TORCHELASTIC_RESTART_COUNT'] = '0'\n{KILLED}"
+    (tmp_path / "run.py").write_text(script)
+    words = ["train", "genae/ae-examples", "--set", "max_steps=6", "--output", tmp_path / "out"]
+    (code, text), (killed, _) = started(2, tmp_path / "run.py", *words)
+    assert (code, killed) == (1, -signal.SIGKILL)
+    assert "genae: another process has ended before its part was done" in text
+    assert "Traceback" not in text
+    assert (tmp_path / "out.training/checkpoint-2").is_dir()
+
+
+def test_a_connection_that_breaks_is_told_and_other_errors_are_as_they_were(two):
+    with pytest.raises(LeftError, match="start all of them again"), processes.leaving():
+        raise RuntimeError("[/pytorch/gloo/transport/tcp/pair.cc:537] Connection reset by peer")
+    with pytest.raises(RuntimeError, match="shapes"), processes.leaving():
+        raise RuntimeError("shapes")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, nullcontext, redirect_stderr, redirect_stdout, suppress
 from functools import cache
 from itertools import pairwise
 from typing import Any, TextIO
@@ -88,7 +88,7 @@ class VerbGroup(TyperGroup):
         end = arguments.index("--") if "--" in arguments else len(arguments)
         debug = "--debug" in arguments[:end]
         arguments = [one for i, one in enumerate(arguments) if one != "--debug" or i >= end]
-        call = calls.begin("--json" in arguments[:end])
+        call, left = calls.begin("--json" in arguments[:end]), False
         arguments = [
             HOME.sub(lambda found: f"{found[1]}{os.path.expanduser('~')}", one)
             for one in arguments
@@ -113,8 +113,13 @@ class VerbGroup(TyperGroup):
             if debug:
                 traceback.print_exc()
             code = report(error, call)
+            left = isinstance(error, LeftError) and ranks.count() > 1
         if not settings.get("standalone_mode", True):
             return code
+        if left:  # gloo would wait for the other one as long as the interpreter ends
+            with suppress(OSError):
+                sys.stdout.flush()
+            os._exit(code)
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -7,7 +7,7 @@ CPU they speak by gloo; and the first alone writes.
 
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import distributed, nn
 from transformers import TrainerCallback, TrainingArguments
 
 from zoo.errors import ConflictError, GenaeError, NotFoundError, UsageError
-from zoo.gathering import meet
+from zoo.gathering import meet, others
 from zoo.models.images.distributed import whole_batch_norms
 from zoo.ranks import count, is_first, rank, restarts
 
@@ -138,9 +138,14 @@ def together(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def leaving() -> Iterator[None]:
-    """Take leave of the other processes at the end, also after an error."""
+    """Take leave of the other processes at the end, also after an error.
+
+    Raises:
+        LeftError: another process has ended before.
+    """
     try:
-        yield
+        with others() if count() > 1 else nullcontext():
+            yield
     finally:
         if count() > 1 and distributed.is_available() and distributed.is_initialized():
             distributed.destroy_process_group()
