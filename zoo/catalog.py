@@ -48,6 +48,7 @@ IMAGES = (
         config="zoo.models.images.configuration_ae:AEConfig",
         model="zoo.models.images.modeling_ae:AEModel",
         can=AUTOENCODES,
+        shapes_codes=False,
     ),
     Entry(
         name="vae",

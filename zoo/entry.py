@@ -29,6 +29,8 @@ class Entry:
             genae has neither a processor nor data to train on.
         reads_mask: whether its models, of texts, are told by a mask which tokens are padding;
             texts for others are all padded to one length.
+        shapes_codes: whether training makes the codes of its models follow a prior, so that what
+            the prior draws looks like the data.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Entry:
     more: str = ""
     reads: str = "images"
     reads_mask: bool = True
+    shapes_codes: bool = True
 
     @property
     def learns(self) -> bool:

@@ -262,12 +262,12 @@ class Card:
 
     @property
     def shown_sampler(self) -> str:
-        """What draws the codes of `samples.png`: the prior, where codes have one that is theirs.
+        """What draws the codes of `samples.png`: the prior, where training shapes codes after it.
 
-        Nothing shapes the codes of a plain autoencoder; of it a sampler that was fitted to them.
+        Of a plain autoencoder, where nothing does, a sampler that was fitted to the codes.
         """
         fitted = self.train.samplers if self.train else ()
-        known = ("mixture", "gaussian") if self.architecture == "ae" else ()
+        known = () if catalog.find(self.architecture).shapes_codes else ("mixture", "gaussian")
         return next((name for name in known if name in fitted), "prior")
 
     @property
