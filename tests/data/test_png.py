@@ -14,7 +14,10 @@ from PIL import Image, PngImagePlugin
 from zoo.data import png
 from zoo.data.files import open_bytes, open_cell
 from zoo.data.png import MAX_PIXELS, plain_pixels
+from zoo.encoding import decoding
+from zoo.encoding.rows import Row
 from zoo.errors import GenaeError
+from zoo.models import GenaeImageProcessor
 
 FORMS = {"L": (0, 1), "RGB": (2, 3)}  # colour type and channels
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -233,3 +236,21 @@ def test_without_the_library_all_is_left_to_pillow(
     png._decoder.cache_clear()
     assert plain_pixels(content) is None
     png._decoder.cache_clear()
+
+
+def test_rows_of_data_sets_are_read_without_pillow_where_they_can_be(
+    monkeypatch: pytest.MonkeyPatch, noise: "np.ndarray[Any, Any]"
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("Pillow was asked")
+
+    for name in ("open_bytes", "open_cell"):
+        monkeypatch.setattr(decoding, name, refuse)
+    processor = GenaeImageProcessor(num_channels=3, size=7)
+    plain = written(noise[:7], [0] * 7)
+    (pixels,) = decoding.decode(processor, [Row(0, "it", plain)])
+    np.testing.assert_array_equal(pixels, noise[:7].transpose(2, 0, 1))
+    as_image = processor.to_uint8(Image.fromarray(noise[:7]))
+    np.testing.assert_array_equal(processor.pad(pixels), as_image)
+    with pytest.raises(AssertionError, match="Pillow was asked"):
+        decoding.decode(processor, [Row(0, "it", saved(Image.fromarray(noise).convert("P")))])

@@ -22,6 +22,7 @@ from tests.encoding.conftest import TEXTS, skipped_in, table_of
 from zoo import places
 from zoo.data.reading import read_images
 from zoo.encoding import lines
+from zoo.encoding.encoders import open_encoder
 from zoo.encoding.rows import Wanted
 from zoo.encoding.shards import matrix
 from zoo.encoding.sources import open_source
@@ -35,6 +36,7 @@ from zoo.errors import (
     UnreachableError,
     UsageError,
 )
+from zoo.loading import locate
 from zoo.places import Place
 
 
@@ -521,3 +523,9 @@ def test_processes_decode_the_same_images(images, tmp_path):
     fsspec.filesystem("memory").put(str(images), "/alone", recursive=True)
     with pytest.raises(UsageError, match="of this process alone"):
         zoo.encode(EAE, "memory://alone", tmp_path / "out", workers=2)
+
+
+@pytest.mark.parametrize(("given", "size"), [(None, 1024), (7, 7)])
+def test_batches_of_images_are_as_large_as_their_pixels_allow(given, size):
+    model = locate("genae/eae-mnist")  # of 32 x 32 pixels
+    assert open_encoder(model, batch_size=given).batch_size == size
