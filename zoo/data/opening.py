@@ -19,12 +19,13 @@ from .addresses import (
 )
 from .files import open_bytes
 from .folders import ARCHIVES, Rows, metadata_files, note_unread, open_folder
-from .parquet import ParquetRows
+from .parquet import ParquetFile
 from .sources import DATASETS, Source, holds_tables, load_table, locate
 from .splits import note_fewer, parts_of
 from .tables import cells, class_numbers, content_of, image_column, label_column
 
 IMAGE, LABEL = "image", "label"  # the usual columns
+BATCH = 64  # rows of a table elsewhere that are in memory at one time
 
 
 def open_rows(
@@ -124,17 +125,26 @@ def _open_tables(
     name: str, split: str, splits: dict[str, list[str]], max_rows: int | None
 ) -> Rows:
     """The rows of Parquet files elsewhere."""
-    tables = {each: ParquetRows(name, addresses) for each, addresses in splits.items()}
-    sizes = {each: table.count for each, table in tables.items()}
+    tables = {
+        part: [ParquetFile(name, Place(address)) for address in addresses]
+        for part, addresses in splits.items()
+    }
+    sizes = {part: sum(file.count for file in files) for part, files in tables.items()}
     parts, left = [], max_rows
     for part, chosen in parts_of(name, split, sizes):
         numbers = range(sizes[part])[chosen][:left]
         left = None if left is None else left - len(numbers)
         parts.append((tables[part], numbers))
-    features = parts[0][0].features
+    features = parts[0][0][0].features
 
     def cells_of(column: str) -> Iterator[Any]:
-        return (cell for table, rows in parts for cell in table.cells(column, rows))
+        for files, numbers in parts:
+            first = 0
+            for file in files:
+                wanted = range(numbers.start - first, numbers.stop - first)
+                for _, batch in file.batches([column], [wanted], BATCH):
+                    yield from batch.column(0).to_pylist()
+                first += file.count
 
     labels = None
     if LABEL in features:

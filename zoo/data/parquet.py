@@ -1,77 +1,79 @@
-"""Parquet files at any address, of which only the cells that are asked for are read."""
+"""Parquet files at any address, of which only the rows that are asked for are read."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from typing import Any
 
 from zoo.errors import IntegrityError
 from zoo.places import Place, in_words
 
-BATCH = 64  # rows that are in memory at one time
 BUFFER = 1 << 20  # bytes of a file that are read at one time
 
 
-class ParquetRows:
-    """The rows of Parquet files, one file after the other.
+class ParquetFile:
+    """One Parquet file; groups of rows that nobody wants are not read.
 
     Args:
         name: what messages call the data set.
-        addresses: of the files.
+        place: the file, or the folder that it is in.
+        file: its name in the folder.
 
     Attributes:
-        features: the columns of the first, as `datasets` has them.
+        features: its columns, as `datasets` has them.
         count: number of rows.
 
     Raises:
-        IntegrityError: a file is damaged; of its cells when it comes to them.
-        UnreachableError: likewise, a file cannot be had now.
+        IntegrityError: it is damaged.
+        UnreachableError: it cannot be had now.
     """
 
-    def __init__(self, name: str, addresses: Sequence[str]) -> None:
+    def __init__(self, name: str, place: Place, file: str = "") -> None:
         from datasets import Features
 
-        self.name = name
-        self.features: Mapping[str, Any] = {}
-        #: Of each file the rows of its groups.
-        self.groups: dict[str, list[int]] = {}
-        for address in addresses:
-            with in_words(address), Damaged(name, address), self._opened(address) as file:
-                groups = map(file.metadata.row_group, range(file.num_row_groups))
-                self.groups[address] = [group.num_rows for group in groups]
-                self.features = self.features or Features.from_arrow_schema(file.schema_arrow)
-        self.count = sum(map(sum, self.groups.values()))
+        self.name, self.place, self.file = name, place, file
+        with self._opened() as opened:
+            groups = map(opened.metadata.row_group, range(opened.num_row_groups))
+            self.groups = [group.num_rows for group in groups]
+            self.features: Mapping[str, Any] = Features.from_arrow_schema(opened.schema_arrow)
+        self.count = sum(self.groups)
 
-    def cells(self, column: str, rows: range) -> Iterator[Any]:
-        """The cells of a column; groups of rows without wanted ones are not read.
+    def batches(
+        self, columns: Sequence[str], wanted: Sequence[range], size: int
+    ) -> Iterator[tuple[int, Any]]:
+        """Rows that are wanted, in order: the number of the first of some, and an Arrow batch.
 
         Args:
-            column: its name.
-            rows: their numbers, without gaps.
+            columns: their names.
+            wanted: numbers of rows, rising, without overlap.
+            size: of a batch at most.
+
+        Raises:
+            IntegrityError: the file is damaged there.
+            UnreachableError: it cannot be had now.
         """
+        if not any(_within(each, 0, self.count) for each in wanted):
+            return
         first = 0
-        for address, groups in self.groups.items():
-            if _within(rows, first, sum(groups)):
-                with in_words(address), Damaged(self.name, address):
-                    yield from self._of_file(address, groups, first, column, rows)
-            first += sum(groups)
-
-    def _of_file(
-        self, address: str, groups: list[int], first: int, column: str, wanted: range
-    ) -> Iterator[Any]:
-        with self._opened(address) as file:
-            for number, size in enumerate(groups):
-                if chosen := _within(wanted, first, size):
-                    at = 0
-                    for batch in file.iter_batches(BATCH, row_groups=[number], columns=[column]):
-                        if part := _within(chosen, at, len(batch)):
-                            yield from batch.column(0).slice(part.start, len(part)).to_pylist()
+        with self._opened() as opened:
+            for group, rows in enumerate(self.groups):
+                if chosen := [part for each in wanted if (part := _within(each, first, rows))]:
+                    at = first
+                    for batch in opened.iter_batches(size, row_groups=[group], columns=[*columns]):
+                        for each in chosen:
+                            if part := _within(each, at - first, len(batch)):
+                                yield at + part.start, batch.slice(part.start, len(part))
                         at += len(batch)
-                first += size
+                first += rows
 
-    def _opened(self, address: str) -> Any:
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
         import pyarrow.parquet as pq
 
-        return pq.ParquetFile(Place(address).open(), buffer_size=BUFFER, pre_buffer=False)
+        path = self.place.path(self.file)
+        with in_words(str(self.place)), _damaged(self.name, path):
+            file = self.place.open(self.file)
+            with pq.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False) as opened:
+                yield opened
 
 
 def _within(wanted: range, first: int, size: int) -> range:
@@ -79,20 +81,19 @@ def _within(wanted: range, first: int, size: int) -> range:
     return range(max(wanted.start - first, 0), min(wanted.stop - first, size))
 
 
-class Damaged(AbstractContextManager[None]):
+@contextmanager
+def _damaged(name: str, path: str) -> Iterator[None]:
     """Raise what is wrong with a Parquet file as an error of genae."""
+    import pyarrow as pa
 
-    def __init__(self, name: str, path: str) -> None:
-        self.name, self.path = name, path
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        import pyarrow as pa
-
-        if isinstance(error, pa.ArrowException | EOFError) or (
-            isinstance(error, OSError) and type(error) is OSError and error.errno is None
-        ):
-            reason = str(error).splitlines()[0]
-            raise IntegrityError(
-                f"data set {self.name}: {self.path} cannot be read as Parquet ({reason}); get it "
-                "again"
-            ) from error
+    try:
+        yield
+    except (pa.ArrowException, EOFError, OSError) as error:
+        # Arrow reports damage as an OSError, too, but with no number of the system's.
+        known = isinstance(error, pa.ArrowException | EOFError)
+        if not known and (type(error) is not OSError or error.errno is not None):
+            raise
+        reason = str(error).splitlines()[0]
+        raise IntegrityError(
+            f"data set {name}: {path} cannot be read as Parquet ({reason}); get it again"
+        ) from error

@@ -2,22 +2,20 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from zoo.data.parquet import Damaged
+from zoo.data.parquet import ParquetFile
 from zoo.data.sources import found
 from zoo.data.tables import content_of, image_column
 from zoo.errors import UsageError
 from zoo.hints import did_you_mean
-from zoo.places import Place, in_words
+from zoo.places import Place
 
 from .lines import keyed, text_of
 from .rows import Content, Fault, Row, Wanted
 
 BATCH = {"texts": 1024, "images": 64}  # rows that are in memory at one time
-BUFFER = 1 << 20  # bytes of a file that are read at one time
 TEXT = "text"
 
 
@@ -110,67 +108,32 @@ class ParquetFiles:
         column: str | None,
         key: str | None,
     ) -> None:
-        from datasets import Features
-
-        self.name, self.place, self.files, self.reads = name, place, files, reads
+        self.name, self.reads = name, reads
         self.fingerprint = place.fingerprint(files)
-        #: Of each file the rows of its groups.
-        self.groups: list[list[int]] = []
+        self.files: list[ParquetFile] = []
         base = Path(place.root) if place.local else ""
         for file in files:
-            with self._faults(file), self._opened(file) as opened:
-                groups = range(opened.num_row_groups)
-                self.groups.append([opened.metadata.row_group(each).num_rows for each in groups])
-                features = Features.from_arrow_schema(opened.schema_arrow)
+            self.files.append(ParquetFile(name, place, file))
             self.columns = Columns(
                 place.path(file) if len(files) > 1 else name,
-                reads, features, column, key, place=base,
+                reads, self.files[-1].features, column, key, place=base,
             )  # fmt: skip
-        self.count: int | None = sum(map(sum, self.groups))
-
-    def _opened(self, file: str) -> Any:
-        import pyarrow.parquet as pq
-
-        return pq.ParquetFile(self.place.open(file), buffer_size=BUFFER, pre_buffer=False)
-
-    def _faults(self, file: str) -> AbstractContextManager[None]:
-        return Damaged(self.name, self.place.path(file))
+        self.count: int | None = sum(file.count for file in self.files)
 
     def read(self, wanted: Wanted) -> Iterator[Row]:
         """Rows of the groups that have wanted ones."""
         first = 0
-        for file, groups in zip(self.files, self.groups, strict=True):
-            end = first + sum(groups)
-            if spans := _peeked(wanted, first, end):
-                with in_words(str(self.place)), self._faults(file), self._opened(file) as opened:
-                    yield from self._of_file(opened, groups, first, spans)
+        for file in self.files:
+            spans = [
+                range(span.start - first, span.stop - first)
+                for span in wanted.within(first, first + file.count)
+            ]
+            for start, batch in file.batches(self.columns.names, spans, BATCH[self.reads]):
+                cells = {each: _cells(batch[each]) for each in self.columns.names}
+                yield from self.columns.rows(first + start, cells)
             if wanted.over:
                 return
-            first = end
-
-    def _of_file(
-        self, opened: Any, groups: list[int], first: int, spans: list[range]
-    ) -> Iterator[Row]:
-        wanted = Wanted(spans)
-        for group, size in enumerate(groups):
-            parts = _peeked(wanted, first, first + size)
-            if parts:
-                inside = Wanted(parts)
-                start = first
-                for batch in opened.iter_batches(
-                    BATCH[self.reads], row_groups=[group], columns=self.columns.names
-                ):
-                    for part in inside.within(start, start + len(batch)):
-                        piece = batch.slice(part.start - start, len(part))
-                        cells = {each: _cells(piece[each]) for each in self.columns.names}
-                        yield from self.columns.rows(part.start, cells)
-                    start += len(batch)
-            first += size
-
-
-def _peeked(wanted: Wanted, first: int, end: int) -> list[range]:
-    """The wanted rows of a block, which may be none."""
-    return list(wanted.within(first, end))
+            first += file.count
 
 
 class Table:
